@@ -39,6 +39,7 @@ from assignments.coordination.availability import Wait
 from assignments.coordination.snapshots import as_promised, snapshot_of
 from assignments.exceptions import (
     AssignmentNotFoundError,
+    BookingBusyError,
     BookingNotFoundError,
     ChangedMeanwhileError,
     DayBusyError,
@@ -363,7 +364,8 @@ def swap(
     known = Assignment.objects.filter(booking_ref__in=[ref for ref in refs if "\0" not in ref])
     if known.count() < len(refs):
         raise AssignmentNotFoundError(f"No assignment was requested for one of the bookings {' and '.join(refs)}.")
-    now = locks.lock_days(known.days())
+    days = known.days()
+    now = locks.lock_days(days)
     host = configured()
     rows = {
         row.booking_ref: row
@@ -371,6 +373,8 @@ def swap(
     }
     for ref, seen in ((booking_ref, version), (other_ref, other_version)):
         _require_version(rows[ref], seen)
+        if not rows[ref].days <= set(days):
+            raise _changed_before_it_was_locked(ref)
     bookings = lock_bookings(host, refs)
     pair = [(rows[ref], _known(ref, bookings)) for ref in (booking_ref, other_ref)]
     return staff_actions.swap(pair[0], pair[1], host=host, now=now, actor=actor, overriding=overriding)
@@ -648,13 +652,13 @@ def undo(*, booking_ref: str, actor: str, version: int | None = None) -> staff_d
     where a constraint of the booking project refuses; ChangedMeanwhileError, BookingNotFoundError, InvalidBookingError
     (guests sit there), BookingBusyError.
     """
-    partner_ref = undoing.swapped_with(booking_ref)
-    also = Assignment.objects.of(partner_ref).days() if partner_ref else []
-    also = [*also, *undoing.days_before(booking_ref, host=configured())]
-    host, assignment, now = _locked_assignment(booking_ref, version=version, also=also)
+    reach = undoing.reach(booking_ref, host=configured())
+    host, assignment, now = _locked_assignment(booking_ref, version=version, also=sorted(reach.days))
+    if undoing.reach(booking_ref, host=host) != reach:
+        raise _changed_before_it_was_locked(booking_ref)
     before = assignment.state, assignment.reason, assignment.planner, assignment.attempts
-    if partner_ref and undoing.swapped_with(booking_ref) == partner_ref:
-        partner = Assignment.objects.select_for_update().get(booking_ref=partner_ref)
+    if reach.partner_ref:
+        partner = Assignment.objects.select_for_update().get(booking_ref=reach.partner_ref)
         undone: staff_decisions.Undo | None = undoing.undo_swap(assignment, partner, host=host, now=now, actor=actor)
     else:
         undone = undoing.undo(assignment, host=host, now=now, actor=actor)
@@ -946,7 +950,14 @@ def _locked_assignment(
     now = locks.lock_days([*days, *also])
     assignment = Assignment.objects.select_for_update().get(booking_ref=booking_ref)
     _require_version(assignment, version)
+    if not assignment.days <= {*days, *also}:
+        raise _changed_before_it_was_locked(booking_ref)
     return configured(), assignment, now
+
+
+def _changed_before_it_was_locked(booking_ref: str) -> BookingBusyError:
+    """Return the error with which a transaction of ours is done again, under the right locks."""
+    return BookingBusyError(f"Booking {booking_ref} was changed just now; try again.", booking_ref=booking_ref)
 
 
 def _require_version(assignment: Assignment, version: int | None) -> None:

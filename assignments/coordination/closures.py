@@ -1,7 +1,8 @@
 """Closing tables, a zone or a restaurant, and opening them again. One transaction each; the restaurant's lock is first.
 
 A promise at a table that closes ends. Its booking gets other tables in the same transaction if V3 finds some, else it goes
-to review. Guests who sit there keep the tables of theirs that stay open, until staff have moved them.
+to review. Guests who sit there keep the table until it closes, and those of theirs that stay open until staff have moved
+them.
 """
 
 from collections import defaultdict
@@ -237,7 +238,10 @@ def _clear(
     host: Host,
     before: Extent | None = None,
 ) -> None:
-    """Have everybody leave what closes, from now on. Who was seated by name over what was closed ``before`` stays."""
+    """Have everybody leave what closes, from now on.
+
+    Who was seated by name over what was closed already, by this closure as it was ``before`` or by another one, stays.
+    """
     restaurant_ref, start, until = closure.restaurant_ref, max(closure.starts_at, now), closure.ends_at
     if until is not None and until <= start:
         return
@@ -245,13 +249,19 @@ def _clear(
     if not closure.is_whole_restaurant:
         closed = ledger.tables_closed(closure.table_refs, closure.zone_ref, floor)
     rows = ledger.blocked_at(restaurant_ref, closed, start, until)
-    if before is not None:
-        rows = [row for row in rows if not (row.overridden_by and _was_closed(row, before, floor))]
-    affected = [row for row in rows if (until is None or row.starts_at < until) and start < row.ends_at]
+    known = _known_closures(closure, before) if any(row.overridden_by for row in rows) else []
+    rows = [row for row in rows if not (row.overridden_by and any(_was_closed(row, each, floor) for each in known))]
+    affected = [row for row in rows if (until is None or row.starts_at < until) and start < row.stays_until]
     refs = {row.booking_ref for row in affected}
     ledger.give_up_buffers((row for row in rows if row.booking_ref not in refs), start, until)
     if refs:
-        _Clearing(restaurant_ref, affected, floor=floor, actor=actor, now=now, host=host).run()
+        _Clearing(restaurant_ref, affected, start=start, floor=floor, actor=actor, now=now, host=host).run()
+
+
+def _known_closures(closure: Closure, before: Extent | None) -> list[Extent]:
+    """Return what was closed already: what the closure closed before, and what others close. One query."""
+    others = Closure.objects.standing().filter(restaurant_ref=closure.restaurant_ref).exclude(pk=closure.pk)
+    return [*([before] if before else []), *(_extent(each) for each in others)]
 
 
 def _was_closed(row: Allocation, before: Extent, floor: Floor | None) -> bool:
@@ -263,19 +273,21 @@ def _was_closed(row: Allocation, before: Extent, floor: Floor | None) -> bool:
 
 
 class _Clearing:
-    """The bookings that have tables (``rows``) which close, on their way elsewhere."""
+    """The bookings that have tables (``rows``) which close at ``start``, on their way elsewhere."""
 
     def __init__(
         self,
         restaurant_ref: str,
         rows: Sequence[Allocation],
         *,
+        start: datetime,
         floor: Floor | None,
         actor: str,
         now: datetime,
         host: Host,
     ) -> None:
         self.restaurant_ref, self.floor, self.now, self.host = restaurant_ref, floor, now, host
+        self.start = start
         self.closing: dict[str, list[Allocation]] = defaultdict(list)
         for row in rows:
             self.closing[row.booking_ref].append(row)
@@ -293,10 +305,10 @@ class _Clearing:
             if not rows or booking is None or is_cancelled(booking):
                 self._put_back(assignment)
             elif not booking.wants_table or rows[0].starts_at <= self.now:
-                ledger.vacate(self.closing[ref], at=self.now, has_sat=True)
-                if len(self.closing[ref]) == len(rows):
+                kept = ledger.close_at(self.closing[ref], self.start, now=self.now)
+                if not kept and len(self.closing[ref]) == len(rows):
                     assignment.take_up_wish()  # Nothing is left of what it was promised.
-                self._ask_staff(assignment, sentences.SAT_THERE)
+                self._ask_staff(assignment, self._why() if kept else sentences.SAT_THERE)
             elif assignment.restaurant_ref != self.restaurant_ref or booking.problem or self.floor is None:
                 ledger.vacate(rows, at=self.now, has_sat=False)
                 assignment.take_up_wish()
@@ -306,6 +318,10 @@ class _Clearing:
         for group in by_day.values():
             self._seat_evening(group)
         self.settlement.write()
+
+    def _why(self) -> str:
+        zone = self.floor.zone if self.floor else UTC
+        return sentences.sits_where_it_closes(f"{self.start.astimezone(zone):%H:%M}")
 
     def _ask_staff(self, assignment: Assignment, detail: str) -> None:
         if assignment.state == State.CONFIRMED:

@@ -236,7 +236,7 @@ def restore(
         intake.take_over_facts(assignment, booking, floor=floor_or_none(booking.restaurant_ref, host=host))
     assignment.restore(actor=actor, reason=reason, detail=detail)
     if assignment.is_wish_undecided:  # Its tables are settled, and what its guest asks for is not.
-        assignment.send_to_review(actor=actor, reason=waiting.EDIT_UNMET)
+        assignment.send_to_review(actor=actor, reason=waiting.EDIT_UNMET, detail=sentences.STILL_ASKED)
         transitions.store([assignment])
         host.on_review({assignment.booking_ref: waiting.EDIT_UNMET})
         return Change.TO_STAFF

@@ -7,6 +7,7 @@ from datetime import datetime
 
 from assignments.concurrency import locks, transactions
 from assignments.error_logging import log_error
+from assignments.exceptions import StaleAssignmentError
 from assignments.integration.host import Host, HostBooking
 from assignments.models import Assignment
 from assignments.telemetry import correlation
@@ -32,11 +33,14 @@ def attempt(booking_ref: str, work: Callable[[Locked], bool], *, host: Host, wha
 
     def locked() -> bool:
         row = Assignment.objects.of(booking_ref)
-        now = locks.lock_days(row.days())
+        days = row.days()
+        now = locks.lock_days(days)
         assignment = row.claim().first()
         booking = host.bookings([booking_ref], lock=True).get(booking_ref)
         if assignment is None or booking is None:
             return False
+        if not assignment.days <= set(days):  # Somebody has moved it just now.
+            raise StaleAssignmentError([booking_ref])
         return work(Locked(assignment=assignment, booking=booking, now=now))
 
     try:

@@ -4,9 +4,10 @@ Possible as long as nothing followed, and while the tables that it had before ar
 history that the database keeps.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
+from typing import Any
 
 from django.db import transaction
 
@@ -16,10 +17,10 @@ from assignments.exceptions import TablesRefusedError, TableTakenError
 from assignments.integration.floor_cache import floor_or_none
 from assignments.integration.host import Host, named_refusals
 from assignments.integration.project_host import is_walk_in
-from assignments.lifecycle import ledger, promise, staff_decisions
+from assignments.lifecycle import ledger, promise, sentences, staff_decisions, waiting
 from assignments.lifecycle.settlement import Settlement
 from assignments.lifecycle.staff_decisions import STAFF, Undo
-from assignments.models import GONE, Allocation, Assignment, SeatingChange, Stage, StateTransition
+from assignments.models import GONE, Allocation, Assignment, SeatingChange, Stage, State, StateTransition
 from assignments.outcome import Change
 from assignments.planning.floor import Floor
 from assignments.planning.reasons import Refusal
@@ -38,6 +39,12 @@ class _Last:
     changes: list[SeatingChange]
     before: list[SeatingChange]
     transition: StateTransition | None
+
+    @property
+    def facts(self) -> Mapping[str, Any] | None:
+        """What was promised with the seatings that were given up; None where an earlier release recorded no such thing."""
+        given_up = self.of(What.FREED, What.ENDED)
+        return given_up[-1].facts if given_up else None  # Newest first: what the transaction found.
 
     @property
     def transaction_id(self) -> int:
@@ -79,12 +86,30 @@ def swapped_with(booking_ref: str) -> str:
     return ""
 
 
-def days_before(booking_ref: str, *, host: Host) -> list[tuple[str, date]]:
-    """Return the service days, by restaurant, of the tables that the booking would have again: to be locked as well."""
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Reach:
+    """What an undo would touch besides the booking: the one that it swapped tables with, and service days to lock."""
+
+    partner_ref: str
+    days: frozenset[tuple[str, date]]
+
+
+def reach(booking_ref: str, *, host: Host) -> Reach:
+    """Return what taking back the last step would touch. Nothing is locked: look again once the days are."""
+    partner_ref = swapped_with(booking_ref)
+    theirs = Assignment.objects.of(partner_ref).days() if partner_ref else []
+    return Reach(partner_ref=partner_ref, days=frozenset([*theirs, *_days_before(booking_ref, host=host)]))
+
+
+def _days_before(booking_ref: str, *, host: Host) -> list[tuple[str, date]]:
+    """Return the service days, by restaurant, of the tables that the booking would have again."""
     assignment = Assignment.objects.of(booking_ref).first()
     last = _last(assignment) if assignment is not None else None
     if assignment is None or last is None:
         return []
+    if last.facts is not None:
+        facts = promise.from_record(last.facts)
+        return [(facts["restaurant_ref"], facts["service_date"])]
     return [
         (row.restaurant_ref, service_date(floor_or_none(row.restaurant_ref, host=host), row.starts_at))
         for row in last.before
@@ -99,13 +124,17 @@ def undo_swap(one: Assignment, other: Assignment, *, host: Host, now: datetime, 
     Raises TablesRefusedError when somebody else has one of the tables by now.
     """
     settlement = Settlement(host=host, planner=one.planner, actor=actor, trigger="staff", now=now)
+    steps = []
     for assignment in (one, other):
         last = _last(assignment)
         assert last is not None, f"{assignment.booking_ref} has swapped its tables"
         _move_back(assignment, last, settlement, reason=Undo.SWAP)
+        steps.append((assignment, last))
     try:
         with transaction.atomic():
             settlement.write()
+            for assignment, last in steps:
+                _overlap_again(assignment, last, host=host, now=now, actor=actor)
     except TableTakenError as error:
         last = _last(one)
         assert last is not None
@@ -143,7 +172,9 @@ def _undo(assignment: Assignment, last: _Last, *, host: Host, now: datetime, act
         if not last.transition.actor.startswith(STAFF):
             return None
         _move_back(assignment, last, settlement)
-        found = Undo.MOVE
+        settlement.write()
+        _overlap_again(assignment, last, host=host, now=now, actor=actor)
+        return Undo.MOVE
     elif last.of(What.CHANGED) and not last.of(What.SEATED, What.FREED, What.ENDED):
         seatings = ledger.seatings_of([assignment.booking_ref])[assignment.booking_ref]
         until = last.before[0].ends_at
@@ -208,6 +239,8 @@ def _last(assignment: Assignment) -> _Last | None:
     happened_then = transition is not None and transition.transaction_id == rows[0].transaction_id
     if transition is not None and not happened_then and transition.at > rows[0].at:
         return None  # Something followed.
+    if transition is not None and happened_then and _is_by_closure(transition):
+        return None  # Whoever lifts the closure takes it back.
     before: dict[int | None, SeatingChange] = {}
     for change in changes:
         earlier = [row for row in rows if row.seating_id == change.seating_id and row.id < changes[-1].id]
@@ -218,6 +251,10 @@ def _last(assignment: Assignment) -> _Last | None:
         before=sorted(before.values(), key=lambda row: row.table_ref),
         transition=transition if happened_then else None,
     )
+
+
+def _is_by_closure(transition: StateTransition) -> bool:
+    return transition.name == "send_to_review" and transition.reason == waiting.TABLE_OUT_OF_SERVICE
 
 
 def _send_away(assignment: Assignment, settlement: Settlement) -> None:
@@ -258,7 +295,8 @@ def _move_back(assignment: Assignment, last: _Last, settlement: Settlement, *, r
     assert blocked is not None
     floor = floor_or_none(first.restaurant_ref, host=settlement.host)
     refs = [row.table_ref for row in last.before]
-    _promise_again(assignment, first, floor)
+    facts = last.facts or {}
+    _promise_again(assignment, last, floor)
     is_on = blocked.lower < settlement.now < blocked.upper
     settlement.reseat(
         assignment,
@@ -273,14 +311,23 @@ def _move_back(assignment: Assignment, last: _Last, settlement: Settlement, *, r
         strategy="undone",
         planner=first.planner,
         reason=reason.value,
+        despite=facts.get("despite", ()),
+        overridden_by=facts.get("overridden_by", ""),
     )
 
 
-def _promise_again(assignment: Assignment, before: SeatingChange, floor: Floor | None) -> None:
-    """Give the assignment the restaurant, time and party of that seating, in memory; what the host shows is a wish then.
+def _promise_again(assignment: Assignment, last: _Last, floor: Floor | None) -> None:
+    """Give the assignment what was promised with the seating that it has again, in memory. The rest is a wish then.
 
     ``floor`` is that restaurant's.
     """
+    facts = _facts_before(assignment, last.before[0], floor) if last.facts is None else promise.from_record(last.facts)
+    if facts != promise.facts_of(assignment):
+        promise.set_aside(assignment, facts)
+
+
+def _facts_before(assignment: Assignment, before: SeatingChange, floor: Floor | None) -> dict[str, Any]:
+    """Return what was promised as far as the history of an earlier release says it: restaurant, time and party."""
     facts = promise.facts_of(assignment)
     facts["restaurant_ref"] = before.restaurant_ref
     if before.party is not None:
@@ -293,8 +340,21 @@ def _promise_again(assignment: Assignment, before: SeatingChange, floor: Floor |
             # The end that the host gives now is of the other time.
             facts["asked_until"] = before.ends_at if assignment.asked_until is not None else None
         facts["starts_at"] = before.starts_at
-    if facts != promise.facts_of(assignment):
-        promise.set_aside(assignment, facts)
+    return facts
+
+
+def _overlap_again(assignment: Assignment, last: _Last, *, host: Host, now: datetime, actor: str) -> None:
+    """Send to staff again who has a table back at which somebody overstays, or overstays there themselves."""
+    until = promise.moment((last.facts or {}).get("overstays_until"))
+    seatings = ledger.seatings_of([assignment.booking_ref])[assignment.booking_ref]
+    settlement = Settlement(host=host, planner=assignment.planner, actor=actor, trigger="staff", now=now)
+    if until is not None and until > max(now, seatings[0].ends_at):
+        stays.stay_until(assignment, seatings, until, settlement=settlement)
+    others = {row.booking_ref for row in ledger.overstaying(seatings)}
+    if others and assignment.state == State.CONFIRMED:
+        detail = sentences.expect_the_same_table(others)
+        settlement.keep_for_review(assignment, reason=waiting.OVERLAPPING, detail=detail)
+    settlement.write()
 
 
 def _taken(assignment: Assignment, last: _Last, *, now: datetime, host: Host) -> TablesRefusedError:

@@ -6,7 +6,7 @@ else. The booking is planned, moved and listed by its promise meanwhile; the hos
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
 from assignments.integration.host import HostBooking
@@ -24,6 +24,18 @@ _FACTS = (*_PLACE, "asked_until", "party", "zone_ref", "needs")
 def facts_of(assignment: Assignment) -> dict[str, Any]:
     """Return what was promised, as attributes of the assignment."""
     return {name: getattr(assignment, name) for name in _FACTS}
+
+
+def from_record(record: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what was promised with a seating that was given up, as the database recorded it (``SeatingChange.facts``)."""
+    facts = {name: record[name] for name in _FACTS}
+    facts["service_date"] = date.fromisoformat(facts["service_date"])
+    return facts | {name: moment(facts[name]) for name in ("starts_at", "asked_until")}
+
+
+def moment(text: str | None) -> datetime | None:
+    """Return a recorded time."""
+    return datetime.fromisoformat(text) if text else None
 
 
 def set_aside(assignment: Assignment, promised: Mapping[str, Any]) -> None:

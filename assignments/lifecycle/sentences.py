@@ -15,6 +15,14 @@ NO_FLOOR = _("Its table was closed, and the restaurant has no floor to plan with
 SAT_THERE = _("Its guests sat there when the table was taken out of service.")
 
 
+def sits_where_it_closes(clock: str) -> Text:
+    """Why guests who sit have to be moved, though not yet."""
+    return _("Its guests sit at a table that closes at %(time)s.", time=clock)
+
+
+STILL_ASKED = _("Nobody has decided yet about what its guests ask for instead.")
+
+
 def expect_the_same_table(other_refs: Collection[str]) -> Text:
     """Why two bookings overlap, told of one of them."""
     return _(
@@ -72,6 +80,8 @@ def passed_over(reasons: str) -> Text:
 _KNOWN = (
     NO_FLOOR,
     SAT_THERE,
+    sits_where_it_closes(""),
+    STILL_ASKED,
     expect_the_same_table(()),
     shown_elsewhere((), ()),
     more_guests_than_seats(0, 0),

@@ -18,7 +18,7 @@ from assignments.error_logging import log_error
 from assignments.exceptions import MovesRefusedError
 from assignments.integration import release
 from assignments.integration.host import Host, Move, Seating, named_refusals, tell_of_moves
-from assignments.lifecycle import ledger, retry_policy, transitions, waiting
+from assignments.lifecycle import ledger, retry_policy, sentences, transitions, waiting
 from assignments.models import GONE, Allocation, Assignment, Attempt, OutboxMessage, Stage, State
 from assignments.outcome import Kind, Outcome
 from assignments.planning.decision import Decision
@@ -352,7 +352,7 @@ class Settlement:
         """Whatever else ends a review decides nothing about what the guest asks for instead: that waits for staff still."""
         for assignment in self._changed:
             if assignment.is_wish_undecided and assignment.state == State.CONFIRMED and assignment.stage not in GONE:
-                self.keep_for_review(assignment, reason=waiting.EDIT_UNMET)
+                self.keep_for_review(assignment, reason=waiting.EDIT_UNMET, detail=sentences.STILL_ASKED)
 
     def write_tables(self) -> None:
         """Free and take the tables decided on so far, before the rest is written. Raises TableTakenError."""

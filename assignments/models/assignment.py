@@ -446,6 +446,14 @@ class Assignment(FSMModelMixin, models.Model):
         return self.has_wish and not self.wish_settled
 
     @property
+    def days(self) -> frozenset[tuple[str, Any]]:
+        """The service days, by restaurant, of what is promised and of what is asked for instead."""
+        days = {(self.restaurant_ref, self.service_date)}
+        if self.asked_restaurant_ref is not None:
+            days.add((self.asked_restaurant_ref, self.asked_date))
+        return frozenset(days)
+
+    @property
     def last_asked(self) -> tuple[str | None, datetime | None, int | None]:
         """Restaurant, start and covers for which the guest asked last, granted or not."""
         if self.has_wish:

@@ -11,7 +11,8 @@ class SeatingChange(models.Model):
     """A change of a booking's seating, or of how far its guests are. Triggers write it, and prevent updates and deletes.
 
     ``transaction_id``: PostgreSQL's number of the transaction, equal for what happened together. For a stage the columns
-    of the seating are empty; for a seating those of the stage are.
+    of the seating are empty; for a seating those of the stage are. ``facts``: of a seating that ended or was freed, its
+    rules passed over and the assignment's promise as they were before that transaction stored the assignment.
     """
 
     class What(models.TextChoices):
@@ -33,6 +34,10 @@ class SeatingChange(models.Model):
     planner = models.TextField(blank=True)
     previous_stage = models.TextField(blank=True)
     stage = models.TextField(blank=True)
+    facts = models.JSONField(
+        null=True,
+        help_text=_("What was promised with a seating that was given up, and how. Null: nothing, or not recorded."),
+    )
     transaction_id = models.BigIntegerField()
     at = models.DateTimeField(db_default=DatabaseNow())
 

@@ -14,7 +14,7 @@ from typing import Any
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
-from assignments.coordination import edits, host_changes
+from assignments.coordination import edits, host_changes, stays
 from assignments.integration.planners import MANUAL, V3
 from assignments.lifecycle import sentences, settlement, staff_decisions, waiting
 from assignments.models import Attempt, Stage, State
@@ -107,6 +107,7 @@ _REASONS: Mapping[str, Any] = {
     settlement.REARRANGED: gettext_lazy("It has another table, so that somebody else could be seated."),
     "swapped_by_staff": gettext_lazy("Staff swapped its tables with those of another booking."),
     "table_needed_longer": gettext_lazy("Other guests need its table for longer."),
+    stays.TABLE_STAYS_OPEN: gettext_lazy("Its table does not close before its guests leave."),
     "unpinned": gettext_lazy("It is pinned to no tables any more."),
     "walk_in": gettext_lazy("Its guests came without a booking, and staff seated them."),
     "woken": gettext_lazy("A table may have become free for it."),

@@ -1,18 +1,21 @@
 """What a guest asks for instead of what was promised, until staff have decided about it."""
 
+import uuid
 from datetime import UTC, datetime, timedelta
 from importlib import import_module
+from typing import Any
 
 import pytest
-from django.db import connection
+from django.db import connection, transaction
 
 from assignments import api
 from assignments.coordination import dispatch
 from assignments.exceptions import TransitionRefusedError
+from assignments.lifecycle import sentences
 from assignments.maintenance.reconcile import reconcile
-from assignments.models import Allocation, Assignment, Stage, State
+from assignments.models import Allocation, Assignment, Stage, State, StateTransition
 from assignments.outcome import Change
-from assignments.staff import review_queue
+from assignments.staff import evening, review_queue
 from assignments.staff.review_queue import Section
 from assignments.testing import a_floor, a_table, at
 from tests.assignments.conftest import TheHost, run_all, tables_of
@@ -28,6 +31,15 @@ def seat(host: TheHost, ref: str, table_ref: str, starts_at: datetime, *, days_a
     host.book(ref, starts_at=starts_at, party=2, requested_at=datetime.now(UTC) - timedelta(days=days_ago))
     host.edit(ref, **kwargs)
     api.assign(booking_ref=ref, table_refs=[table_ref], actor="staff:1")
+
+
+def why_in_review(ref: str) -> str:
+    """The sentence that the page shows with the reason: that of the last transition, as it can be translated."""
+    detail: str = (
+        StateTransition.objects.filter(booking_ref=ref).order_by("version").values_list("detail", flat=True).last()
+    )
+    assert sentences.read(detail) is not None, f"a sentence of ours: {detail!r}"
+    return detail
 
 
 def call_off(host: TheHost, ref: str) -> None:
@@ -74,6 +86,7 @@ def test_a_wish_outlasts_an_overlap(host: TheHost, soon: datetime) -> None:
     list(dispatch.run_pass())
     assert (state_of("B2"), tables_of("B2")) == (OPEN, ["T1"])
     assert host.reviews["B2"] == "edit_unmet"
+    assert why_in_review("B2") == sentences.STILL_ASKED
 
 
 def test_undoing_the_move_that_granted_a_wish_opens_it_again(host: TheHost, tonight: datetime) -> None:
@@ -88,6 +101,10 @@ def test_undoing_the_move_that_granted_a_wish_opens_it_again(host: TheHost, toni
     api.assign(booking_ref="A", table_refs=["T2"], actor="staff:7")
     api.undo(booking_ref="A", actor="staff:7")
     assert state_of("A") == OPEN
+    assert why_in_review("A") == sentences.STILL_ASKED
+    floor = host.floors["R1"]
+    (shown,) = evening.of(floor, tonight.date(), host=host, now=tonight).seated
+    assert shown.says == sentences.STILL_ASKED
     assert Allocation.objects.get(booking_ref="A").starts_at == tonight
     assert api.booking_changed(booking_ref="A") is Change.NOTHING
     assert state_of("A") == OPEN
@@ -301,3 +318,99 @@ def test_reconcile_sees_that_a_wish_for_later_is_called_off(host: TheHost, wish_
         host.edit("A", wants_table=False)
         assert "A" in [found.booking_ref for found in reconcile()]
         assert state_of("A")[0] == State.CANCELLED
+
+
+class TestAnEarlierReleaseBesideThisOne:
+    """It knows no columns for what is asked for instead, and writes that in place of what was promised."""
+
+    FACTS = ("restaurant_ref", "service_date", "starts_at", "asked_until", "party", "zone_ref", "needs")
+
+    @pytest.fixture
+    def promised(self, host: TheHost, tonight: datetime) -> dict[str, Any]:
+        host.floors["R1"] = a_floor(tables=[a_table("T1", zone_ref="in"), a_table("T2", zone_ref="out")])
+        seat(host, "A", "T1", tonight)
+        return self.row()
+
+    def row(self) -> dict[str, Any]:
+        return Assignment.objects.values(*self.FACTS).get(booking_ref="A")
+
+    def writes(self, state: str, reason: str, **facts: Any) -> Assignment:
+        """What its one query does: state, reason, version and facts, and no other column."""
+        before = Assignment.objects.get(booking_ref="A")
+        with transaction.atomic():
+            Assignment.objects.filter(pk=before.pk).update(
+                state=state, reason=reason, version=before.version + 1, **facts
+            )
+            StateTransition.objects.create(
+                assignment=before,
+                booking_ref="A",
+                version=before.version + 1,
+                name="send_to_review" if state == State.MANUAL_REVIEW else "restore",
+                source=before.state,
+                target=state,
+                reason=reason,
+                actor="host",
+                correlation_id=uuid.uuid4(),
+            )
+        return Assignment.objects.get(booking_ref="A")
+
+    def asks(self, host: TheHost, starts_at: datetime, party: int, **facts: Any) -> Assignment:
+        host.edit("A", starts_at=starts_at, party=party)
+        return self.writes(*OPEN, starts_at=starts_at, service_date=starts_at.date(), party=party, **facts)
+
+    def test_its_wish_is_set_aside_and_the_promise_stands(
+        self, host: TheHost, tonight: datetime, promised: dict[str, Any]
+    ) -> None:
+        tomorrow = tonight + timedelta(days=1)
+        found = self.asks(host, tomorrow, 9, zone_ref="out", needs=["window"])
+        assert self.row() == promised
+        assert (found.last_asked, found.asked_date) == (("R1", tomorrow, 9), tomorrow.date())
+        assert (found.asked_zone_ref, found.asked_needs, found.is_wish_undecided) == ("out", ["window"], True)
+        host.edit("A", zone_ref="out", needs=("window",))
+        assert api.booking_changed(booking_ref="A") is Change.NOTHING
+        found = self.asks(host, tomorrow, 8)
+        assert (self.row(), found.asked_party) == (promised, 8)
+
+        api.close(restaurant_ref="R1", table_refs=["T1"], starts_at=tonight, ends_at=None, actor="staff:1")
+        seating = Allocation.objects.current().get(booking_ref="A")
+        assert (seating.table_ref, seating.starts_at, seating.party) == ("T2", tonight, 2)
+
+    def test_another_zone_alone_is_a_wish(self, promised: dict[str, Any]) -> None:
+        found = self.writes(*OPEN, zone_ref="out")
+        assert (self.row(), found.asked_zone_ref, found.is_wish_undecided) == (promised, "out", True)
+
+    def test_a_wish_that_its_staff_reject_is_turned_down(
+        self, host: TheHost, tonight: datetime, promised: dict[str, Any]
+    ) -> None:
+        self.asks(host, tonight, 9)
+        found = self.writes(State.CONFIRMED, "edit_rejected")
+        assert (self.row(), found.wish_settled) == (promised, True)
+        assert api.booking_changed(booking_ref="A") is Change.NOTHING
+
+    @pytest.mark.parametrize("party", [2, 3], ids=["withdrawn", "granted"])
+    def test_a_wish_that_it_settles_is_forgotten(
+        self, host: TheHost, tonight: datetime, promised: dict[str, Any], party: int
+    ) -> None:
+        self.asks(host, tonight, 3)
+        found = self.writes(State.CONFIRMED, "booking_changed", party=party)
+        assert (self.row(), found.has_wish) == (promised | {"party": party}, False)
+
+    def test_a_wish_granted_after_another_was_turned_down_is_the_promise(
+        self, host: TheHost, tonight: datetime, promised: dict[str, Any]
+    ) -> None:
+        self.asks(host, tonight, 9)
+        self.writes(State.CONFIRMED, "edit_rejected")
+        found = self.writes(State.CONFIRMED, "booking_changed", party=3)
+        assert (self.row(), found.has_wish) == (promised | {"party": 3}, False)
+
+    def test_what_it_wrote_before_is_set_aside_by_the_migration(
+        self, tonight: datetime, promised: dict[str, Any]
+    ) -> None:
+        migration = import_module("assignments.migrations.0033_former_promise")
+        with connection.cursor() as cursor:
+            cursor.execute("ALTER TABLE assignments_assignment DISABLE TRIGGER assignment_keeps_promise")
+            self.writes(State.CONFIRMED, "edit_rejected", party=9)
+            cursor.execute("ALTER TABLE assignments_assignment ENABLE TRIGGER assignment_keeps_promise")
+            cursor.execute(migration.WISHES_ASIDE)
+        found = Assignment.objects.get(booking_ref="A")
+        assert (self.row(), found.asked_party, found.wish_settled) == (promised, 9, True)
