@@ -1,4 +1,7 @@
-"""What follows from a change in the host: an edit, an arrival, a departure, a cancellation, other tables."""
+"""What follows from a change in the host: an edit, an arrival, a departure, a cancellation, other tables.
+
+Long because a booking may change in several of these at once, and what each of them leaves of the others is said here.
+"""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -15,7 +18,7 @@ from assignments.lifecycle.staff_decisions import REJECTED
 from assignments.models import GONE, Allocation, Assignment, Stage, State
 from assignments.outcome import Change, CoordinatorReason, Kind
 from assignments.planning.floor import Floor
-from assignments.planning.reasons import Reason
+from assignments.planning.reasons import Reason, Refusal
 
 CANCELLED_BY_CALL = "cancelled_by_call"
 """Reason code: ``api.booking_cancelled`` was called. Nothing that the host shows later undoes it."""
@@ -137,10 +140,31 @@ def _follow_edit(
 ) -> Change:
     floor = floor_or_none(booking.restaurant_ref, host=host)
     told = tables_changed_by_host(assignment, booking, floor, host=host)
-    if told is not None and (assignment.state == State.CONFIRMED or assignment.reason == TABLES_CHANGED_BY_HOST):
+    is_confirmed = assignment.state == State.CONFIRMED
+    if told == () and is_confirmed and seating_validity.asks_anew(assignment, booking, seatings, floor=floor):
+        # A form that clears the tables with an edit means the edit, which may keep them.
+        change = _settle_edit(assignment, booking, seatings, None, host=host, now=now)
+        if change is Change.KEPT and assignment.state == State.CONFIRMED:
+            seating_validity.show_again(host, booking.ref, ledger.seatings_of([booking.ref])[booking.ref])
+        return change
+    if told is not None and (is_confirmed or assignment.reason == TABLES_CHANGED_BY_HOST):
         change = adopt_tables(assignment, booking, seatings, told, host=host, now=now)
         if change is not Change.NOTHING:
             return change
+    return _settle_edit(assignment, booking, seatings, told, host=host, now=now)
+
+
+def _settle_edit(
+    assignment: Assignment,
+    booking: HostBooking,
+    seatings: Sequence[Allocation],
+    told: tuple[str, ...] | None,
+    *,
+    host: Host,
+    now: datetime,
+) -> Change:
+    """Settle what the guest asks for, at tables that the host has not changed, or (``told``) that staff decide about."""
+    floor = floor_or_none(booking.restaurant_ref, host=host)
     asks_anew = seating_validity.asks_anew(assignment, booking, seatings, floor=floor)
     here = floor_or_none(seatings[0].restaurant_ref, host=host)
     usable = seating_validity.is_usable(booking, seatings, floor=here, rules=conf.settings().rules())
@@ -228,8 +252,10 @@ def restore(
 ) -> Change:
     """Let a booking that waits for staff keep the tables that it has.
 
-    With ``booking``, the guest asks for just that; without, the guest does not get what was asked for.
+    With ``booking``, the guest asks for just that; without, the guest does not get what was asked for. A host that shows
+    other tables, or none, is told its own again.
     """
+    is_shown_elsewhere = booking is None and assignment.reason == TABLES_CHANGED_BY_HOST
     if booking is None:
         assignment.wish_settled = assignment.has_wish
     elif not promise.is_shown(assignment, booking):
@@ -241,7 +267,9 @@ def restore(
         host.on_review({assignment.booking_ref: waiting.EDIT_UNMET})
         return Change.TO_STAFF
     transitions.store([assignment])
-    if host.tracks_confirmation and booking is not None and not booking.is_confirmed:
+    if is_shown_elsewhere:
+        seating_validity.show_again(host, assignment.booking_ref, seatings)
+    elif host.tracks_confirmation and booking is not None and not booking.is_confirmed:
         seating_validity.confirm_again(host, assignment.booking_ref, seatings)
     return Change.RESTORED
 
@@ -308,7 +336,7 @@ def tables_changed_by_host(
     """
     if assignment.told_table_refs is None:
         return None
-    return differing_tables(assignment, _tables_shown(booking, host=host), floor, host=host)
+    return differing_tables(assignment, booking, _tables_shown(booking, host=host), floor, host=host)
 
 
 def _tables_shown(booking: HostBooking, *, host: Host) -> Sequence[str]:
@@ -318,20 +346,31 @@ def _tables_shown(booking: HostBooking, *, host: Host) -> Sequence[str]:
 
 
 def differing_tables(
-    assignment: Assignment, shown: Sequence[str], floor: Floor | None, *, host: Host
+    assignment: Assignment, booking: HostBooking, shown: Sequence[str], floor: Floor | None, *, host: Host
 ) -> tuple[str, ...] | None:
-    """As ``tables_changed_by_host``, for tables that are read already.
+    """As ``tables_changed_by_host``, for tables that are read already. Empty: they were cleared, and can still be used.
 
-    No tables shown says nothing. Tables that are gone from the floor are gone from the host's booking too, unless that keeps
-    them as a text or in an array: either way nobody has chosen others.
+    Tables that are gone from the floor are gone from the host's booking too, unless that keeps them as a text or in an
+    array: either way nobody has chosen others. No tables shown says nothing where the host does not read them along with
+    its bookings, nor of a booking that it shows as waiting: it is told again.
     """
     told = tuple(assignment.told_table_refs or ())
     left = tuple(ref for ref in told if floor is None or ref in floor.table_by_ref)
-    if not left or not shown:
-        return None
     stored_form = getattr(host, "stored_form", tuple)
+    if not shown:
+        return () if _are_cleared(booking, told, floor, host=host) and stored_form(told) else None
+    if not left:
+        return None
     is_as_told = set(shown) in (set(stored_form(told)), set(stored_form(left)))
     return None if is_as_told else tuple(shown)
+
+
+def _are_cleared(booking: HostBooking, told: Sequence[str], floor: Floor | None, *, host: Host) -> bool:
+    """Return whether the host shows no tables of a confirmed booking that had these, which are all in use still."""
+    if booking.table_refs is None or floor is None or (host.tracks_confirmation and not booking.is_confirmed):
+        return False
+    known = [floor.table_by_ref.get(ref) for ref in told]
+    return all(table is not None and table.active for table in known)
 
 
 def adopt_tables(
@@ -345,7 +384,8 @@ def adopt_tables(
 ) -> Change:
     """Take over tables that the host gave a booking which has others, as chosen by staff.
 
-    If they are taken, or have fewer seats than guests, staff decide; nothing changes for a booking that waits for that.
+    If they are taken, are not on the floor, or have fewer seats than guests, staff decide; nothing changes for a booking
+    that waits for that. So do they if the host has cleared its tables: that ends no promise.
     """
     is_turned_down = promise.is_turned_down(assignment, booking)
     if is_turned_down:
@@ -364,16 +404,14 @@ def adopt_tables(
     ]
     rules = conf.settings().rules()
     against = seating_validity.against_tables(booking, tables, floor=floor, rules=rules) if floor else []
-    too_few = next((each.detail for each in against if each.reason == Reason.TOO_FEW_SEATS), None)
-    if (there or too_few) and assignment.state == State.MANUAL_REVIEW:
+    detail = _why_not_theirs(tables, seatings, there, against, floor)
+    if detail and assignment.state == State.MANUAL_REVIEW:
         return Change.NOTHING
     promised = promise.facts_of(assignment)
     if not is_turned_down:
         intake.take_over_facts(assignment, booking, floor=floor)
     settlement = Settlement(host=host, planner=MANUAL, actor="host", trigger="edit", now=now, tells_host=False)
-    if there or too_few:
-        taken = sentences.shown_elsewhere(tables, {row.booking_ref for row in there if row.booking_ref})
-        detail = taken if there else too_few or ""
+    if detail:
         if not is_turned_down:
             promise.set_aside(assignment, promised)
         settlement.keep_for_review(assignment, reason=TABLES_CHANGED_BY_HOST, detail=detail)
@@ -393,6 +431,24 @@ def adopt_tables(
     )
     settlement.write()
     return Change.MOVED
+
+
+def _why_not_theirs(
+    tables: Sequence[str],
+    seatings: Sequence[Allocation],
+    there: Sequence[Allocation],
+    against: Sequence[Refusal],
+    floor: Floor | None,
+) -> str:
+    """Return why staff have to decide about the tables that the host shows, as a sentence; empty if they need not."""
+    if not tables:
+        here = [row.table_ref for row in seatings]
+        return sentences.shown_without_tables(floor.in_order(here) if floor else here)
+    if unknown := seating_validity.unknown_tables(tables, floor):
+        return sentences.not_on_the_floor(unknown)
+    if there:
+        return sentences.shown_elsewhere(tables, {row.booking_ref for row in there if row.booking_ref})
+    return next((each.detail for each in against if each.reason == Reason.TOO_FEW_SEATS), "")
 
 
 def cancel(assignment: Assignment, reason: str) -> None:
