@@ -381,17 +381,25 @@ def swap(
 
 
 @_in_transaction
-def extend(*, booking_ref: str, until: datetime, actor: str, version: int | None = None) -> Change:
+def extend(
+    *,
+    booking_ref: str,
+    until: datetime,
+    actor: str,
+    version: int | None = None,
+    overriding: Collection[Reason] = (),
+) -> Change:
     """Let the guests have their tables until then (aware), longer or shorter than now.
 
     Whoever comes next gets another table if there is one. Otherwise both bookings go to staff, each with the other's ref,
-    and the answer is ``Change.TO_STAFF``. Raises ValueError for a time that is naive or not after the start and now,
-    TransitionRefusedError for a booking without tables.
+    and the answer is ``Change.TO_STAFF``. Raises TablesRefusedError where a table closes before they leave, unless
+    ``overriding`` has ``Reason.CLOSED``, which is kept with the seating. Raises ValueError for a time that is naive or not
+    after the start and now, TransitionRefusedError for a booking without tables.
     """
     if until.tzinfo is None:
         raise ValueError(f"Booking {booking_ref}: the end must be aware, not {until}.")
     host, assignment, now = _locked_assignment(booking_ref, version=version)
-    return staff_actions.extend(assignment, until, host=host, now=now, actor=actor)
+    return staff_actions.extend(assignment, until, host=host, now=now, actor=actor, overriding=overriding)
 
 
 @_in_transaction
@@ -412,7 +420,8 @@ def arrived(*, booking_ref: str, actor: str, version: int | None = None) -> None
 
 @_in_transaction
 def seated(*, booking_ref: str, actor: str, version: int | None = None) -> None:
-    """Note that the guests sit at their tables. Those who come early have them from now on.
+    """Note that the guests sit at their tables. Those who come early have them from now on, closed tables too: it is a fact,
+    and the seating keeps that it was despite ``closed``.
 
     Who sits down late keeps the promised end (``extend`` changes it). Raises TablesRefusedError when somebody else still has
     one of the tables, TransitionRefusedError for a booking without tables.
@@ -893,7 +902,7 @@ def lift_closure(*, closure_id: int, actor: str, version: int | None = None) -> 
 
     ``version`` and exceptions as for ``edit_closure``.
     """
-    closures.lift(closure_id, actor=actor, version=version)
+    closures.lift(closure_id, actor=actor, version=version, host=configured())
 
 
 def explain(*, booking_ref: str) -> Explanation:

@@ -175,8 +175,8 @@ class Settings:
     CALLBACK_SECONDS: float = setting(3.0, at_least(0.1, 60))
     """Maximum time of a host's callback in our own workers; one that takes longer is interrupted and tried again.
 
-    It holds for what reads the host in a transaction, too: ``bookings``, ``tables_of`` and ``floor``. Elsewhere, PostgreSQL
-    ends a transaction of ours in which nothing was asked for 4 seconds.
+    It holds for whatever reads the host in a transaction, too. Elsewhere, PostgreSQL ends a transaction of ours in which
+    nothing was asked for 4 seconds.
     """
     HOLD_SECONDS: int = setting(180, whole(1, A_DAY), steers=True)
     """How long ``api.hold`` keeps tables if the call does not say."""

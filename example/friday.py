@@ -5,6 +5,8 @@
 says whether every promise was kept.
 
 The clock is moved, so an evening takes seconds. All that happens within five minutes happens at the same time.
+
+Long because each of the evening's twenty kinds of happenings has its answer here.
 """
 
 from collections import Counter, defaultdict

@@ -1,6 +1,9 @@
 """``make bench``: measure on this machine, and print. Ratios come from one run; nothing here ever fails on a time.
 
-``--against COMMIT`` measures only the bookings per second, here and at that commit in turn, see ``tests.throughput``.
+``--evidence`` measures only gates, report and guard; ``--shadow`` only what shadow mode costs the legacy planner, over 4,000
+decisions with and 4,000 without it. ``--against COMMIT`` measures only the bookings per second, here and at that commit in
+turn, see ``tests.throughput``; ``--evening`` only the page of a large evening, also with ``--against``, see
+``tests.evening_bench``.
 
 Everything is measured on a database of its own, named like the configured one with ``_bench`` behind.
 """
@@ -15,6 +18,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import django
+import numpy as np
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "tests.settings")
 django.setup()
@@ -36,13 +40,14 @@ from assignments.telemetry.percentiles import percentiles  # noqa: E402
 from example import demo, demo_database, evening, models  # noqa: E402
 from example.host import ExampleHost  # noqa: E402
 from rollout import conf as rollout_conf  # noqa: E402
-from rollout.control import steering, switches  # noqa: E402
+from rollout.control import guard, steering, switches  # noqa: E402
+from rollout.evidence import decision_audit  # noqa: E402
 from rollout.flags import resolution  # noqa: E402
 from rollout.models import Comparison, DayComparison  # noqa: E402
 from rollout.reporting import builder  # noqa: E402
 from rollout.reporting.render import FORMATS  # noqa: E402
 from rollout.shadow import comparator, recorder  # noqa: E402
-from tests import crowd, throughput  # noqa: E402
+from tests import crowd, evening_bench, throughput  # noqa: E402
 from tests.pages import PAGES, Page  # noqa: E402
 from tests.showcase import show  # noqa: E402
 
@@ -106,10 +111,11 @@ def inline(label: str) -> float:
     return statistics.median(milliseconds)
 
 
-def shadow_on_and_off() -> None:
-    """The legacy planner's time for one booking with shadow on and off, booking by booking in turn, in one run."""
+def shadow_on_and_off(decisions: int = 150) -> None:
+    """The legacy planner's time for one booking with shadow on and off, in turn, in one run: at least so many of each."""
     milliseconds: dict[bool, list[float]] = {True: [], False: []}
-    for round_number in range(3):
+    round_number = 0
+    while min(map(len, milliseconds.values())) < decisions:
         restaurant = load(f"Shadow {round_number}", days=90)
         switches.set_switch(resolution.V3_SWITCH, active=False, actor="bench", reason="bench")
         switches.set_switch(resolution.SHADOW_SWITCH, active=False, actor="bench", reason="bench")
@@ -120,12 +126,28 @@ def shadow_on_and_off() -> None:
             started = time.perf_counter()
             api.assign_now(booking_ref=str(pk))
             milliseconds[is_on].append((time.perf_counter() - started) * 1000)
+        round_number += 1
     switches.set_switch(resolution.SHADOW_SWITCH, active=False, actor="bench", reason="bench")
-    on, off = percentiles(milliseconds[True]), percentiles(milliseconds[False])
-    print(f"legacy planner, shadow off  ms {off}")
-    print(f"legacy planner, shadow on   ms {on}")
-    p50, p95 = on["p50"] / off["p50"], on["p95"] / off["p95"]
-    print(f"                      shadow costs a factor of {p50:.2f} at p50, {p95:.2f} at p95")
+    for is_on, values in sorted(milliseconds.items()):
+        name = f"shadow {'on' if is_on else 'off'}"
+        print(f"legacy planner, {name:11} ms {percentiles(values)}, {len(values)} decisions")
+    for percent in (50, 95):
+        ratio, lower, upper = _ratio(milliseconds[True], milliseconds[False], percent)
+        print(
+            f"                      shadow costs a factor of {ratio:.3f} at p{percent} (95 %: {lower:.3f} to {upper:.3f})"
+        )
+
+
+def _ratio(on: list[float], off: list[float], percent: int, *, resamples: int = 1000) -> tuple[float, float, float]:
+    """The ratio of a percentile, with the interval that holds 95 % of the ratios of resamples (bootstrap)."""
+    source = np.random.default_rng(0)
+
+    def drawn(values: list[float]) -> np.ndarray:
+        resampled = source.choice(np.array(values), (resamples, len(values)))
+        return np.asarray(np.percentile(resampled, percent, axis=1))
+
+    lower, upper = np.percentile(drawn(on) / drawn(off), [2.5, 97.5])
+    return float(np.percentile(on, percent) / np.percentile(off, percent)), float(lower), float(upper)
 
 
 def gates_over(comparisons: int) -> None:
@@ -139,22 +161,7 @@ def gates_over(comparisons: int) -> None:
     list(dispatch.run_pass(dispatch.PassLimits(restaurant_ref=str(restaurant.pk))))
     recorder.flush()
     list(comparator.compare_waiting())
-    rows = list(Comparison.objects.filter(restaurant_ref=str(restaurant.pk)).values())
-    copies = (
-        Comparison(
-            **{
-                **row,
-                "id": None,
-                "recorded_at": datetime.now(UTC),
-                "snapshot_hash": f"{row['id']}-{number}",
-                "booking_ref": f"{row['booking_ref']}-{number}",
-                "restaurant_ref": f"R{number % 200}",
-            }
-        )
-        for number in range(comparisons // len(rows) + 1)
-        for row in rows
-    )
-    Comparison.objects.bulk_create(copies, batch_size=1000)
+    _copy_comparisons(str(restaurant.pk), comparisons)
     day = DayComparison.objects.values()[0]
     DayComparison.objects.bulk_create(
         DayComparison(**{**day, "id": None, "restaurant_ref": f"R{number}"}) for number in range(200)
@@ -169,6 +176,52 @@ def gates_over(comparisons: int) -> None:
     total = plan.facts.comparisons.total
     print(f"gates                 {total} comparisons measured in {seconds:.2f} s, {len(captured)} queries")
     report_over()
+
+
+def _copy_comparisons(restaurant_ref: str, comparisons: int) -> None:
+    """Copy a restaurant's comparisons by SQL, until there are so many, to 200 restaurants."""
+    changed = {
+        "recorded_at": "now()",
+        "snapshot_hash": "snapshot_hash || '-' || number",
+        "booking_ref": "booking_ref || '-' || number",
+        "restaurant_ref": "'R' || number %% 200",
+    }
+    columns = [str(field.column) for field in Comparison._meta.concrete_fields if not field.primary_key]
+    values = ", ".join(changed.get(column, column) for column in columns)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"INSERT INTO rollout_comparison ({', '.join(columns)}) SELECT {values} "
+            "FROM rollout_comparison CROSS JOIN generate_series(1, 1 + %(wanted)s / "
+            "(SELECT count(*) FROM rollout_comparison WHERE restaurant_ref = %(ref)s)) AS number "
+            "WHERE restaurant_ref = %(ref)s",
+            {"wanted": comparisons, "ref": restaurant_ref},
+        )
+
+
+def guard_over(restaurants: int, *, bookings: int = 10) -> None:
+    """Runs of the guard after V3 has decided so many bookings at each restaurant: the last one without audits."""
+    position = steering.current() or steering.begin(actor="bench", reason="bench")
+    while steering.plan().target is not None:
+        position = steering.promote(from_stage=position.stage, override=True, actor="bench", reason="bench")
+    source = evening.parse_json_ahead(demo.REAL_EVENING.read_text(), datetime.now(UTC) + timedelta(days=150))
+    few = replace(source, bookings=source.bookings[40 : 40 + bookings])
+    for number in range(restaurants):
+        evening.store(few, restaurant_name=f"Guard {number}")
+    dispatch.register_new()
+    decided = sum(len(each.outcomes) for each in dispatch.run_pass())
+    is_audited = False
+    while not is_audited:
+        waiting, _refusals = decision_audit.waiting()
+        is_audited = not waiting
+        reset_queries()  # The log of queries is bounded, and a full one counts no more.
+        started = time.perf_counter()
+        with CaptureQueriesContext(connection) as captured:
+            findings = guard.run()
+        seconds = time.perf_counter() - started
+        print(
+            f"guard                 {decided} decisions at {restaurants} restaurants, {waiting} to be audited: "
+            f"{seconds:.2f} s, {len(captured)} queries, {len(findings.breaches)} breaches"
+        )
 
 
 def report_over() -> None:
@@ -221,9 +274,23 @@ def _median_ms(client: Client, page: Page) -> float:
     return statistics.median(milliseconds[1:])  # The first one fills caches.
 
 
+def evidence() -> None:
+    """Gates and report over 100,000 comparisons, and the guard over 200 restaurants."""
+    with override_settings(ROLLOUT={**settings.ROLLOUT, "ENVIRONMENT": "production"}):
+        gates_over(100_000)
+        guard_over(200)
+
+
 def main() -> None:
+    alone: dict[str, Callable[[], None]] = {"--evidence": evidence, "--shadow": lambda: shadow_on_and_off(4000)}
+    if sys.argv[1:] and sys.argv[1] in alone:
+        demo_database.use_another("_bench")
+        alone[sys.argv[1]]()
+        events.flush(10)
+        return
     if len(sys.argv) > 1:
-        throughput.main()
+        if not evening_bench.only_that(sys.argv[1:]):
+            throughput.main()
         return
     demo_database.use_another("_bench")
     planning_alone()
@@ -241,13 +308,13 @@ def main() -> None:
     print(f"                      events cost a factor of {with_events / without:.2f} at the median")
     if is_legacy_planner_there:
         shadow_on_and_off()
-        with override_settings(ROLLOUT={**settings.ROLLOUT, "ENVIRONMENT": "production"}):
-            gates_over(100_000)
+        evidence()
     demo_database.empty()
     call_command("migrate", verbosity=0)
     pages_at_two_sizes()
     events.flush(10)
     throughput.main([])
+    evening_bench.main([])
 
 
 if __name__ == "__main__":

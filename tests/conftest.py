@@ -18,6 +18,7 @@ from tests.schedule import Schedule
 LARGE_BYTES = 1_000_000
 APART = {
     "full_removal": "all tests on a copy without the legacy planner, for several minutes",
+    "scripts": "the scripts of docs/pages.md, done in a browser and counted, for a minute",
     "upgrade": "the release before on today's tables, and the way back, for minutes",
 }
 """Marks of tests that take long by themselves: left out unless ``-m`` asks for them."""

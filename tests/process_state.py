@@ -1,10 +1,10 @@
-"""What a process remembers: floors, settings, events, numbers for metrics, the language."""
+"""What a process remembers: floors, settings, its release, events, numbers for metrics, the language."""
 
 from django.utils import translation
 
 from assignments import conf
 from assignments.coordination import table_record
-from assignments.integration import floor_cache
+from assignments.integration import floor_cache, release
 from assignments.telemetry import events
 from assignments.telemetry.metrics.collector import COLLECTOR
 from rollout.shadow import recorder
@@ -20,4 +20,5 @@ def forget() -> None:
     COLLECTOR.forget()
     conf.settings.cache_clear()
     conf.load.cache_clear()
+    release.running.cache_clear()
     translation.deactivate()

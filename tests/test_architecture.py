@@ -128,11 +128,46 @@ def test_a_promised_import_path_is_there(module: str, names: list[str]) -> None:
     assert {name for name in names if not hasattr(imported, name)} == set()
 
 
-def test_the_promised_import_paths_are_all_documented() -> None:
-    assert {module for module, _names in public_names()} >= {
-        "assignments.api", "assignments.host", "assignments.floor", "assignments.outcome", "assignments.exceptions",
-        "assignments.signals", "assignments.testing", "assignments.urls", "rollout.conf", "rollout.routing",
-    }  # fmt: skip
+PROMISED = {
+    "assignments.api": set(),
+    "assignments.host": {"Host", "ModelHost", "HostBooking", "Seating", "Message", "Watch"},
+    "assignments.floor": {
+        "Floor", "Table", "Join", "ServicePeriod", "TurnTime", "CalendarEntry", "Pacing", "adjacency", "EVERY_WEEKDAY",
+        "InvalidFloorError",
+    },
+    "assignments.outcome": {"Outcome", "Kind", "Reason"},
+    "assignments.exceptions": set(),
+    "assignments.signals": {"state_changed", "handed_back"},
+    "assignments.testing": {"MemoryHost", "a_floor", "a_table", "a_service", "at", "shifted"},
+    "assignments.urls": set(),
+    "assignments.integration.planners": {"SoleRouter"},
+    "assignments.telemetry.events": {"DatabaseSink", "LoggingSink", "MemorySink"},
+    "assignments.telemetry.log_formatters": {"CorrelationFilter", "JsonFormatter", "PlaceOnlyFormatter"},
+    "rollout.conf": {"read_environment"},
+    "rollout.routing": {"RolloutRouter"},
+    "rollout.shadow.candidate": {"v3"},
+}  # fmt: skip
+"""What was promised once stays: a name may only be added here. The seam to the legacy planner goes with it."""
+
+
+def test_the_promised_import_paths_and_names_are_all_documented() -> None:
+    documented = {module: set(names) for module, names in public_names() if module != "rollout.legacy"}
+    assert documented == PROMISED
+
+
+@pytest.mark.legacy_planner
+def test_the_seam_to_the_legacy_planner_is_documented() -> None:
+    assert ("rollout.legacy", ["LegacyPlanner"]) in public_names()
+
+
+def test_no_room_is_imported_by_its_dotted_name() -> None:
+    """Such an import would be hidden from the import contracts."""
+    assert mentions(
+        r"(?:import_module|import_string|__import__)\(f?[\"'](?:assignments|rollout|legacy_planner)\.", *ROOT
+    ) == {
+        "assignments/migrations/0024_loaded_rows.py",
+        "rollout/migrations/0012_same_rows_again.py",
+    }
 
 
 def test_every_published_name_is_importable() -> None:

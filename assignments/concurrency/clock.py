@@ -21,7 +21,8 @@ from psycopg.pq import TransactionStatus
 from assignments import conf
 from assignments.models.moment import moved, process_now
 
-_SET = "SELECT set_config('assignments.clock_offset', %s, true)"
+_SET = "SET LOCAL assignments.clock_offset = '{seconds}'"
+"""A SET is no query yet: after it the isolation level can still be set."""
 
 _telling: ContextVar[bool] = ContextVar("telling", default=False)
 
@@ -85,7 +86,7 @@ def _tell() -> None:
     before = _telling.set(True)
     try:
         with connection.cursor() as cursor:
-            cursor.execute(_SET, [str(offset().total_seconds())])
+            cursor.execute(_SET.format(seconds=offset().total_seconds()))
     finally:
         _telling.reset(before)
 

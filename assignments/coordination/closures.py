@@ -13,14 +13,14 @@ from types import EllipsisType
 
 from assignments import conf
 from assignments.concurrency import locks
-from assignments.coordination import host_changes
+from assignments.coordination import host_changes, stays
 from assignments.coordination.snapshots import occupied_during, promised_request
 from assignments.coordination.table_record import success_of
 from assignments.exceptions import ChangedMeanwhileError, ClosureLiftedError, ClosureNotFoundError
 from assignments.integration.floor_cache import floor_or_none
 from assignments.integration.host import Host, HostBooking, is_cancelled, lock_bookings
 from assignments.integration.planners import V3
-from assignments.lifecycle import ledger, promise, sentences, waiting
+from assignments.lifecycle import ledger, promise, seating_validity, sentences, waiting
 from assignments.lifecycle.settlement import Settlement
 from assignments.models import Allocation, Assignment, Closure, OutboxMessage, State
 from assignments.planning.batch_planner import EveningPlanner, in_order
@@ -112,17 +112,20 @@ def edit(
     closure.save()
     _clear(closure, floor=floor, actor=actor, now=now, host=host, before=before)
     if not _includes(extent, before):
+        _let_stay(closure.restaurant_ref, floor=floor, actor=actor, now=now, host=host)
         _tell_freed(closure.restaurant_ref, before, now)
     _announce("edited", closure, actor=actor)
     return closure
 
 
-def lift(closure_id: int, *, actor: str, version: int | None) -> Closure:
+def lift(closure_id: int, *, actor: str, version: int | None, host: Host) -> Closure:
     """End a closure: from now on it closes nothing. Others of the same tables stay."""
     closure, now = _locked(closure_id, version=version)
     closure.lifted_at, closure.lifted_by = now, actor
     closure.version += 1
     closure.save(update_fields=["lifted_at", "lifted_by", "version"])
+    floor = floor_or_none(closure.restaurant_ref, host=host)
+    _let_stay(closure.restaurant_ref, floor=floor, actor=actor, now=now, host=host)
     _tell_freed(closure.restaurant_ref, _extent(closure), now)
     _announce("lifted", closure, actor=actor)
     return closure
@@ -262,6 +265,24 @@ def _known_closures(closure: Closure, before: Extent | None) -> list[Extent]:
     """Return what was closed already: what the closure closed before, and what others close. One query."""
     others = Closure.objects.standing().filter(restaurant_ref=closure.restaurant_ref).exclude(pk=closure.pk)
     return [*([before] if before else []), *(_extent(each) for each in others)]
+
+
+def _let_stay(restaurant_ref: str, *, floor: Floor | None, actor: str, now: datetime, host: Host) -> None:
+    """Let guests who sit where it was to close keep their tables, before anybody else gets them."""
+    cut = ledger.closing_later(restaurant_ref, now)
+    refs = sorted({row.booking_ref for row in cut})
+    if not refs:
+        return
+    waiting_for_staff = Assignment.objects.filter(state=State.MANUAL_REVIEW, reason=TABLE_OUT_OF_SERVICE)
+    rows = list(waiting_for_staff.select_for_update().filter(booking_ref__in=refs).order_by("id"))
+    seatings, bookings = ledger.seatings_of(refs), host.bookings(refs)
+    settlement = Settlement(host=host, planner=V3, actor=actor, trigger="staff", now=now)
+    rules = conf.settings().rules()
+    for assignment in rows:
+        booking, own = bookings.get(assignment.booking_ref), seatings[assignment.booking_ref]
+        if booking is not None and seating_validity.is_usable(booking, own, floor=floor, rules=rules):
+            stays.stay_after_all(assignment, own, settlement=settlement)
+    settlement.write()
 
 
 def _was_closed(row: Allocation, before: Extent, floor: Floor | None) -> bool:

@@ -1,24 +1,21 @@
-"""What follows from a change in the host: an edit, an arrival, a departure, a cancellation, other tables.
-
-Long because a booking may change in several of these at once, and what each of them leaves of the others is said here.
-"""
+"""What follows from a change in the host: an edit, an arrival, a departure, a cancellation, other tables."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import datetime
 
 from assignments import conf
-from assignments.coordination import adoption, coming_back, edits, stays
+from assignments.coordination import adoption, coming_back, edits, shown_tables, stays
 from assignments.integration.floor_cache import floor_or_none
 from assignments.integration.host import Host, HostBooking, is_cancelled
-from assignments.integration.planners import MANUAL, V3
+from assignments.integration.planners import V3
+from assignments.integration.project_host import configured
 from assignments.lifecycle import intake, ledger, promise, seating_validity, sentences, transitions, waiting
 from assignments.lifecycle.settlement import Settlement
 from assignments.lifecycle.staff_decisions import REJECTED
 from assignments.models import GONE, Allocation, Assignment, Stage, State
 from assignments.outcome import Change, CoordinatorReason, Kind
 from assignments.planning.floor import Floor
-from assignments.planning.reasons import Reason, Refusal
+from assignments.planning.reasons import Reason
 
 CANCELLED_BY_CALL = "cancelled_by_call"
 """Reason code: ``api.booking_cancelled`` was called. Nothing that the host shows later undoes it."""
@@ -112,12 +109,20 @@ def is_followed(assignment: Assignment, booking: HostBooking | None, *, now: dat
         end = intake.asked_until(booking)
         is_at_its_end = end is not None and end <= now and assignment.stage not in GONE
         is_same_stage = assignment.stage == (booking.stage or Stage.SEATED)
-        return assignment.state == State.CONFIRMED and is_same_stage and not is_at_its_end
+        if assignment.state != State.CONFIRMED or not is_same_stage or is_at_its_end:
+            return False
+        return assignment.stage in GONE or not _is_shown_elsewhere(assignment, booking)
     if assignment.state == State.CONFIRMED or booking.is_confirmed or booking.table_refs:
         return False
     is_mended = assignment.reason == CoordinatorReason.INVALID_BOOKING and not booking.problem
     is_same_stage = booking.stage in (None, assignment.stage)
     return is_same_stage and not is_mended and not ledger.seatings_of([booking.ref])
+
+
+def _is_shown_elsewhere(assignment: Assignment, booking: HostBooking) -> bool:
+    host = configured()
+    floor = floor_or_none(booking.restaurant_ref, host=host)
+    return shown_tables.changed(assignment, booking, floor, host=host) is not None
 
 
 def _asks_the_same(assignment: Assignment, booking: HostBooking) -> bool:
@@ -139,7 +144,7 @@ def _follow_edit(
     assignment: Assignment, booking: HostBooking, seatings: Sequence[Allocation], *, host: Host, now: datetime
 ) -> Change:
     floor = floor_or_none(booking.restaurant_ref, host=host)
-    told = tables_changed_by_host(assignment, booking, floor, host=host)
+    told = shown_tables.changed(assignment, booking, floor, host=host)
     is_confirmed = assignment.state == State.CONFIRMED
     if told == () and is_confirmed and seating_validity.asks_anew(assignment, booking, seatings, floor=floor):
         # A form that clears the tables with an edit means the edit, which may keep them.
@@ -148,7 +153,7 @@ def _follow_edit(
             seating_validity.show_again(host, booking.ref, ledger.seatings_of([booking.ref])[booking.ref])
         return change
     if told is not None and (is_confirmed or assignment.reason == TABLES_CHANGED_BY_HOST):
-        change = adopt_tables(assignment, booking, seatings, told, host=host, now=now)
+        change = shown_tables.adopt(assignment, booking, seatings, told, host=host, now=now)
         if change is not Change.NOTHING:
             return change
     return _settle_edit(assignment, booking, seatings, told, host=host, now=now)
@@ -165,6 +170,7 @@ def _settle_edit(
 ) -> Change:
     """Settle what the guest asks for, at tables that the host has not changed, or (``told``) that staff decide about."""
     floor = floor_or_none(booking.restaurant_ref, host=host)
+    is_elsewhere = told is not None and assignment.reason == TABLES_CHANGED_BY_HOST
     asks_anew = seating_validity.asks_anew(assignment, booking, seatings, floor=floor)
     here = floor_or_none(seatings[0].restaurant_ref, host=host)
     usable = seating_validity.is_usable(booking, seatings, floor=here, rules=conf.settings().rules())
@@ -172,7 +178,8 @@ def _settle_edit(
         _note_features(assignment, booking)
     if assignment.state == State.MANUAL_REVIEW:
         meets = seating_validity.meets(assignment, booking, seatings, floor=floor)
-        if usable and (meets if asks_anew else told is None and _is_shown_again(assignment, booking, host=host)):
+        is_as_before = meets if asks_anew else _is_shown_again(assignment, booking, host=host)
+        if usable and is_as_before and not is_elsewhere:
             return restore(assignment, booking, seatings, host=host, actor="host", reason=EDIT_WITHDRAWN)
         if not asks_anew:
             transitions.store([assignment])
@@ -186,14 +193,16 @@ def _settle_edit(
         return _follow_sitting(assignment, booking, seatings, floor, host=host, now=now)
     unmet = waiting.EDIT_UNMET if asks_anew or booking.problem else waiting.TABLE_OUT_OF_SERVICE
     reason = "booking_changed" if asks_anew else waiting.TABLE_OUT_OF_SERVICE
-    return edits.settle(assignment, booking, seatings, host=host, now=now, reason=reason, unmet=unmet)
+    return edits.settle(
+        assignment, booking, seatings, host=host, now=now, reason=reason, unmet=unmet, is_elsewhere=is_elsewhere
+    )
 
 
 def _is_shown_again(assignment: Assignment, booking: HostBooking, *, host: Host) -> bool:
     """Return whether the host shows a booking at its own tables again that it has shown at others."""
     if assignment.reason != TABLES_CHANGED_BY_HOST or booking.problem:
         return False
-    return bool(_tables_shown(booking, host=host))
+    return bool(shown_tables.shown(booking, host=host))
 
 
 def _note_features(assignment: Assignment, booking: HostBooking) -> None:
@@ -220,20 +229,17 @@ def _follow_sitting(
     change = Change.KEPT
     if end is not None and end != seatings[0].stays_until and end > now:
         change = stays.stay_until(assignment, seatings, end, settlement=settlement, reason="booking_changed")
-    promise.take_over_here(assignment, booking, floor=floor)
+    party = intake.stored_party(booking)
     seats = floor and sum(table.seats for table in floor.tables if table.ref in {row.table_ref for row in seatings})
-    is_larger = assignment.party > promised["party"]
-    if (
-        change is Change.KEPT
-        and seats
-        and is_larger
-        and assignment.party > seats
-        and assignment.state == State.CONFIRMED
-    ):
-        detail = sentences.more_guests_than_seats(seats, assignment.party)
+    if seats and party > seats and party > promised["party"]:
+        intake.take_over_facts(assignment, booking, floor=floor)
         promise.set_aside(assignment, promised | {"asked_until": assignment.asked_until})
-        settlement.keep_for_review(assignment, reason=waiting.EDIT_UNMET, detail=detail)
+        if assignment.state == State.CONFIRMED:
+            detail = sentences.more_guests_than_seats(seats, party)
+            settlement.keep_for_review(assignment, reason=waiting.EDIT_UNMET, detail=detail)
         change = Change.TO_STAFF
+    else:
+        promise.take_over_here(assignment, booking, floor=floor)
     assignment.touch()
     settlement.changed(assignment)
     settlement.write()
@@ -293,6 +299,10 @@ def _follow_guests(
         return Change.CANCELLED if stage == Stage.NO_SHOW else Change.NOTHING
     stays.mark(assignment, stage, now=now)
     end = intake.asked_until(booking)
+    moved = Change.NOTHING
+    if end is None or end > now:
+        moved = adopt_where_they_sit(assignment, booking, seatings, host=host, now=now)
+        seatings = ledger.seatings_of([booking.ref]).get(booking.ref, [])
     if end is not None and end <= now:  # They have left, whatever the status is called.
         stays.leave(assignment, seatings, Stage.LEFT, settlement=settlement, is_over=True)
         change = Change.NOTHING
@@ -305,7 +315,18 @@ def _follow_guests(
         promise.take_over_here(assignment, booking, floor=floor_or_none(booking.restaurant_ref, host=host))
     assignment.touch()
     settlement.write()
-    return change
+    return moved if change in {Change.NOTHING, Change.KEPT} and moved is not Change.NOTHING else change
+
+
+def adopt_where_they_sit(
+    assignment: Assignment, booking: HostBooking, seatings: Sequence[Allocation], *, host: Host, now: datetime
+) -> Change:
+    """Take over other tables at which the host shows guests who sit. They grant nothing that is asked for besides."""
+    floor = floor_or_none(booking.restaurant_ref, host=host)
+    told = shown_tables.changed(assignment, booking, floor, host=host)
+    if told is None or assignment.state not in {State.CONFIRMED, State.MANUAL_REVIEW}:
+        return Change.NOTHING
+    return shown_tables.adopt(assignment, booking, seatings, told, host=host, now=now, sits=True)
 
 
 def _follow_without_table(assignment: Assignment, booking: HostBooking, *, now: datetime) -> Change:
@@ -324,131 +345,6 @@ def _follow_stage(assignment: Assignment, booking: HostBooking, *, now: datetime
         assignment.touch()
     if booking.stage and booking.stage != assignment.stage:
         stays.mark(assignment, Stage(booking.stage), now=now)
-
-
-def tables_changed_by_host(
-    assignment: Assignment, booking: HostBooking, floor: Floor | None, *, host: Host
-) -> tuple[str, ...] | None:
-    """Return the tables that the host shows for a booking, if they differ from what it was last told; else None.
-
-    Compared in the form in which the host can store them: a foreign key holds one table of a join. One query, unless the
-    booking says it.
-    """
-    if assignment.told_table_refs is None:
-        return None
-    return differing_tables(assignment, booking, _tables_shown(booking, host=host), floor, host=host)
-
-
-def _tables_shown(booking: HostBooking, *, host: Host) -> Sequence[str]:
-    if booking.table_refs is not None:
-        return booking.table_refs
-    return host.tables_of([booking.ref]).get(booking.ref, ())
-
-
-def differing_tables(
-    assignment: Assignment, booking: HostBooking, shown: Sequence[str], floor: Floor | None, *, host: Host
-) -> tuple[str, ...] | None:
-    """As ``tables_changed_by_host``, for tables that are read already. Empty: they were cleared, and can still be used.
-
-    Tables that are gone from the floor are gone from the host's booking too, unless that keeps them as a text or in an
-    array: either way nobody has chosen others. No tables shown says nothing where the host does not read them along with
-    its bookings, nor of a booking that it shows as waiting: it is told again.
-    """
-    told = tuple(assignment.told_table_refs or ())
-    left = tuple(ref for ref in told if floor is None or ref in floor.table_by_ref)
-    stored_form = getattr(host, "stored_form", tuple)
-    if not shown:
-        return () if _are_cleared(booking, told, floor, host=host) and stored_form(told) else None
-    if not left:
-        return None
-    is_as_told = set(shown) in (set(stored_form(told)), set(stored_form(left)))
-    return None if is_as_told else tuple(shown)
-
-
-def _are_cleared(booking: HostBooking, told: Sequence[str], floor: Floor | None, *, host: Host) -> bool:
-    """Return whether the host shows no tables of a confirmed booking that had these, which are all in use still."""
-    if booking.table_refs is None or floor is None or (host.tracks_confirmation and not booking.is_confirmed):
-        return False
-    known = [floor.table_by_ref.get(ref) for ref in told]
-    return all(table is not None and table.active for table in known)
-
-
-def adopt_tables(
-    assignment: Assignment,
-    booking: HostBooking,
-    seatings: Sequence[Allocation],
-    table_refs: Sequence[str],
-    *,
-    host: Host,
-    now: datetime,
-) -> Change:
-    """Take over tables that the host gave a booking which has others, as chosen by staff.
-
-    If they are taken, are not on the floor, or have fewer seats than guests, staff decide; nothing changes for a booking
-    that waits for that. So do they if the host has cleared its tables: that ends no promise.
-    """
-    is_turned_down = promise.is_turned_down(assignment, booking)
-    if is_turned_down:
-        booking = promise.promised(booking, assignment, seatings)  # Other tables, not what staff turned down.
-    floor = floor_or_none(booking.restaurant_ref, host=host)
-    tables = floor.in_order(table_refs) if floor else tuple(table_refs)
-    ledger.note_promise(seatings, party=assignment.party, zone_ref=assignment.zone_ref)
-    window = seating_validity.window_as_the_host_has_it(booking, floor)
-    if assignment.stage == Stage.SEATED and window.starts_at < now < window.ends_at:
-        window = replace(window, starts_at=now, blocked_from=now)  # Where they sat until now stays on record.
-    own = {row.pk for row in seatings}
-    there = [
-        row
-        for row in ledger.taken_at(booking.restaurant_ref, tables, window.blocked_from, window.blocked_until)
-        if row.pk not in own
-    ]
-    rules = conf.settings().rules()
-    against = seating_validity.against_tables(booking, tables, floor=floor, rules=rules) if floor else []
-    detail = _why_not_theirs(tables, seatings, there, against, floor)
-    if detail and assignment.state == State.MANUAL_REVIEW:
-        return Change.NOTHING
-    promised = promise.facts_of(assignment)
-    if not is_turned_down:
-        intake.take_over_facts(assignment, booking, floor=floor)
-    settlement = Settlement(host=host, planner=MANUAL, actor="host", trigger="edit", now=now, tells_host=False)
-    if detail:
-        if not is_turned_down:
-            promise.set_aside(assignment, promised)
-        settlement.keep_for_review(assignment, reason=TABLES_CHANGED_BY_HOST, detail=detail)
-        settlement.write()
-        return Change.TO_STAFF
-    window, overridden_by = adoption.over_closures(booking.restaurant_ref, tables, window)
-    settlement.reseat(
-        assignment,
-        seatings,
-        table_refs=tables,
-        window=window,
-        strategy=MANUAL,
-        planner=MANUAL,
-        reason=TABLES_CHANGED_BY_HOST,
-        despite=[each.reason for each in against],
-        overridden_by=overridden_by,
-    )
-    settlement.write()
-    return Change.MOVED
-
-
-def _why_not_theirs(
-    tables: Sequence[str],
-    seatings: Sequence[Allocation],
-    there: Sequence[Allocation],
-    against: Sequence[Refusal],
-    floor: Floor | None,
-) -> str:
-    """Return why staff have to decide about the tables that the host shows, as a sentence; empty if they need not."""
-    if not tables:
-        here = [row.table_ref for row in seatings]
-        return sentences.shown_without_tables(floor.in_order(here) if floor else here)
-    if unknown := seating_validity.unknown_tables(tables, floor):
-        return sentences.not_on_the_floor(unknown)
-    if there:
-        return sentences.shown_elsewhere(tables, {row.booking_ref for row in there if row.booking_ref})
-    return next((each.detail for each in against if each.reason == Reason.TOO_FEW_SEATS), "")
 
 
 def cancel(assignment: Assignment, reason: str) -> None:

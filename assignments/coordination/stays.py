@@ -1,8 +1,8 @@
 """Stays: guests arrive, sit longer, leave earlier, or never come. What has passed stays on record; changes begin now."""
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from assignments.coordination.edits import Answer, tables_elsewhere
 from assignments.exceptions import TableTakenError
@@ -84,7 +84,7 @@ def stay_until(
     with the other's ref, and the overstay is noted beside the time for which the tables are blocked; if it ``is_optional``,
     nothing changes then.
     """
-    before = seatings[0].stays_until
+    before, despite = seatings[0].stays_until, set(seatings[0].despite)
     is_cut = assignment.reason == waiting.TABLE_OUT_OF_SERVICE and any(_is_cut(row) for row in seatings)
     blocked_until = until + seatings[0].buffer_after
     refs = list(dict.fromkeys(row.booking_ref for row in ledger.followers(seatings, blocked_until)))
@@ -113,8 +113,15 @@ def stay_until(
         ends_at=until.isoformat(),
         table_refs=[row.table_ref for row in seatings],
         actor=settlement.actor,
+        **_passed_over(seatings, despite),
     )
     return Change.KEPT
+
+
+def _passed_over(seatings: Sequence[Allocation], before: Set[str]) -> dict[str, Any]:
+    """Return what is said of rules that guests stay despite now, and did not before."""
+    now = sorted({each for row in seatings for each in row.despite} - before)
+    return {"despite": now} if now else {}
 
 
 class _Move(NamedTuple):

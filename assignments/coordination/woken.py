@@ -43,7 +43,9 @@ def _try(locked: Locked, *, host: Host) -> bool:
         settlement = Settlement(host=host, planner=assignment.planner, actor="waitlist", trigger="woken", now=now)
         change = stays.stay_after_all(assignment, seatings, settlement=settlement)
         settlement.write()
-    elif assignment.reason == waiting.TABLES_CHANGED_BY_HOST and booking.wants_table and seatings:
+    elif assignment.reason == waiting.TABLES_CHANGED_BY_HOST and seatings and not booking.wants_table:
+        change = host_changes.adopt_where_they_sit(assignment, booking, seatings, host=host, now=now)
+    elif assignment.reason == waiting.TABLES_CHANGED_BY_HOST and seatings:
         change = host_changes.follow(assignment, booking, host=host, now=now)
     elif booking.wants_table and seatings:
         change = edits.settle(

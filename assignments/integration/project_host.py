@@ -4,9 +4,10 @@ Their refs are ours, and the host never hears of them.
 """
 
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from datetime import datetime
+from functools import wraps
 from typing import Any, Protocol, runtime_checkable
 
 from django.db import connection
@@ -20,6 +21,8 @@ from assignments.planning.floor import Floor
 
 PREFIX = "walk-in:"
 """Prefix of a walk-in's booking ref."""
+READS = frozenset({"floor_fingerprint", "floor_fingerprints", "history", "unassigned"})
+"""What else we read of the host, and pass on as it is. It has the same budget."""
 DELIVERY_SECONDS = 10.0
 """Maximum time of the delivery of a message, which holds no lock, in our own workers."""
 
@@ -53,7 +56,8 @@ class HostWithWalkIns:
         self._host = host
 
     def __getattr__(self, name: str) -> Any:
-        return getattr(self._host, name)
+        found = getattr(self._host, name)
+        return _in_time(found) if name in READS else found
 
     def walk_in(self, *, restaurant_ref: str, party: int, starts_at: datetime, ends_at: datetime | None) -> str | None:
         """Have the host make a booking for walk-ins, and return its ref; None if it keeps none."""
@@ -125,6 +129,15 @@ def _budget() -> AbstractContextManager[None]:
 def _reading() -> AbstractContextManager[None]:
     """A budget inside a transaction, whose locks others wait for. Outside of one, a host may take its time to read."""
     return _budget() if connection.in_atomic_block else nullcontext()
+
+
+def _in_time(read: Callable[..., Any]) -> Callable[..., Any]:
+    @wraps(read)
+    def reads(*args: Any, **kwargs: Any) -> Any:
+        with _reading():
+            return read(*args, **kwargs)
+
+    return reads
 
 
 def _booking(row: Assignment) -> HostBooking:

@@ -161,7 +161,7 @@ def _refs_by_way(booking: type[models.Model], way: str, row: models.Model) -> li
     """Return the refs of bookings to come that a row decides about, the next ones first. One query."""
     if not marks.are_stored():
         return []
-    there = models.QuerySet(booking).filter(**{f"{way}{LOOKUP_SEP}pk": row.pk})
+    there: models.QuerySet[Any] = models.QuerySet(booking).filter(**{f"{way}{LOOKUP_SEP}pk": row.pk})
     refs = there.annotate(assignments_ref=Cast("pk", models.TextField())).values("assignments_ref")
     known = Assignment.objects.filter(booking_ref__in=refs, starts_at__gt=DatabaseNow() - LONGEST_DINNER)
     known = known.exclude(state=State.CANCELLED).order_by("starts_at", "pk")

@@ -18,9 +18,10 @@ from psycopg.types.range import TimestamptzRange
 
 from assignments.concurrency.transactions import is_overlap
 from assignments.exceptions import HoldExpiredError, TableTakenError
-from assignments.lifecycle import waiting
+from assignments.lifecycle import buffers, waiting
 from assignments.models import Allocation, Closure
 from assignments.models.closure import TimeRange
+from assignments.models.insertion import insert
 from assignments.models.moment import DatabaseNow
 from assignments.planning.floor import Floor
 from assignments.planning.natural_order import natural_key
@@ -58,10 +59,12 @@ def occupied(
     *,
     floor: Floor | None = None,
     remove_expired: bool = False,
+    with_stays: bool = False,
 ) -> tuple[Occupied, ...]:
     """What is taken or closed in the restaurant over ``[start, until)``, expired holds left out. One query.
 
-    Closures of a zone or of the whole restaurant close the tables that ``floor`` has there now.
+    Closures of a zone or of the whole restaurant close the tables that ``floor`` has there now. ``with_stays``: with when
+    the guests are there, buffers left out, also where no pacing asks for it.
 
     Who goes on to take tables sets ``remove_expired``, so that the constraint no longer sees those holds either (one query
     more if there are any).
@@ -99,7 +102,7 @@ def occupied(
     rows = list(taken.union(closed, all=True).order_by())
     if remove_expired and any(row[4] for row in rows):
         remove_expired_holds(restaurant_ref)
-    is_paced = floor is not None and floor.is_paced
+    has_stays = with_stays or (floor is not None and floor.is_paced)
     return tuple(
         Occupied(
             table_ref=table_ref,
@@ -107,7 +110,7 @@ def occupied(
             blocked_until=blocked.upper or until,
             booking_ref=booking_ref or None,
             closed=not booking_ref,
-            **(_sitting(covers, comes, goes) if is_paced and booking_ref else {}),
+            **(_sitting(covers, comes, goes) if has_stays and booking_ref else {}),
         )
         for table_refs, zone_ref, blocked, booking_ref, expired, covers, comes, goes in rows
         if not expired
@@ -234,6 +237,12 @@ def close_at(rows: Sequence[Allocation], at: datetime, *, now: datetime) -> list
     return kept
 
 
+def closing_later(restaurant_ref: str, now: datetime) -> list[Allocation]:
+    """Return what guests have of tables that are to close before they leave (see ``close_at``). One query."""
+    rows = Allocation.objects.current().filter(restaurant_ref=restaurant_ref, overstays_until__gt=now)
+    return [row for row in rows if row.blocked.upper < row.stays_until]
+
+
 def note_promise(rows: Sequence[Allocation], *, party: int, zone_ref: str | None) -> None:
     """Record what these seatings were made for, where an earlier version did not."""
     unknown = [row for row in rows if row.party is None]
@@ -322,6 +331,15 @@ def give_up_buffers(rows: Iterable[Allocation], start: datetime, until: datetime
         lower, upper = row.blocked.lower, row.blocked.upper
         row.blocked = TimestamptzRange(lower, start) if row.ends_at <= start else TimestamptzRange(until, upper)
         row.save(update_fields=["blocked"])
+
+
+def make_room(rows: Iterable[Allocation], window: SeatingWindow) -> None:
+    """Have these give up their buffers where they meet the window. None of their guests is there then."""
+    for row in rows:
+        blocked = buffers.shortened(row, window)
+        if blocked is not None:
+            row.blocked = blocked
+            row.save(update_fields=["blocked"])
 
 
 def stay_until(seatings: Sequence[Allocation], ends_at: datetime, blocked_until: datetime, *, actor: str) -> bool:
@@ -486,7 +504,7 @@ def _insert(rows: list[Allocation]) -> None:
     # Sorted, so that two transactions that want the same tables meet at the first one instead of deadlocking.
     rows.sort(key=lambda row: (row.restaurant_ref, row.table_ref, row.starts_at))
     try:
-        Allocation.objects.bulk_create(rows)
+        insert(rows)
     except IntegrityError as error:
         if not is_overlap(error):
             raise

@@ -649,7 +649,7 @@ def _table_fields(made: Scaffold, table: type[models.Model], candidates: Sequenc
 def _restaurant_model(made: Scaffold, booking: type[models.Model]) -> type[models.Model] | None:
     """Return the model of the restaurants, if bookings have a foreign key to it."""
     name = made.values.get("restaurant_field")
-    return booking._meta.get_field(name).related_model if name else None  # type: ignore[return-value]
+    return booking._meta.get_field(name).related_model if name else None
 
 
 def _hours(made: Scaffold, candidates: Sequence[type[models.Model]], restaurant: type[models.Model] | None) -> None:

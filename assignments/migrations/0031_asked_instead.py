@@ -14,7 +14,11 @@ UPDATE assignments_assignment AS assignment
        service_date = CASE WHEN seated.starts_at = assignment.starts_at THEN assignment.service_date
                            ELSE seated.starts_at::date END
   FROM (SELECT DISTINCT ON (booking_ref) booking_ref, restaurant_ref, starts_at, party, zone_ref
-          FROM assignments_allocation WHERE kind = 'seating' AND ended_at IS NULL
+          FROM assignments_allocation
+         WHERE kind = 'seating' AND ended_at IS NULL
+           AND booking_ref IN (SELECT booking_ref FROM assignments_assignment
+                                WHERE state = 'manual_review' AND reason IN ('edit_unmet', 'tables_changed_by_host')
+                                   OR state = 'confirmed' AND reason = 'edit_rejected')
          ORDER BY booking_ref, table_ref) AS seated
  WHERE seated.booking_ref = assignment.booking_ref
    AND (assignment.state = 'manual_review' AND assignment.reason IN ('edit_unmet', 'tables_changed_by_host')

@@ -448,7 +448,7 @@ class Assignment(FSMModelMixin, models.Model):
     @property
     def days(self) -> frozenset[tuple[str, Any]]:
         """The service days, by restaurant, of what is promised and of what is asked for instead."""
-        days = {(self.restaurant_ref, self.service_date)}
+        days: set[tuple[str, Any]] = {(self.restaurant_ref, self.service_date)}
         if self.asked_restaurant_ref is not None:
             days.add((self.asked_restaurant_ref, self.asked_date))
         return frozenset(days)

@@ -53,6 +53,7 @@ _REASONS: Mapping[str, Any] = {
     Reason.WRONG_ZONE: gettext_lazy("The tables are not in the zone that was asked for."),
     Reason.TABLE_TAKEN: gettext_lazy("Somebody else has a table then."),
     Reason.MORE_TABLES_THAN_NEEDED: gettext_lazy("Fewer tables are enough."),
+    Reason.BUFFER: gettext_lazy("There is no time to clear and set a table between two bookings."),
     CoordinatorReason.INVALID_BOOKING: gettext_lazy("The booking cannot be planned as it is."),
     CoordinatorReason.CONFIRMED_BY_HOST: gettext_lazy(
         "It was confirmed without this app, so it has no tables here: staff have to choose them."

@@ -2,11 +2,15 @@
 
 The guard calls it. It reads and judges in a READ ONLY transaction, so that neither the audit nor a
 planner that it asks can change anything, and then writes its own rows. Parallel runs may judge a batch twice; one writes.
+
+What raises is audited again in halves, down to single decisions. So one that cannot be audited keeps no other from it, and
+once it has waited for IN_TIME, it gets an audit that says why there is none.
 """
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
 from time import monotonic
 from typing import Any
 from uuid import UUID
@@ -46,6 +50,9 @@ DECISIONS_TOGETHER = 250
 SECONDS = 20.0
 """After so long no further batches are begun: the guard waits for the audit before it measures."""
 STATEMENT_TIMEOUT_MS = 20_000
+LEAST_STATEMENT_TIMEOUT_MS = 2_000
+IN_TIME = timedelta(minutes=15)
+"""How long a decision may wait for its audit before it holds up a promotion: cron runs the guard every few minutes."""
 _REFUSALS_FIRST = Case(When(refusals__gt=0, then=Value(0)), default=Value(1))
 
 
@@ -53,66 +60,158 @@ def run(limit: int | None = None, *, seconds: float = SECONDS) -> int:
     """Audit what waits for it, batches with refusals first, then the oldest; return how many decisions were audited.
 
     At most about ``limit`` decisions, by default AUDITED_PER_RUN: a batch is audited as a whole. After
-    ``seconds`` nothing more is begun.
+    ``seconds`` nothing more is begun. Raises what the database raises if it is away.
     """
     limit = conf.settings().AUDITED_PER_RUN if limit is None else limit
-    done, tried = 0, set[UUID]()
+    begun, tried = 0, dict[UUID, int]()
     until = monotonic() + seconds
-    while done < limit and monotonic() < until:
+    while begun < limit and monotonic() < until:
         waiting = FrozenBatch.objects.filter(audited_at=None).exclude(key__in=tried)
         keys = list(waiting.order_by(_REFUSALS_FIRST, "at").values_list("key", "attempts")[:CHUNK])
-        chosen: list[UUID] = []
-        enough = min(limit, done + DECISIONS_TOGETHER)
+        chosen: dict[UUID, int] = {}
+        enough = min(limit, begun + DECISIONS_TOGETHER)
         for key, attempts in keys:
-            if done >= enough:
+            if begun >= enough:
                 break
-            chosen.append(key)
-            done += attempts
+            chosen[key] = attempts
+            begun += attempts
         if not chosen:
             break
-        tried |= set(chosen)
-        _Chunk(chosen).audit()
-    return done
+        tried |= chosen
+        _audit(_Chunk(list(chosen)), until)
+    left = FrozenBatch.objects.filter(key__in=tried, audited_at=None).values_list("key", flat=True) if tried else ()
+    return begun - sum(tried[key] for key in left)
+
+
+def _audit(chunk: "_Chunk", until: float, timeout_ms: int = STATEMENT_TIMEOUT_MS) -> None:
+    """Audit a chunk; if that raises, its halves. The first half always, so that each run gets to what raises.
+
+    Statements of a half have half of the time, so that one that never ends costs twice the first time at most.
+    """
+    try:
+        chunk.audit(timeout_ms)
+    except Exception as error:
+        if transactions.is_database_away(error):
+            raise  # Nothing is wrong with the decisions.
+        if timeout_ms == STATEMENT_TIMEOUT_MS:
+            log_error(logger, error, "%d batches could not be audited together", len(chunk.keys))
+        halves = chunk.halves()
+        if not halves:
+            chunk.give_up(error, timeout_ms)
+        for number, half in enumerate(halves):
+            if number == 0 or monotonic() < until:
+                _audit(half, until, max(timeout_ms // 2, LEAST_STATEMENT_TIMEOUT_MS))
 
 
 @dataclass
 class _Chunk:
-    """Some batches, which are judged and then written together."""
+    """Some batches, or some decisions of one batch, which are judged and then written together."""
 
     keys: Sequence[UUID]
+    attempts: Sequence[int] | None = None
+    """The ids of the attempts; None: all of the batches."""
+    asks_host: bool = True
+    _is_read: bool = False
+    """Whether the batches themselves could be read and judged, so that something else has raised."""
+    _judgements: dict[UUID, "_Judged"] = field(default_factory=dict)
+    """What halves need not judge again."""
     _floors: dict[str, Floor] = field(default_factory=dict)
     _embedded: dict[str, Floor] = field(default_factory=dict)
     _latest: set[int] = field(default_factory=set)
     """The latest attempts at the bookings: what was decided before that, the host need not say."""
 
-    def audit(self) -> None:
+    def audit(self, timeout_ms: int) -> None:
         with transaction.atomic():
             with connection.cursor() as cursor:
                 cursor.execute("SET TRANSACTION READ ONLY")
-            transactions.limit_statements(STATEMENT_TIMEOUT_MS)
+            transactions.limit_statements(timeout_ms)
             found = self._judged()
             transaction.set_rollback(True)
+        self._write(found, timeout_ms)
+
+    def _write(self, found: Mapping[UUID, Sequence[Audit]], timeout_ms: int) -> None:
         with transaction.atomic():
-            transactions.limit_statements(STATEMENT_TIMEOUT_MS)
+            transactions.limit_statements(timeout_ms)
             mine = FrozenBatch.objects.filter(key__in=found, audited_at=None).order_by("key")
             keys = list(mine.select_for_update(skip_locked=True).values_list("key", flat=True))
             keep_floors(self._embedded.values())
-            Audit.objects.bulk_create([audit for key in keys for audit in found[key]], batch_size=500)
-            FrozenBatch.objects.filter(key__in=keys).update(audited_at=DatabaseNow())
+            # Another run may have written some of them since they were read.
+            there = set(_audited_of(keys))
+            audits = [audit for key in keys for audit in found[key] if audit.attempt not in there]
+            Audit.objects.bulk_create(audits, batch_size=500)
+            whole = keys if self.attempts is None else [key for key in keys if not self._waiting_of(key)]
+            FrozenBatch.objects.filter(key__in=whole).update(audited_at=DatabaseNow())
+
+    def halves(self) -> Sequence["_Chunk"]:
+        """Half of the batches each, or of the one batch's decisions; none if that is one, or none of them can be read."""
+        if len(self.keys) > 1:
+            middle = len(self.keys) // 2
+            return [self._part(self.keys[:middle]), self._part(self.keys[middle:])]
+        if not self._is_read:
+            return ()
+        if self.attempts is None:
+            attempts = self._waiting_of(self.keys[0])
+            return [self._part(self.keys, attempts)] if len(attempts) == 1 else self._split(attempts)
+        return self._split(self.attempts)
+
+    def _split(self, attempts: Sequence[int]) -> Sequence["_Chunk"]:
+        middle = len(attempts) // 2
+        return [self._part(self.keys, half) for half in (attempts[:middle], attempts[middle:])] if middle else []
+
+    def _part(self, keys: Sequence[UUID], attempts: Sequence[int] | None = None, *, asks_host: bool = True) -> "_Chunk":
+        return _Chunk(keys, attempts, asks_host=asks_host, _judgements=self._judgements)
+
+    def give_up(self, error: Exception, timeout_ms: int) -> None:
+        """Write that this decision, or this batch, could not be audited, if it has waited for long enough.
+
+        Before that, audit it without the host, which may be what raises: all but ``untold`` can be said without it.
+        """
+        late = FrozenBatch.objects.filter(key__in=self.keys, audited_at=None, at__lt=DatabaseNow() - IN_TIME)
+        batch = late.defer("content", "floor").first()
+        if batch is None:
+            return
+        if self._is_read and self.asks_host:
+            try:
+                self._part(self.keys, self.attempts, asks_host=False).audit(timeout_ms)
+            except Exception as problem:
+                if transactions.is_database_away(problem):
+                    raise
+                error = problem
+            else:
+                return
+        log_error(logger, error, "Decisions of batch %s cannot be audited", batch.key)
+        waiting = self._waiting_of(batch.key) if self.attempts is None else self.attempts
+        attempts = Attempt.objects.filter(pk__in=waiting).defer("decision")
+        found = {batch.key: [_audit_of(batch, each, type(error).__name__) for each in attempts]}
+        self._embedded = {}
+        self._write(found, timeout_ms)
+
+    def _waiting_of(self, key: UUID) -> list[int]:
+        """The attempts of a batch that have no audit."""
+        attempts = Attempt.objects.filter(batch=key).order_by("id").values_list("pk", flat=True)
+        there = set(_audited_of([key]))
+        return [pk for pk in attempts if pk not in there]
 
     def _judged(self) -> Mapping[UUID, Sequence[Audit]]:
         """The rows to write, by batch."""
         batches = list(FrozenBatch.objects.filter(key__in=self.keys))
+        self._read_floors(batches)
+        for batch in batches:
+            self._judgement(batch)
+        self._is_read = True
         attempts: dict[UUID, list[Attempt]] = {batch.key: [] for batch in batches}
-        for attempt in Attempt.objects.filter(batch__in=attempts).defer("decision").order_by("id"):
+        of_batches = Attempt.objects.filter(batch__in=attempts).defer("decision").order_by("id")
+        there = set(_audited_of(self.keys))
+        for attempt in of_batches if self.attempts is None else of_batches.filter(pk__in=self.attempts):
             assert attempt.batch is not None
-            attempts[attempt.batch].append(attempt)
+            if attempt.pk not in there:
+                attempts[attempt.batch].append(attempt)
         host = configured()
         seated = {each.booking_ref for own in attempts.values() for each in own if each.outcome == Kind.CONFIRMED}
-        bookings = host.bookings(sorted(seated)) if seated and host.tracks_confirmation else {}
+        is_asked = self.asks_host and bool(seated) and host.tracks_confirmation
+        bookings = host.bookings(sorted(seated)) if is_asked else {}
         latest = Attempt.objects.filter(booking_ref__in=bookings).values("booking_ref").annotate(last=Max("pk"))
         self._latest = set(latest.values_list("last", flat=True)) if bookings else set()
-        self._read_floors(batches)
         return {batch.key: self._of(batch, attempts[batch.key], bookings) for batch in batches}
 
     def _read_floors(self, batches: Sequence[FrozenBatch]) -> None:
@@ -131,28 +230,11 @@ class _Chunk:
     def _of(
         self, batch: FrozenBatch, attempts: Sequence[Attempt], bookings: Mapping[str, HostBooking]
     ) -> Sequence[Audit]:
-        error, judged, read = "", dict[str, Judgement](), None
-        try:
-            read = frozen.read(batch.content, self._floors[batch.floor_version])
-            judged = dict(_judge(read, frozen.movers_of(batch.content)))
-        except DatabaseError:
-            raise
-        except Exception as problem:  # noqa: BLE001  (what a stored batch makes the code raise is not known beforehand)
-            log_error(logger, problem, "Batch %s could not be audited", batch.key)
-            error = type(problem).__name__
+        error, judged, read = self._judgement(batch)
         found = []
         for attempt in attempts:
             about = judged.get(attempt.booking_ref)
-            audit = Audit(
-                attempt=attempt.pk,
-                booking_ref=attempt.booking_ref,
-                restaurant_ref=batch.restaurant_ref,
-                service_date=batch.service_date,
-                release=attempt.release,
-                is_refusal=attempt.outcome != Kind.CONFIRMED,
-                decided_at=attempt.at,
-                error=error or ("" if about else "not_in_the_batch"),
-            )
+            audit = _audit_of(batch, attempt, error or ("" if about else "not_in_the_batch"))
             if about is not None and read is not None:
                 audit.flaws = sorted(about.flaws)
                 audit.wrong_refusal, audit.avoidable_by_moves = about.wrong_refusal, about.avoidable_by_moves
@@ -163,6 +245,44 @@ class _Chunk:
                 _ask_the_legacy_planner(audit, about, read)
             found.append(audit)
         return found
+
+    def _judgement(self, batch: FrozenBatch) -> "_Judged":
+        """What the audit says of a batch: an error or judgements by booking, and the batch."""
+        if batch.key not in self._judgements:
+            error, judged, read = "", dict[str, Judgement](), None
+            try:
+                read = frozen.read(batch.content, self._floors[batch.floor_version])
+                judged = dict(_judge(read, frozen.movers_of(batch.content)))
+            except DatabaseError:
+                raise
+            except Exception as problem:  # noqa: BLE001  (what a stored batch makes the code raise is not known beforehand)
+                log_error(logger, problem, "Batch %s could not be audited", batch.key)
+                error = type(problem).__name__
+            self._judgements[batch.key] = (error, judged, read)
+        return self._judgements[batch.key]
+
+
+_Judged = tuple[str, Mapping[str, Judgement], frozen.Frozen | None]
+
+
+def _audit_of(batch: FrozenBatch, attempt: Attempt, error: str) -> Audit:
+    """An audit that says nothing yet, or why nothing can be said."""
+    return Audit(
+        attempt=attempt.pk,
+        booking_ref=attempt.booking_ref,
+        restaurant_ref=batch.restaurant_ref,
+        service_date=batch.service_date,
+        release=attempt.release,
+        is_refusal=attempt.outcome != Kind.CONFIRMED,
+        decided_at=attempt.at,
+        error=error,
+    )
+
+
+def _audited_of(keys: Sequence[UUID]) -> Iterable[int]:
+    """The attempts of these batches that have an audit."""
+    of_batches = Attempt.objects.filter(batch__in=keys).values("pk")
+    return Audit.objects.filter(attempt__in=of_batches).values_list("attempt", flat=True)
 
 
 def _judge(read: frozen.Frozen, moved_for: Mapping[str, Sequence[str]]) -> Mapping[str, Judgement]:
@@ -234,15 +354,14 @@ WAITING = """
 SELECT coalesce(sum(attempts), 0)::int AS decisions, coalesce(sum(refusals), 0)::int AS refusals
   FROM rollout_frozenbatch WHERE audited_at IS NULL
 """
-IN_TIME = "15 minutes"
-"""How long a decision may wait for its audit before it holds up a promotion: cron runs the guard every few minutes."""
 
 
 def overdue(began: str) -> str:
     """SQL for how many decisions of a release at its stage have waited too long for their audit. It takes ``releases``."""
     return f"""
 SELECT coalesce(sum(attempts), 0)::int AS decisions FROM rollout_frozenbatch
- WHERE audited_at IS NULL AND at >= {began} AND at < assignments_now() - interval '{IN_TIME}' AND release = ANY(%(releases)s)
+ WHERE audited_at IS NULL AND at >= {began} AND release = ANY(%(releases)s)
+   AND at < assignments_now() - interval '{IN_TIME.total_seconds()} seconds'
 """  # noqa: S608  (text of our own)
 
 

@@ -1,9 +1,12 @@
 """An independent judge of an evening: reads rows only, and shares no code with what it judges on purpose.
 
 It looks at the database after each commit, through a connection of its own, and compares that with what was there before.
+
+Long because it states every promise a second time, on purpose without the code that keeps them.
 """
 
-from collections import defaultdict
+import re
+from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -39,12 +42,20 @@ _ROWS = {
     "transitions": """
         SELECT DISTINCT ON (booking_ref) booking_ref, version, target FROM assignments_statetransition
         ORDER BY booking_ref, version DESC""",
+    "said": """
+        SELECT booking_ref, detail FROM assignments_statetransition WHERE reason = 'overlapping'
+        UNION SELECT booking_ref, payload ->> 'detail' FROM assignments_outboxmessage WHERE topic = 'booking.overlapping'
+        """,
     "changes": """
         SELECT booking_ref, what, seating_id, table_ref, starts_at, ends_at, lower(blocked) AS start,
                upper(blocked) AS until, stage FROM assignments_seatingchange ORDER BY id""",
 }
 
 Row = Mapping[str, Any]
+
+judged: Counter[str] = Counter()
+"""How often each check had something to judge: one that never has shows nothing, however many steps are played."""
+
 Seat = tuple[frozenset[str], datetime, datetime]
 """Tables, start and end."""
 
@@ -136,6 +147,7 @@ def overlaps(evening: Evening) -> Iterator[str]:
         by_table[row["table_ref"]].append(row)
     for table, rows in by_table.items():
         for one, other in combinations(rows, 2):
+            judged["two rows of one table"] += 1
             if one["start"] < other["until"] and other["start"] < one["until"]:
                 yield f"{one['booking_ref']} and {other['booking_ref']} both have {table}"
 
@@ -215,6 +227,7 @@ def broken_promises(
             and after.current[ref][0]["party"] == before.current[ref][0]["party"]
         ):
             continue
+        judged["a promise that was touched"] += 1
         may_change = _asked_to_change(action) if ref in action.refs else frozenset()
         if may_change == ANYTHING and (action.by == "staff" or ref in now_seated):
             continue
@@ -232,7 +245,10 @@ def broken_promises(
             if "seat" in may_change:
                 continue
             if no_show and assignment["stage"] == "no_show" and start + no_show <= now + A_MINUTE:
+                judged["a no-show by the clock"] += action.by == "planner"
                 continue
+            if assignment["stage"] == "left" and action.by == "staff" and ref in action.refs:
+                continue  # Its host says that they sit, and gives an end that is over.
             if not unusable:
                 yield f"{ref} lost {sorted(held)}: {assignment['state']} ({assignment['reason']})"
             elif assignment["state"] not in {"manual_review", *OPEN}:
@@ -269,13 +285,36 @@ def broken_promises(
                 yield f"{ref} was moved from {sorted(held)} to {sorted(others)}: {fixed}"
 
 
+def taken_from_under(
+    before: Evening, after: Evening, action: Action, *, floor: Floor, now: datetime, cancelled: Collection[str]
+) -> Iterator[str]:
+    """Tables at which guests sit, taken from them although they have not left and the table has not closed yet."""
+    tables = {table.ref: table for table in floor.tables}
+    for ref, rows in before.current.items():
+        assignment = before.assignments.get(ref)
+        gone = ref in cancelled or assignment is None or after.assignments[ref]["stage"] in GONE
+        if gone or ref in action.refs or assignment is None:
+            continue
+        if assignment["stage"] != "seated" and rows[0]["starts_at"] > now:
+            continue
+        judged["guests who sit"] += 1
+        held = {row["table_ref"] for row in rows}
+        has = {row["table_ref"] for row in after.current.get(ref, [])}
+        if has - held:
+            continue  # They were moved, about which others judge.
+        for table in sorted(held - has):
+            is_there = table in tables and tables[table].active
+            if is_there and not is_closed(after, table, now, now + A_MINUTE):
+                yield f"{ref} sits at {table}, which is not closed yet and was taken from it"
+
+
 ANYTHING = frozenset({"seat", "tables", "start", "end"})
 
 _BY_STAFF = {
     **dict.fromkeys(["move", "assign", "swap", "pin", "unpin"], frozenset({"tables"})),
     **dict.fromkeys(["left", "no_show", "release_tables"], frozenset({"seat"})),
     **dict.fromkeys(["late", "arrived", "seated", "hold", "tell the table", "reject the edit"], frozenset[str]()),
-    "extend": frozenset({"end"}),
+    **dict.fromkeys(["extend", "extend to the next"], frozenset({"end"})),
 }
 
 
@@ -297,6 +336,7 @@ def misfits(before: Evening, after: Evening, action: Action, floor: Floor) -> It
             continue
         if ref in then and held <= then[ref][0]:
             continue  # It stays where it is, at another time, or at what is still open of its tables.
+        judged["a seating by a planner"] += 1
         assignment = after.assignments[ref]
         party, zone = assignment["party"], assignment["zone_ref"] or None
         pinned = frozenset(assignment["pinned_table_refs"])
@@ -311,6 +351,37 @@ def misfits(before: Evening, after: Evening, action: Action, floor: Floor) -> It
         seated = [row for row in after.allocations if row["kind"] == "seating"]
         if rows[0]["planner"] != "legacy" and is_too_many(floor, seated, ref, party, start, end):
             yield f"{ref}, a party of {party}, was seated at {start:%H:%M}, beyond the pacing"
+
+
+def overlaps_unseen(evening: Evening, cursor: Any) -> Iterator[str]:
+    """Guests who overstay, and who comes next to their table: not in review both, or not told of each other."""
+    current = evening.current
+    staying = [
+        (row, next_one)
+        for row in (row for rows in current.values() for row in rows if row["overstays_until"] is not None)
+        for rows in current.values()
+        for next_one in rows
+        if next_one["booking_ref"] != row["booking_ref"]
+        and next_one["table_ref"] == row["table_ref"]
+        and row["starts_at"] < next_one["starts_at"]
+        and next_one["start"] < row["overstays_until"]
+        # Who sits where it closes has to be elsewhere by then; staff know.
+        and not is_closed(evening, row["table_ref"], row["until"], row["until"] + A_MINUTE)
+    ]
+    if not staying:
+        return
+    said: dict[str, str] = defaultdict(str)
+    for told in read(cursor, "said")["said"]:
+        said[told["booking_ref"]] += f" {told['detail']} "
+    for row, next_one in staying:
+        judged["two who expect one table"] += 1
+        pair = row["booking_ref"], next_one["booking_ref"]
+        for ref, other in (pair, pair[::-1]):
+            assignment = evening.assignments[ref]
+            if assignment["state"] != "manual_review":
+                yield f"{ref} expects {row['table_ref']} together with {other}, and is {assignment['state']}"
+            elif not re.search(rf"(?<![\w:-]){re.escape(other)}(?![\w:-])", said[ref]):
+                yield f"{ref} expects {row['table_ref']} together with {other}, and nobody says so"
 
 
 # The sentence of rule 5.
@@ -341,6 +412,8 @@ def passed_over(
         if ref in then and action.by == "owner":
             continue  # Its table has closed. Whoever was promised a seat goes before those who wait for one.
         mine = after.assignments[ref]
+        if mine["reason"] == "confirmed_by_host" and after.current[ref][0]["planner"] == "manual":
+            continue  # Its host shows it at these tables: nobody chose them here.
         for other, theirs in after.assignments.items():
             if (
                 other in locked
@@ -349,6 +422,7 @@ def passed_over(
                 or not waits(after, other, host)
             ):
                 continue
+            judged["somebody seated while another waits who asked earlier"] += 1
             free = [row for row in after.allocations if row["booking_ref"] != ref] + before.current.get(ref, [])
             if not can_sit(after, other, after.allocations, floor=floor, now=now, host=host) and can_sit_behind(
                 waiting_before(after, other, host), after, other, free, floor=floor, now=now, host=host
@@ -372,6 +446,7 @@ def asleep_beside_a_free_table(
             and theirs["service_date"] == row["service_date"]
             and (theirs["state"] in OPEN or theirs["wake_at"] is not None)
         ]
+        judged["somebody asleep in review"] += 1
         if not before and can_sit(evening, ref, evening.allocations, floor=floor, now=now, host=host):
             yield f"{ref} ({row['reason']}) sleeps beside a free table"
 
@@ -593,6 +668,8 @@ def untold(cursor: Any) -> Iterator[str]:
         if told.get(key) != is_so.get(key):
             yield f"history tells {told.get(key)} of a seating that is {is_so.get(key)}"
     last = {row["booking_ref"]: row for row in rows["transitions"]}
+    judged["a stage told"] += len(stages)
+    judged["a seating told"] += len(told)
     for row in rows["assignments"]:
         ref = row["booking_ref"]
         if stages.get(ref, row["stage"]) != row["stage"]:

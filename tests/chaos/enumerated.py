@@ -20,6 +20,18 @@ QUICK_STEP = 7
 OTHER_STEP = 3
 """A process is killed at every point; other faults come to every so many statements."""
 STOPPED_IDLE_MS = 300
+DONE_BY_OTHERS = ("batch", "legacy", "reconcile", "outbox")
+"""Flows that the commands do for whoever has stopped: nothing is left for it when it goes on."""
+SETTLED = (
+    "assignments_assignment",
+    "assignments_statetransition",
+    "assignments_allocation",
+    "assignments_seatingchange",
+    "assignments_outboxmessage",
+    "example_booking",
+    "example_booking_tables",
+)
+"""Tables in which such a stale worker changes no row."""
 
 
 def _refuse(sqlstate: str) -> Callable[[], None]:
@@ -114,8 +126,8 @@ def at_each_point(world: World, name: str, fault: str, *, is_quick: bool) -> Res
     for number in range(0, last, step):
         put_back(prepared(name))
         started = time.monotonic()
-        end = _suffer(world, flow, how, number)
-        wrong = judge(flow)
+        end, wrong = suffer(world, name, how, number)
+        wrong += judge(flow)
         where = statements[min(number // 2, len(statements) - 1)]
         side = "after" if number % 2 else "before"
         wrong = [f"{side} statement {number // 2} ({where}): {each}" for each in wrong]
@@ -123,24 +135,42 @@ def at_each_point(world: World, name: str, fault: str, *, is_quick: bool) -> Res
     return result
 
 
-def _suffer(world: World, flow: Flow, how: Fault, number: int) -> End:
+def suffer(
+    world: World, name: str, how: Fault, number: int, begin: Callable[[], object] = lambda: None
+) -> tuple[End, list[str]]:
+    """Have a child do the flow, with this fault at this point; its end, and what was wrong with that.
+
+    ``begin``: what it does first.
+    """
+
     def work() -> None:
+        begin()
         if how.stops:
             transactions.IDLE_TIMEOUT_MS = STOPPED_IDLE_MS
         with counted(Points(meant=number, at=how.act)):
-            flow.do()
+            FLOWS[name].do()
 
     if not how.stops:
-        return world.run(work)
-    child = world.fork(work)
+        return world.run(work), []
+    child, settled = world.fork(work), Rows()
     if child.has_stopped():
         time.sleep(STOPPED_IDLE_MS / 1000 + 0.1)
         recover(1)
+        settled = copy_rows()
         os.kill(child.pid, signal.SIGCONT)
     end = child.wait()
     connection.close()
     world.server.wait_until_alone()
-    return end
+    if not settled or name not in DONE_BY_OTHERS:
+        return end, []
+    now = copy_rows()
+    return end, [
+        f"the stale worker changed {table}" for table in SETTLED if _sorted(now, table) != _sorted(settled, table)
+    ]
+
+
+def _sorted(rows: Rows, table: str) -> list[bytes]:
+    return sorted(rows.get(table, b"").splitlines())
 
 
 def all_of_them(world: World, *, is_quick: bool) -> Iterator[tuple[str, Callable[[], Result]]]:

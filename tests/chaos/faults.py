@@ -22,7 +22,8 @@ from rollout.control import steering, switches
 from rollout.flags import resolution
 from rollout.models import Change
 from tests import debian
-from tests.chaos.enumerated import count_points, judge, prepared
+from tests.chaos import failover
+from tests.chaos.enumerated import FAULTS, count_points, judge, prepared, suffer
 from tests.chaos.flows import FLOWS, HAS_LEGACY_PLANNER
 from tests.chaos.host import HOW, POISON
 from tests.chaos.points import Points, counted, met, noticed, unconnected
@@ -30,11 +31,24 @@ from tests.chaos.proxy import Proxy
 from tests.chaos.result import Result
 from tests.chaos.server import free_port
 from tests.chaos.setting_up import PROJECT
-from tests.chaos.world import World, problems, put_back, recover
+from tests.chaos.world import World, problems, put_back, recover, somebody_writes
 
 FAKETIME = Path("/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1")
 LONGEST_RECOVERY_SECONDS = 75.0
-CALLBACKS = ("bookings", "unassigned", "floor", "on_confirmed", "on_review", "on_moved", "on_released", "deliver")
+CALLBACKS = {
+    "bookings": "batch",
+    "unassigned": "batch",
+    "floor": "batch",
+    "floor_fingerprint": "batch",
+    "on_confirmed": "batch",
+    "on_review": "batch",
+    "on_moved": "swap",
+    "on_released": "undo",
+    "tables_of": "reconcile",
+    "history": "reconcile",
+    "deliver": "outbox",
+}
+"""The host's callbacks, and the flow in which each is called."""
 
 
 def command(*arguments: str) -> None:
@@ -76,7 +90,7 @@ def immediate_stops(world: World, times: int = 3) -> Result:
     for _ in range(times):
         put_back(prepared("batch"))
         workers = [world.fork(partial(command, "run_coordinator", "--watch", "--interval", "0.1")) for _ in range(4)]
-        has_met = _somebody_writes(world)
+        has_met = somebody_writes(world.server.url)
         world.server.stop("immediate")
         time.sleep(1)
         world.server.start()
@@ -92,20 +106,6 @@ def immediate_stops(world: World, times: int = 3) -> Result:
         wrong += [f"a worker ended with {end.code}" for end in ends if end.code]
         result.add(time.monotonic() - started, wrong or judge(FLOWS["batch"]), has_met=has_met)
     return result
-
-
-def _somebody_writes(world: World, seconds: float = 20) -> bool:
-    """Wait until another session has written something that it has not committed; whether one does."""
-    until = time.monotonic() + seconds
-    with psycopg.connect(world.server.url, autocommit=True) as session:
-        while time.monotonic() < until:
-            found = session.execute(
-                "SELECT EXISTS (SELECT FROM pg_stat_activity"
-                " WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_xid IS NOT NULL)"
-            )
-            if found.fetchone() == (True,):
-                return True
-    return False
 
 
 def read_only(world: World) -> Result:
@@ -172,7 +172,7 @@ def many_starts(world: World) -> Result:
 def poisoned(world: World, callback: str, how: str) -> Result:
     """The host misbehaves for one booking; then, mended, everything else follows."""
     result = Result(fault=f"{how} in {callback}")
-    name = {"deliver": "outbox", "on_moved": "swap", "on_released": "undo"}.get(callback, "batch")
+    name = CALLBACKS[callback]
     put_back(prepared(name))
     from example import models
 
@@ -180,17 +180,18 @@ def poisoned(world: World, callback: str, how: str) -> Result:
     ref = str(models.Booking.objects.get(reference=reference).pk)
     started = time.monotonic()
 
+    commands = {"outbox": "deliver_outbox", "batch": "run_coordinator", "reconcile": "reconcile_assignments"}
+
     def work() -> None:
         POISON.callback, POISON.how, POISON.ref = callback, how, ref
-        if name == "outbox":
-            command("deliver_outbox")
-        elif name == "batch":
-            command("run_coordinator")
+        if name in commands:
+            command(commands[name])
         else:
             FLOWS[name].do()
 
     end = world.run(work, seconds=150)
-    wrong = [f"the command hangs: {end.output[-200:]}"] if end.code < 0 else []
+    has_hung = end.seconds >= 150
+    wrong = [f"the command hangs: {end.output[-200:]}"] if has_hung else []
     if "Traceback" in end.output:
         wrong.append(f"a traceback: {end.output[-300:]}")
     result.add(time.monotonic() - started, wrong + _mended(name), has_met=end.has_met)
@@ -389,30 +390,31 @@ def pooler(world: World) -> Iterator[str]:
                 process.terminate()
 
 
-def pooled(world: World) -> Result:
-    """Each flow through PgBouncer, whole, and killed in the middle."""
-    result = Result(fault=POOLED)
+def pooled(world: World, fault: str | None) -> Result:
+    """Each flow through PgBouncer: whole, or with this fault before the statement in its middle."""
+    result = Result(fault=_pooled_name(fault))
     for name, flow in FLOWS.items():
-        middle = len(count_points(world, name))
-        for point in (-1, middle):
-            with pooler(world) as port:
-
-                def work(number: int = point, to: str = port, do: Callable[[], object] = flow.do) -> None:
-                    connection.settings_dict["PORT"] = to
-                    connection.settings_dict["DISABLE_SERVER_SIDE_CURSORS"] = True
-                    connection.settings_dict["OPTIONS"] = {"prepare_threshold": None}
-                    with counted(Points(meant=number, at=lambda: os.kill(os.getpid(), signal.SIGKILL))):
-                        do()
-
-                put_back(prepared(name))
-                started = time.monotonic()
-                end = world.fork(work).wait()
-            connection.close()
-            world.server.wait_until_alone()
-            wrong = [f"{name}: {end.output[-300:]}"] if point < 0 and end.code else []
-            wrong += [f"{name}: {each}" for each in judge(flow)]
-            result.add(time.monotonic() - started, wrong, has_met=point < 0 or end.has_met)
+        middle = len(count_points(world, name)) // 2 * 2 if fault else -1
+        how = FAULTS[fault or "kill"]
+        put_back(prepared(name))
+        started = time.monotonic()
+        with pooler(world) as port:
+            end, wrong = suffer(world, name, how, middle, partial(_go_through, port))
+        if end.code and not fault:
+            wrong.append(end.output[-300:])
+        wrong = [f"{name}: {each}" for each in [*wrong, *judge(flow)]]
+        result.add(time.monotonic() - started, wrong, has_met=end.has_met or not fault)
     return result
+
+
+def _go_through(port: str) -> None:
+    connection.settings_dict["PORT"] = port
+    connection.settings_dict["DISABLE_SERVER_SIDE_CURSORS"] = True
+    connection.settings_dict["OPTIONS"] = {"prepare_threshold": None}
+
+
+def _pooled_name(fault: str | None) -> str:
+    return f"{POOLED}: {fault or 'whole'}"
 
 
 CLOCK, POOLED = "clock an hour off", "through PgBouncer"
@@ -424,7 +426,7 @@ def missing_programs(wanted: Iterable[str]) -> list[str]:
     found = []
     if CLOCK in needed and not FAKETIME.exists():
         found.append(f"'{CLOCK}' needs libfaketime: apt-get install faketime")
-    if POOLED in needed and debian.path("pgbouncer") is None:
+    if any(name.startswith(POOLED) for name in needed) and debian.path("pgbouncer") is None:
         found.append(f"'{POOLED}' needs PgBouncer: apt-get install pgbouncer")
     return found
 
@@ -432,6 +434,8 @@ def missing_programs(wanted: Iterable[str]) -> list[str]:
 def all_of_them(world: World) -> Iterator[tuple[str, Callable[[], Result]]]:
     yield "answer to COMMIT lost", partial(lost_answers, world)
     yield "immediate stop under load", partial(immediate_stops, world)
+    yield failover.SYNCHRONOUS, partial(failover.synchronous, world)
+    yield failover.ASYNCHRONOUS, partial(failover.asynchronous, world)
     yield "read-only server", partial(read_only, world)
     yield "connections exhausted", partial(no_connections, world)
     yield "20 cron starts at once", partial(many_starts, world)
@@ -442,4 +446,5 @@ def all_of_them(world: World) -> Iterator[tuple[str, Callable[[], Result]]]:
     yield "toggle, roll back, promote mid-batch", partial(turned_meanwhile, world)
     yield "/dev/full as output", partial(full_output, world)
     yield CLOCK, partial(wrong_clocks, world)
-    yield POOLED, partial(pooled, world)
+    for fault in (None, *FAULTS):
+        yield _pooled_name(fault), partial(pooled, world, fault)

@@ -23,7 +23,8 @@ class Poison:
 
 
 POISON = Poison()
-HOW = ("raise", "hang", "SystemExit", "exit", "MemoryError")
+HOW = ("raise", "hang", "SystemExit", "exit", "MemoryError", "segfault", "SIGKILL")
+"""Without memory Python raises MemoryError, or the system sends SIGKILL."""
 
 
 def _suffer(callback: str, refs: Sequence[str]) -> None:
@@ -41,6 +42,10 @@ def _suffer(callback: str, refs: Sequence[str]) -> None:
             os._exit(3)
         case "MemoryError":
             raise MemoryError
+        case "segfault":
+            os.kill(os.getpid(), signal.SIGSEGV)
+        case "SIGKILL":
+            os.kill(os.getpid(), signal.SIGKILL)
 
 
 class ChaosHost(ExampleHost):
@@ -51,6 +56,18 @@ class ChaosHost(ExampleHost):
     def unassigned(self, **kwargs: Any) -> Sequence[HostBooking]:
         _suffer("unassigned", [POISON.ref])
         return super().unassigned(**kwargs)
+
+    def history(self, **kwargs: Any) -> Sequence[HostBooking]:
+        _suffer("history", [POISON.ref])
+        return super().history(**kwargs)
+
+    def tables_of(self, refs: Sequence[str]) -> Mapping[str, tuple[str, ...]]:
+        _suffer("tables_of", refs)
+        return super().tables_of(refs)
+
+    def floor_fingerprint(self, restaurant_ref: str) -> str:
+        _suffer("floor_fingerprint", [POISON.ref])
+        return super().floor_fingerprint(restaurant_ref)
 
     def floor(self, restaurant_ref: str) -> Any:
         _suffer("floor", [POISON.ref])

@@ -9,8 +9,10 @@ import shutil
 import socket
 import subprocess
 import time
+from contextlib import suppress
 from pathlib import Path
 
+import psutil  # type: ignore[import-untyped]
 import psycopg
 
 from example.embedded import base
@@ -53,17 +55,15 @@ class Server:
     def url(self) -> str:
         return f"postgresql://postgres@127.0.0.1:{self.port}/{DATABASE}"
 
-    def start(self) -> None:
-        """Start it, and make the database if there is none."""
+    def start(self, **given: str) -> None:
+        """Start it, and make the database if there is none. ``given``: options besides ``OPTIONS``, for this time."""
         if not (self.folder / "PG_VERSION").exists():
-            shutil.rmtree(self.folder, ignore_errors=True)
-            self.folder.mkdir(parents=True)
-            if self._user:
-                os.chown(self.folder, pwd.getpwnam(self._user).pw_uid, pwd.getpwnam(self._user).pw_gid)
+            self._make_folder()
             self._run("initdb", "-D", str(self.folder), "-U", "postgres", "-A", "trust", "-E", "UTF8", "--no-locale")
         elif self.is_running():
             self.stop()
-        options = " ".join(f"-c {name}='{value}'" for name, value in {**OPTIONS, "port": str(self.port)}.items())
+        wanted = {**OPTIONS, **given, "port": str(self.port)}
+        options = " ".join(f"-c {name}='{value}'" for name, value in wanted.items())
         self._run("pg_ctl", "-D", str(self.folder), "-w", "-t", "60", "-l", "/dev/null", "-o", options, "start")
         with psycopg.connect(self.url.replace(f"/{DATABASE}", "/postgres"), autocommit=True) as connection:
             if not connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [DATABASE]).fetchone():
@@ -72,6 +72,51 @@ class Server:
     def stop(self, mode: str = "fast") -> None:
         """Stop it: ``immediate`` is what a power cut leaves."""
         self._run("pg_ctl", "-D", str(self.folder), "-w", "-t", "60", "-m", mode, "stop")
+
+    def kill(self) -> None:
+        """Kill each of its processes at once, as when the machine dies."""
+        first = psutil.Process(int((self.folder / "postmaster.pid").read_text().split()[0]))
+        processes = [first, *first.children()]
+        for each in processes:
+            with suppress(psutil.NoSuchProcess):
+                each.kill()
+        psutil.wait_procs(processes)
+
+    def copied_to(self, folder: Path) -> "Server":
+        """A standby of this server, which runs, with its data in this folder. It has not been started."""
+        standby = Server(folder)
+        standby._make_folder()
+        address = f"host=127.0.0.1 port={self.port} user=postgres"
+        self._run(
+            "pg_basebackup",
+            "-D",
+            str(standby.folder),
+            "-d",
+            address,
+            "-X",
+            "stream",
+            "-c",
+            "fast",
+            "--write-recovery-conf",
+        )
+        return standby
+
+    def wait_for_standby(self, *, state: str, seconds: float = 20) -> None:
+        """Wait until a standby follows in this way, ``sync`` or ``async``, and has all that was written."""
+        until = time.monotonic() + seconds
+        with psycopg.connect(self.url, autocommit=True) as connection:
+            while not connection.execute(
+                "SELECT 1 FROM pg_stat_replication"
+                " WHERE state = 'streaming' AND sync_state = %s AND replay_lsn >= pg_current_wal_flush_lsn()",
+                [state],
+            ).fetchone():
+                if time.monotonic() > until:
+                    raise TimeoutError(f"No standby follows as {state}.")
+                time.sleep(0.05)
+
+    def promote(self) -> None:
+        """Make this standby a server that takes writes."""
+        self._run("pg_ctl", "-D", str(self.folder), "-w", "-t", "60", "promote")
 
     def is_running(self) -> bool:
         return self._run("pg_ctl", "-D", str(self.folder), "status", check=False) == 0
@@ -93,6 +138,12 @@ class Server:
                 if time.monotonic() > until:
                     raise TimeoutError("A session of a dead process is still there.")
                 time.sleep(0.003)
+
+    def _make_folder(self) -> None:
+        shutil.rmtree(self.folder, ignore_errors=True)
+        self.folder.mkdir(parents=True, mode=0o700)
+        if self._user:
+            os.chown(self.folder, pwd.getpwnam(self._user).pw_uid, pwd.getpwnam(self._user).pw_gid)
 
     def _run(self, program: str, *arguments: str, check: bool = True) -> int:
         done = subprocess.run(

@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 from datetime import time as time_of_day
 from typing import Any
 
+import psycopg
 from django.core.management import CommandError, call_command
 from django.db import connection, connections, transaction
 from psycopg import sql
@@ -110,6 +111,20 @@ def problems() -> list[str]:
     return found
 
 
+def somebody_writes(url: str, seconds: float = 20) -> bool:
+    """Wait until another session has written something that it has not committed; whether one does."""
+    until = time.monotonic() + seconds
+    with psycopg.connect(url, autocommit=True) as session:
+        while time.monotonic() < until:
+            found = session.execute(
+                "SELECT EXISTS (SELECT FROM pg_stat_activity"
+                " WHERE datname = current_database() AND pid <> pg_backend_pid() AND backend_xid IS NOT NULL)"
+            )
+            if found.fetchone() == (True,):
+                return True
+    return False
+
+
 def seated() -> dict[str, list[str]]:
     """The tables of each booking now, from the ledger."""
     tables: dict[str, list[str]] = {}
@@ -135,17 +150,19 @@ def copy_rows() -> Rows:
     return rows
 
 
-def put_back(rows: Rows) -> None:
-    """Have these rows in the database, and no others. Nothing of it starts a trigger."""
+def put_back(rows: Rows, *, of: str = "") -> None:
+    """Have these rows in the database, and no others. Nothing of it starts a trigger. ``of``: how these tables begin."""
     process_state.forget()
     _hurry()
-    names = [name for name in connection.introspection.table_names() if name != "django_migrations"]
+    names = [
+        name for name in connection.introspection.table_names() if name != "django_migrations" and name.startswith(of)
+    ]
     with transaction.atomic(), connection.cursor() as cursor:
         cursor.execute("SET LOCAL session_replication_role = replica")
         statements = [sql.SQL("DELETE FROM {}").format(sql.Identifier(name)) for name in names]
         cursor.execute(sql.SQL("; ").join(statements))
         for table, values in rows.items():
-            if table != "django_migrations":
+            if table in names:
                 with cursor.copy(sql.SQL("COPY {} FROM STDIN").format(sql.Identifier(table))) as copy:
                     copy.write(values)
 

@@ -2,6 +2,8 @@
 
 Docstrings are taken as they are; attributes have theirs below them, where Python does not keep it, so it is read from the
 source. Types and defaults are printed as the source has them.
+
+Long because each kind of reference page (settings, commands, API, events, checks ...) has its own writer.
 """
 
 import ast

@@ -189,6 +189,17 @@ class TestChecks:
             )
         assert self.found(restaurant) == (0, 1, 0)
 
+    def test_a_table_given_away_while_guests_sit_there_is_found(self, restaurant: models.Restaurant) -> None:
+        ref = self.ref(restaurant)
+        api.seated(booking_ref=ref, actor="staff:1")
+        row = Allocation.objects.get(booking_ref=ref)
+        Allocation.objects.filter(pk=row.pk).update(
+            ended_at=row.blocked.lower, blocked=(row.blocked.lower, row.blocked.lower + timedelta(seconds=1))
+        )
+        assert self.found(restaurant)[1] == 0
+        api.move(booking_ref=self.ref(restaurant, "B2"), table_refs=[row.table_ref], actor="staff:1")
+        assert self.found(restaurant)[1] == 1
+
     @pytest.mark.parametrize(
         "sabotage",
         [

@@ -76,6 +76,13 @@ def test_the_offset_ends_with_the_transaction_so_that_no_other_client_of_a_poole
             assert another_client.fetchone() == (timedelta(0),)
 
 
+def test_a_transaction_with_a_moved_clock_can_still_choose_its_isolation() -> None:
+    with at(NEW_YEAR), transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+        cursor.execute("SHOW transaction_isolation")
+        assert cursor.fetchone() == ("repeatable read",)
+
+
 def test_other_threads_keep_their_time() -> None:
     told: list[datetime] = []
 

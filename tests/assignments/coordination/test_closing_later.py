@@ -90,7 +90,6 @@ class TestWhoSitsThere:
             api.lift_closure(closure_id=closure, actor=STAFF)
         else:
             api.edit_closure(closure_id=closure, actor=STAFF, starts_at=tonight + 2 * HOUR)
-        run_all()
         assert (tables_of("B1"), state_of("B1")) == (["T1"], (State.CONFIRMED, "table_stays_open"))
         row = Allocation.objects.get()
         assert (row.blocked.upper, row.overstays_until) == (tonight + 2 * HOUR, None)

@@ -13,7 +13,7 @@ from assignments.models import Allocation, Assignment, State, StateTransition
 from assignments.outcome import Change, Kind
 from assignments.testing import a_floor, a_table
 from tests.assignments.conftest import TheHost
-from tests.shapes.models import Area, House, Place, Slot, Supper, Visit
+from tests.shapes.models import Area, Board, House, Place, Slot, Supper, Visit
 
 pytestmark = pytest.mark.django_db
 
@@ -171,7 +171,7 @@ def test_a_table_that_is_deleted_is_no_table_that_was_cleared(supper: Supper, pl
 def test_a_cleared_many_to_many_is_noticed_by_its_signal(settings: Any, places: list[Place]) -> None:
     settings.ASSIGNMENTS = {"HOST": "tests.shapes.hosts.VisitHost", "ROUTER": SOLE}
     house = House.objects.get()
-    house.board_set.create(label="B1", places=4)
+    Board.objects.create(house=house, label="B1", places=4)
     visit = Visit.objects.create(house=house, day=DAY, hour=time(19), guests=2)
     assert api.assign_now(booking_ref=str(visit.pk)).kind is Kind.CONFIRMED
     visit.boards.clear()

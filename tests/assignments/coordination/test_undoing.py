@@ -166,6 +166,14 @@ def test_two_who_expect_one_table_again_are_in_review_again(host: TheHost, overl
     assert said["B1"].count("B2") == said["B2"].count("B1") == 1
 
 
+def noting(locked: list[Any], lock_days: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    def lock(days: Any) -> Any:
+        locked.append(set(days))
+        return lock_days(days)
+
+    return lock
+
+
 class TestChangedWhileItsDaysAreLocked:
     """What was read to know which days to lock changes before they are."""
 
@@ -178,7 +186,12 @@ class TestChangedWhileItsDaysAreLocked:
         def slow(days: Any) -> Any:
             if waiting:
                 change = waiting.pop()
-                thread = threading.Thread(target=lambda: (change(), connection.close()))
+
+                def alone() -> None:
+                    change()
+                    connection.close()
+
+                thread = threading.Thread(target=alone)
                 thread.start()
                 thread.join()
             return lock_days(days)
@@ -203,7 +216,7 @@ class TestChangedWhileItsDaysAreLocked:
 
         locked: list[Any] = []
         lock_days = locks.lock_days
-        monkeypatch.setattr(locks, "lock_days", lambda days: (locked.append(set(days)), lock_days(days))[1])
+        monkeypatch.setattr(locks, "lock_days", noting(locked, lock_days))
         changes.append(moves_to_tomorrow)
         api.undo(booking_ref="A", actor="staff:7")
         assert {("R1", tonight.date()), ("R1", tomorrow.date())} <= locked[-1]
@@ -221,7 +234,7 @@ class TestChangedWhileItsDaysAreLocked:
         api.assign(booking_ref="B", table_refs=["T2"], actor="staff:1")
         locked: list[Any] = []
         lock_days = locks.lock_days
-        monkeypatch.setattr(locks, "lock_days", lambda days: (locked.append(set(days)), lock_days(days))[1])
+        monkeypatch.setattr(locks, "lock_days", noting(locked, lock_days))
 
         def asks_for_tomorrow() -> None:
             host.edit("A", starts_at=tomorrow)

@@ -35,9 +35,9 @@ def seat(host: TheHost, ref: str, table_ref: str, starts_at: datetime, *, days_a
 
 def why_in_review(ref: str) -> str:
     """The sentence that the page shows with the reason: that of the last transition, as it can be translated."""
-    detail: str = (
-        StateTransition.objects.filter(booking_ref=ref).order_by("version").values_list("detail", flat=True).last()
-    )
+    last = StateTransition.objects.filter(booking_ref=ref).order_by("-version").first()
+    assert last is not None
+    detail = str(last.detail)
     assert sentences.read(detail) is not None, f"a sentence of ours: {detail!r}"
     return detail
 
@@ -102,8 +102,7 @@ def test_undoing_the_move_that_granted_a_wish_opens_it_again(host: TheHost, toni
     api.undo(booking_ref="A", actor="staff:7")
     assert state_of("A") == OPEN
     assert why_in_review("A") == sentences.STILL_ASKED
-    floor = host.floors["R1"]
-    (shown,) = evening.of(floor, tonight.date(), host=host, now=tonight).seated
+    (shown,) = evening.evening("R1", tonight.date(), now=tonight).seated
     assert shown.says == sentences.STILL_ASKED
     assert Allocation.objects.get(booking_ref="A").starts_at == tonight
     assert api.booking_changed(booking_ref="A") is Change.NOTHING
@@ -243,6 +242,29 @@ def test_a_newcomer_passes_a_wish_that_staff_have_rejected(host: TheHost, wish_f
     assert Allocation.objects.get(booking_ref="A").starts_at == wish_for_tomorrow - timedelta(days=1)
 
 
+@pytest.mark.parametrize("is_in_review", [False, True])
+def test_what_is_rejected_after_the_stay_has_begun_is_not_granted_when_they_sit(
+    host: TheHost, *, is_in_review: bool
+) -> None:
+    """They ask for a start two hours ago, and for more seats than their table has."""
+    host.floors["R1"] = a_floor(tables=[a_table("T1")], services=[ALL_DAY])
+    start = datetime.now(UTC).replace(microsecond=0) - timedelta(minutes=5)
+    seat(host, "A", "T1", start)
+    if is_in_review:
+        host.edit("A", party=19)
+        assert api.booking_changed(booking_ref="A") is Change.TO_STAFF
+    host.edit("A", party=20, starts_at=start - timedelta(hours=2))
+    assert api.booking_changed(booking_ref="A") is Change.TO_STAFF
+    row = Assignment.objects.get(booking_ref="A")
+    assert (row.party, row.starts_at) == (2, start)
+    assert row.last_asked == ("R1", start - timedelta(hours=2), 20)
+    api.reject(booking_ref="A", actor="staff:7", reason="no")
+    host.edit("A", stage="seated", wants_table=False, keeps_tables=True)
+    api.booking_changed(booking_ref="A")
+    row = Assignment.objects.get(booking_ref="A")
+    assert (row.party, row.stage) == (2, Stage.SEATED)
+
+
 def test_the_way_back_of_the_migration_puts_the_wish_where_the_earlier_release_looks(
     wish_for_tomorrow: datetime,
 ) -> None:
@@ -332,7 +354,7 @@ class TestAnEarlierReleaseBesideThisOne:
         return self.row()
 
     def row(self) -> dict[str, Any]:
-        return Assignment.objects.values(*self.FACTS).get(booking_ref="A")
+        return dict(Assignment.objects.values(*self.FACTS).get(booking_ref="A"))
 
     def writes(self, state: str, reason: str, **facts: Any) -> Assignment:
         """What its one query does: state, reason, version and facts, and no other column."""

@@ -1,14 +1,15 @@
 """Each of V3's decisions is audited once, by what V3 was given, and compared with the legacy planner's."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from io import StringIO
 from typing import Any
 from uuid import uuid4
 
 import pytest
 from django.core.management import CommandError, call_command
-from django.db import DatabaseError, connection, transaction
+from django.db import DatabaseError, OperationalError, connection, transaction
 
 from assignments import api
 from assignments.concurrency import clock
@@ -20,12 +21,13 @@ from assignments.models import Attempt
 from assignments.planning.decision import Decision
 from assignments.planning.reasons import Reason, Refusal
 from assignments.planning.text import Text
-from example.models import Booking
+from example.host import ExampleHost
+from example.models import Booking, Restaurant
 from rollout.control import steering
 from rollout.evidence import decision_audit, measuring
 from rollout.models import Audit, AuditTally, FloorRecord, FrozenBatch, GuardRun
 from rollout.policy import guardrails
-from rollout.policy.measurements import Facts
+from rollout.policy.measurements import Facts, Seatings
 from rollout.policy.seating_audit import Flaw
 from rollout.shadow import frozen
 from tests.built import built_once
@@ -288,6 +290,109 @@ def test_a_batch_that_cannot_be_read_is_audited_as_unreadable(evening: None) -> 
     assert decision_audit.run() == batch.attempts
     assert set(Audit.objects.values_list("error", flat=True)) == {"KeyError"}
     assert measured().stage_seatings.unjudged == batch.attempts
+
+
+def raising(monkeypatch: pytest.MonkeyPatch, refs: Collection[str]) -> None:
+    """Have the database refuse what is written of these bookings."""
+    of = decision_audit._audit_of
+
+    def audit_of(batch: FrozenBatch, attempt: Attempt, error: str) -> Audit:
+        audit = of(batch, attempt, error)
+        if attempt.booking_ref in refs and error == "":
+            audit.verdict = "a verdict that there is not \0"
+        return audit
+
+    monkeypatch.setattr(decision_audit, "_audit_of", audit_of)
+
+
+def guard_run() -> None:
+    call_command("rollout", "guard", stdout=StringIO(), stderr=StringIO())
+
+
+def decided(seatings: Seatings) -> int:
+    return seatings.checked + seatings.refusals
+
+
+class TestDecisionsThatCannotBeAudited:
+    def test_one_keeps_no_other_from_its_audit_and_gets_one_that_says_so(
+        self, evening: None, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        attempts = Attempt.objects.count()
+        one = Attempt.objects.filter(outcome="confirmed").order_by("pk")[40].booking_ref
+        raising(monkeypatch, {one})
+        guard_run()
+        assert Audit.objects.count() == attempts - 1
+        assert decision_audit.waiting()[0] == attempts, "a batch waits until all of it is audited"
+        with clock.shifted(decision_audit.IN_TIME):
+            guard_run()
+        failed = Audit.objects.exclude(error="").get()
+        assert (failed.booking_ref, failed.error) == (one, "DataError")
+        assert decision_audit.waiting() == (0, 0)
+        found = measured()
+        assert (decided(found.stage_seatings), found.stage_seatings.unjudged) == (attempts - 1, 1)
+        assert found.unaudited == 0
+
+    def test_nor_do_several_and_what_is_decided_later_counts(
+        self, evening: None, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        refs = set(Attempt.objects.order_by("pk").values_list("booking_ref", flat=True)[10:20])
+        raising(monkeypatch, refs)
+        restaurant = Restaurant.objects.get()
+        with clock.shifted(decision_audit.IN_TIME):
+            booking = restaurant.bookings.exclude(status="confirmed")[0]
+            booking.pk, booking.reference, booking.start = None, "later", booking.start + timedelta(days=1)
+            booking.save()
+            api.request(booking_ref=str(booking.pk))
+            api.assign_now(booking_ref=str(booking.pk))
+            guard_run()
+            found = measured().stage_seatings
+        assert set(Audit.objects.exclude(error="").values_list("booking_ref", flat=True)) == refs
+        assert (decided(found), found.unjudged) == (Attempt.objects.count() - 10, 10)
+
+    def test_a_batch_that_the_database_does_not_give_away_is_given_up_as_a_whole(
+        self, evening: None, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        attempts = Attempt.objects.count()
+        asked = []
+
+        def read(content: Any, floor: Any) -> Any:
+            asked.append(content)
+            raise OperationalError("canceling statement due to statement timeout")
+
+        monkeypatch.setattr(frozen, "read", read)
+        guard_run()
+        assert not Audit.objects.exists()
+        with clock.shifted(decision_audit.IN_TIME):
+            guard_run()
+        assert list(Audit.objects.values_list("error", flat=True)) == ["OperationalError"] * attempts
+        assert len(asked) == 2, "once in each run"
+
+    def test_a_host_that_is_away_costs_no_decision_its_audit(
+        self, evening: None, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def bookings(self: Any, refs: Any) -> Any:
+            raise ConnectionError
+
+        with monkeypatch.context() as away:
+            away.setattr(ExampleHost, "bookings", bookings)
+            decision_audit.run()
+            assert not Audit.objects.filter(is_refusal=False).exists()
+            with clock.shifted(decision_audit.IN_TIME):
+                decision_audit.run()
+        assert decision_audit.waiting() == (0, 0)
+        assert not Audit.objects.exclude(error="").exists()
+
+    def test_a_run_that_ends_in_the_middle_leaves_the_rest_to_the_next(
+        self, evening: None, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        attempts = Attempt.objects.count()
+        with monkeypatch.context() as failing:
+            raising(failing, set(Attempt.objects.order_by("pk").values_list("booking_ref", flat=True)[:1]))
+            moments = iter([0.0, 0.0])
+            failing.setattr(decision_audit, "monotonic", lambda: next(moments, 100.0))
+            assert decision_audit.run() == 0
+        assert Audit.objects.count() == 0
+        assert decision_audit.run() == attempts == Audit.objects.count()
 
 
 def test_pruning_keeps_what_waits_for_its_audit_and_counts_it(evening: None) -> None:

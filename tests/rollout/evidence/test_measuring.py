@@ -285,6 +285,8 @@ class TestComplete:
     def test_a_replay_does_not_stand_in_for_it(self) -> None:
         self.decided()
         list(comparator.compare_waiting())
+        compared = Comparison.objects.exclude(verdict="")
+        assert list(compared.values_list("release", flat=True)) == [release.running()] * 20
         with rewriting():
             Comparison.objects.update(origin="backtest")
         found = measured().comparisons

@@ -66,7 +66,7 @@ CREATE TRIGGER{_TRIGGER_BEFORE}
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("assignments", "0033_former_promise"),
+        ("assignments", "0034_evening_optimum"),
     ]
 
     operations = [
