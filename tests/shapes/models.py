@@ -1,4 +1,7 @@
-"""Three booking projects in one app: each shape has what the others lack."""
+"""Three booking projects in one app: each shape has what the others lack.
+
+Long because every shape of booking that projects have is a model here.
+"""
 
 import uuid
 from typing import ClassVar
