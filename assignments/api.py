@@ -52,7 +52,7 @@ from assignments.integration import floor_cache, marks, planners
 from assignments.integration.floor_cache import floor_or_none
 from assignments.integration.host import Host, HostBooking, is_cancelled, lock_bookings, named_refusals
 from assignments.integration.project_host import configured
-from assignments.lifecycle import intake, ledger, staff_decisions, transitions, waiting
+from assignments.lifecycle import intake, ledger, seating_validity, sentences, staff_decisions, transitions, waiting
 from assignments.lifecycle.settlement import Settlement
 from assignments.models import Allocation, Assignment, FrozenEvening, QueuedParty, Stage, State
 from assignments.outcome import Change, Outcome
@@ -523,9 +523,9 @@ def replan(*, booking_ref: str, actor: str, reason: str = "replanned") -> bool:
 def adopt(*, booking_ref: str, table_refs: Sequence[str]) -> None:
     """The host has seated this booking by itself, before this app was installed: its tables are taken from now on.
 
-    Nothing is judged and the host is not told: it has decided. ``reconcile_assignments`` calls this for all of them. Raises
-    TableTakenError when somebody else has one of the tables then, BookingNotFoundError, TransitionRefusedError for a booking
-    that is decided here already.
+    Nothing else is judged and the host is not told: it has decided. ``reconcile_assignments`` calls this for all of them.
+    Raises TableTakenError when somebody else has one of the tables then, TablesRefusedError for a table that the floor does
+    not have, BookingNotFoundError, TransitionRefusedError for a booking that is decided here already.
     """
     host = configured()
     booking = _booking(host, booking_ref)
@@ -533,6 +533,9 @@ def adopt(*, booking_ref: str, table_refs: Sequence[str]) -> None:
     _host, assignment, now = _locked_assignment(booking_ref)
     if assignment.is_terminal:
         raise TransitionRefusedError(f"Booking {booking_ref} is {assignment.state} already.")
+    if unknown := seating_validity.unknown_tables(table_refs, floor_or_none(booking.restaurant_ref, host=host)):
+        refusal = Refusal(Reason.UNKNOWN_TABLE, sentences.not_on_the_floor(unknown))
+        raise staff_actions.refused(booking_ref, table_refs, (refusal,))
     adoption.seat(assignment, booking, table_refs, host=host, now=now)
 
 
@@ -611,14 +614,16 @@ def reopen(*, booking_ref: str, actor: str, reason: str = "retry", version: int 
 
 
 @_in_transaction
+@_refused_by_constraints()
 def reject(*, booking_ref: str, actor: str, reason: str, version: int | None = None) -> None:
     """Staff turn a booking of the review queue, or one that failed, down: nobody plans it any more.
 
     A booking that waits because its guest asks for something else than it has keeps its tables, as promised: only the
-    wish is rejected, and the booking is confirmed again with the reason ``edit_rejected``. Any other ends as failed with
-    the reason ``rejected_by_staff``. ``reason`` says why and is kept in the history for ever, so it names no guest. The
-    host hears of it by the outbox, and tells the guest. ``version`` as for ``reopen``. Raises ValueError for a reason that
-    is empty or too long, TransitionRefusedError for a booking in any other state, ChangedMeanwhileError.
+    wish is rejected, and the booking is confirmed again with the reason ``edit_rejected``. A host that shows other
+    tables, or none, is told those again. Any other ends as failed with the reason ``rejected_by_staff``. ``reason`` says
+    why and is kept in the history for ever, so it names no guest. The host hears of it by the outbox, and tells the guest.
+    ``version`` as for ``reopen``. Raises ValueError for a reason that is empty or too long, TransitionRefusedError for a
+    booking in any other state, and where a constraint of the booking project refuses; ChangedMeanwhileError.
     """
     why = reason.strip()
     if not why or len(why) > staff_decisions.LONGEST_REASON or "\0" in why:

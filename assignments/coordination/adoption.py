@@ -13,6 +13,7 @@ from assignments.lifecycle.settlement import Settlement
 from assignments.lifecycle.staff_decisions import REJECTED
 from assignments.models import GONE, OPEN_STATES, Allocation, Assignment, SeatingChange, Stage, State
 from assignments.outcome import CoordinatorReason, Outcome
+from assignments.planning.floor import Floor
 from assignments.planning.reasons import Reason
 from assignments.planning.seating_window import SeatingWindow
 
@@ -117,7 +118,8 @@ def take_over(
 ) -> Outcome | None:
     """Seat a booking that has no tables here at those that the host shows for it. Its row and its day are locked.
 
-    Where others have them, it goes to review by ``reviewing``, which the caller writes: the sentence names them. None for a
+    Where others have them, or the floor has no such table, it goes to review by ``reviewing``, which the caller writes: the
+    sentence names them. None for a
     booking that is there for that reason already, and for one that has tables here after all.
     """
     if ledger.seatings_of([booking.ref]):
@@ -125,18 +127,20 @@ def take_over(
     there = others_there(booking, table_refs, host=host, now=now)
     told_before = {CoordinatorReason.CONFIRMED_BY_HOST, waiting.CAME_AFTER_ALL}
     is_told = assignment.state == State.MANUAL_REVIEW and assignment.reason in told_before
-    if there and is_told:
-        return None
     floor = floor_or_none(booking.restaurant_ref, host=host)
+    unknown = seating_validity.unknown_tables(table_refs, floor)
+    if (there or unknown) and is_told:
+        return None
     intake.take_over_facts(assignment, booking, floor=floor)
     _note_stage(assignment, booking, now=now)
-    ledger.release([booking.ref], for_others=bool(there))
+    ledger.release([booking.ref], for_others=bool(there or unknown))
     _open(assignment, now=now)
-    if not there:
+    if not (there or unknown):
         return seat(assignment, booking, table_refs, host=host, now=now)
     tables = floor.in_order(table_refs) if floor else tuple(table_refs)
     assignment.told_table_refs = list(tables)  # If staff turn it down, the host shows nothing new with these.
-    detail = sentences.shown_elsewhere(tables, {row.booking_ref for row in there})
+    others = {row.booking_ref for row in there}
+    detail = sentences.not_on_the_floor(unknown) if unknown else sentences.shown_elsewhere(tables, others)
     return reviewing.send_to_review(assignment, reason=CoordinatorReason.CONFIRMED_BY_HOST, detail=detail)
 
 
@@ -149,7 +153,7 @@ def seat(
     """
     floor = floor_or_none(booking.restaurant_ref, host=host)
     window = _from_now(window_of(booking, host=host), now)
-    others, despite = _others(booking, table_refs, window), set[str]()
+    others, despite = _others(booking, table_refs, window), _passed_over(booking, table_refs, floor)
     if others and not buffers.in_the_way(others, window, now=now):
         # The host does without the time to clear and set its tables.
         window, gives_up = buffers.squeezed(window, others)
@@ -169,6 +173,14 @@ def seat(
     )
     settlement.write()
     return outcome
+
+
+def _passed_over(booking: HostBooking, table_refs: Sequence[str], floor: Floor | None) -> set[str]:
+    """Return what the host's staff passed over, so that it is on record, and is no reason to move the guests later."""
+    if floor is None:
+        return set()
+    rules = conf.settings().rules()
+    return {each.reason for each in seating_validity.against_tables(booking, table_refs, floor=floor, rules=rules)}
 
 
 def over_closures(restaurant_ref: str, table_refs: Sequence[str], window: SeatingWindow) -> tuple[SeatingWindow, str]:

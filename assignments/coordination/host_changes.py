@@ -145,10 +145,31 @@ def _follow_edit(
 ) -> Change:
     floor = floor_or_none(booking.restaurant_ref, host=host)
     told = shown_tables.changed(assignment, booking, floor, host=host)
-    if told is not None and (assignment.state == State.CONFIRMED or assignment.reason == TABLES_CHANGED_BY_HOST):
+    is_confirmed = assignment.state == State.CONFIRMED
+    if told == () and is_confirmed and seating_validity.asks_anew(assignment, booking, seatings, floor=floor):
+        # A form that clears the tables with an edit means the edit, which may keep them.
+        change = _settle_edit(assignment, booking, seatings, None, host=host, now=now)
+        if change is Change.KEPT and assignment.state == State.CONFIRMED:
+            seating_validity.show_again(host, booking.ref, ledger.seatings_of([booking.ref])[booking.ref])
+        return change
+    if told is not None and (is_confirmed or assignment.reason == TABLES_CHANGED_BY_HOST):
         change = shown_tables.adopt(assignment, booking, seatings, told, host=host, now=now)
         if change is not Change.NOTHING:
             return change
+    return _settle_edit(assignment, booking, seatings, told, host=host, now=now)
+
+
+def _settle_edit(
+    assignment: Assignment,
+    booking: HostBooking,
+    seatings: Sequence[Allocation],
+    told: tuple[str, ...] | None,
+    *,
+    host: Host,
+    now: datetime,
+) -> Change:
+    """Settle what the guest asks for, at tables that the host has not changed, or (``told``) that staff decide about."""
+    floor = floor_or_none(booking.restaurant_ref, host=host)
     is_elsewhere = told is not None and assignment.reason == TABLES_CHANGED_BY_HOST
     asks_anew = seating_validity.asks_anew(assignment, booking, seatings, floor=floor)
     here = floor_or_none(seatings[0].restaurant_ref, host=host)
@@ -237,8 +258,10 @@ def restore(
 ) -> Change:
     """Let a booking that waits for staff keep the tables that it has.
 
-    With ``booking``, the guest asks for just that; without, the guest does not get what was asked for.
+    With ``booking``, the guest asks for just that; without, the guest does not get what was asked for. A host that shows
+    other tables, or none, is told its own again.
     """
+    is_shown_elsewhere = booking is None and assignment.reason == TABLES_CHANGED_BY_HOST
     if booking is None:
         assignment.wish_settled = assignment.has_wish
     elif not promise.is_shown(assignment, booking):
@@ -250,7 +273,9 @@ def restore(
         host.on_review({assignment.booking_ref: waiting.EDIT_UNMET})
         return Change.TO_STAFF
     transitions.store([assignment])
-    if host.tracks_confirmation and booking is not None and not booking.is_confirmed:
+    if is_shown_elsewhere:
+        seating_validity.show_again(host, assignment.booking_ref, seatings)
+    elif host.tracks_confirmation and booking is not None and not booking.is_confirmed:
         seating_validity.confirm_again(host, assignment.booking_ref, seatings)
     return Change.RESTORED
 

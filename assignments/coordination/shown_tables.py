@@ -31,7 +31,7 @@ def changed(assignment: Assignment, booking: HostBooking, floor: Floor | None, *
     """
     if assignment.told_table_refs is None:
         return None
-    return differing(assignment, shown(booking, host=host), floor, host=host)
+    return differing(assignment, booking, shown(booking, host=host), floor, host=host)
 
 
 def shown(booking: HostBooking, *, host: Host) -> Sequence[str]:
@@ -42,20 +42,31 @@ def shown(booking: HostBooking, *, host: Host) -> Sequence[str]:
 
 
 def differing(
-    assignment: Assignment, table_refs: Sequence[str], floor: Floor | None, *, host: Host
+    assignment: Assignment, booking: HostBooking, table_refs: Sequence[str], floor: Floor | None, *, host: Host
 ) -> tuple[str, ...] | None:
-    """As ``changed``, for tables that are read already.
+    """As ``changed``, for tables that are read already. Empty: they were cleared, and can still be used.
 
-    No tables shown says nothing. Tables that are gone from the floor are gone from the host's booking too, unless that keeps
-    them as a text or in an array: either way nobody has chosen others.
+    Tables that are gone from the floor are gone from the host's booking too, unless that keeps them as a text or in an
+    array: either way nobody has chosen others. No tables shown says nothing where the host does not read them along with
+    its bookings, nor of a booking that it shows as waiting: it is told again.
     """
     told = tuple(assignment.told_table_refs or ())
     left = tuple(ref for ref in told if floor is None or ref in floor.table_by_ref)
-    if not left or not table_refs:
-        return None
     stored_form = getattr(host, "stored_form", tuple)
+    if not table_refs:
+        return () if _are_cleared(booking, told, floor, host=host) and stored_form(told) else None
+    if not left:
+        return None
     is_as_told = set(table_refs) in (set(stored_form(told)), set(stored_form(left)))
     return None if is_as_told else tuple(table_refs)
+
+
+def _are_cleared(booking: HostBooking, told: Sequence[str], floor: Floor | None, *, host: Host) -> bool:
+    """Return whether the host shows no tables of a confirmed booking that had these, which are all in use still."""
+    if booking.table_refs is None or floor is None or (host.tracks_confirmation and not booking.is_confirmed):
+        return False
+    known = [floor.table_by_ref.get(ref) for ref in told]
+    return all(table is not None and table.active for table in known)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -63,6 +74,7 @@ class _Shown:
     """A booking, and the tables that the host shows for it. ``window``: when it would have them, buffers included.
 
     ``there``: others whose guests are at one of them then. ``against``: why its guests cannot sit there.
+    ``impossible`` and ``too_few``: why staff have to decide, as sentences.
     """
 
     assignment: Assignment
@@ -72,7 +84,12 @@ class _Shown:
     taken: Sequence[Allocation]
     there: Sequence[Allocation]
     against: Sequence[Reason]
+    impossible: str
     too_few: str
+
+    @property
+    def is_unfit(self) -> bool:
+        return bool(self.impossible or self.too_few)
 
     @property
     def ref(self) -> str:
@@ -96,7 +113,8 @@ def adopt(
     """Take over tables that the host gave a booking which has others, as chosen by staff.
 
     Bookings that stand in the way and are shown elsewhere themselves go there in the same transaction. Where others are in
-    the way, or there are fewer seats than guests, staff decide; nothing changes for a booking that waits for them already.
+    the way, the floor has no such table, or there are fewer seats than guests, staff decide; so do they if the host has
+    cleared its tables, which ends no promise. Nothing changes for a booking that waits for them already.
     ``sits``: its guests are there, which grants nothing that they ask for besides.
     """
     keeps_facts = sits or promise.is_turned_down(assignment, booking)
@@ -105,20 +123,20 @@ def adopt(
     floor = floor_or_none(booking.restaurant_ref, host=host)
     ledger.note_promise(seatings, party=assignment.party, zone_ref=assignment.zone_ref)
     ours = _shown_at(assignment, booking, seatings, table_refs, host=host, now=now)
-    others = [] if ours.too_few else _exchanging(ours, host=host, now=now)
+    others = [] if ours.is_unfit else _exchanging(ours, host=host, now=now)
     if others is None and assignment.state == State.MANUAL_REVIEW:
         return Change.NOTHING
-    if ours.too_few and assignment.state == State.MANUAL_REVIEW:
+    if ours.is_unfit and assignment.state == State.MANUAL_REVIEW:
         return Change.NOTHING
     promised = promise.facts_of(assignment)
     if not keeps_facts:
         intake.take_over_facts(assignment, booking, floor=floor)
     settlement = Settlement(host=host, planner=MANUAL, actor="host", trigger="edit", now=now, tells_host=False)
-    if others is None or ours.too_few:
+    if others is None or ours.is_unfit:
         taken = sentences.shown_elsewhere(ours.table_refs, {row.booking_ref for row in ours.there if row.booking_ref})
         if not keeps_facts:
             promise.set_aside(assignment, promised)
-        detail = taken if ours.there else ours.too_few
+        detail = ours.impossible or (taken if ours.there else ours.too_few)
         settlement.keep_for_review(assignment, reason=TABLES_CHANGED_BY_HOST, detail=detail)
         settlement.write()
         return Change.TO_STAFF
@@ -154,8 +172,18 @@ def _shown_at(
         taken=taken,
         there=buffers.in_the_way(taken, window, now=now),
         against=[each.reason for each in against],
+        impossible=_why_impossible(tables, seatings, floor),
         too_few=next((each.detail for each in against if each.reason == Reason.TOO_FEW_SEATS), ""),
     )
+
+
+def _why_impossible(tables: Sequence[str], seatings: Sequence[Allocation], floor: Floor | None) -> str:
+    """Return why nobody could sit at the tables that the host shows: there are none. Empty if there are."""
+    if not tables:
+        here = [row.table_ref for row in seatings]
+        return sentences.shown_without_tables(floor.in_order(here) if floor else here)
+    unknown = seating_validity.unknown_tables(tables, floor)
+    return sentences.not_on_the_floor(unknown) if unknown else ""
 
 
 def _window(
@@ -218,11 +246,11 @@ def _shown_elsewhere(refs: Collection[str], asking: Assignment, *, host: Host, n
         floor = floor_or_none(row.restaurant_ref, host=host)
         tables = changed(row, booking, floor, host=host)
         asks = booking.wants_table and seating_validity.asks_anew(row, booking, seatings, floor=floor)
-        if tables is None or asks:
+        if not tables or asks:
             continue
         promised = promise.promised(booking, row, seatings)
         other = _shown_at(row, promised, seatings, tables, host=host, now=now)
-        if not other.too_few:
+        if not other.is_unfit:
             found[other.ref] = other
     return found
 

@@ -39,6 +39,19 @@ def shown_elsewhere(table_refs: Collection[str], other_refs: Collection[str]) ->
     )
 
 
+def not_on_the_floor(table_refs: Collection[str]) -> Text:
+    """Why tables that the host chose cannot be taken over: there are none of that name."""
+    return _(
+        "The booking project shows it at %(tables)s, which is not on this restaurant's floor.",
+        tables=", ".join(table_refs),
+    )
+
+
+def shown_without_tables(table_refs: Collection[str]) -> Text:
+    """Why staff decide about a promise: its tables were cleared in the host, and are here still."""
+    return _("The booking project shows no table for it, and here it has %(tables)s.", tables=", ".join(table_refs))
+
+
 def more_guests_than_seats(seats: int, party: int) -> Text:
     """Why an edit of guests who sit already is left to staff."""
     return _("Its guests sit at %(seats)s seats, and are %(party)s now.", seats=seats, party=party)

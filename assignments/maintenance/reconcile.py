@@ -12,7 +12,7 @@ from assignments import api, conf
 from assignments.concurrency import locks, transactions
 from assignments.coordination import adoption, host_changes, shown_tables
 from assignments.error_logging import log_error
-from assignments.exceptions import TableTakenError
+from assignments.exceptions import TablesRefusedError, TableTakenError
 from assignments.integration.floor_cache import floor_or_none
 from assignments.integration.host import HostBooking, is_cancelled, pages
 from assignments.integration.project_host import configured
@@ -293,12 +293,13 @@ def _chosen_elsewhere(
         return None
     if assignment.state != State.CONFIRMED and assignment.reason != host_changes.TABLES_CHANGED_BY_HOST:
         return None
-    if shown_tables.differing(assignment, shown, floor, host=configured()) is None:
+    differing = shown_tables.differing(assignment, booking, shown, floor, host=configured())
+    if differing is None:
         return None
     ref = assignment.booking_ref
     return _finding(
         ref,
-        "other tables in the host than here",
+        "other tables in the host than here" if differing else "no tables in the host, but here",
         "taken over if they are free, else sent to review",
         lambda: api.booking_changed(booking_ref=ref),
         otherwise=WITH_STAFF,
@@ -379,10 +380,10 @@ def seated_without_us(*, now: datetime, dry_run: bool, restaurant_ref: str | Non
 def _adopted(discrepancy: Discrepancy, table_refs: Sequence[str]) -> Discrepancy:
     try:
         api.adopt(booking_ref=discrepancy.booking_ref, table_refs=table_refs)
-    except TableTakenError:
-        # The host has two bookings at one table: this one goes to review.
+    except (TableTakenError, TablesRefusedError) as error:
+        # The host has two bookings at one table, or one at a table that the floor does not have: this one goes to review.
         api.booking_changed(booking_ref=discrepancy.booking_ref)
-        return replace(discrepancy, remedy=OCCUPIED)
+        return replace(discrepancy, remedy=OCCUPIED if isinstance(error, TableTakenError) else WITH_STAFF)
     return discrepancy
 
 

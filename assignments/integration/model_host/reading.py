@@ -328,7 +328,8 @@ class Reading(Attributes):
         )
 
     def _read(self, rows: QuerySet[Any]) -> Iterable[HostBooking]:
-        zones = self._time_zones() if self._needs_clocks else {}
+        zones = self._venue_zones() if self._needs_clocks else {}
+        told_zone = self._zone_column if self._needs_clocks else None
         shown = []
         if self.tables_field and self._tables_are_many:
             to_booking, to_table = self._links
@@ -338,13 +339,23 @@ class Reading(Attributes):
             rows, shown = rows.annotate(assignments_shown=ArraySubquery(links.values(to_table.attname))), [SHOWN]
         elif self.tables_field:
             shown = [self._column(self.tables_field)]
-        for row in rows.values("pk", *dict.fromkeys([*self._columns, *self._parents.values(), *shown])):
+        for row in rows.values(
+            "pk", *dict.fromkeys([*self._columns, *self._parents.values(), *shown, *filter(None, [told_zone])])
+        ):
             restaurant_ref = self.venue_ref
             if self.restaurant_field:
                 given = row[self.restaurant_field]
                 restaurant_ref = "" if given is None else str(given)
-            row[TIMEZONE] = zones.get(restaurant_ref, self._default_timezone)
+            told = row[told_zone] if told_zone else None
+            row[TIMEZONE] = zones.get(restaurant_ref) or str(told or self._default_timezone)
             yield self._booking(row, restaurant_ref, self._refs_in(row[shown[0]]) if shown else None)
+
+    @property
+    def _zone_column(self) -> str | None:
+        """Return the path from a booking to its restaurant's time zone, if the project has that."""
+        if not (self.restaurant_field and self.restaurant_timezone_field):
+            return None
+        return f"{self.restaurant_field}{LOOKUP_SEP}{self.restaurant_timezone_field}"
 
     def _refs_in(self, found: Any) -> tuple[str, ...]:
         """Return the refs of tables from what the column holds, or from an array of keys."""
