@@ -103,7 +103,7 @@ class TestForms:
         api.close(
             restaurant_ref=query["restaurant"], table_refs=[row.table_ref], starts_at=row.ends_at, actor="staff:7"
         )
-        html = admin_client.get(reverse(URL), {**query, "booking": booking.pk}).content.decode()
+        html = admin_client.get(reverse(URL), {**query, "booking": str(booking.pk)}).content.decode()
         assert "+15 min, not by the rules" in html
         assert re.search(r'name="overriding"\s+value="closed"', html)
         html = act(admin_client, "extend", query, booking, until=round(until.timestamp())).content.decode()

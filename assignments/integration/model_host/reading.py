@@ -1,4 +1,7 @@
-"""Reads a project's bookings by the names of its fields."""
+"""Reads a project's bookings by the names of its fields.
+
+Long because each fact of a booking (start, end, party, status, tables ...) may be stored in several ways.
+"""
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
