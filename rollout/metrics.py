@@ -131,7 +131,7 @@ def _comparing(standing: Mapping[str, Any]) -> Iterator[Metric]:
 
 
 def _v3_oldest_due_age(as_they_are: resolution.Flags, standing: Mapping[str, Any]) -> float:
-    """Zero if V3 decides for nobody, or nothing waits for it. Uses the router's own rule."""
+    """Return the age of the oldest due booking that V3 decides; zero if there is none. Uses the router's rule."""
     if as_they_are.mode is not resolution.Mode.ACTIVE:
         return 0.0
     legacy = routing.legacy_key()

@@ -296,7 +296,7 @@ def _set_aside(request: HttpRequest, condition: Condition) -> Iterator[Attention
                 backlog.poisonous,
             )
             % {"count": backlog.poisonous},
-            remedy=_("Decide them in the review queue. What their callbacks do in the booking project needs mending."),
+            remedy=_("Decide them in the review queue. Fix what their callbacks do in the booking project."),
             url=links.permitted(request, Assignment, state__exact=State.MANUAL_REVIEW),
             link=_("Bookings in review"),
         )

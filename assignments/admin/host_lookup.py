@@ -60,7 +60,7 @@ def bookings_of(booking_refs: Sequence[str]) -> Mapping[str, HostBooking]:
     except DatabaseError:
         raise
     except Exception as error:  # noqa: BLE001  (our own records can be shown anyway)
-        log_error(logger, error, "The host failed for the bookings of a page")
+        log_error(logger, error, "The host raised an error when reading the bookings of a page")
         return {}
 
 

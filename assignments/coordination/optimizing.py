@@ -53,7 +53,7 @@ TRIGGER = "optimizer"
 
 
 class Result(StrEnum):
-    """What became of an evening."""
+    """The result of optimizing one evening."""
 
     SEATED = "seated"
     """Waiting bookings have tables now."""

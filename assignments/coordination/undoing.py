@@ -190,7 +190,7 @@ def _undo(assignment: Assignment, last: _Last, *, host: Host, now: datetime, act
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Offer:
-    """What ``undo`` would take back. ``against``: who has the tables by now, if anybody; then it raises."""
+    """What ``undo`` would revert. ``against``: who has the tables now; if anybody, ``undo`` raises."""
 
     what: Undo
     against: tuple[Refusal, ...] = ()

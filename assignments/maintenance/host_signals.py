@@ -60,7 +60,7 @@ def _connect_rows(model: type[models.Model], refs: Callable[[Any], Iterable[str]
         except DatabaseError:
             raise  # The project's transaction is broken.
         except Exception as error:  # noqa: BLE001  (the project must be able to save)
-            log_error(logger, error, "A change of %s could not be marked", model._meta.label)
+            log_error(logger, error, "A change to %s could not be recorded for the next pass", model._meta.label)
             return
         _mark(found, is_raw=raw)
 

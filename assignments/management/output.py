@@ -31,7 +31,7 @@ class Output(OutputWrapper):
             self.error = self.error or error
 
     def end(self) -> None:
-        """Write what waits in a buffer. What cannot be written is dropped, or Python would complain of it as it exits."""
+        """Write what waits in a buffer. What cannot be written is dropped, because Python would report an error at exit."""
         try:
             self._out.flush()  # type: ignore[attr-defined]
         except OSError as error:

@@ -347,7 +347,11 @@ class Assignment(FSMModelMixin, models.Model):
         default=0, db_default=0, help_text=_("How often V3 has moved it to seat somebody else.")
     )
     needs = ArrayField(
-        models.TextField(), default=list, db_default=[], blank=True, help_text=_("Features that its tables must have.")
+        models.TextField(),
+        default=list,
+        db_default=[],
+        blank=True,
+        help_text=_("Features that every table of this booking must have."),
     )
     wishes = ArrayField(
         models.TextField(), default=list, db_default=[], blank=True, help_text=_("Features that they had better have.")
@@ -462,14 +466,14 @@ class Assignment(FSMModelMixin, models.Model):
 
     @property
     def start_to_decide(self) -> datetime:
-        """The start about which staff have to decide: the one that is asked for, if that is another."""
+        """The start that staff have to decide about: the requested one if it differs from the confirmed one."""
         asked = self.asked_starts_at if self.state == State.MANUAL_REVIEW else None
         start: datetime = self.starts_at if asked is None else asked
         return start
 
     @property
     def party_to_decide(self) -> int:
-        """The covers about which staff have to decide: those that are asked for, if they are others."""
+        """The covers that staff have to decide about: the requested number if it differs from the confirmed one."""
         asked = self.asked_party if self.state == State.MANUAL_REVIEW else None
         party: int = self.party if asked is None else asked
         return party

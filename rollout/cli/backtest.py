@@ -186,10 +186,10 @@ class Action(base.Action):
 _ROWS: tuple[tuple[str, Callable[[Tally], str]], ...] = (
     ("seated", lambda tally: f"{tally.seated}"),
     ("covers seated", lambda tally: f"{tally.covers}"),
-    ("seats used of those given", lambda tally: f"{tally.seat_use:.1%}"),
+    ("seats occupied at assigned tables", lambda tally: f"{tally.seat_use:.1%}"),
     ("joined tables", lambda tally: f"{tally.joins}"),
-    ("seated by this planner alone", lambda tally: f"{tally.seated_alone}"),
-    ("tables that must not be given", lambda tally: f"{tally.impossible}"),
+    ("seated only by this planner", lambda tally: f"{tally.seated_alone}"),
+    ("unsafe table assignments", lambda tally: f"{tally.impossible}"),
     ("decision ms p50 / p95 / max", lambda tally: " / ".join(f"{ms:.2f}" for ms in tally.decision_ms.values())),
 )
 

@@ -57,7 +57,7 @@ _REFUSALS_FIRST = Case(When(refusals__gt=0, then=Value(0)), default=Value(1))
 
 
 def run(limit: int | None = None, *, seconds: float = SECONDS) -> int:
-    """Audit what waits for it, batches with refusals first, then the oldest; return how many decisions were audited.
+    """Audit waiting batches, those with refusals first, then the oldest. Return the number of decisions audited.
 
     At most about ``limit`` decisions, by default AUDITED_PER_RUN: a batch is audited as a whole. After
     ``seconds`` nothing more is begun. Raises what the database raises if it is away.

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Judgement:
-    """What is said of one decision. ``beside``: the snapshot as it was when its turn came, for another planner.
+    """The audit's finding for one decision. ``beside``: the snapshot as it was when its turn came, for another planner.
 
     ``wrong_refusal``: tables were free, without moving anybody, that nobody who asked before has.
     ``avoidable_by_moves``: not that, but one party that might have been moved was in the way.

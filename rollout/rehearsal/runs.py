@@ -178,7 +178,7 @@ class _Seen:
         )
 
     def decided(self, rules: Rules) -> Facts:
-        """As the guard measures them, in the first window of the stage."""
+        """Return the facts as the guard measures them in the stage's first window."""
         counts, error = self._counts, guardrails.window_error(1)
         began = NOW - timedelta(hours=1)
         seatings = Seatings(

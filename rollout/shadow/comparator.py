@@ -258,7 +258,7 @@ def _compare_in_any_case(comparison: Comparison, floors: dict[str, Floor], candi
     except DatabaseError:
         raise  # The transaction is over; nothing is wrong with the comparison.
     except Exception as error:  # noqa: BLE001  (what a snapshot makes the code raise is not known beforehand)
-        log_error(logger, error, "Comparison %s could not be made", comparison.pk)
+        log_error(logger, error, "Decision %s could not be compared", comparison.pk)
         comparison.verdict, comparison.error = Verdict.V3_ERROR, f"not comparable: {type(error).__name__}"
 
 

@@ -1,4 +1,4 @@
-"""``python -m tests.chaos``: every fault, one after the other; a run that was broken off goes on where it was.
+"""``python -m tests.chaos``: every fault, one after the other; a run that was interrupted resumes where it stopped.
 
 A result counts for the code that it was found with. What a fault needs of Debian is looked for before the first one.
 

@@ -1,6 +1,6 @@
 """``make mutants``: make small mistakes in the code that decides, one at a time, and see whether a test notices each.
 
-A run that was broken off goes on where it was. Exit code 1 when fewer than 85 % of the mistakes are noticed.
+A run that was interrupted resumes where it stopped. Exit code 1 when fewer than 85 % of the mistakes are noticed.
 """
 
 import argparse

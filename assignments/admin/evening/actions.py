@@ -479,7 +479,7 @@ def _why(error: Exception, form: _Form) -> str:
         return _("Nothing was changed: a planner or another user is processing this evening. Try again.")
     if isinstance(error, (*GONE, ChangedMeanwhileError)):
         return _("Nothing was changed: the booking was cancelled, is over, or was changed in the booking project.")
-    log_error(logger, error, "The evening's form %s failed", form.what)
+    log_error(logger, error, "The action %s on the evening's page failed", form.what)
     return project_refusal.sentence(error)
 
 

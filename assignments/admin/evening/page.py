@@ -1,4 +1,4 @@
-"""What the parts of the evening's page are made of: version, grid, the line of bookings without a table, panel."""
+"""Context for the parts of the evening's page: version, grid, the line of bookings without a table, panel."""
 
 from collections.abc import Mapping
 from datetime import datetime

@@ -329,7 +329,7 @@ def _option(
 
 
 _FITS: Mapping[Fit, Any] = {
-    Fit.HERE: gettext_lazy("has it"),
+    Fit.HERE: gettext_lazy("has the table"),
     Fit.FITS: gettext_lazy("fits"),
     Fit.JOINED: gettext_lazy("fits together with others"),
     Fit.DESPITE: gettext_lazy("against a rule"),

@@ -29,14 +29,14 @@ class Command(DatabaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
-        listing = actions.add_parser("list", help="List the closures that last or are to come.")
+        listing = actions.add_parser("list", help="List current and future closures.")
         listing.add_argument("--restaurant", type=arguments.restaurant_ref, help="Only this restaurant (its ref).")
         listing.add_argument("--all", action="store_true", help="Also those that are over or lifted.")
         listing.add_argument("--json", action="store_true", help="One JSON object per closure, one per line.")
         add = actions.add_parser("add", help="Close tables, a zone, or the whole restaurant if neither is named.")
         add.add_argument("restaurant", type=arguments.restaurant_ref, help="The restaurant's ref.")
         self._add_extent(add, required=True)
-        edit = actions.add_parser("edit", help="Change a closure; what is not given stays.")
+        edit = actions.add_parser("edit", help="Change a closure; options that are not given stay as they are.")
         edit.add_argument("id", type=arguments.count, help="The closure's id, as listed.")
         self._add_extent(edit, required=False)
         edit.add_argument("--whole-restaurant", action="store_true", help="Close every table from now on.")

@@ -31,9 +31,9 @@ _SAID = {
 
 class Command(DatabaseCommand):
     help = (
-        "Look at the evenings of the next days on which bookings wait for a table, find out with a constraint solver whom "
-        "of them the tables could seat, and seat them, by moving confirmed parties that have not been told their table. "
-        "Nobody loses a seat. Run it from cron, less often than run_coordinator: an evening may take the solver seconds. "
+        "For evenings in the next days with waiting bookings, use a constraint solver to find out which of them could be "
+        "seated, and seat them by moving confirmed parties that have not been told their table. Nobody loses a seat. Run it "
+        "from cron, less often than run_coordinator: an evening can keep the solver busy for seconds. "
         "Needs the extra table-assignments[optimizer]. "
         "--check replays the answers that were written, without the solver, and writes nothing. "
         "Exit codes: 0 done; 1 an evening failed, or an answer breaks a rule; "
@@ -43,12 +43,12 @@ class Command(DatabaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument(
-            "--days", type=_days, default=14, help="How many days ahead, with --check back (default: 14)."
+            "--days", type=_days, default=14, help="How many days ahead (with --check: back) to look (default 14)."
         )
-        parser.add_argument("--restaurant", default="", help="Only this restaurant.")
+        parser.add_argument("--restaurant", default="", help="Only this restaurant (its ref).")
         parser.add_argument("--dry-run", action="store_true", help="Only say what it would do; write nothing.")
         parser.add_argument(
-            "--check", action="store_true", help="Only check the answers of the last days by the rules."
+            "--check", action="store_true", help="Only check the solver's recent answers against the rules."
         )
         parser.add_argument("--json", action="store_true", help="Print one JSON object.")
 

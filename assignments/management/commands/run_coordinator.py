@@ -95,7 +95,7 @@ class Command(SupervisedCommand):
     help = (
         "Assign tables to due bookings: a single pass (for cron), or repeated passes with --watch. The router selects "
         "the planner (see `manage.py rollout status` if rollout is installed). Exit codes: 0 done; 1 an unexpected "
-        "error at a booking (the others were processed); 2 bad usage or configuration, or migrations are missing; 75 "
+        "error with a booking (the others were processed); 2 bad usage or configuration, or migrations are missing; 75 "
         "the database is unavailable."
     )
     # Checked in handle(), so that a wrong configuration exits with 2.
@@ -141,7 +141,7 @@ class Command(SupervisedCommand):
             if options["dry_run"]:
                 self._dry_run(options)
             elif self._work(options):
-                raise CommandError("Unexpected error at a booking; see the log.", returncode=EXIT_UNEXPECTED)
+                raise CommandError("Unexpected error with a booking; see the log.", returncode=EXIT_UNEXPECTED)
         except (SystemCheckError, ImproperlyConfigured) as error:
             raise CommandError(str(error), returncode=EXIT_USAGE) from error
 

@@ -104,7 +104,7 @@ class TestShowEvening:
 
     def test_an_empty_evening_says_so(self, busy: datetime) -> None:
         text = shown("R1", "--date", f"{busy.date() + timedelta(days=1)}")
-        assert "Nobody is booked, nobody waits, and nothing is closed." in text
+        assert "No bookings, nobody waiting, no closures." in text
 
     def test_an_unknown_restaurant_is_an_error_that_names_those_known(self, busy: datetime) -> None:
         with pytest.raises(CommandError, match=r"There is no restaurant 'R9'. Known are: R1.") as refused:

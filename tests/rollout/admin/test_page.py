@@ -416,7 +416,7 @@ class TestInAnotherLanguage:
         switches.set_switch(resolution.SHADOW_SWITCH, active=False, **WHO)
         text = page(admin_client)
         for said in (
-            "«decisions compared, in shadow mode and in backtests»",
+            "«decisions compared since evidence began to count, in shadow mode and in backtests»",
             "«The rollout is paused.»",
             "«assignment_pipeline_v3_shadow is «off» (by «switch») and should be «on»»",
         ):
