@@ -707,7 +707,7 @@ def table_told(*, booking_ref: str) -> None:
 
 @_in_transaction
 def freeze(*, restaurant_ref: str, service_date: date, actor: str) -> bool:
-    """Let nobody of the restaurant's service day be moved any more to seat somebody else.
+    """From now on, move no booking of the restaurant's service day to seat another.
 
     Staff still move whom they like. Returns False if it was frozen already. Raises DayBusyError while a planner works on
     the day.

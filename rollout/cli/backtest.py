@@ -36,15 +36,15 @@ Advance = Callable[[Evening, Scoreboard | None], None]
 
 class Action(base.Action):
     help = (
-        "Replay past bookings through both planners, in the order in which they were made, each on an evening of its own "
-        "that fills up as it decides. Writes nothing (PostgreSQL is told to refuse it), unless --feed is given."
+        "Replay past bookings through both planners, in the order in which they were made. Each planner fills its own copy of "
+        "the evening. Writes nothing unless --feed is given: the transaction is read-only."
     )
 
     @staticmethod
     def add_arguments(parser: ArgumentParser) -> None:
         parser.add_argument("--from", dest="first", type=base.local_date, help="The first evening, YYYY-MM-DD.")
         parser.add_argument("--to", dest="last", type=base.local_date, help="The last evening, included.")
-        parser.add_argument("--restaurant", help="Only this restaurant's (its ref).")
+        parser.add_argument("--restaurant", help="Only this restaurant (its ref).")
         parser.add_argument(
             "--file",
             type=Path,
@@ -54,8 +54,8 @@ class Action(base.Action):
         parser.add_argument(
             "--feed",
             action="store_true",
-            help="Keep V3's decisions on the legacy planner's evening as comparisons, so that gates count them; the same "
-            "file counts once for a release, whatever it is called.",
+            help="Store V3's decisions on the legacy planner's evening as comparisons, so that gates count them. The same "
+            "file counts once for a release, whatever its name.",
         )
 
     def run(self, options: dict[str, Any]) -> None:

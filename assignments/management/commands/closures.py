@@ -31,7 +31,7 @@ class Command(DatabaseCommand):
         actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
         listing = actions.add_parser("list", help="List current and future closures.")
         listing.add_argument("--restaurant", type=arguments.restaurant_ref, help="Only this restaurant (its ref).")
-        listing.add_argument("--all", action="store_true", help="Also those that are over or lifted.")
+        listing.add_argument("--all", action="store_true", help="Include closures that are over or lifted.")
         listing.add_argument("--json", action="store_true", help="One JSON object per closure, one per line.")
         add = actions.add_parser("add", help="Close tables, a zone, or the whole restaurant if neither is named.")
         add.add_argument("restaurant", type=arguments.restaurant_ref, help="The restaurant's ref.")

@@ -32,7 +32,11 @@ class Command(DatabaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--restaurant", type=arguments.restaurant_ref, help="Only this restaurant (its ref).")
-        parser.add_argument("--try-writes", action="store_true", help="Also call the callbacks, and roll back.")
+        parser.add_argument(
+            "--try-writes",
+            action="store_true",
+            help="Also call the host's callbacks, in a transaction that is rolled back.",
+        )
         parser.add_argument("--json", action="store_true", help="Print one JSON object.")
 
     def handle(self, *args: Any, **options: Any) -> None:
