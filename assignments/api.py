@@ -763,14 +763,14 @@ def booking_changed(*, booking_ref: str) -> Change:
     try:
         _host, assignment, now = _locked_assignment(booking_ref, also=[_day_of(booking, host)])
     except AssignmentNotFoundError:
-        return _take_in(booking, host=host)
+        return _register_new(booking, host=host)
     except DayBusyError:
         marks.leave_for_a_pass(booking_ref)
         return Change.LATER
     return host_changes.follow(assignment, booking, host=host, now=now)
 
 
-def _take_in(booking: HostBooking, *, host: Host) -> Change:
+def _register_new(booking: HostBooking, *, host: Host) -> Change:
     """Request a table for a booking that is unknown here, or take over those that the host has given it."""
     now = transactions.database_now()
     is_seated = bool(adoption.given([booking], host=host, now=now))

@@ -155,7 +155,7 @@ def _load(evenings: int) -> int:
     for number in range(evenings):
         evening.store(replace(source, name=f"Throughput {number}"))
     dispatch = _module("assignments.coordination.dispatch", "assignments.dispatch")
-    dispatch.take_in()
+    dispatch.register_new()
     return int(dispatch.count_due())
 
 

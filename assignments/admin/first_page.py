@@ -117,7 +117,7 @@ def _review(request: HttpRequest, now: datetime) -> Card | None:
     url = links.permitted(request, ReviewItem)
     if not url:
         return None
-    waiting, soon = review_queue.standing(now, within=restaurants_of(request))
+    waiting, soon = review_queue.to_decide(now, within=restaurants_of(request))
     text = _("nobody waits for a decision")
     if waiting:
         text = ngettext("%(count)s booking needs a decision", "%(count)s bookings need a decision", waiting)

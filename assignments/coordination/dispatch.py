@@ -63,12 +63,7 @@ class Progress:
     circuit_open: bool = False
 
 
-def register_new(restaurant_ref: str | None = None) -> int:
-    """Request an assignment for every host booking that waits and is unknown here; how many there were."""
-    return take_in(restaurant_ref).new
-
-
-def take_in(restaurant_ref: str | None = None) -> intake.TakenIn:
+def register_new(restaurant_ref: str | None = None) -> intake.Registered:
     """Request an assignment for every host booking that waits and is unknown here, those that started meanwhile included.
 
     Rows that an earlier release stored get their service day first, edited floors are followed, and guests who did not come
@@ -77,9 +72,9 @@ def take_in(restaurant_ref: str | None = None) -> intake.TakenIn:
     host, now = configured(), database_now()
     service_dates.correct(host, now=now, restaurant_ref=restaurant_ref)
     no_shows.mark_due(host, now=now, restaurant_ref=restaurant_ref)
-    taken_in = intake.take_in(host, now=now, restaurant_ref=restaurant_ref)
-    floor_watch.look(host, now=now, restaurant_ref=restaurant_ref)
-    return taken_in
+    registered = intake.register_new(host, now=now, restaurant_ref=restaurant_ref)
+    floor_watch.check(host, now=now, restaurant_ref=restaurant_ref)
+    return registered
 
 
 def _begin() -> datetime:

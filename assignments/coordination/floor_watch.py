@@ -27,8 +27,8 @@ STILL_ON = timedelta(hours=6)
 FOR_EVER = datetime(9000, 1, 1, tzinfo=UTC)
 
 
-def look(host: Host, *, now: datetime, restaurant_ref: str | None = None) -> int:
-    """Follow the floors that were edited since the last pass; how many. Three queries where none was."""
+def check(host: Host, *, now: datetime, restaurant_ref: str | None = None) -> int:
+    """Follow the floors that were edited since the last pass. Return their number. Three queries if there are none."""
     promised = Assignment.objects.filter(
         state__in=[State.CONFIRMED, State.MANUAL_REVIEW, *OPEN_STATES], starts_at__gt=now - STILL_ON
     )

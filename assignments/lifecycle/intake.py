@@ -198,14 +198,14 @@ def look_back(now: datetime) -> datetime:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class TakenIn:
+class Registered:
     """How many bookings of the host were new, and how many that have started are still unknown here."""
 
     new: int
     unseen: int
 
 
-def take_in(host: Host, *, now: datetime, restaurant_ref: str | None = None) -> TakenIn:
+def register_new(host: Host, *, now: datetime, restaurant_ref: str | None = None) -> Registered:
     """Request an assignment for every booking that waits in the host and is unknown here."""
     since, new = look_back(now), 0
     started: list[str] = []
@@ -213,4 +213,4 @@ def take_in(host: Host, *, now: datetime, restaurant_ref: str | None = None) -> 
         started += [booking.ref for booking in bookings if since < stored_start(booking) <= now]
         new += request(bookings, now=now, host=host, missed_since=since)
     known = Assignment.objects.filter(booking_ref__in=started).count() if started else 0
-    return TakenIn(new=new, unseen=len(started) - known)
+    return Registered(new=new, unseen=len(started) - known)

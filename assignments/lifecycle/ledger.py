@@ -80,7 +80,7 @@ def occupied(
         .values_list("refs", "zone", "blocked", "booking_ref", "is_expired", "covers", "comes", "goes")
     )
     closed = (
-        Closure.objects.standing()
+        Closure.objects.not_lifted()
         .during(start, until)
         .filter(restaurant_ref=restaurant_ref)
         .annotate(
@@ -282,7 +282,9 @@ def taken_at(restaurant_ref: str, table_refs: Sequence[str], start: datetime, un
 
 def are_closed(restaurant_ref: str, table_refs: Sequence[str], window: SeatingWindow) -> bool:
     """Return whether one of these tables is closed for some part of the window, as the database judges it. One query."""
-    closures = Closure.objects.standing().during(window.starts_at, window.ends_at).filter(restaurant_ref=restaurant_ref)
+    closures = (
+        Closure.objects.not_lifted().during(window.starts_at, window.ends_at).filter(restaurant_ref=restaurant_ref)
+    )
     return closures.filter(Q(table_refs=[]) | Q(table_refs__overlap=list(table_refs))).exists()
 
 
@@ -337,7 +339,7 @@ def _note_override(seatings: Sequence[Allocation], since: datetime, until: datet
     """Name ``actor`` in the rows of tables that are closed for some part of ``[since, until)``. One query."""
     if until <= since:
         return
-    closures = Closure.objects.standing().during(since, until).filter(restaurant_ref=seatings[0].restaurant_ref)
+    closures = Closure.objects.not_lifted().during(since, until).filter(restaurant_ref=seatings[0].restaurant_ref)
     closed = list(closures.values_list("table_refs", flat=True))
     for row in seatings:
         if not row.overridden_by and any(not refs or row.table_ref in refs for refs in closed):

@@ -99,7 +99,7 @@ def inspect(*, restaurant_ref: str | None = None) -> Inspection:
         refs = Counter[str]()
         for booking in _read(host, found, now, restaurant_ref):
             if restaurant_ref in {None, booking.restaurant_ref}:
-                found.bookings[_standing(booking)] += 1
+                found.bookings[_state_of(booking)] += 1
                 if booking.problem:
                     found.odd.append(f"Booking {booking.ref}: {booking.problem}")
                 elif booking.restaurant_ref:
@@ -196,7 +196,7 @@ def _around_now(host: Host, now: datetime, restaurant_ref: str | None) -> Iterat
         yield from page
 
 
-def _standing(booking: HostBooking) -> str:
+def _state_of(booking: HostBooking) -> str:
     if booking.problem:
         return "odd"
     if is_cancelled(booking):

@@ -324,16 +324,16 @@ class _Ejections:
 
     def find(self, most: int) -> Mapping[Party, Unit] | None:
         """Return who sits elsewhere in the end, or None if it was not found within so many steps."""
-        standing = [self._newcomer]
+        unseated = [self._newcomer]
         for _ in range(most):
-            party = standing.pop()
+            party = unseated.pop()
             unit, leaving = self._lightest(party)
             for other in leaving:
                 self._grid.rise(other)
                 self._weight[other] = self._weight.get(other, 1) + 1
             self._grid.sit(party, unit)
-            standing += leaving
-            if not standing:
+            unseated += leaving
+            if not unseated:
                 moves = self._moves()
                 return moves if len(moves) <= MOST_MOVED else None
         return None

@@ -233,7 +233,7 @@ def _taken(restaurant_ref: str, start: datetime, until: datetime, now: datetime)
 
 def _closed(restaurant_ref: str, floor: Floor | None, start: datetime, until: datetime) -> list[Taken]:
     """Return each table that is closed in ``[start, until)``, once for each closure."""
-    standing = Closure.objects.standing().during(start, until).filter(restaurant_ref=restaurant_ref)
+    closures = Closure.objects.not_lifted().during(start, until).filter(restaurant_ref=restaurant_ref)
     return [
         Taken(
             table_ref=table_ref,
@@ -246,7 +246,7 @@ def _closed(restaurant_ref: str, floor: Floor | None, start: datetime, until: da
             is_open_ended=closure.ends_at is None,
             closure_id=closure.pk,
         )
-        for closure in standing
+        for closure in closures
         for table_ref in ledger.tables_closed(closure.table_refs, closure.zone_ref, floor)
     ]
 

@@ -277,7 +277,7 @@ def page(request: HttpRequest, comparison: Comparison) -> dict[str, Any]:
         "unreadable": [(PARTS.get(part, part), error) for part, error in shown.unreadable],
         "zones": [(zone_name(ref, floor), [_card(seat, shown) for seat in tables]) for ref, tables in zones if tables],
         "drawing": drawing,
-        "waivers": [(waiver, _standing(waiver)) for waiver in around.waivers],
+        "waivers": [(waiver, _validity(waiver)) for waiver in around.waivers],
         "older": around.older,
         "newer": around.newer,
         "replay": _replay(comparison, is_hosts=is_hosts),
@@ -432,7 +432,7 @@ def _beside(seat: Seat, floor: Floor) -> str:
     return _("next to %(tables)s") % {"tables": ", ".join(table.name for table in seat.beside)}
 
 
-def _standing(waiver: Waiver) -> str:
+def _validity(waiver: Waiver) -> str:
     if waiver.withdrawn_at is not None:
         return _("withdrawn")
     return _("expired") if waiver.expires_at <= movable_clock.now() else _("valid")

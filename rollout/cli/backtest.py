@@ -36,8 +36,8 @@ Advance = Callable[[Evening, Scoreboard | None], None]
 
 class Action(base.Action):
     help = (
-        "Replay past bookings through both planners, in the order in which they were made. Each planner fills its own copy of "
-        "the evening. Writes nothing unless --feed is given: the transaction is read-only."
+        "Replay past bookings through both planners, in the order in which they were made. Each planner fills its own copy "
+        "of the evening. Writes nothing unless --feed is given: the transaction is read-only."
     )
 
     @staticmethod

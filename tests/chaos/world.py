@@ -80,7 +80,7 @@ def recover(passes: int = 2) -> None:
 def one_pass() -> None:
     """What ``run_coordinator`` does in one pass."""
     marked.sweep()
-    dispatch.take_in()
+    dispatch.register_new()
     list(dispatch.run_pass())
 
 

@@ -489,7 +489,7 @@ def _place_form(state: State, floor: Floor, table_ref: str) -> dict[str, Any]:
 
 def closure_panel(state: State, *, floor: Floor | None, may: Mapping[str, bool]) -> dict[str, Any] | None:
     """Return what the panel says about a closure; None if there is no such closure."""
-    closure = Closure.objects.standing().filter(pk=state.closure or 0, restaurant_ref=state.restaurant).first()
+    closure = Closure.objects.not_lifted().filter(pk=state.closure or 0, restaurant_ref=state.restaurant).first()
     if closure is None:
         return None
     zone: tzinfo = floor.zone if floor else UTC

@@ -66,7 +66,7 @@ class Command(DatabaseCommand):
     def _list(self, options: dict[str, Any]) -> None:
         closures = Closure.objects.all()
         if not options["all"]:
-            closures = closures.standing().during(clock.now(), datetime.max.replace(tzinfo=UTC))
+            closures = closures.not_lifted().during(clock.now(), datetime.max.replace(tzinfo=UTC))
         if options["restaurant"]:
             closures = closures.filter(restaurant_ref=options["restaurant"])
         count = 0

@@ -245,7 +245,7 @@ class Command(SupervisedCommand):
         for error_type in marked.sweep(should_stop=must_stop).errors:
             tally.add_unexpected(error_type)
         self.worker.rests()  # How long the host takes to list what waits is its own affair.
-        tally.taken_in = self._take_in(options["restaurant"], tally)
+        tally.taken_in = self._register_new(options["restaurant"], tally)
         limits = dispatch.PassLimits(
             limit=int(options["limit"] or 0),
             max_seconds=max_seconds,
@@ -268,12 +268,12 @@ class Command(SupervisedCommand):
         # Flush, so that the reader of a pipe sees each pass when it ends.
         self.stdout.flush()
 
-    def _take_in(self, restaurant_ref: str | None, tally: Tally) -> int:
+    def _register_new(self, restaurant_ref: str | None, tally: Tally) -> int:
         """Request new bookings. If the host raises, they wait for the next pass; known ones are still decided."""
         try:
-            taken_in = dispatch.take_in(restaurant_ref)
-            tally.unseen = taken_in.unseen
-            return taken_in.new
+            registered = dispatch.register_new(restaurant_ref)
+            tally.unseen = registered.unseen
+            return registered.new
         except ImproperlyConfigured:
             raise
         except Exception as error:

@@ -71,14 +71,14 @@ class Command(BaseCommand):
         parser.add_argument(
             "--seed",
             type=_seed,
-            help="Random seed of what happens (--friday) or of the order (--one-by-one). The same seed gives the same evening "
-            "(default: 1).",
+            help="Random seed of what happens (--friday) or of the order (--one-by-one). The same seed gives the same "
+            "evening (default: 1).",
         )
         parser.add_argument(
             "--workers",
             type=_workers,
-            help=f"With --friday: the number of parallel workers, 1 to {friday.MOST_WORKERS} (default: 4). With 1, the result "
-            "is the same each time.",
+            help=f"With --friday: the number of parallel workers, 1 to {friday.MOST_WORKERS} (default: 4). With 1, the "
+            "result is the same each time.",
         )
         parser.add_argument(
             "--yes", action="store_true", help="Do not ask before the evenings of an earlier demo are removed."

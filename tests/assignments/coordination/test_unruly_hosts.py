@@ -227,7 +227,7 @@ def test_taking_in_does_not_wait_for_a_request_in_an_open_transaction(host: TheH
     thread.start()
     requested.wait(20)
     try:
-        assert dispatch.register_new() == 2
+        assert dispatch.register_new().new == 2
     finally:
         leave.set()
         thread.join(20)
