@@ -585,7 +585,7 @@ class TestSteering:
         german = {"accept-language": "de"}
         form = text_of(admin_client.get(reverse("admin:rollout_waive"), headers=german))
         assert "V3 ist schlechter (worse)" in form
-        assert "Alles, was für die Gesellschaft passt, ist vergeben. (no_capacity)" in form
+        assert "Alles, was für die Gruppe passt, ist vergeben. (no_capacity)" in form
         waiver = steering.waive(
             verdict="worse", refusal="no_capacity", owner="us", expires_at=soon(), restaurant_ref="", **WHO
         )
