@@ -48,7 +48,7 @@ class Card:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Panel:
-    """What another app adds: a template with its context, and cards."""
+    """A contribution of another app: a template with its context, and cards."""
 
     template: str = ""
     context: Mapping[str, Any] = field(default_factory=dict)

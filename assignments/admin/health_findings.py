@@ -27,7 +27,7 @@ class Attention:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Guests:
-    """How guests stand, apart from the machine: upcoming bookings without a decision. ``soon``: within 24 hours."""
+    """Upcoming bookings without a decision, apart from the state of the machine. ``soon``: within 24 hours."""
 
     in_review: int
     soon: int

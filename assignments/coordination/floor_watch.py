@@ -1,4 +1,4 @@
-"""Noticing an edited floor: a table that can no longer be used, and more room for those who wait.
+"""Follow edits of the floor: plan bookings at lost tables again, and wake bookings that wait for room.
 
 Floors and settings are edited without a call. So each pass compares them with what the one before it saw. Promises stand
 whatever is edited; only a booking whose table cannot be used any more is planned anew, or left to staff.
@@ -71,7 +71,7 @@ def _fingerprints(host: Host, refs: Collection[str]) -> Mapping[str, str]:
 
 
 def _follow(restaurant_ref: str, host: Host, *, now: datetime) -> bool:
-    """Plan anew who sits at a table that cannot be used any more, and wake who waits. False if something failed."""
+    """Plan bookings at tables that can no longer be used again, and wake those that wait. False if something failed."""
     floor = floor_or_none(restaurant_ref, host=host)
     if floor is None:
         return False  # Nobody can plan there now; the pass that finds it mended looks again.

@@ -29,7 +29,7 @@ AT_MOST = 20_000
 
 
 def correct(host: Host, *, now: datetime, restaurant_ref: str | None = None) -> int:
-    """Correct the rows that are open, still to come, or have begun lately; how many were looked at.
+    """Correct the rows that are open, still to come, or have begun lately. Return the number of rows checked.
 
     One query where there are none.
 

@@ -42,7 +42,7 @@ class _Last:
 
     @property
     def facts(self) -> Mapping[str, Any] | None:
-        """What was promised with the seatings that were given up; None where an earlier release recorded no such thing."""
+        """Return what was promised with the former seatings; None where an earlier release did not record it."""
         given_up = self.of(What.FREED, What.ENDED)
         return given_up[-1].facts if given_up else None  # Newest first: what the transaction found.
 

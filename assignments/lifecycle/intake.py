@@ -111,7 +111,7 @@ def came_too_late(assignment: Assignment, refusal: Refusal) -> bool:
 
 
 def request(bookings: Sequence[HostBooking], *, now: datetime, host: Host, missed_since: datetime | None = None) -> int:
-    """Create the assignments that are missing; how many there were. Safe to repeat, and to run twice at once.
+    """Create the missing assignments. Return their number. Safe to repeat, also concurrently.
 
     ``missed_since``: see ``unsaved``.
     """
@@ -199,7 +199,7 @@ def look_back(now: datetime) -> datetime:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Registered:
-    """How many bookings of the host were new, and how many that have started are still unknown here."""
+    """Counts of the host's bookings that were new, and of those that have started and are still unknown here."""
 
     new: int
     unseen: int

@@ -58,7 +58,7 @@ def occupied(
     floor: Floor | None = None,
     remove_expired: bool = False,
 ) -> tuple[Occupied, ...]:
-    """What is taken or closed in the restaurant over ``[start, until)``, expired holds left out. One query.
+    """Return what is taken or closed in the restaurant over ``[start, until)``, without expired holds. One query.
 
     Closures of a zone or of the whole restaurant close the tables that ``floor`` has there now.
 
@@ -184,7 +184,7 @@ def seat_hold(token: uuid.UUID) -> tuple[str, ...]:
 
 
 def release(booking_refs: Sequence[str], *, for_others: bool = True) -> Mapping[str, tuple[str, ...]]:
-    """Free every table that these bookings have, held or seated, and wake who waits for one; table refs by booking.
+    """Free all tables of these bookings, held or seated, and wake bookings that wait. Return table refs by booking.
 
     What ended before stays on record. Not ``for_others``: the caller seats these bookings next, so nobody is woken.
     """
@@ -252,7 +252,7 @@ def _wake(freed: Iterable[tuple[str, datetime, datetime]], deleting: Sequence[in
 
 
 def release_hold(token: uuid.UUID) -> int:
-    """Give a hold's tables back; how many there were (0 if it was gone already)."""
+    """Release a hold. Return the number of its tables (0 if it was gone already)."""
     rows = list(Allocation.objects.filter(token=token, kind=Allocation.Kind.HOLD))
     _delete(rows)
     return len(rows)

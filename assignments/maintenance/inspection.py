@@ -53,7 +53,7 @@ class RestaurantFound:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Planned:
-    """What would happen to a booking. ``decision``: None where no planner was asked."""
+    """The predicted result for a booking. ``decision``: None where no planner was asked."""
 
     booking: HostBooking
     says: str
@@ -64,7 +64,7 @@ class Planned:
 
 @dataclass(kw_only=True)
 class Inspection:
-    """What was found. ``bookings`` counts by what they are here: waiting, confirmed, seated or left, cancelled, odd."""
+    """The findings. ``bookings`` counts by what they are here: waiting, confirmed, seated or left, cancelled, odd."""
 
     host: str
     fields: dict[str, str] = field(default_factory=dict)

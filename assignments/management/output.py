@@ -1,4 +1,4 @@
-"""What commands say, on a disk that may be full or to a reader that may be gone: the work goes on all the same."""
+"""Print the output of commands; a full disk or a closed pipe does not stop their work."""
 
 import os
 from contextlib import suppress

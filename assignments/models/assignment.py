@@ -37,7 +37,7 @@ class State(models.TextChoices):
 
 
 class Stage(models.TextChoices):
-    """How far the guests are, as the host or staff say. It is independent of the state."""
+    """The guests' stage, as the host or staff report it. Independent of the state."""
 
     EXPECTED = "expected", _("expected")
     LATE = "late", _("late")
@@ -446,7 +446,7 @@ class Assignment(FSMModelMixin, models.Model):
 
     @property
     def is_wish_undecided(self) -> bool:
-        """Whether nobody has decided yet about what its guest asks for instead."""
+        """Whether the guest's requested change still needs a decision."""
         return self.has_wish and not self.wish_settled
 
     @property
@@ -485,7 +485,7 @@ class Assignment(FSMModelMixin, models.Model):
         self.wish_settled = False
 
     def take_up_wish(self) -> None:
-        """Nothing is promised any more, so it is what is asked for that counts. In memory."""
+        """Make the requested change the booking's own values, because nothing is promised any more. In memory."""
         if self.asked_restaurant_ref is None or self.asked_date is None or self.asked_starts_at is None:
             return
         self.restaurant_ref, self.service_date = self.asked_restaurant_ref, self.asked_date

@@ -68,7 +68,7 @@ class _Guest:
 
     @property
     def is_loose(self) -> bool:
-        """Whether it may sit at any tables that fit: nobody pinned it, and some are free apart from the batch."""
+        """Whether it may sit at any tables that fit: it is not pinned, and some are free apart from the batch."""
         return not self.request.pinned_table_refs and bool(self.party.options)
 
     def taken(self, unit: Unit, *, is_paced: bool) -> list[Occupied]:

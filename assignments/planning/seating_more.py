@@ -100,7 +100,7 @@ class _Search:
         return -self._covers[party], self._order[party]
 
     def _exchange(self) -> bool:
-        """Let one unseated party sit where nobody does, or in place of a smaller one. Returns whether any could."""
+        """Seat one unseated party at free tables or in place of a smaller party. Returns whether any could be seated."""
         for party in self._unseated:
             taken = self._grid.taken_around(party)
             for unit in party.options:
@@ -136,7 +136,7 @@ class _Search:
             self._sit_or_stand(other)
 
     def _choice(self, party: Party) -> tuple[Unit, Party | None] | None:
-        """Return where the party could sit instead of nobody, or of one other; None if nowhere."""
+        """Return a unit that is free, or taken by one other party, for this party; None if there is none."""
         taken = self._grid.taken_around(party)
         options = party.options
         for unit in options:
@@ -153,7 +153,7 @@ class _Search:
         return None
 
     def _only_one_at(self, unit: Unit, party: Party) -> Party | None:
-        """Return who sits at the unit during the party's stay, if that is one party only."""
+        """Return the party that sits at the unit during the stay, if it is the only one."""
         spans = self._grid.spans
         first, last = spans[party]
         found = None

@@ -1,4 +1,4 @@
-"""What is stored as codes and numbers, in words and in the reader's language: states, reasons, outcomes, decisions.
+"""Turn stored codes into words in the reader's language: states, reasons, outcomes, decisions.
 
 Codes, and the English sentences that planners leave in ``detail``, are for ever and the same for everybody; what staff read
 is made from them here, when it is read. ``render`` is the one place where a ``Text`` is translated. What the booking project
@@ -221,17 +221,17 @@ def state(value: str) -> str:
 
 
 def outcome(kind: str) -> str:
-    """What became of the booking in one attempt."""
+    """The booking's result in one attempt."""
     return str(_OUTCOMES.get(kind, kind))
 
 
 def stage(value: str) -> str:
-    """How far the guests are."""
+    """The guests' stage."""
     return str(Stage(value).label) if value in Stage.values else value
 
 
 def planner(key: str) -> str:
-    """Who planned."""
+    """The planner's name."""
     return str(_PLANNERS.get(key, key))
 
 
@@ -241,12 +241,12 @@ def strategy(name: str) -> str:
 
 
 def trigger(name: str) -> str:
-    """What caused an attempt."""
+    """The cause of an attempt."""
     return str(_TRIGGERS.get(name, name))
 
 
 def transition(name: str) -> str:
-    """What a transition does, as an order."""
+    """A transition, as an imperative."""
     return str(_TRANSITIONS.get(name) or name.replace("_", " "))
 
 
@@ -259,12 +259,12 @@ def actor(who: str) -> str:
 
 
 def outcomes() -> list[tuple[str, str]]:
-    """What an attempt may come to: a booking that nobody had to decide is none."""
+    """The possible results of an attempt, without those where nothing had to be decided."""
     return [(kind, str(name)) for kind, name in _OUTCOMES.items() if kind != Kind.NOOP]
 
 
 def triggers() -> list[tuple[str, str]]:
-    """What causes attempts."""
+    """The causes of attempts."""
     return [(name, str(words)) for name, words in _TRIGGERS.items()]
 
 
@@ -293,7 +293,7 @@ class Words:
         return describe.names(table_refs, self._floor)
 
     def attempt(self, attempt: Attempt) -> str:
-        """What one attempt decided, and why."""
+        """The decision of one attempt, with its reason."""
         stored = attempt.decision or {}
         if stored.get("refusal"):
             return refusal(stored["refusal"])

@@ -197,7 +197,7 @@ def service_day(
 
 
 def opening_day(floor: Floor | None, restaurant_ref: str, now: datetime) -> date:
-    """Today by the restaurant's clock if anybody comes, else the next day on which somebody does, else today.
+    """Return today in the restaurant's time zone if it has bookings, else the next day that has some, else today.
 
     One query.
     """

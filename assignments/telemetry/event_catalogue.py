@@ -1,4 +1,4 @@
-"""The catalogue of events: what each one means, and what whoever sees it should do. English, marked for translation."""
+"""The catalogue of events: the meaning of each, and what to do about it. English, marked for translation."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -219,7 +219,7 @@ class ComparisonAdmin(RowPageAdmin):
 
 
 def counts() -> list[dict[str, Any]]:
-    """How many comparisons there are of each class, up to COUNTED each. One query through an index."""
+    """Count the comparisons of each class, up to COUNTED each. One query through an index."""
     found = dict(rows(_COUNTS, verdicts=list(map(str, VERDICTS)), limit=COUNTED + 1))
     url = reverse("admin:rollout_comparison_changelist")
     return [
@@ -354,7 +354,7 @@ def _sentence(shown: Compared) -> str:
 
 
 def _answer(key: str, decision: Decision | None, shown: Compared, words: labels.Words) -> str:
-    """What a planner decided, as the end of a sentence."""
+    """A planner's decision, as the end of a sentence."""
     if decision is None:
         return _("has no readable decision")
     if decision.best is None:

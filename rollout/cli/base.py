@@ -62,12 +62,12 @@ class Action:
 
 
 def actor() -> str:
-    """Who runs this command, for the audit log: ``command:<login>``."""
+    """Return who runs this command, for the audit log: ``command:<login>``."""
     return f"command:{getpass.getuser()}"
 
 
 def of_others(comparisons: int) -> str:
-    """How many comparisons do not count, in words."""
+    """Say how many comparisons do not count."""
     if not comparisons:
         return "no comparisons belong to other releases"
     return f"comparisons that belong to other releases and do not count: {comparisons}"

@@ -247,7 +247,7 @@ class _Chunk:
         return found
 
     def _judgement(self, batch: FrozenBatch) -> "_Judged":
-        """What the audit says of a batch: an error or judgements by booking, and the batch."""
+        """Return the audit's result for a batch: an error or judgements by booking, and the batch."""
         if batch.key not in self._judgements:
             error, judged, read = "", dict[str, Judgement](), None
             try:
@@ -345,7 +345,7 @@ def _legacy_judge() -> Judge | None:
 
 
 def waiting() -> tuple[int, int]:
-    """How many decisions, and how many refusals among them, have not been audited yet."""
+    """Count the decisions that wait for their audit, and the refusals among them."""
     ((decisions, refusals),) = rows(f"SELECT decisions, refusals FROM ({WAITING}) AS waiting")  # noqa: S608
     return decisions, refusals
 

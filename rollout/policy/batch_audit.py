@@ -52,7 +52,7 @@ def judge(
     moved_for: Mapping[str, Collection[str]] | None = None,
     again: Again,
 ) -> Mapping[str, Judgement]:
-    """What is said of each decision, by booking ref.
+    """Return the audit's finding for each decision, by booking ref.
 
     ``before``: the day without the batch. ``moves``: the new tables of confirmed parties that were moved; ``moved_windows``:
     for when they have them, as far as that is known; ``moved_for``: who they were, by the booking that they were moved for.
@@ -109,7 +109,7 @@ def _sitting_at(movable: Movable, table_refs: Sequence[str]) -> list[Taken]:
 
 
 def _party_of(movable: Movable) -> Party:
-    """What it was promised."""
+    """Return the number of covers that it was promised."""
     window = movable.window
     return Party(
         covers=movable.party,

@@ -64,7 +64,7 @@ def evaluate(stage: Stage, facts: Facts) -> tuple[GateResult, ...]:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Reading:
-    """What a rule reads off what was measured. ``threshold``: where it is another than the one that the rule was given.
+    """A rule's reading of the measurements. ``threshold``: set if it differs from the one that the rule was given.
 
     It may neither pass nor fail: then nothing can be said yet.
     """
@@ -104,7 +104,7 @@ Gate = Callable[[Facts, float], GateResult]
 
 
 def _gates(measures: Mapping[str, Measure]) -> Mapping[str, Gate]:
-    """The gates that measure so, by name."""
+    """Return the gates with these measures, by name."""
     return {name: _gate(name, measure) for name, measure in measures.items()}
 
 

@@ -1,4 +1,4 @@
-"""What can be done on the evening's page. All changes go through ``assignments.api``; each form acts once.
+"""Actions of the evening's page. All changes go through ``assignments.api``; each form acts once.
 
 Long because it is a list: one short function for each thing that people do there.
 """
@@ -59,7 +59,7 @@ class MistakenError(Exception):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Said:
-    """What became of a form. ``level``: success, warning or error. ``state``: what the page shows next.
+    """The result of a form. ``level``: success, warning or error. ``state``: what the page shows next.
 
     ``undo``: the key of the assignment whose change can be taken back.
     """

@@ -311,7 +311,7 @@ class Command(BaseCommand):
 
 
 def _agreed(database: str) -> None:
-    """With --yes, nobody is asked."""
+    """Agree without asking, for --yes."""
 
 
 def _questions(result: friday.Friday) -> Iterator[tuple[str, int, str]]:
