@@ -56,7 +56,7 @@ class Action:
             return
         paused = ", paused" if position.paused else ""
         self.stdout.write(
-            f"{position.environment} is at {position.stage}, since {position.since:%Y-%m-%d %H:%M} UTC. "
+            f"Environment {position.environment} is at stage {position.stage}, since {position.since:%Y-%m-%d %H:%M} UTC. "
             f"V3 decides for {position.percent} % of restaurants{paused}."
         )
 
