@@ -10,7 +10,7 @@ STAMP := $(VENV)/.installed
 # The tests start hundreds of processes, and none should compile again what the first one did.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo shell test test-quick test-played test-random fuzz test-upgrade test-night test-removal chaos mutants lint lint-types lint-rest lint-deploy serve bench power docs audit matrix messages screenshots clean help
+.PHONY: demo shell test test-quick test-played test-random fuzz test-upgrade test-scripts test-night test-removal chaos mutants lint lint-types lint-rest lint-deploy serve bench power docs audit matrix messages screenshots clean help
 
 help:  ## List the targets.
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -75,6 +75,9 @@ test-night: $(STAMP)  ## The quick tests at ten to midnight before clock changes
 
 test-upgrade: $(STAMP)  ## The release that tests/upgrade/BASE names on today's tables, and the way back.
 	$(PYTEST) -n 0 -q -m upgrade tests/upgrade $(ARGS)
+
+test-scripts: $(STAMP)  ## The manager's and the operator's script of docs/pages.md, in a browser; WRITE_STEPS=1 writes the steps.
+	$(PYTEST) -n 0 -q -m scripts tests/browser/test_scripts.py $(ARGS)
 
 test-removal: $(STAMP)  ## The whole suite on a copy without the legacy planner. Takes minutes.
 	$(BIN)/python -m pytest -n 0 -m full_removal $(ARGS)

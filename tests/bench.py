@@ -2,7 +2,8 @@
 
 ``--evidence`` measures only gates, report and guard; ``--shadow`` only what shadow mode costs the legacy planner, over 4,000
 decisions with and 4,000 without it. ``--against COMMIT`` measures only the bookings per second, here and at that commit in
-turn, see ``tests.throughput``.
+turn, see ``tests.throughput``; ``--evening`` only the page of a large evening, also with ``--against``, see
+``tests.evening_bench``.
 
 Everything is measured on a database of its own, named like the configured one with ``_bench`` behind.
 """
@@ -46,7 +47,7 @@ from rollout.models import Comparison, DayComparison  # noqa: E402
 from rollout.reporting import builder  # noqa: E402
 from rollout.reporting.render import FORMATS  # noqa: E402
 from rollout.shadow import comparator, recorder  # noqa: E402
-from tests import crowd, throughput  # noqa: E402
+from tests import crowd, evening_bench, throughput  # noqa: E402
 from tests.pages import PAGES, Page  # noqa: E402
 from tests.showcase import show  # noqa: E402
 
@@ -185,7 +186,7 @@ def _copy_comparisons(restaurant_ref: str, comparisons: int) -> None:
         "booking_ref": "booking_ref || '-' || number",
         "restaurant_ref": "'R' || number %% 200",
     }
-    columns = [field.column for field in Comparison._meta.concrete_fields if not field.primary_key]
+    columns = [str(field.column) for field in Comparison._meta.concrete_fields if not field.primary_key]
     values = ", ".join(changed.get(column, column) for column in columns)
     with connection.cursor() as cursor:
         cursor.execute(
@@ -288,7 +289,8 @@ def main() -> None:
         events.flush(10)
         return
     if len(sys.argv) > 1:
-        throughput.main()
+        if not evening_bench.only_that(sys.argv[1:]):
+            throughput.main()
         return
     demo_database.use_another("_bench")
     planning_alone()
@@ -312,6 +314,7 @@ def main() -> None:
     pages_at_two_sizes()
     events.flush(10)
     throughput.main([])
+    evening_bench.main([])
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,7 @@ from django.core.management import call_command  # noqa: E402
 from django.test.testcases import LiveServerThread  # noqa: E402
 from playwright.sync_api import sync_playwright  # noqa: E402
 
+from assignments import api  # noqa: E402
 from assignments.models import Run  # noqa: E402
 from assignments.telemetry import events  # noqa: E402
 from example import demo, demo_database, evening, models  # noqa: E402
@@ -37,7 +38,7 @@ from tests.browser.browsing import FLAGS, PHONE, visiting  # noqa: E402
 from tests.showcase import ask_staff  # noqa: E402
 
 FOLDER = settings.BASE_DIR / "docs" / "screenshots"
-WIDTH, HEIGHT = 1200, 800
+WIDTH, HEIGHT, LOW = 1200, 800, 540
 LARGEST_KB = 150
 DARK, ON_A_PHONE = "rollout", "review-item"
 """The pages that are taken a second time."""
@@ -84,6 +85,7 @@ def prepare() -> Any:
     list(comparator.compare_waiting())
     ask_staff(models.Restaurant.objects.get(name__endswith="(v3)"))
     _name_guests()
+    _close_tables()
     events.flush(10)
     Run.objects.update(worker="worker-1:4711")  # Nobody's machine belongs into the documentation.
     return get_user_model().objects.get(username=demo_database.USERNAME)
@@ -99,13 +101,44 @@ def _name_guests() -> None:
     models.Booking.objects.bulk_update(bookings, ["guest_name", "guest_phone", "guest_notes"])
 
 
-def take(path: str, name: str, browser: Any, origin: str, user: Any, **options: Any) -> Path:
-    """One picture, in ``docs/screenshots``."""
+def _close_tables() -> None:
+    """A table for good, one for an afternoon, and a zone that was to be closed; where they disturb nobody."""
+    restaurant = models.Restaurant.objects.get(name__endswith="(v3)")
+    ref, now = str(restaurant.pk), datetime.now(UTC)
+    wobbly, window = (str(table.pk) for table in restaurant.tables.order_by("code")[:2])
+    later = now + timedelta(days=5)
+    api.close(restaurant_ref=ref, table_refs=[wobbly], starts_at=later, reason="It wobbles.", actor="host")
+    api.close(
+        restaurant_ref=ref,
+        table_refs=[window],
+        starts_at=later,
+        ends_at=later + timedelta(hours=4),
+        reason="The window is repaired.",
+        actor="host",
+    )
+    zone = str(restaurant.zones.order_by("name")[0].pk)
+    rain = api.close(
+        restaurant_ref=ref,
+        zone_ref=zone,
+        starts_at=later,
+        ends_at=later + timedelta(hours=6),
+        reason="Rain.",
+        actor="host",
+    )
+    api.lift_closure(closure_id=rain, actor="host")
+
+
+def take(path: str, name: str, browser: Any, origin: str, user: Any, *, select: str = "", **options: Any) -> Path:
+    """One picture, in ``docs/screenshots``. ``select``: what is clicked on before."""
     viewport = {"width": WIDTH, "height": HEIGHT}
     with visiting(browser, origin, user, **{"viewport": viewport, **options}) as page:
         page.add_init_script(CLOSED_SIDEBAR)
         page.goto(path)
         page.wait_for_load_state("networkidle")
+        if select:
+            page.locator(select).first.click()
+            page.locator("#evening-panel-title").wait_for()
+            page.wait_for_load_state("networkidle")
         file = FOLDER / f"{name}.png"
         page.screenshot(path=file)
         if file.stat().st_size > LARGEST_KB * 1024:
@@ -131,6 +164,10 @@ def main() -> int:
             taken.append(take(page.path(), page.key, browser, origin, user))
             if page.key == DARK:
                 taken.append(take(page.path(), f"{page.key}-dark", browser, origin, user, color_scheme="dark"))
+            if page.key == pages.TIMELINE.key:
+                bar, low = ".evening-bar[data-booking] >> nth=4", {"width": WIDTH, "height": LOW}
+                picture = f"{page.key}-selected"
+                taken.append(take(page.path(), picture, browser, origin, user, select=bar, viewport=low))
             if page.key == ON_A_PHONE:
                 viewport = {"width": width, "height": height}
                 phone = take(page.path(), f"{page.key}-phone", browser, origin, user, viewport=viewport, is_mobile=True)

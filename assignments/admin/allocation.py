@@ -18,7 +18,7 @@ from assignments.staff import labels
 
 
 class ZonedRows(ChangeList):
-    """Give each row its restaurant's time zone, or UTC if the floor is not available. One query for all rows."""
+    """Give each row its restaurant's floor and time zone: None and UTC if it is not available. One query for all rows."""
 
     def get_results(self, request: HttpRequest) -> None:
         super().get_results(request)
@@ -26,7 +26,7 @@ class ZonedRows(ChangeList):
         floors = floors_or_none(sorted({row.restaurant_ref for row in rows})) if rows else {}
         for row in rows:
             floor = floors[row.restaurant_ref]
-            row.zone = floor.zone if floor else UTC
+            row.floor, row.zone = floor, floor.zone if floor else UTC
         self.result_list = rows
 
 

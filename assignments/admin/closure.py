@@ -18,12 +18,14 @@ from assignments.admin import actor
 from assignments.admin.allocation import ZonedRows
 from assignments.admin.datetime_columns import local
 from assignments.admin.floor import FloorForm, ShortRefs
+from assignments.admin.timeline_svg import zone_name
 from assignments.concurrency import clock
 from assignments.coordination.closures import LONGEST_REASON
 from assignments.exceptions import AssignmentsError
 from assignments.integration.floor_cache import floor_or_none
 from assignments.models import Closure
 from assignments.planning.seating_window import local_to_aware
+from assignments.staff import labels
 
 
 class WhenFilter(admin.SimpleListFilter):
@@ -185,7 +187,9 @@ class ClosureAdmin(ShortRefs):
     def what_is_closed(self, closure: Any) -> str:
         if closure.is_whole_restaurant:
             return gettext("all tables")
-        return gettext("zone %(zone)s") % {"zone": closure.zone_ref} if closure.zone_ref else closure.what
+        if closure.zone_ref:
+            return gettext("zone %(zone)s") % {"zone": zone_name(closure.zone_ref, closure.floor)}
+        return labels.Words(closure.floor).tables(closure.table_refs)
 
     @admin.display(description=_("starts (restaurant's time)"), ordering="starts_at")
     def starts(self, closure: Any) -> str:

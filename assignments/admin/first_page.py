@@ -146,7 +146,7 @@ def _health(request: HttpRequest, now: datetime) -> Card | None:
 
 
 def _events(request: HttpRequest, now: datetime) -> Card | None:
-    url = links.permitted(request, Event, severity__exact=Event.Severity.ERROR)
+    url = links.permitted(request, Event)
     if not url:
         return None
     errors = (
@@ -156,4 +156,6 @@ def _events(request: HttpRequest, now: datetime) -> Card | None:
     )
     count = f"{MOST}+" if errors > MOST else str(errors)
     text = ngettext("%(count)s error in 24 hours", "%(count)s errors in 24 hours", errors) % {"count": count}
+    if errors:  # Without any, a list of errors would be empty.
+        url = links.permitted(request, Event, severity__exact=Event.Severity.ERROR)
     return Card(title=_("Events"), url=url, text=text, level="warning" if errors else "pass")

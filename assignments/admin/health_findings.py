@@ -154,6 +154,7 @@ PARTS = {
     "runs": lambda: _("runs and workers"),
     "breakers": lambda: _("breakers"),
     "hours": lambda: _("the last 24 hours"),
+    "optima": lambda: _("what is possible"),
     "integrity": lambda: _("overlaps and lost bookings"),
     "pending": lambda: _("migrations"),
 }

@@ -26,7 +26,7 @@ from assignments.admin.host_lookup import restaurant_names
 from assignments.admin.page import PageAdmin
 from assignments.admin.restaurants import may_see, restaurants_of
 from assignments.concurrency import clock as movable_clock
-from assignments.integration.floor_cache import floor_or_none
+from assignments.integration.floor_cache import floor_or_none, one_reading
 from assignments.models import ServiceDay
 from assignments.planning.natural_order import natural_key
 from assignments.staff.day_version import DayVersion, day_version
@@ -93,10 +93,12 @@ class ServiceDayAdmin(PageAdmin):
         tag = evening_page.tag_of(version, now=moment)
         may = self.may(request)
         context: dict[str, Any] = {"may": may, "said": said, "tag": tag, "part": part}
-        if part != "panel":
-            context |= evening_page.grid_context(request, state, version, now=moment, may=may)
-        if part != "live":
-            context |= evening_page.panel_context(request, state, now=moment, may=may)
+        with one_reading():
+            if part != "panel":
+                context |= evening_page.grid_context(request, state, version, now=moment, may=may)
+            if part != "live":
+                guests = context.get("guests")
+                context |= evening_page.panel_context(request, state, now=moment, may=may, guests=guests)
         return TemplateResponse(request, "admin/assignments/evening/parts.html", context)
 
     def act(self, request: HttpRequest, name: str) -> HttpResponse:
@@ -145,13 +147,18 @@ class ServiceDayAdmin(PageAdmin):
             raise PermissionDenied
         try:
             may_note = self.may(request)["assign"]
-            found = sheet.sheet_context(request, state, now=movable_clock.now(), may_note=may_note)
+            with one_reading():
+                found = sheet.sheet_context(request, state, now=movable_clock.now(), may_note=may_note)
         except UnknownRestaurantError as error:
             raise Http404 from error
         context = {**self.admin_site.each_context(request), "title": _("Day sheet"), "opts": self.opts, **found}
         return TemplateResponse(request, "admin/assignments/evening/sheet.html", context)
 
     def page_context(self, request: HttpRequest) -> dict[str, Any]:
+        with one_reading():
+            return self._page_context(request)
+
+    def _page_context(self, request: HttpRequest) -> dict[str, Any]:
         moment = movable_clock.now()
         asked = request.GET.get("day", "")
         state = state_of(request)
@@ -179,7 +186,7 @@ class ServiceDayAdmin(PageAdmin):
         choices = _choices(found)
         return {
             **context,
-            **evening_page.panel_context(request, state, now=moment, may=may),
+            **evening_page.panel_context(request, state, now=moment, may=may, guests=context["guests"]),
             "part": "page",
             "tag": evening_page.tag_of(version, now=moment),
             "venues": choices[:LISTED],

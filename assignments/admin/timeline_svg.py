@@ -3,7 +3,10 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, tzinfo
+from html import escape
+from zoneinfo import ZoneInfo
 
+from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
@@ -78,6 +81,36 @@ class Drawing:
     window: Span | None
     taken: tuple[Box, ...]
     free: tuple[Space, ...]
+
+    # Written here and not in a template: an evening has hundreds of lines.
+
+    @property
+    def taken_lines(self) -> SafeString:
+        return SafeString("".join(map(self._taken_line, self.taken)))
+
+    @property
+    def free_lines(self) -> SafeString:
+        return SafeString("".join(map(self._free_line, self.free)))
+
+    def _taken_line(self, box: Box) -> str:
+        title, taken = escape(box.caption.title), box.bar.taken
+        says = f'<a href="{escape(box.caption.url)}">{title}</a>' if box.caption.url else title
+        return (
+            f'<tr><th scope="row" class="page-moment">{self._moment(taken.starts_at)}</th>'
+            f'<td class="page-moment">{self._moment(taken.ends_at)}</td><td>{escape(box.tables)}</td>'
+            f'<td class="page-words">{says}</td></tr>'
+        )
+
+    def _free_line(self, space: Space) -> str:
+        return (
+            f'<tr><th scope="row">{escape(space.table)}</th>'
+            f'<td class="page-moment">{self._moment(space.gap.starts_at)}</td>'
+            f'<td class="page-moment">{self._moment(space.gap.ends_at)}</td>'
+            f'<td class="page-words">{escape(space.title)}</td></tr>'
+        )
+
+    def _moment(self, at: datetime) -> str:
+        return f"{at.astimezone(ZoneInfo(self.timezone)):%Y-%m-%d %H:%M}"
 
 
 def draw(timeline: Timeline, floor: Floor | None, captions: Captions, *, window: Span | None = None) -> Drawing:

@@ -29,8 +29,9 @@ from assignments.integration.project_host import configured
 from assignments.integration.swaps import obstacle_to_swaps
 from assignments.lifecycle import ledger, waiting
 from assignments.lifecycle.settlement import Settlement
-from assignments.models import Assignment, OptimizedEvening, State
+from assignments.models import Allocation, Assignment, EveningOptimum, OptimizedEvening, State
 from assignments.models.assignment import AssignmentQuerySet
+from assignments.models.moment import DatabaseNow
 from assignments.planning import optimum
 from assignments.planning.admission import admit
 from assignments.planning.aim import Aim
@@ -79,7 +80,13 @@ class Result(StrEnum):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class OptimizedDay:
-    """One evening. ``waiting``: how many waited. ``seated``, ``moved``: refs. ``possible``: at most so many could sit."""
+    """One evening. ``had_tables``, ``waiting``: how many had tables and how many waited. ``seated``, ``moved``: refs.
+
+    ``possible``: at most so many of the waiting could be seated by the aim. ``evening_possible``: at most so many bookings
+    in all, if those who wait are seated in the order in which they asked; ``evening_possible_in_any_order``: in any order.
+    None: not solved. ``is_proven``: so many can be seated by the aim, and no more; ``is_evening_proven``: as many as all
+    these numbers say.
+    """
 
     restaurant_ref: str
     service_date: date
@@ -89,6 +96,15 @@ class OptimizedDay:
     moved: tuple[str, ...] = ()
     possible: int = 0
     is_proven: bool = False
+    had_tables: int = 0
+    evening_possible: int | None = None
+    evening_possible_in_any_order: int | None = None
+    is_evening_proven: bool = False
+
+    @property
+    def evening_seated(self) -> int:
+        """How many bookings have tables after the run, or would have after a dry one."""
+        return self.had_tables + len(self.seated)
 
     def as_dict(self) -> dict[str, object]:
         return {
@@ -100,6 +116,12 @@ class OptimizedDay:
             "moved": list(self.moved),
             "possible": self.possible,
             "is_proven": self.is_proven,
+            "evening": {
+                "seated": self.evening_seated,
+                "possible": self.evening_possible,
+                "possible_in_any_order": self.evening_possible_in_any_order,
+                "is_proven": self.is_evening_proven,
+            },
         }
 
 
@@ -111,6 +133,8 @@ class _Evening:
     waiting: Mapping[str, Assignment]
     confirmed: Mapping[str, Confirmed]
     success: Mapping[str, float]
+    had_tables: int
+    """How many bookings of the evening have tables, movable or not."""
 
 
 def optimize(*, days: int = 14, restaurant_ref: str = "", dry_run: bool = False) -> Iterator[OptimizedDay]:
@@ -140,7 +164,28 @@ def optimize_day(restaurant_ref: str, service_date: date, *, dry_run: bool = Fal
     host = configured()
     day = _Day(host, restaurant_ref, service_date)
     with correlation.scope():
-        return day.optimize(dry_run=dry_run)
+        found = day.optimize(dry_run=dry_run)
+    if not dry_run:
+        _keep(found)
+    return found
+
+
+def _keep(day: OptimizedDay) -> None:
+    """Keep what is possible on that evening, for those who show it and solve nothing."""
+    if day.evening_possible is None or day.evening_possible_in_any_order is None:
+        return
+    EveningOptimum.objects.update_or_create(
+        restaurant_ref=day.restaurant_ref,
+        service_date=day.service_date,
+        defaults={
+            "seated": day.evening_seated,
+            "waiting": day.waiting,
+            "possible": day.evening_possible,
+            "possible_in_any_order": day.evening_possible_in_any_order,
+            "is_proven": day.is_evening_proven,
+            "examined_at": DatabaseNow(),
+        },
+    )
 
 
 def _waiting(rows: AssignmentQuerySet) -> AssignmentQuerySet:
@@ -188,17 +233,17 @@ class _Day:
             answer = optimum.solve(evening.problem, aim=aim)
             found = self._told(Result.NOTHING_TO_GAIN, evening, answer)
             if not answer.seated:
-                return found
+                return _with_possible(found, evening.problem, answer)
             tables = {move.booking_ref: move.to_table_refs for move in answer.moves}
             if obstacle_to_swaps() and not rearrangement.in_turn(evening.problem.movable, tables):
                 raise _StoppedError(Result.REFUSED_BY_HOST)
             if dry_run:
-                return replace(found, result=Result.WOULD_SEAT)
+                return _with_possible(replace(found, result=Result.WOULD_SEAT), evening.problem, answer)
             try:
                 self._write(evening, answer)
             except _ChangedError:
                 continue
-            return replace(found, result=Result.SEATED)
+            return _with_possible(replace(found, result=Result.SEATED), evening.problem, answer)
         return replace(found, result=Result.CHANGED_MEANWHILE, seated=(), moved=())
 
     def _told(self, result: Result, evening: _Evening | None = None, answer: Optimum | None = None) -> OptimizedDay:
@@ -211,6 +256,7 @@ class _Day:
             moved=tuple(move.booking_ref for move in answer.moves) if answer else (),
             possible=answer.bound if answer else 0,
             is_proven=answer.is_proven if answer else False,
+            had_tables=evening.had_tables if evening else 0,
         )
 
     def _read(self, now: datetime, *, claims: bool) -> _Evening:
@@ -257,7 +303,12 @@ class _Day:
             waiting={row.booking_ref: row for row in rows if row.booking_ref in wanted},
             confirmed=confirmed,
             success=success_of(self.restaurant_ref),
+            had_tables=self._count_seated(),
         )
+
+    def _count_seated(self) -> int:
+        refs = Assignment.objects.of_day(self.restaurant_ref, self.service_date).values("booking_ref")
+        return Allocation.objects.current().filter(booking_ref__in=refs).values("booking_ref").distinct().count()
 
     def _check_routes(self, rows: Sequence[Assignment]) -> None:
         routes = router().route(rows) if rows else {}
@@ -357,6 +408,24 @@ class _Day:
                 strategy=decision.best.strategy,
                 decision=decision,
             )
+
+
+def _with_possible(day: OptimizedDay, problem: Problem, answer: Optimum) -> OptimizedDay:
+    """Add how many bookings the evening could have, in the order in which they asked and in any order.
+
+    Where everybody is seated, or all asked at the same time, both are the same, and nothing is solved again.
+    """
+    in_order = answer if answer.aim is Aim.ORDER else optimum.possible(problem, aim=Aim.ORDER)
+    is_full = len(in_order.seated) == len(problem.requests)
+    is_same = is_full or len({request.requested_at for request in problem.requests}) == 1
+    known = answer if answer.aim is Aim.NUMBER else in_order if is_same else None
+    in_any_order = known or optimum.possible(problem, aim=Aim.NUMBER)
+    return replace(
+        day,
+        evening_possible=day.had_tables + in_order.bound,
+        evening_possible_in_any_order=day.had_tables + max(in_order.bound, in_any_order.bound),
+        is_evening_proven=in_order.is_proven and in_any_order.is_proven,
+    )
 
 
 def _comes_too_late(problem: Problem, answer: Optimum) -> bool:

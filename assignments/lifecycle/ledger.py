@@ -21,6 +21,7 @@ from assignments.exceptions import HoldExpiredError, TableTakenError
 from assignments.lifecycle import waiting
 from assignments.models import Allocation, Closure
 from assignments.models.closure import TimeRange
+from assignments.models.insertion import insert
 from assignments.models.moment import DatabaseNow
 from assignments.planning.floor import Floor
 from assignments.planning.natural_order import natural_key
@@ -455,7 +456,7 @@ def _insert(rows: list[Allocation]) -> None:
     # Sorted, so that two transactions that want the same tables meet at the first one instead of deadlocking.
     rows.sort(key=lambda row: (row.restaurant_ref, row.table_ref, row.starts_at))
     try:
-        Allocation.objects.bulk_create(rows)
+        insert(rows)
     except IntegrityError as error:
         if not is_overlap(error):
             raise

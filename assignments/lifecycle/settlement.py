@@ -328,8 +328,9 @@ class Settlement:
         """
         self._leave_wishes_to_staff()
         self.write_tables()
-        transitions.store(self._changed, correlation_id=self.correlation_id, messages=self._messages)
-        Attempt.objects.bulk_create(self._attempts, batch_size=500)
+        transitions.store(
+            self._changed, correlation_id=self.correlation_id, messages=self._messages, attempts=self._attempts
+        )
         if self.tells_host:
             self._tell_of_tables()
         if self._reviews and tells_of_reviews:

@@ -30,6 +30,7 @@ class Pruned:
     staff_actions: int = 0
     frozen_evenings: int = 0
     optimized_evenings: int = 0
+    evening_optima: int = 0
     queued_parties: int = 0
 
     def as_dict(self) -> dict[str, int]:
@@ -203,6 +204,11 @@ _OLD = {
         table="assignments_optimizedevening",
         moment="optimized_at",
         condition="optimized_at < assignments_now() - %(attempt_days)s * interval '1 day'",
+    ),
+    "evening_optima": _Old(
+        table="assignments_eveningoptimum",
+        moment="examined_at",
+        condition="service_date < (assignments_now() - %(attempt_days)s * interval '1 day')::date",
     ),
     "queued_parties": _Old(
         table="assignments_queuedparty",

@@ -7,6 +7,7 @@ from assignments.models.batch_mark import BatchMark
 from assignments.models.breaker import Breaker
 from assignments.models.calendar import CalendarEntry, CalendarService, PacingLimit
 from assignments.models.closure import Closure
+from assignments.models.evening_optimum import EveningOptimum
 from assignments.models.event import Event
 from assignments.models.floor import (
     AdjacentTables,
@@ -45,6 +46,7 @@ __all__ = [
     "CalendarEntry",
     "CalendarService",
     "Closure",
+    "EveningOptimum",
     "Event",
     "FloorSeen",
     "Folded",

@@ -37,6 +37,10 @@ def seat_more(
     return search.best
 
 
+_Stay = tuple[int, int, Party]
+"""A party with its span of moments, from the first to behind the last."""
+
+
 class _Search:
     def __init__(
         self,
@@ -47,17 +51,18 @@ class _Search:
     ) -> None:
         self.best: dict[Party, Unit] = {}
         self._grid = Grid([*seated, *unseated])
-        self._at_table: defaultdict[int, list[Party]] = defaultdict(list)
+        self._stays = {party: (*span, party) for party, span in self._grid.spans.items()}
+        self._at_table: defaultdict[int, list[_Stay]] = defaultdict(list)
         """Who sits at a table at any time, by the table's place."""
         for party, unit in self._grid.placed.items():
             for place in unit.places:
-                self._at_table[place].append(party)
+                self._at_table[place].append(self._stays[party])
         self._loose = set(loose) | set(unseated)
         self._unseated = list(unseated)
         self._covers = covers
         self._order = {party: number for number, party in enumerate([*seated, *unseated])}
         self._turned_away = sum(covers[party] for party in unseated)
-        """Covers of those who stand."""
+        """Covers of those without a seat."""
         self._least = len(unseated), self._turned_away
         self._random = Random(0).random
         self._room = {party: self._room_of(party) for party in self._loose}
@@ -144,23 +149,32 @@ class _Search:
                 return unit, None
         least = self._room[party] if self._random() > _LONGER else 0.0
         first = int(self._random() * len(options))
+        begins, ends = self._grid.spans[party]
+        at_table, loose, room = self._at_table, self._loose, self._room
         # From anywhere among the options, so that all of them are tried in the long run.
         for number in range(first - len(options), first):
             unit = options[number]
-            other = self._only_one_at(unit, party)
-            if other is not None and other in self._loose and self._room[other] >= least:
-                return unit, other
+            found, is_one = None, True
+            for place in unit.places:  # As ``_only_one_at``, which would be called half a million times an evening.
+                for begin, end, other in at_table[place]:
+                    if begin < ends and begins < end and other is not found:
+                        if found is not None:
+                            is_one = False
+                            break
+                        found = other
+                if not is_one:
+                    break
+            if is_one and found is not None and found in loose and room[found] >= least:
+                return unit, found
         return None
 
     def _only_one_at(self, unit: Unit, party: Party) -> Party | None:
         """Return the party that sits at the unit during the stay, if it is the only one."""
-        spans = self._grid.spans
-        first, last = spans[party]
+        begins, ends = self._grid.spans[party]
         found = None
         for place in unit.places:
-            for other in self._at_table[place]:
-                begin, end = spans[other]
-                if begin < last and first < end and other is not found:
+            for begin, end, other in self._at_table[place]:
+                if begin < ends and begins < end and other is not found:
                     if found is not None:
                         return None
                     found = other
@@ -178,8 +192,8 @@ class _Search:
     def _sit(self, party: Party, unit: Unit) -> None:
         self._grid.sit(party, unit)
         for place in unit.places:
-            self._at_table[place].append(party)
+            self._at_table[place].append(self._stays[party])
 
     def _rise(self, party: Party) -> None:
         for place in self._grid.rise(party).places:
-            self._at_table[place].remove(party)
+            self._at_table[place].remove(self._stays[party])

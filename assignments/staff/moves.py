@@ -93,9 +93,13 @@ class Preview:
         return bool(self.against) and bool(review_queue.overridable(self.against))
 
 
-def moves_of(booking: HostBooking, assignment: Assignment, *, host: Host, now: datetime) -> Moves:
-    """Return where the booking could sit. Raises LookupError, or InvalidFloorError, without a floor."""
-    seatings = ledger.seatings_of([booking.ref]).get(booking.ref, [])
+def moves_of(
+    booking: HostBooking, assignment: Assignment, seatings: list[Allocation], *, host: Host, now: datetime
+) -> Moves:
+    """Return where the booking could sit, which has these ``seatings``.
+
+    Raises LookupError, or InvalidFloorError, without a floor.
+    """
     promised = as_promised(booking, assignment, seatings)
     floor = floor_of(promised.restaurant_ref, host=host)
     place = staff_actions.possible(assignment, promised, floor=floor, now=now, seatings=seatings)

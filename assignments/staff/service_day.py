@@ -245,6 +245,7 @@ def _closed(restaurant_ref: str, floor: Floor | None, start: datetime, until: da
             reason=closure.reason,
             is_open_ended=closure.ends_at is None,
             closure_id=closure.pk,
+            closure_version=closure.version,
         )
         for closure in closures
         for table_ref in ledger.tables_closed(closure.table_refs, closure.zone_ref, floor)

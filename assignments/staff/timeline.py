@@ -46,8 +46,8 @@ def pixels(minutes: float) -> int:
 class Taken:
     """A table occupied for ``[blocked_from, blocked_until)``. The seating is ``[starts_at, ends_at)``.
 
-    ``kind`` selects how it is drawn. ``expires_at``: for holds. ``reason``, ``is_open_ended`` and
-    ``closure_id``: for closures. ``has_ended``: its guests are gone. ``overstays``: they stay longer than the table is
+    ``kind`` selects how it is drawn. ``expires_at``: for holds. ``reason``, ``is_open_ended``, ``closure_id`` and
+    ``closure_version``: for closures. ``has_ended``: its guests are gone. ``overstays``: they stay longer than the table is
     theirs. Datetimes are aware.
     """
 
@@ -63,6 +63,7 @@ class Taken:
     reason: str = ""
     is_open_ended: bool = False
     closure_id: int | None = None
+    closure_version: int | None = None
     has_ended: bool = False
     overstays: bool = False
 

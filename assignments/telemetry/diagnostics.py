@@ -23,8 +23,8 @@ from assignments.concurrency import transactions
 from assignments.concurrency.circuit_breaker import STATE, State, name_for
 from assignments.concurrency.sql import dicts
 from assignments.error_logging import log_error
-from assignments.models import Run
-from assignments.models.moment import DatabaseNow
+from assignments.models import EveningOptimum, Run
+from assignments.models.moment import DatabaseNow, process_now
 from assignments.outcome import CoordinatorReason
 from assignments.telemetry import health, run_log
 from assignments.telemetry.health import Vitals
@@ -146,6 +146,7 @@ class Condition:
     breakers: Sequence[OpenBreaker] | None
     hours: Sequence[Hour] | None
     integrity: Integrity | None
+    optima: Sequence[EveningOptimum] | None
     versions: Versions
     findings: Sequence[checks.CheckMessage]
     not_measured: Mapping[str, str] = field(default_factory=dict)
@@ -167,6 +168,7 @@ def run() -> Condition:
         breakers=_breakers,
         integrity=_integrity,
         hours=_hours,
+        optima=_optima,
         pending=_pending,
     )
     pending, backlog, both = found.pop("pending"), found["backlog"], found.pop("runs")
@@ -303,6 +305,11 @@ SELECT hour AS begins, coalesce(confirmed, 0) AS confirmed, coalesce(retry, 0) A
   LEFT JOIN waited ON waited.begins = hour
  ORDER BY hour
 """  # noqa: S608
+
+
+def _optima() -> Sequence[EveningOptimum]:
+    """Return what coming evenings could seat at best, as far as the optimizer has examined them, the nearest first."""
+    return list(EveningOptimum.objects.filter(service_date__gte=(process_now() - RECENT).date())[:LISTED])
 
 
 def _integrity() -> Integrity:

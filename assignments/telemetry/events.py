@@ -205,9 +205,10 @@ class DatabaseSink:
 
     def write(self, events: Sequence[EventRecord]) -> None:
         from assignments.models import Event
+        from assignments.models.insertion import insert
 
         try:
-            Event.objects.bulk_create([Event(**asdict(each)) for each in events])
+            insert(Event(**asdict(each)) for each in events)
         finally:
             connection.close()
 

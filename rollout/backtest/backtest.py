@@ -19,6 +19,7 @@ from assignments.planning.decision import Decision
 from assignments.planning.snapshot import Snapshot
 from rollout import conf
 from rollout.backtest.history import DAY, Evening
+from rollout.backtest.possible import Possible, possible
 from rollout.backtest.replay import Answer, Planner, Replay, Scoreboard, Step
 from rollout.models import Comparison
 from rollout.shadow import days
@@ -33,7 +34,8 @@ class Backtest:
 
     With ``feed`` the decisions are stored as comparisons, of which the last one of each booking counts for its release;
     ``fed`` counts them. What is a year away is replayed, but not stored. With ``together``, V3's decisions on a batch, each
-    evening is compared as a whole, too.
+    evening is compared as a whole, too. With ``says_possible`` each evening is solved as well, which needs the optimizer and
+    takes seconds.
     """
 
     def __init__(
@@ -44,6 +46,7 @@ class Backtest:
         feed: bool = False,
         candidate_release: Callable[[], str] = release.running,
         together: Together | None = None,
+        says_possible: bool = False,
     ) -> None:
         self.scoreboard = Scoreboard()
         self.evenings = 0
@@ -52,6 +55,10 @@ class Backtest:
         self._feeds = feed
         self._release = candidate_release
         self._together = together
+        self.possible: Possible | None = Possible() if says_possible else None
+        """How many bookings could have been seated at best on all evenings so far; None: not solved."""
+        self.last_possible: Possible | None = None
+        """The same of the last evening alone."""
         self._replays: dict[str, Replay] = {}
 
     @property
@@ -74,6 +81,9 @@ class Backtest:
                     kept.append((step, set(again.table_refs) == set(step.control.answer.table_refs)))
                 on_step()
         self.evenings += 1
+        if self.possible is not None:
+            self.last_possible = possible(evening.floor, evening.requests, rules=assignments_conf.settings().rules())
+            self.possible += self.last_possible
         if kept:
             feed(kept, decided_by=self._release())
             self.fed += len(kept)

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from datetime import date
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from django.core.management.base import CommandError
 from rich.console import Console
@@ -18,11 +18,13 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from assignments.integration import release
 from assignments.integration.evening_file import UnusableFileError, decode, read
 from assignments.integration.project_host import configured
+from assignments.planning import optimum
 from assignments.planning.floor import InvalidFloorError
 from assignments.telemetry import events
 from rollout import conf
 from rollout.backtest.backtest import Backtest, candidate, control_planner
 from rollout.backtest.history import Evening, PastEvenings, evenings_of_file
+from rollout.backtest.possible import Possible
 from rollout.backtest.replay import Scoreboard, Tally
 from rollout.cli import base
 from rollout.events import SOURCE
@@ -30,8 +32,11 @@ from rollout.models import FedFile
 from rollout.policy.verdict import Verdict
 from rollout.shadow.comparator import CandidateProcess, together_by
 
-Advance = Callable[[Evening, Scoreboard | None], None]
-"""Told of each booking (without a scoreboard) and of each evening that is done (with its own)."""
+
+class Advance(Protocol):
+    """Told of each booking (without a scoreboard) and of each evening that is done (with its own, and what was possible)."""
+
+    def __call__(self, evening: Evening, board: Scoreboard | None, best: Possible | None = None) -> None: ...
 
 
 class Action(base.Action):
@@ -56,6 +61,14 @@ class Action(base.Action):
             action="store_true",
             help="Store V3's decisions on the legacy planner's evening as comparisons, so that gates count them. The same "
             "file counts once for a release, whatever its name.",
+        )
+
+        parser.add_argument(
+            "--no-possible",
+            dest="says_possible",
+            action="store_false",
+            help="Leave out how many bookings could have been seated at best. The optimizer takes a few seconds to find "
+            "that for each busy evening.",
         )
 
     def run(self, options: dict[str, Any]) -> None:
@@ -88,10 +101,12 @@ class Action(base.Action):
                 feed=options["feed"],
                 candidate_release=lambda: process.release,
                 together=together_by(process),
+                says_possible=options["says_possible"] and optimum.is_installed(),
             )
             with self._progress(options, first, last) as advance:
                 for evening in evenings:
-                    advance(evening, backtest.replay(evening, on_step=partial(advance, evening, None)))
+                    board = backtest.replay(evening, on_step=partial(advance, evening, None))
+                    advance(evening, board, backtest.last_possible)
             decided_by = process.release
         if digest and backtest.fed:
             # Of two that feed it at once one is recorded; their comparisons are the same, and stored once.
@@ -127,7 +142,7 @@ class Action(base.Action):
     def _progress(self, options: dict[str, Any], first: date | None, last: date | None) -> Iterator[Advance]:
         """A bar on a terminal; a plain line for each evening elsewhere; nothing with --json."""
         if options["json"]:
-            yield lambda evening, scoreboard: None
+            yield lambda evening, board, best=None: None
             return
         if not getattr(self.stdout, "isatty", lambda: False)():
             yield self._write_evening
@@ -137,19 +152,20 @@ class Action(base.Action):
             days = (last - first).days + 1 if first and last else None
             task, bookings = bar.add_task("Evenings", total=days, at=""), 0
 
-            def advance(evening: Evening, scoreboard: Scoreboard | None) -> None:
+            def advance(evening: Evening, board: Scoreboard | None, best: Possible | None = None) -> None:
                 nonlocal bookings
-                bookings += scoreboard is None
+                bookings += board is None
                 done = (evening.service_date - first).days if first else 0
                 bar.update(task, completed=done, at=f"{evening.service_date}, {bookings} bookings")
 
             yield advance
 
-    def _write_evening(self, evening: Evening, scoreboard: Scoreboard | None) -> None:
-        if scoreboard is not None:
+    def _write_evening(self, evening: Evening, board: Scoreboard | None, best: Possible | None = None) -> None:
+        if board is not None:
             self.stdout.write(
-                f"restaurant {evening.floor.restaurant_ref} {evening.service_date}: {scoreboard.bookings} bookings; "
-                f"the legacy planner seats {scoreboard.control.seated}, V3 {scoreboard.candidate.seated}"
+                f"restaurant {evening.floor.restaurant_ref} {evening.service_date}: {board.bookings} bookings; "
+                f"the legacy planner seats {board.control.seated}, V3 {board.candidate.seated}"
+                + (f"; possible: {best}" if best is not None else "")
             )
 
     def _write(self, backtest: Backtest, left_out: Counter[str], *, fed: bool) -> None:
@@ -162,6 +178,7 @@ class Action(base.Action):
         self.stdout.write(f"{'':34}{'legacy planner':>22}{'V3':>22}")
         for label, cell in _ROWS:
             self._write_row(label, cell(board.control), cell(board.candidate))
+        self._write_possible(backtest.possible)
         both = (board.control, board.candidate)
         for reason in sorted({*board.control.refused, *board.candidate.refused}):
             cells = [f"{tally.refused[reason]} ({tally.other_would_seat[reason]})" for tally in both]
@@ -174,6 +191,12 @@ class Action(base.Action):
             if board.verdicts[verdict]:
                 self.stdout.write(f"  {board.verdicts[verdict]:6} {verdict}")
         self.stdout.write(f"{_count(backtest.fed, 'decision')} kept as comparisons." if fed else "Nothing was written.")
+
+    def _write_possible(self, best: Possible | None) -> None:
+        if best is not None:
+            self.stdout.write(f"  Possible on the same evenings, if all were known before: {best}.")
+        elif not optimum.is_installed():
+            self.stdout.write(f"  How many were possible is not known without the optimizer: {optimum.INSTALL}.")
 
     def _write_row(self, label: str, control: str, candidate: str) -> None:
         self.stdout.write(f"  {label:32}{control:>22}{candidate:>22}")
@@ -245,6 +268,7 @@ def _report(
         "bookings": board.bookings,
         "covers": board.covers,
         "left_out": dict(sorted(left_out.items())),
+        "possible": backtest.possible.as_dict() if backtest.possible else None,
         "planners": {"legacy": board.control.as_dict(), "v3": board.candidate.as_dict()},
         "verdicts": {verdict.value: board.verdicts[verdict] for verdict in Verdict},
         "fed": backtest.fed if fed else None,

@@ -5,6 +5,7 @@ Needs a constant number of queries besides those of ``steering.plan``; lists are
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import fields
 from datetime import date, datetime
 from typing import Any
 
@@ -13,6 +14,7 @@ from django.urls import NoReverseMatch, reverse
 
 from assignments.concurrency.sql import dicts, rows
 from assignments.integration.planners import V3
+from assignments.models import EveningOptimum
 from assignments.planning.describe import describe
 from assignments.planning.floor import Floor
 from rollout import conf
@@ -31,6 +33,7 @@ from rollout.reporting.values import (
     Day,
     Difference,
     GuardHistory,
+    Optimum,
     Report,
     Slow,
     VerdictCount,
@@ -46,6 +49,7 @@ BREACHES = 20
 CHANGES = 30
 MAXIMUM_FORCED_PLANNERS = 50
 WAIVERS = 50
+OPTIMA = 30
 
 
 def build() -> Report:
@@ -74,6 +78,7 @@ def build() -> Report:
             guard=_guard(position),
             changes=tuple(changes[:CHANGES]),
             restaurants=facts.comparisons.restaurants,
+            optima=_optima(),
             powers=(*power.of_gates(gates), *power.of_rails(conf.guard_rails())),
         )
 
@@ -100,6 +105,14 @@ def _days(per_day: Sequence[Any]) -> tuple[Day, ...]:
     for day, _origin, verdict, count in per_day:
         counts.setdefault(day, Counter())[kind_of[verdict]] += count
     return tuple(Day(day=day, **counts[day]) for day in sorted(counts)[-DAYS:])
+
+
+def _optima() -> tuple[Optimum, ...]:
+    """Return the latest evenings that the optimizer has examined, in the order of their dates."""
+    columns = [each.name for each in fields(Optimum)]
+    latest = EveningOptimum.objects.order_by("-service_date", "restaurant_ref").values(*columns)[:OPTIMA]
+    found = [Optimum(**row) for row in latest]
+    return tuple(sorted(found, key=lambda each: (each.service_date, each.restaurant_ref)))
 
 
 def _slowest(since: datetime, live_since: datetime, releases: Sequence[str]) -> tuple[Slow, ...]:

@@ -98,6 +98,23 @@ class Difference:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Optimum:
+    """What one evening had seated and could have seated at best, when ``optimize_evenings`` examined it last.
+
+    ``possible``: in the order of requests. A number that is not proven is the most that there could be.
+    """
+
+    service_date: date
+    restaurant_ref: str
+    seated: int
+    waiting: int
+    possible: int
+    possible_in_any_order: int
+    is_proven: bool
+    examined_at: datetime
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class GuardHistory:
     """The guard's runs at this stage: their number, the last one's time, and the latest with breaches, newest first."""
 
@@ -127,6 +144,7 @@ class Report:
     changes: Sequence[Change]
     restaurants: int
     powers: Sequence[Power]
+    optima: Sequence[Optimum] = ()
 
     @property
     def environment(self) -> str:
@@ -159,6 +177,7 @@ class Report:
             "powers": [asdict(each) for each in self.powers],
             "verdicts": [asdict(each) for each in self.verdicts],
             "days": [asdict(each) for each in self.days],
+            "optima": [asdict(each) for each in self.optima],
             "waivers": [
                 {
                     **_picked(each, "id verdict restaurant_ref refusal owner reason expires_at"),

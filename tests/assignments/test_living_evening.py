@@ -820,9 +820,9 @@ class TestStaysThatStaffExtended:
         later = tonight + timedelta(hours=2)
         extended.book("B", starts_at=later, party=2)
         api.assign(booking_ref="B", table_refs=["T2"], actor="staff:7")
-        found = moves_of(
-            extended.bookings(["A"])["A"], Assignment.objects.get(booking_ref="A"), host=extended, now=datetime.now(UTC)
-        )
+        booking, row = extended.bookings(["A"])["A"], Assignment.objects.get(booking_ref="A")
+        seatings = list(Allocation.objects.current().filter(booking_ref="A"))
+        found = moves_of(booking, row, seatings, host=extended, now=datetime.now(UTC))
         assert {choice.table.ref: choice.taken_by for choice in found.choices} == {"T1": (), "T2": ("B",)}
 
     def test_a_stay_that_runs_into_the_next_booking_is_kept_when_staff_move_the_guests(

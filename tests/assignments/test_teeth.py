@@ -21,9 +21,9 @@ from assignments.concurrency import locks, transactions
 from assignments.coordination import dispatch, dry_run, quarantine
 from assignments.exceptions import CallbackTooSlowError, StaleAssignmentError, TableTakenError
 from assignments.integration import callback_budget
-from assignments.lifecycle import ledger
+from assignments.lifecycle import ledger, transitions
 from assignments.maintenance import outbox, promise_check
-from assignments.models import NO_OVERLAP_CONSTRAINT, Allocation, Assignment, BatchMark, OutboxMessage, State
+from assignments.models import NO_OVERLAP_CONSTRAINT, Allocation, Assignment, BatchMark, OutboxMessage, State, insertion
 from assignments.models import assignment as assignment_model
 from assignments.models.assignment import AssignmentQuerySet
 from assignments.outcome import Kind
@@ -274,9 +274,8 @@ def test_the_outbox_is_in_the_transaction_that_decides(
     host.book("B1", starts_at=tonight)
     dispatch.register_new()
     if not guarded:
-        objects = OutboxMessage.objects
-        store = objects.bulk_create
-        monkeypatch.setattr(objects, "bulk_create", lambda rows: transaction.on_commit(lambda: store(rows)))
+        store = insertion.insert
+        monkeypatch.setattr(transitions, "insert", lambda rows: transaction.on_commit(lambda: store(rows)))
 
     def dies() -> None:
         raise Died

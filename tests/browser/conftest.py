@@ -1,14 +1,18 @@
 """One browser for all tests here, and a server on the test's database."""
 
 from collections.abc import Iterator
+from datetime import datetime
 from typing import Any
 
 import pytest
 from django.contrib.auth.models import Permission
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
+from assignments import api
+from assignments.models import Allocation
 from example import models
 from tests.browser.browsing import FLAGS, PATIENCE_MS, visiting
+from tests.browser.evenings import clock_at
 from tests.debian import program
 from tests.showcase import decided, show
 
@@ -57,3 +61,17 @@ def evening(transactional_db: None, settings: Any) -> models.Restaurant:
 def everything(transactional_db: None, settings: Any) -> models.Restaurant:
     """Something to show on every page."""
     return show(settings)
+
+
+@pytest.fixture
+def tonight(evening: models.Restaurant) -> Iterator[datetime]:
+    """The real evening at half past six, with three tables of four that nobody has from now on."""
+    moment = evening.bookings.order_by("start")[0].start.replace(hour=18, minute=30)
+    for code in ("D1-T04", "D1-T05", "D2-T01"):
+        ref = str(evening.tables.get(code=code).pk)
+        held = Allocation.objects.filter(table_ref=ref, blocked__endswith__gt=moment).values_list("booking_ref")
+        for booking in evening.bookings.filter(pk__in=[int(each) for (each,) in held]):
+            api.booking_cancelled(booking_ref=str(booking.pk))
+            models.Booking.objects.filter(pk=booking.pk).update(status="cancelled")
+    with clock_at(moment):
+        yield moment

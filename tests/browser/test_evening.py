@@ -1,6 +1,5 @@
 """The evening, worked from its page: by mouse, by keyboard and by touch, by two people at once, and without a connection."""
 
-from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -13,27 +12,12 @@ from assignments import api
 from assignments.models import Allocation, Assignment, Closure, FrozenEvening, StaffAction, Stage
 from example import models
 from tests.browser.browsing import PHONE, visiting
-from tests.browser.evenings import clock_at
 from tests.browser.test_every_page import findings
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.xdist_group("browser")]
 
 TIMELINE = "/admin/assignments/serviceday/"
 TABLES = "#evening-grid tr.evening-row"
-
-
-@pytest.fixture
-def tonight(evening: models.Restaurant) -> Iterator[datetime]:
-    """The real evening at half past six, with three tables of four that nobody has from now on."""
-    moment = evening.bookings.order_by("start")[0].start.replace(hour=18, minute=30)
-    for code in ("D1-T04", "D1-T05", "D2-T01"):
-        ref = str(evening.tables.get(code=code).pk)
-        held = Allocation.objects.filter(table_ref=ref, blocked__endswith__gt=moment).values_list("booking_ref")
-        for booking in evening.bookings.filter(pk__in=[int(each) for (each,) in held]):
-            api.booking_cancelled(booking_ref=str(booking.pk))
-            models.Booking.objects.filter(pk=booking.pk).update(status="cancelled")
-    with clock_at(moment):
-        yield moment
 
 
 def open_evening(page: Page) -> None:
@@ -297,16 +281,82 @@ def test_tables_close_and_open_and_the_evening_freezes(page: Page, tonight: date
     said(page, "D1-T05: closed.")
     closure = Closure.objects.get()
     assert closure.reason == "wobbles"
-    page.locator(f'.evening-bar[aria-label*="closed"][href*="closure={closure.pk}"]').first.click()
-    page.get_by_role("button", name="Lift the closure").click()
+    page.locator("#evening-said").get_by_role("button", name="Lift the closure").click()
     said(page, "lifted")
-    page.locator("tbody[data-zone]").first.get_by_role("link", name="Close").click()
+    page.locator("#evening-said").get_by_role("button", name="Close it again").click()
+    said(page, "D1-T05: closed.")
+    again = Closure.objects.not_lifted().get()
+    assert closure.ends_at is not None
+    assert (again.reason, again.ends_at) == (closure.reason, closure.ends_at.replace(microsecond=0))
+    page.locator(f'.evening-bar[data-closure="{again.pk}"]').first.click()
+    page.locator("#evening-panel").get_by_role("button", name="Lift the closure").click()
+    said(page, "lifted")
+    page.locator("tbody[data-zone]").first.get_by_role("link", name="Close the zone").click()
     page.get_by_role("button", name="Close the zone").click()
     said(page, "The zone is closed.")
     page.locator("#evening-more summary").click()
     page.get_by_role("button", name="Freeze the evening").click()
     said(page, "frozen")
     assert FrozenEvening.objects.count() == 1
+
+
+def test_a_closure_gets_other_times_by_keyboard_by_its_fields_and_by_dragging_and_they_are_taken_back(
+    page: Page, tonight: datetime
+) -> None:
+    table = str(models.Table.objects.get(code="D1-T05").pk)
+    starts, ends = tonight + timedelta(minutes=30), tonight + timedelta(minutes=90)
+    restaurant = str(models.Restaurant.objects.get().pk)
+    pk = api.close(restaurant_ref=restaurant, table_refs=[table], starts_at=starts, ends_at=ends, actor="host")
+
+    def times() -> tuple[datetime, datetime | None]:
+        closure = Closure.objects.get(pk=pk)
+        return closure.starts_at, closure.ends_at
+
+    def drag(selector: str, minutes: int) -> None:
+        end = closed.locator(selector)
+        left = int(end.get_attribute("x") or 0) - 300  # Beside the names of the tables, which stay where they are.
+        page.locator(".evening-scroll").evaluate("(each, left) => { each.scrollLeft = left; }", left)
+        box = end.bounding_box()
+        assert box is not None
+        page.mouse.move(box["x"] + 5, box["y"] + 20)
+        page.mouse.down()
+        page.mouse.move(box["x"] + 5 + 2.6 * minutes, box["y"] + 20, steps=4)
+        page.mouse.up()
+
+    open_evening(page)
+    closed = page.locator(f'.evening-bar[data-closure="{pk}"]')
+    closed.focus()
+    page.keyboard.press("Enter")
+    expect(page.locator("#evening-panel-title")).to_contain_text("Closed: D1-T05")
+    page.keyboard.press("+")
+    said(page, "Closed from")
+    assert times() == (starts, ends + timedelta(minutes=15))
+    page.keyboard.press("u")
+    expect(page.locator("#evening-said")).to_contain_text(f"{ends:%H:%M}")
+    assert times() == (starts, ends)
+
+    drag(".evening-grip:not(.evening-grip-start)", 40)
+    said(page, f"{ends + timedelta(minutes=40):%H:%M}")
+    drag(".evening-grip-start", -20)
+    said(page, f"{starts - timedelta(minutes=20):%H:%M}")
+    assert times() == (starts - timedelta(minutes=20), ends + timedelta(minutes=40))
+    assert f"closure={pk}" in page.url
+    page.locator("#evening-said").get_by_role("button", name="Take the change of the times back").click()
+    expect(page.locator("#evening-said")).to_contain_text(f"{starts:%H:%M} until")
+    assert times() == (starts, ends + timedelta(minutes=40))
+
+    begins, until = page.get_by_label("From, time"), page.get_by_label("Until, time")
+    until.fill(f"{tonight - timedelta(minutes=10):%H:%M}")
+    until.press("Enter")
+    said(page, "cannot end in the past")
+    begins.fill(f"{starts + timedelta(minutes=200):%H:%M}")
+    begins.press("Enter")
+    said(page, "ends after it begins")
+    until.fill("")
+    page.get_by_label("Until, date").fill("")
+    until.press("Enter")
+    said(page, "until further notice")
+    assert times() == (starts, None)
 
 
 def test_zones_fold_and_stay_folded(page: Page, tonight: datetime) -> None:
@@ -400,6 +450,13 @@ def test_a_phone_taps_a_booking_and_a_table(
     width, height = PHONE
     viewport = {"width": width, "height": height}
     booking = coming(tonight)
+    restaurant = models.Restaurant.objects.get()
+    closure = api.close(
+        restaurant_ref=str(restaurant.pk),
+        table_refs=[str(restaurant.tables.get(code="D2-T01").pk)],
+        starts_at=tonight + timedelta(minutes=60),
+        ends_at=tonight + timedelta(minutes=90),
+    )
     with visiting(browser, live_server.url, admin_user, viewport=viewport, is_mobile=True, has_touch=True) as page:
         open_evening(page)
         bar(page, booking).tap()
@@ -413,7 +470,12 @@ def test_a_phone_taps_a_booking_and_a_table(
         said(page, "now")
         page.locator("#evening-panel").get_by_role("button", name="Arrived").tap()
         said(page, "arrived")
+        page.locator("[data-close]").tap()
+        page.locator(f'.evening-bar[data-closure="{closure}"]').tap()
+        page.locator("#evening-panel").get_by_role("button", name="+15 min").tap()
+        said(page, "Closed from")
     assert stage_of(booking) == Stage.ARRIVED
+    assert Closure.objects.get().ends_at == tonight + timedelta(minutes=105)
 
 
 @pytest.mark.usefixtures("tonight")

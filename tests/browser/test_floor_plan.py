@@ -13,7 +13,7 @@ from assignments import api
 from assignments.models import Assignment, TablePlace
 from example import models
 from tests.browser.browsing import PHONE, visiting
-from tests.browser.test_evening import coming, stage_of, tables_of, tonight  # noqa: F401  (a fixture)
+from tests.browser.test_evening import coming, stage_of, tables_of
 from tests.browser.test_every_page import findings
 
 pytestmark = [
@@ -48,7 +48,7 @@ def party(page: Page, assignment: Assignment) -> Locator:
     return page.locator(f'.plan-party[data-booking="{assignment.pk}"]').first
 
 
-def test_it_shows_who_sits_where_at_a_chosen_time(page: Page, tonight: Any) -> None:  # noqa: F811
+def test_it_shows_who_sits_where_at_a_chosen_time(page: Page, tonight: Any) -> None:
     booking = coming(tonight)
     open_plan(page)
     expect(page.get_by_label("Time", exact=True)).to_have_value("18:30")
@@ -62,7 +62,7 @@ def test_it_shows_who_sits_where_at_a_chosen_time(page: Page, tonight: Any) -> N
     expect(party(page, booking)).to_have_count(0)
 
 
-def test_a_party_is_moved_by_two_clicks_and_the_move_taken_back(page: Page, tonight: Any) -> None:  # noqa: F811
+def test_a_party_is_moved_by_two_clicks_and_the_move_taken_back(page: Page, tonight: Any) -> None:
     booking = coming(tonight)
     before = tables_of(booking)
     open_plan(page)
@@ -80,7 +80,7 @@ def test_a_party_is_moved_by_two_clicks_and_the_move_taken_back(page: Page, toni
     assert tables_of(booking) == before
 
 
-def test_a_party_is_dragged_to_another_table(page: Page, tonight: Any) -> None:  # noqa: F811
+def test_a_party_is_dragged_to_another_table(page: Page, tonight: Any) -> None:
     booking = coming(tonight)
     open_plan(page)
     at(page, booking.starts_at)
@@ -95,7 +95,7 @@ def test_a_party_is_dragged_to_another_table(page: Page, tonight: Any) -> None: 
     assert tables_of(booking) == "D1-T05"
 
 
-def test_it_is_worked_by_keyboard(page: Page, tonight: Any) -> None:  # noqa: F811
+def test_it_is_worked_by_keyboard(page: Page, tonight: Any) -> None:
     booking = coming(tonight)
     open_plan(page)
     at(page, booking.starts_at)
@@ -119,7 +119,7 @@ def test_it_is_worked_by_keyboard(page: Page, tonight: Any) -> None:  # noqa: F8
     assert tables_of(booking) == models.Table.objects.get(pk=first).code
 
 
-def test_what_others_do_is_seen_without_a_reload(page: Page, tonight: Any) -> None:  # noqa: F811
+def test_what_others_do_is_seen_without_a_reload(page: Page, tonight: Any) -> None:
     booking = coming(tonight)
     open_plan(page)
     at(page, booking.starts_at)
@@ -129,7 +129,7 @@ def test_what_others_do_is_seen_without_a_reload(page: Page, tonight: Any) -> No
     expect(page.get_by_label("Time", exact=True)).to_have_value(f"{booking.starts_at:%H:%M}")
 
 
-def test_joined_tables_are_tied(page: Page, tonight: Any) -> None:  # noqa: F811
+def test_joined_tables_are_tied(page: Page, tonight: Any) -> None:
     booking = next(each for each in Assignment.objects.filter(state="confirmed") if " + " in tables_of(each))
     open_plan(page)
     at(page, booking.starts_at)
@@ -182,7 +182,7 @@ def test_who_may_not_place_tables_finds_no_way_to(browser: Browser, live_server:
         expect(page.get_by_role("link", name="Place tables")).to_have_count(0)
 
 
-def test_fingers_move_a_party_on_a_tablet(browser: Browser, live_server: Any, admin_user: Any, tonight: Any) -> None:  # noqa: F811
+def test_fingers_move_a_party_on_a_tablet(browser: Browser, live_server: Any, admin_user: Any, tonight: Any) -> None:
     booking = coming(tonight)
     size = {"width": 820, "height": 1180}
     with visiting(browser, live_server.url, admin_user, viewport=size, has_touch=True) as page:
@@ -194,7 +194,7 @@ def test_fingers_move_a_party_on_a_tablet(browser: Browser, live_server: Any, ad
         expect(page.locator("#evening-said .evening-success")).to_be_visible()
 
 
-def test_nothing_on_it_keeps_anybody_out(browser: Browser, live_server: Any, admin_user: Any, tonight: Any) -> None:  # noqa: F811
+def test_nothing_on_it_keeps_anybody_out(browser: Browser, live_server: Any, admin_user: Any, tonight: Any) -> None:
     found = []
     booking = coming(tonight)
     with visiting(browser, live_server.url, admin_user, bypass_csp=True) as page:

@@ -6,9 +6,10 @@ Long because it is a list: one short function for each thing that people do ther
 import logging
 import uuid
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from django.http import HttpRequest
 from django.utils.translation import gettext as _
@@ -17,8 +18,10 @@ from assignments import api
 from assignments.admin import project_refusal
 from assignments.admin.actor import actor
 from assignments.admin.evening import news, record
+from assignments.admin.evening.panel import Button, lift_button
 from assignments.admin.evening.state import State
 from assignments.admin.host_lookup import label_of
+from assignments.admin.moments import moment
 from assignments.admin.timeline_svg import clock
 from assignments.concurrency import transactions
 from assignments.error_logging import log_error
@@ -43,6 +46,7 @@ from assignments.models import Allocation, Assignment, Closure, StaffAction, Tab
 from assignments.outcome import Change
 from assignments.planning.floor import Floor
 from assignments.planning.reasons import OVERRIDABLE, Reason
+from assignments.planning.seating_window import local_to_aware
 from assignments.staff import labels, timeline
 
 logger = logging.getLogger("assignments.evening")
@@ -61,18 +65,22 @@ class MistakenError(Exception):
 class Said:
     """The result of a form. ``level``: success, warning or error. ``state``: what the page shows next.
 
-    ``undo``: the key of the assignment whose change can be taken back.
+    ``undo``: the key of the assignment whose change can be taken back. ``offers``: what takes back a change of a closure.
     """
 
     level: str
     text: str
     state: State
     undo: int | None = None
+    offers: tuple[Button, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Form:
-    """A form that was sent. ``assignment``: the booking that it is about, if any."""
+    """A form that was sent. ``assignment``: the booking that it is about, if any.
+
+    ``offers``: what takes back what it did, where that is not a booking's *undo*.
+    """
 
     request: HttpRequest
     state: State
@@ -81,6 +89,7 @@ class _Form:
     now: datetime
     assignment: Assignment | None
     what: str
+    offers: list[Button] = field(default_factory=list)
 
     @property
     def who(self) -> str:
@@ -91,6 +100,10 @@ class _Form:
         if self.assignment is None:
             raise AssignmentNotFoundError
         return self.assignment
+
+    def may(self, name: str) -> bool:
+        """Return whether the user may do another action."""
+        return bool(self.request.user.has_perm(f"assignments.{ACTIONS[name].needs}"))
 
     def tables(self, name: str = "tables") -> tuple[str, ...]:
         return tuple(dict.fromkeys(each for each in self.request.POST.getlist(name) if each and "\0" not in each))
@@ -112,6 +125,22 @@ class _Form:
         except ValueError:
             return None
         return value if value.tzinfo else None
+
+    def second(self, name: str) -> datetime | None:
+        """Return the moment that a field has in seconds since 1970."""
+        value = self.number(name)
+        return datetime.fromtimestamp(value, tz=UTC) if value is not None else None
+
+    def by_the_clock(self, name: str) -> datetime | None:
+        """Return the moment that two fields have by the restaurant's clock: None if both are empty."""
+        day, clock_time = self.text(f"{name}_day"), self.text(f"{name}_time")
+        if not (day or clock_time):
+            return None
+        try:
+            naive = datetime.fromisoformat(f"{day}T{clock_time.zfill(5)}")
+            return local_to_aware(naive, self.floor.zone if self.floor else ZoneInfo("UTC"))
+        except ValueError:
+            raise MistakenError(_("This is not a date and a time. Write the time like 20:15.")) from None
 
     def named(self, table_refs: Any) -> str:
         return labels.Words(self.floor).tables(tuple(table_refs))
@@ -295,23 +324,25 @@ def _close(form: _Form) -> _Result:
     if not (tables or zone or form.text("house")):  # What names nothing would close everything.
         raise MistakenError(_("Choose a table."))
     start, until = timeline.day_span(form.floor, form.day)
-    begins = max(form.now, start)
+    begins = max(form.now, form.second("starts_at") or start)
     if not begins < until:
         raise MistakenError(_("This day is over."))
     minutes = form.number("minutes")
-    ends = None if form.text("minutes") == "open" else begins + timedelta(minutes=minutes) if minutes else until
+    ends = begins + timedelta(minutes=minutes) if minutes else form.second("ends_at") or until
     try:
-        api.close(
+        closure_id = api.close(
             restaurant_ref=form.state.restaurant,
             table_refs=() if zone else tables,
             zone_ref=zone,
             starts_at=begins,
-            ends_at=ends,
+            ends_at=None if form.text("minutes") == "open" else ends,
             reason=form.text("reason")[:LONGEST_REASON],
             actor=form.who,
         )
     except ValueError:
         raise MistakenError(_("These tables cannot be closed. Load the page again.")) from None
+    if form.may("lift"):
+        form.offers[:] = [replace(lift_button(form.state, Closure.objects.get(pk=closure_id)), key="u")]
     if zone:
         return (), "success", _("The zone is closed. Its guests have other tables, or are in review.")
     if not tables:
@@ -320,14 +351,73 @@ def _close(form: _Form) -> _Result:
     return tables, "success", _("%(tables)s: closed. Its guests have other tables, or are in review.") % values
 
 
-def _lift(form: _Form) -> _Result:
+def _closure(form: _Form) -> tuple[Closure, int]:
+    """Return the closure that the form is about, and the version that was seen."""
     closure = Closure.objects.filter(pk=form.number("closure") or 0, restaurant_ref=form.state.restaurant).first()
     if closure is None:
         raise ClosureNotFoundError
     version = form.number("closure_version")
     if version is None:
         raise MistakenError(_("This form is incomplete. Load the page again."))
+    return closure, version
+
+
+def _edit_closure(form: _Form) -> _Result:
+    closure, version = _closure(form)
+    is_typed = "starts_day" in form.request.POST
+    starts = form.by_the_clock("starts") if is_typed else form.second("starts_at")
+    ends = form.by_the_clock("ends") if is_typed else form.second("ends_at") or closure.ends_at
+    if form.text("ends_at") == "open":
+        ends = None
+    # Fields show minutes: what they show unchanged is unchanged.
+    starts = closure.starts_at if starts is None or _same_minute(starts, closure.starts_at) else starts
+    ends = closure.ends_at if ends and closure.ends_at and _same_minute(ends, closure.ends_at) else ends
+    if not form.text("back"):
+        if starts < form.now and starts != closure.starts_at:
+            raise MistakenError(_("A closure cannot begin in the past."))
+        if ends is not None and ends <= form.now:
+            raise MistakenError(_("A closure cannot end in the past. To end it now, lift it."))
+    try:
+        api.edit_closure(closure_id=closure.pk, version=version, actor=form.who, starts_at=starts, ends_at=ends)
+    except ValueError:
+        raise MistakenError(_("A closure ends after it begins.")) from None
+    hidden = (
+        ("closure", closure.pk),
+        ("closure_version", version + 1),
+        ("starts_at", round(closure.starts_at.timestamp())),
+        ("ends_at", round(closure.ends_at.timestamp()) if closure.ends_at else "open"),
+        ("back", 1),
+    )
+    url = form.state.bare.act("edit_closure", closure=closure.pk)
+    form.offers[:] = [Button(url=url, text=_("Take the change of the times back"), hidden=hidden, key="u")]
+    zone = form.floor.zone if form.floor else UTC
+    if ends is None:
+        said = _("Closed from %(start)s until further notice.") % {"start": moment(starts, zone)}
+    else:
+        said = _("Closed from %(start)s until %(end)s.") % {"start": moment(starts, zone), "end": moment(ends, zone)}
+    return tuple(closure.table_refs), "success", said
+
+
+def _same_minute(one: datetime, other: datetime) -> bool:
+    return one.replace(second=0, microsecond=0) == other.astimezone(one.tzinfo).replace(second=0, microsecond=0)
+
+
+def _lift(form: _Form) -> _Result:
+    closure, version = _closure(form)
     api.lift_closure(closure_id=closure.pk, actor=form.who, version=version)
+    if closure.ends_at is None or closure.ends_at > form.now:
+        hidden: list[tuple[str, Any]] = [
+            *(("tables", ref) for ref in ([] if closure.zone_ref else closure.table_refs)),
+            ("zone", closure.zone_ref),
+            ("starts_at", round(closure.starts_at.timestamp())),
+            ("reason", closure.reason),
+            ("minutes", "open") if closure.ends_at is None else ("ends_at", round(closure.ends_at.timestamp())),
+        ]
+        if closure.is_whole_restaurant:
+            hidden.append(("house", 1))
+        if form.may("close"):
+            url = form.state.bare.act("close")
+            form.offers[:] = [Button(url=url, text=_("Close it again"), hidden=tuple(hidden), key="u")]
     return tuple(closure.table_refs), "success", _("The closure is lifted.")
 
 
@@ -402,6 +492,7 @@ ACTIONS: Mapping[str, Action] = {
     "undo": Action(do=_undo),
     "walk_in": Action(do=_walk_in, keeps_panel=False),
     "close": Action(do=_close, needs="add_closure", keeps_panel=False),
+    "edit_closure": Action(do=_edit_closure, needs="change_closure"),
     "lift": Action(do=_lift, needs="change_closure", keeps_panel=False),
     "freeze": Action(do=_freeze),
     "unfreeze": Action(do=_unfreeze),
@@ -454,7 +545,8 @@ def carry_out(request: HttpRequest, name: str, state: State, *, assignment: Assi
             raise
         return Said(level="error", text=_why(error, form), state=state)
     _tables, level, text = result
-    return Said(level=level, text=text, state=after, undo=assignment.pk if action.is_undoable and assignment else None)
+    undo = assignment.pk if action.is_undoable and assignment else None
+    return Said(level=level, text=text, state=after, undo=undo, offers=tuple(form.offers))
 
 
 def _why(error: Exception, form: _Form) -> str:
@@ -462,8 +554,8 @@ def _why(error: Exception, form: _Form) -> str:
     match error:
         case MistakenError():
             return str(error)
-        case ChangedMeanwhileError() if form.assignment is not None:
-            return news.meanwhile(form.assignment, form.now)
+        case ChangedMeanwhileError():
+            return _changed_meanwhile(form)
         case TablesRefusedError():
             why = " ".join(labels.render(each.detail) for each in error.refusals)
             return _("Nothing was changed. %(why)s") % {"why": why}
@@ -477,10 +569,22 @@ def _why(error: Exception, form: _Form) -> str:
             return _("Nothing was changed: this is not possible for the booking as it is now.")
     if isinstance(error, BUSY) or transactions.is_lost_race(error):
         return _("Nothing was changed: a planner or another user is processing this evening. Try again.")
-    if isinstance(error, (*GONE, ChangedMeanwhileError)):
-        return _("Nothing was changed: the booking was cancelled, is over, or was changed in the booking project.")
+    if isinstance(error, GONE):
+        return _gone()
     log_error(logger, error, "The action %s on the evening's page failed", form.what)
     return project_refusal.sentence(error)
+
+
+def _changed_meanwhile(form: _Form) -> str:
+    if form.assignment is not None:
+        return news.meanwhile(form.assignment, form.now)
+    if form.what in {"lift", "edit_closure"}:
+        return _("Nothing was changed: somebody else has changed this closure. These are its times now.")
+    return _gone()
+
+
+def _gone() -> str:
+    return _("Nothing was changed: the booking was cancelled, is over, or was changed in the booking project.")
 
 
 def _key(request: HttpRequest) -> uuid.UUID | None:

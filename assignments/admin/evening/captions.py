@@ -30,6 +30,7 @@ class Captions:
         self._words = labels.Words(shown.floor)
         self._zone = self._words.zone
         self._labels = names
+        self._page, self._after = reverse("admin:assignments_assignment_change", args=[0]).rsplit("0", 1)
 
     def __call__(self, bar: Bar) -> Caption:
         taken = bar.taken
@@ -76,7 +77,7 @@ class Captions:
     def _url(self, booked: Booked | None) -> str:
         if booked is None or not self._may_open:
             return ""
-        return reverse("admin:assignments_assignment_change", args=[booked.pk])
+        return f"{self._page}{booked.pk}{self._after}"
 
 
 def covers(party: int) -> str:

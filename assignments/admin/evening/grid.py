@@ -3,11 +3,16 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cache
 from typing import Any
+from urllib.parse import urlencode
 
+from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
 
+from assignments.admin.evening import markup
 from assignments.admin.evening.captions import covers as in_covers
+from assignments.admin.evening.markup import Block, Free
 from assignments.admin.evening.state import State
 from assignments.admin.timeline_svg import Drawing, TableRow, clock, seats
 from assignments.integration.host import Guest
@@ -28,49 +33,6 @@ HOLD = Allocation.Kind.HOLD.value
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Block:
-    """A bar as it is drawn. ``look``: a CSS class. ``trouble``: what is wrong, as a sentence. ``key``: of the assignment.
-    ``since``: what has changed since the day sheet was printed.
-
-    ``joined``: the place among its joined tables, such as 1/2. ``is_repeated``: a row above has this booking already.
-    """
-
-    bar: Bar
-    look: str
-    first: str
-    second: str
-    title: str
-    url: str
-    x: int
-    width: int
-    blocked_x: int
-    blocked_width: int
-    y: int
-    key: int | None = None
-    trouble: str = ""
-    is_repeated: bool = False
-    since: str = ""
-    may_be_extended: bool = False
-
-    @property
-    def ends(self) -> int:
-        """The end of the stay, in seconds since 1970."""
-        return round(self.bar.taken.ends_at.timestamp())
-
-    @property
-    def end_x(self) -> int:
-        return self.x + self.width
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Free:
-    x: int
-    width: int
-    words: str
-    title: str
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
 class GridRow:
     ref: str
     name: str
@@ -80,6 +42,14 @@ class GridRow:
     free: tuple[Free, ...]
     url: str
     is_known: bool
+
+    @property
+    def bars(self) -> SafeString:
+        return SafeString("".join(markup.bar(block, self.ref) for block in self.blocks))
+
+    @property
+    def spaces(self) -> SafeString:
+        return SafeString("".join(map(markup.free, self.free)))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -114,6 +84,7 @@ def grid_of(
     guests: Mapping[str, Guest],
     since: Mapping[str, str],
     may_act: bool,
+    may_edit_closures: bool,
 ) -> Grid:
     """Return the grid. ``names``: labels of the bookings. ``guests``: who comes, if the user may see it.
 
@@ -121,6 +92,7 @@ def grid_of(
     """
     scale = SCALES[state.zoom]
     timeline = drawing.timeline
+    phrases = _Phrases(shown, state)
 
     def x(minute: float) -> int:
         return round(minute * scale)
@@ -136,13 +108,14 @@ def grid_of(
                     _block(
                         box.bar,
                         shown,
-                        state,
+                        phrases,
                         scale,
                         names=names,
                         guests=guests,
                         since=since.get(box.bar.taken.booking_ref, ""),
                         is_repeated=box.is_repeated,
                         may_act=may_act,
+                        may_edit_closures=may_edit_closures,
                     )
                     for box in row.boxes
                 ),
@@ -155,7 +128,7 @@ def grid_of(
                     )
                     for space in row.spaces
                 ),
-                url=state.bare.link(table=row.row.table_ref),
+                url=phrases.link("table", row.row.table_ref),
                 is_known=row.row.table is not None,
             )
             for row in table_rows
@@ -185,6 +158,20 @@ def grid_of(
     )
 
 
+class _Phrases:
+    """What hundreds of bars say and link to, translated and written once."""
+
+    def __init__(self, shown: Day, state: State) -> None:
+        self.words = labels.Words(shown.floor)
+        self.at, self.times = _("table %(tables)s"), _("%(start)s-%(end)s")
+        self._page = state.bare.link()
+        self.covers, self.stage = cache(in_covers), cache(labels.stage)
+
+    def link(self, name: str, value: object) -> str:
+        """Return the address of the page with this in its panel: the address has that last."""
+        return f"{self._page}&{urlencode({name: value})}"
+
+
 def _note(row: TableRow) -> str:
     if row.row.table is None or row.row.table.active:
         return row.note
@@ -194,7 +181,7 @@ def _note(row: TableRow) -> str:
 def _block(
     bar: Bar,
     shown: Day,
-    state: State,
+    phrases: "_Phrases",
     scale: float,
     *,
     names: Mapping[str, str],
@@ -202,8 +189,9 @@ def _block(
     since: str,
     is_repeated: bool,
     may_act: bool,
+    may_edit_closures: bool,
 ) -> Block:
-    words = labels.Words(shown.floor)
+    words = phrases.words
     taken, booked = bar.taken, shown.booked.get(bar.taken.booking_ref)
     sat = bar.sat or bar.blocked
     place: dict[str, Any] = {
@@ -229,7 +217,9 @@ def _block(
             first=_("closed"),
             second=taken.reason or until,
             title=_("table %(tables)s") % {"tables": tables} + ", " + title,
-            url=state.bare.link(closure=taken.closure_id),
+            url=phrases.link("closure", taken.closure_id),
+            may_be_extended=may_edit_closures and _ends_here(bar, shown) and not taken.is_open_ended,
+            may_begin_elsewhere=may_edit_closures and shown.now < taken.starts_at,
             **place,
         )
     label = names.get(taken.booking_ref, taken.booking_ref)
@@ -240,9 +230,9 @@ def _block(
         label = f"{guest.name}, {label}"
     if bar.joined:
         party = f"{party} · {bar.joined.index(taken.table_ref) + 1}/{len(bar.joined)}"
-    url = state.bare.link(booking=booked.pk) if booked else ""
-    covers = in_covers(booked.party) if booked else ""
-    at = _("table %(tables)s") % {"tables": tables}
+    url = phrases.link("booking", booked.pk) if booked else ""
+    covers = phrases.covers(booked.party) if booked else ""
+    at = phrases.at % {"tables": tables}
     if taken.kind == HOLD and taken.expires_at is not None:
         held = _("on hold until %(until)s") % {"until": clock(taken.expires_at, words.zone)}
         title = ", ".join(filter(None, [label, covers, at, held]))
@@ -257,12 +247,13 @@ def _block(
         )
     stage = booked.stage if booked else Stage.EXPECTED
     says = trouble(booked, bar, shown.now)
-    times = _("%(start)s-%(end)s") % {"start": start, "end": end}
-    parts = [label, covers, at, times, labels.stage(stage), says, since]
+    times = phrases.times % {"start": start, "end": end}
+    said_stage = phrases.stage(stage)
+    parts = [label, covers, at, times, said_stage, says, since]
     return Block(
         look=f"evening-{stage.replace('_', '-')}" + (" evening-trouble" if says else ""),
         first=party,
-        second=says or f"{times} {labels.stage(stage)}",
+        second=says or f"{times} {said_stage}",
         title=", ".join(filter(None, parts)),
         url=url,
         key=booked.pk if booked else None,
@@ -271,6 +262,11 @@ def _block(
         may_be_extended=may_act and booked is not None and not taken.has_ended and bar.sat is not None,
         **place,
     )
+
+
+def _ends_here(bar: Bar, shown: Day) -> bool:
+    """Return whether the bar ends where its closure does, not at the edge of the day that is shown."""
+    return round(bar.blocked.until) < round(shown.timeline.minutes) and shown.now < bar.taken.ends_at
 
 
 def _width(span: Span, scale: float) -> int:

@@ -31,6 +31,7 @@ DONE: Mapping[str, Any] = {
     "undo": gettext_lazy("the last change of %(booking)s was undone by %(who)s"),
     "walk_in": gettext_lazy("%(booking)s was seated by %(who)s"),
     "close": gettext_lazy("tables were closed by %(who)s"),
+    "edit_closure": gettext_lazy("the times of a closure were changed by %(who)s"),
     "lift": gettext_lazy("tables were opened again by %(who)s"),
     "freeze": gettext_lazy("the evening was frozen by %(who)s"),
     "unfreeze": gettext_lazy("the evening was unfrozen by %(who)s"),

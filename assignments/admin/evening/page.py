@@ -53,7 +53,16 @@ def grid_context(
     captions = Captions(shown, names, may_open=request.user.has_perm("assignments.view_assignment"))
     drawing = draw(shown.timeline, shown.floor, captions)
     since = _changed_since(version.printed, shown) if version.printed else {}
-    grid = grid_of(drawing, shown, state, names=names, guests=guests, since=since, may_act=may["assign"])
+    grid = grid_of(
+        drawing,
+        shown,
+        state,
+        names=names,
+        guests=guests,
+        since=since,
+        may_act=may["assign"],
+        may_edit_closures=may["lift"],
+    )
     return {
         "plan": plan_context(grid, shown, state) if state.view else None,
         "is_arranged": state.view == ARRANGE and may["place"],
@@ -64,6 +73,7 @@ def grid_context(
         "plan_link": state.bare.link(view=PLAN),
         "arrange_link": state.bare.link(view=PLAN if state.view == ARRANGE else ARRANGE) if may["place"] else "",
         "shown": shown,
+        "guests": guests,
         "page_state": state,
         "problem": labels.render(shown.problem),
         "drawing": drawing,
@@ -90,6 +100,7 @@ def grid_context(
         "news": news.latest(request, state.restaurant, state.day, now) if version.has_news else None,
         "live_url": f"{reverse(LIST)}?{state.bare.query}",
         "extend_url": state.act("extend"),
+        "reclose_url": state.bare.act("edit_closure") if may["lift"] else "",
     }
 
 
@@ -162,16 +173,23 @@ def _waiting(
     return [line(booked) for booked in first]
 
 
-def panel_context(request: HttpRequest, state: State, *, now: datetime, may: Mapping[str, bool]) -> dict[str, Any]:
-    """Return what the panel shows: "panel" is None if it shows nothing."""
+def panel_context(
+    request: HttpRequest,
+    state: State,
+    *,
+    now: datetime,
+    may: Mapping[str, bool],
+    guests: Mapping[str, Guest] | None = None,
+) -> dict[str, Any]:
+    """Return what the panel shows: "panel" is None if it shows nothing. ``guests``: those of the grid, if there is one."""
     found: dict[str, Any] | None = None
     if state.booking is not None:
         assignment = booking_of(state)
         if assignment is not None:
             floor = floor_or_none(state.restaurant)
-            found = panel.booking_panel(request, assignment, state, floor=floor, now=now, may=may)
+            found = panel.booking_panel(request, assignment, state, floor=floor, now=now, may=may, guests=guests)
     elif state.closure is not None:
-        found = panel.closure_panel(state, floor=floor_or_none(state.restaurant), may=may)
+        found = panel.closure_panel(state, floor=floor_or_none(state.restaurant), now=now, may=may)
     elif state.table or state.zone or state.panel == "house":
         found = panel.closing_panel(state, floor=floor_or_none(state.restaurant), may=may)
     elif state.panel == "walk-in":

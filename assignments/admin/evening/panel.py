@@ -23,7 +23,7 @@ from assignments.admin.moments import moment
 from assignments.admin.timeline_svg import clock, seats, zone_name
 from assignments.coordination import undoing
 from assignments.error_logging import log_error
-from assignments.integration.host import HostBooking
+from assignments.integration.host import Guest, HostBooking
 from assignments.integration.project_host import configured
 from assignments.lifecycle import ledger, staff_decisions
 from assignments.models import GONE, Allocation, Assignment, Closure, ReviewItem, Stage, TablePlace
@@ -85,8 +85,11 @@ def booking_panel(
     floor: Floor | None,
     now: datetime,
     may: Mapping[str, bool],
+    guests: Mapping[str, Guest] | None = None,
 ) -> dict[str, Any]:
-    """Return what the panel says about a booking, and its buttons."""
+    """Return what the panel says about a booking, and its buttons. ``guests``: who comes, as far as it is known already."""
+    ref = assignment.booking_ref
+    known = guests if guests and ref in guests else guests_of(request, [ref])
     zone: tzinfo = floor.zone if floor else UTC
     words = labels.Words(floor)
     seen = host_view(assignment.booking_ref)
@@ -98,7 +101,7 @@ def booking_panel(
         "kind": "booking",
         "assignment": assignment,
         "label": seen.label or label_of(assignment.booking_ref),
-        "guest": guests_of(request, [assignment.booking_ref]).get(assignment.booking_ref),
+        "guest": known.get(ref),
         "tables": words.tables([row.table_ref for row in rows]) if rows else "",
         "times": _("%(start)s-%(end)s")
         % {
@@ -128,7 +131,7 @@ def booking_panel(
         and assignment.stage not in GONE
         and assignment.state != Decided.CANCELLED
     ):
-        found |= _where(assignment, booking, state, floor, common, now=now, may_act=may["assign"])
+        found |= _where(assignment, booking, seatings, state, floor, common, now=now, may_act=may["assign"])
     return found
 
 
@@ -266,6 +269,7 @@ def _undo(assignment: Assignment, state: State, common: tuple[tuple[str, Any], .
 def _where(
     assignment: Assignment,
     booking: HostBooking,
+    seatings: list[Allocation],
     state: State,
     floor: Floor,
     common: tuple[tuple[str, Any], ...],
@@ -275,7 +279,7 @@ def _where(
 ) -> dict[str, Any]:
     host = configured()
     try:
-        found = moves.moves_of(booking, assignment, host=host, now=now)
+        found = moves.moves_of(booking, assignment, seatings, host=host, now=now)
         shown = moves.preview(booking, assignment, found, state.to, host=host, now=now) if state.to else None
     except DatabaseError:
         raise
@@ -487,7 +491,9 @@ def _place_form(state: State, floor: Floor, table_ref: str) -> dict[str, Any]:
     }
 
 
-def closure_panel(state: State, *, floor: Floor | None, may: Mapping[str, bool]) -> dict[str, Any] | None:
+def closure_panel(
+    state: State, *, floor: Floor | None, now: datetime, may: Mapping[str, bool]
+) -> dict[str, Any] | None:
     """Return what the panel says about a closure; None if there is no such closure."""
     closure = Closure.objects.not_lifted().filter(pk=state.closure or 0, restaurant_ref=state.restaurant).first()
     if closure is None:
@@ -500,19 +506,57 @@ def closure_panel(state: State, *, floor: Floor | None, may: Mapping[str, bool])
             zone_name(closure.zone_ref, floor) if closure.zone_ref else labels.Words(floor).tables(closure.table_refs)
         )
     ends = moment(closure.ends_at, zone) if closure.ends_at else _("until further notice")
-    button = Button(
-        url=state.bare.act("lift"),
-        text=_("Lift the closure"),
-        hidden=(("closure", closure.pk), ("closure_version", closure.version)),
-    )
+    common = (("closure", closure.pk), ("closure_version", closure.version))
     return {
+        "closure": closure.pk,
+        "edit": Button(url=state.act("edit_closure"), text=_("Change the times"), hidden=common, look="default"),
+        "stays": _other_ends(closure, state, common, now, zone),
+        "fields": [
+            _when("starts", _("From"), closure.starts_at, zone, is_needed=True),
+            _when("ends", _("Until"), closure.ends_at, zone, is_needed=False),
+        ],
         "kind": "closure",
         "label": _("Closed: %(what)s") % {"what": what},
         "starts": moment(closure.starts_at, zone),
         "ends": ends,
         "reason": closure.reason,
-        "button": button if may["lift"] else None,
+        "button": lift_button(state, closure) if may["lift"] else None,
     }
+
+
+def lift_button(state: State, closure: Closure) -> Button:
+    hidden = (("closure", closure.pk), ("closure_version", closure.version))
+    return Button(url=state.bare.act("lift"), text=_("Lift the closure"), hidden=hidden)
+
+
+def _when(name: str, text: str, at: datetime | None, zone: tzinfo, *, is_needed: bool) -> dict[str, Any]:
+    """Return what the fields of a moment show: a date, and a time of 24 hours."""
+    local = at.astimezone(zone) if at else None
+    return {
+        "name": name,
+        "text": text,
+        "day": f"{local:%Y-%m-%d}" if local else "",
+        "time": f"{local:%H:%M}" if local else "",
+        "is_needed": is_needed,
+    }
+
+
+def _other_ends(
+    closure: Closure, state: State, common: tuple[tuple[str, Any], ...], now: datetime, zone: tzinfo
+) -> list[Button]:
+    if closure.ends_at is None:
+        return []
+    return [
+        Button(
+            url=state.act("edit_closure"),
+            text=_("%(minutes)s min") % {"minutes": f"{round(step / timedelta(minutes=1)):+d}"},
+            about=_("until %(until)s") % {"until": clock(closure.ends_at + step, zone)},
+            hidden=(*common, ("ends_at", round((closure.ends_at + step).timestamp()))),
+            key=key,
+        )
+        for step, key in ((-STEP, "-"), (STEP, "+"))
+        if closure.ends_at + step > max(now, closure.starts_at)
+    ]
 
 
 def walk_in_panel(state: State, *, may: Mapping[str, bool]) -> dict[str, Any]:

@@ -7,7 +7,8 @@ from typing import Any
 
 from django.utils.translation import gettext as _
 
-from assignments.admin.evening.grid import Block, Grid, GridRow
+from assignments.admin.evening.grid import Grid, GridRow
+from assignments.admin.evening.markup import Block
 from assignments.admin.evening.state import State
 from assignments.admin.timeline_svg import clock, seats, zone_name
 from assignments.models import Allocation

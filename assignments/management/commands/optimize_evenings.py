@@ -99,7 +99,17 @@ class Command(DatabaseCommand):
 def _line(day: OptimizedDay) -> str:
     said = _SAID[day.result].format(seated=len(day.seated), waiting=day.waiting, moved=len(day.moved))
     unproven = "" if day.is_proven or not day.waiting else f" (not proven: perhaps up to {day.possible})"
-    return f"{day.restaurant_ref} {day.service_date}: {said}{unproven}."
+    return f"{day.restaurant_ref} {day.service_date}: {said}{unproven}.{_evening(day)}"
+
+
+def _evening(day: OptimizedDay) -> str:
+    """Return what is possible on the evening beside what is seated."""
+    if day.evening_possible is None:
+        return ""
+    said = f" Seated {day.evening_seated}, possible {day.evening_possible}"
+    if day.evening_possible_in_any_order != day.evening_possible:
+        said += f", in any order {day.evening_possible_in_any_order}"
+    return said + ("." if day.is_evening_proven else " at most, not proven.")
 
 
 def _days(text: str) -> int:

@@ -42,5 +42,6 @@ class Command(DatabaseCommand):
             f"{verb} {pruned.events} events, {pruned.attempts} attempts, {pruned.runs} runs, "
             f"{pruned.outbox_messages} outbox messages, {pruned.breakers} breakers, {pruned.marks} marks, "
             f"{pruned.staff_actions} actions by staff, {pruned.frozen_evenings} frozen and "
-            f"{pruned.optimized_evenings} optimized evenings, and {pruned.queued_parties} parties that waited at the door."
+            f"{pruned.optimized_evenings} optimized evenings, {pruned.evening_optima} optima of evenings, "
+            f"and {pruned.queued_parties} parties that waited at the door."
         )

@@ -26,7 +26,8 @@ function start() {
 
   // Parts of the page
 
-  function show(html) {
+  /** ``sender``: the form that was sent. What was typed in its part has been said, and is not kept. */
+  function show(html, sender = null) {
     const parts = new DOMParser().parseFromString(html, "text/html").getElementById("evening-parts");
     if (!parts) return false;
     if (drag && drag.moved) {
@@ -40,8 +41,9 @@ function start() {
     let isWhole = Boolean(parts.querySelector('[data-part="evening-grid"]'));
     for (const part of parts.querySelectorAll("[data-part]")) {
       const target = byId(part.dataset.part);
-      if (target && isTypingIn(target)) isWhole = false;
-      if (!target || isTypingIn(target)) continue;
+      const isKept = target && isTypingIn(target) && !(sender && target.contains(sender));
+      if (isKept) isWhole = false;
+      if (!target || isKept) continue;
       const open = [...target.querySelectorAll("details[id][open]")].map((each) => each.id);
       target.replaceChildren(...part.childNodes);
       for (const id of open) if (byId(id)) byId(id).open = true;
@@ -63,14 +65,21 @@ function start() {
     const box = panel().firstElementChild;
     const booking = selected();
     const hasPreview = panel().querySelector(".evening-preview") && url.searchParams.get("booking") === booking;
-    if (!box || booking) for (const name of PANEL) if (name !== "to" || !hasPreview) url.searchParams.delete(name);
+    const closure = box && box.dataset.closure;
+    if (!box || booking || closure) for (const name of PANEL) if (name !== "to" || !hasPreview) url.searchParams.delete(name);
     if (booking) url.searchParams.set("booking", booking);
+    if (closure) url.searchParams.set("closure", closure);
     history.replaceState(null, "", url);
   }
 
   function isTypingIn(target) {
     const active = document.activeElement;
     return target.contains(active) && active.matches("input:not([type=hidden]), textarea, select");
+  }
+
+  /** Whether somebody has filled in something there that is not sent yet. */
+  function hasChanges(target) {
+    return [...target.querySelectorAll("input:not([type=hidden])")].some((each) => each.value !== each.defaultValue);
   }
 
   function focusKey() {
@@ -106,7 +115,8 @@ function start() {
     const bars = [...root.querySelectorAll(".evening-bar")];
     for (const bar of bars) {
       bar.setAttribute("tabindex", "-1");
-      bar.classList.toggle("evening-selected", Boolean(selected) && bar.dataset.booking === selected);
+      const isClosure = Boolean(box && box.dataset.closure) && bar.dataset.closure === box.dataset.closure;
+      bar.classList.toggle("evening-selected", isClosure || (Boolean(selected) && bar.dataset.booking === selected));
     }
     for (const table of root.querySelectorAll("a.evening-table")) table.setAttribute("tabindex", "-1");
     const stop = bars.find((bar) => bar.classList.contains("evening-selected")) || bars[0] || root.querySelector("a.evening-table");
@@ -192,7 +202,7 @@ function start() {
   }
 
   /** Sends a form. Returns false if it was not even tried: another one is under way, or nobody knows what became of it. */
-  async function send(url, data) {
+  async function send(url, data, sender = null) {
     if (isSending || (unsent && unsent.data !== data)) return false;
     isSending = true;
     unsent = { url, data };
@@ -203,7 +213,7 @@ function start() {
       unsent = null;
       isSending = false;
       online(true);
-      if (!answer.ok || !show(html)) sayFailed(answer);
+      if (!answer.ok || !show(html, sender)) sayFailed(answer);
     } catch {
       isSending = false;
       online(false);
@@ -241,7 +251,8 @@ function start() {
 
   async function refreshPanel() {
     const box = panel().firstElementChild;
-    if (box && box.dataset.kind === "booking" && !isTypingIn(panel())) await load(location.href, "panel", { keepsMessage: true });
+    const isOfOne = box && ["booking", "closure"].includes(box.dataset.kind);
+    if (isOfOne && !isTypingIn(panel()) && !hasChanges(panel())) await load(location.href, "panel", { keepsMessage: true });
   }
 
   function tick() {
@@ -273,13 +284,15 @@ function start() {
 
   function closePanel() {
     const booking = selected();
+    const closure = panel().firstElementChild && panel().firstElementChild.dataset.closure;
     ++wanted;
     panel().replaceChildren();
     const url = new URL(location.href);
     for (const name of PANEL) url.searchParams.delete(name);
     history.replaceState(null, "", url);
     dress();
-    const bar = booking && root.querySelector(`.evening-bar[data-booking="${CSS.escape(booking)}"]`);
+    const key = booking ? `[data-booking="${CSS.escape(booking)}"]` : `[data-closure="${CSS.escape(closure || "")}"]`;
+    const bar = root.querySelector(`.evening-bar${key}`);
     const stop = bar || root.querySelector(".evening-bar");
     if (stop) stop.focus({ preventScroll: true });
   }
@@ -318,7 +331,7 @@ function start() {
     const form = event.target.closest("form.evening-form");
     if (!form) return;
     event.preventDefault();
-    if (!page.classList.contains("evening-is-offline")) send(form.action, new FormData(form));
+    if (!page.classList.contains("evening-is-offline")) send(form.action, new FormData(form), form);
   });
 
   byId("evening-again").addEventListener("click", () => unsent && send(unsent.url, unsent.data));
@@ -359,11 +372,12 @@ function start() {
       const rows = [...root.querySelectorAll(".evening-row:not([hidden])")];
       const row = rows.find((each) => ["fits", "joined"].includes(each.dataset.fit)) || rows[0];
       if (row) row.querySelector("a.evening-table").focus();
-    } else if (selected()) {
-      const button = panel().querySelector(`button[data-key="${CSS.escape(event.key)}"]`);
+    } else {
+      const key = `button[data-key="${CSS.escape(event.key)}"]`;
+      const button = panel().querySelector(key) || byId("evening-said").querySelector(key);
       if (!button || button.disabled) return;
       button.form.requestSubmit(button);
-    } else return;
+    }
     event.preventDefault();
   });
 
@@ -495,18 +509,22 @@ function start() {
     return true;
   }
 
-  // Dragging, with a mouse or a pen: a bar to another table, or its end to another time. Fingers scroll, and tap.
+  // Dragging, with a mouse or a pen: a bar to another table, or its end to another time; a closure's end, or its start
+  // while that is to come. Fingers scroll, and tap.
 
   root.addEventListener("dragstart", (event) => event.preventDefault());
   root.addEventListener("pointerdown", (event) => {
-    const bar = event.target.closest && event.target.closest(".evening-bar[data-booking]");
+    const isGrip = event.target.classList.contains("evening-grip");
+    const isStart = event.target.classList.contains("evening-grip-start");
+    const what = isGrip ? ".evening-bar" : ".evening-bar[data-booking]";
+    const bar = event.target.closest && event.target.closest(what);
     const table = plan() && plan().dataset.place && event.target.closest(".plan-row");
     if (table && !event.button) {
       drag = { bar: table, table, x: event.clientX, y: event.clientY, moved: false, loaded: Promise.resolve() };
       return;
     }
     if (!bar || event.button || event.pointerType === "touch") return;
-    drag = { bar, x: event.clientX, y: event.clientY, isEnd: event.target.classList.contains("evening-grip"), moved: false };
+    drag = { bar, x: event.clientX, y: event.clientY, isEnd: isGrip, isStart, moved: false };
   });
   document.addEventListener("pointermove", (event) => {
     if (!drag) return;
@@ -514,13 +532,17 @@ function start() {
     if (!drag.moved && far > PIXELS_OF_A_DRAG) {
       drag.moved = true;
       document.body.classList.add("evening-dragging");
-      if (!drag.table) drag.loaded = load(hrefOf(drag.bar), "panel", {}).then(() => true);
+      if (drag.bar.dataset.closure) drag.loaded = Promise.resolve();
+      else if (!drag.table) drag.loaded = load(hrefOf(drag.bar), "panel", {}).then(() => true);
     }
     if (!drag.moved) return;
     if (drag.isEnd) {
       const box = drag.bar.querySelector(".timeline-box");
       const width = drag.width || (drag.width = Number(box.getAttribute("width")));
-      box.setAttribute("width", Math.max(10, width + event.clientX - drag.x));
+      const left = drag.left || (drag.left = Number(box.getAttribute("x")));
+      const by = event.clientX - drag.x;
+      if (drag.isStart) box.setAttribute("x", Math.min(left + width - 10, left + by));
+      box.setAttribute("width", Math.max(10, drag.isStart ? width - by : width + by));
       return;
     }
     drag.bar.setAttribute("transform", `translate(${plan() ? event.clientX - drag.x : 0} ${event.clientY - drag.y})`);
@@ -559,7 +581,10 @@ function start() {
       return;
     }
     done.bar.removeAttribute("transform");
-    if (done.width) done.bar.querySelector(".timeline-box").setAttribute("width", done.width);
+    if (done.width) {
+      done.bar.querySelector(".timeline-box").setAttribute("width", done.width);
+      done.bar.querySelector(".timeline-box").setAttribute("x", done.left);
+    }
     swallowClick();
     const row = event && rowAt(event);
     const own = done.bar.closest(".evening-row");
@@ -570,6 +595,7 @@ function start() {
       show(html);
     }
     if (!event) return;
+    if (done.bar.dataset.closure) return void (await recloseTo(done, event));
     // What follows is sent from the panel: it has to be this booking's.
     const isShown = () => selected() === done.bar.dataset.booking;
     if (!isShown()) await load(hrefOf(done.bar), "panel");
@@ -579,19 +605,35 @@ function start() {
   }
 
   async function extendTo(done, event) {
-    const scale = Number(root.querySelector("[data-scale]").dataset.scale);
-    const seconds = ((event.clientX - done.x) / scale) * 60;
-    const until = Math.round((Number(done.bar.dataset.ends) + seconds) / ROUND_SECONDS) * ROUND_SECONDS;
     const box = panel().firstElementChild;
-    const token = document.querySelector("input[name=csrfmiddlewaretoken]");
-    if (!box || !token || box.dataset.booking !== done.bar.dataset.booking) return;
+    if (!box || box.dataset.booking !== done.bar.dataset.booking) return;
     const url = new URL(root.dataset.extend, location.href);
     url.searchParams.set("booking", box.dataset.booking);
+    await sendTimes(url, { version: box.dataset.version, until: dragged(done, event, done.bar.dataset.ends) });
+  }
+
+  async function recloseTo(done, event) {
+    const { closure, version, starts, ends } = done.bar.dataset;
+    const url = new URL(root.dataset.reclose, location.href);
+    url.searchParams.set("closure", closure);
+    const times = done.isStart ? { starts_at: dragged(done, event, starts) } : { ends_at: dragged(done, event, ends) };
+    await sendTimes(url, { closure, closure_version: version, ...times });
+  }
+
+  /** The seconds since 1970 to which a moment was dragged. */
+  function dragged(done, event, from) {
+    const scale = Number(root.querySelector("[data-scale]").dataset.scale);
+    const seconds = ((event.clientX - done.x) / scale) * 60;
+    return String(Math.round((Number(from) + seconds) / ROUND_SECONDS) * ROUND_SECONDS);
+  }
+
+  async function sendTimes(url, values) {
+    const token = document.querySelector("input[name=csrfmiddlewaretoken]");
+    if (!token) return;
     const data = new FormData();
     data.set("csrfmiddlewaretoken", token.value);
     data.set("form", newId());
-    data.set("version", box.dataset.version);
-    data.set("until", String(until));
+    for (const [name, value] of Object.entries(values)) data.set(name, value);
     await send(url, data);
   }
 

@@ -19,7 +19,7 @@ from assignments.exceptions import NestedTransactionError, StaleAssignmentError
 from assignments.integration import floor_cache
 from assignments.integration.planners import V3, SoleRouter
 from assignments.lifecycle import ledger, transitions
-from assignments.models import Allocation, Assignment, Attempt, Breaker, OutboxMessage, State, StateTransition
+from assignments.models import Allocation, Assignment, Breaker, State, StateTransition
 from assignments.models.assignment import AssignmentQuerySet
 from assignments.outcome import Kind, Noop, noop
 from assignments.planning.batch_planner import EveningPlanner
@@ -41,8 +41,7 @@ STEPS: dict[str, tuple[Any, str]] = {
     "plan": (EveningPlanner, "decide"),
     "ledger": (ledger, "seat"),
     "transitions": (transitions, "store"),
-    "attempts": (Attempt.objects, "bulk_create"),
-    "outbox": (OutboxMessage.objects, "bulk_create"),
+    "attempts and outbox": (transitions, "insert"),
     "host callback": (TheHost, "on_confirmed"),
     "breaker": (circuit_breaker, "record_success"),
     "before commit": (transactions, "require_intact"),

@@ -9,10 +9,18 @@ from django.core.management import call_command
 from django.core.management.base import CommandError
 
 from assignments import api
-from assignments.coordination import optimizing, rearrangement
+from assignments.coordination import dispatch, optimizing, rearrangement
 from assignments.coordination.optimizing import Result
 from assignments.integration.planners import NOBODY, Route
-from assignments.models import Allocation, Assignment, OptimizedEvening, OutboxMessage, State, StateTransition
+from assignments.models import (
+    Allocation,
+    Assignment,
+    EveningOptimum,
+    OptimizedEvening,
+    OutboxMessage,
+    State,
+    StateTransition,
+)
 from assignments.planning import optimum
 from assignments.testing import a_floor, a_table
 from tests.assignments.conftest import TheHost, asked, override, run_all, tables_of
@@ -68,6 +76,41 @@ def test_a_waiting_party_is_seated_by_moving_another(waiting: TheHost) -> None:
     assert (seated.state, seated.planner, seated.wake_at) == (State.CONFIRMED, "v3", None)
     assert StateTransition.objects.filter(booking_ref="A").latest("version").detail == "four"
     assert OutboxMessage.objects.filter(topic="booking.reseated").get().booking_ref == "A"
+
+
+def test_what_is_possible_is_kept_for_pages_that_solve_nothing(waiting: TheHost, tonight: Any) -> None:
+    optimized("--dry-run")
+    assert not EveningOptimum.objects.exists()
+    waiting.book("six", starts_at=tonight, party=4, requested_at=asked(3))
+    api.request(booking_ref="six")
+    day = optimized()
+    assert day["evening"] == {"seated": 2, "possible": 2, "possible_in_any_order": 2, "is_proven": True}
+    kept = EveningOptimum.objects.get()
+    assert (kept.restaurant_ref, kept.service_date) == ("R1", tonight.date())
+    assert (kept.seated, kept.waiting, kept.possible, kept.possible_in_any_order) == (2, 2, 2, 2)
+    first = kept.examined_at
+    assert optimized()["result"] == "nothing_to_gain"
+    again = EveningOptimum.objects.get()
+    assert (again.seated, again.waiting, again.possible, again.is_proven) == (2, 1, 2, True)
+    assert again.examined_at > first
+
+
+def test_where_requests_differ_both_optima_are_told(host: TheHost, tonight: Any, monkeypatch: Any) -> None:
+    """Eight guests asked first, and take both tables that two parties who asked later would have had."""
+    host.floors["R1"] = a_floor(
+        tables=[a_table("1", seats=4), a_table("2", seats=4)],
+        adjacent=[("1", "2")],
+    )
+    monkeypatch.setattr(TheHost, "reports_told_tables", True, raising=False)
+    host.book("eight", starts_at=tonight, party=8, requested_at=asked(0))
+    host.book("A", starts_at=tonight, party=4, requested_at=asked(1))
+    host.book("B", starts_at=tonight, party=4, requested_at=asked(2))
+    dispatch.register_new()
+    day = optimized()
+    assert (day["seated"], day["evening"]) == (
+        ["eight"],
+        {"seated": 1, "possible": 1, "possible_in_any_order": 2, "is_proven": True},
+    )
 
 
 def test_the_answer_is_kept_and_can_be_checked(waiting: TheHost) -> None:

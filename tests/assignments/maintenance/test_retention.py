@@ -15,6 +15,7 @@ from assignments.models import (
     Assignment,
     Attempt,
     Breaker,
+    EveningOptimum,
     Event,
     FrozenEvening,
     HostMark,
@@ -108,6 +109,15 @@ def records(host: TheHost) -> None:
         OptimizedEvening.objects.create(
             restaurant_ref="R1", service_date=at.date(), snapshot_hash="x", problem={}, answer={}, optimized_at=at
         )
+        EveningOptimum.objects.create(
+            restaurant_ref="R1",
+            service_date=at.date(),
+            seated=1,
+            waiting=1,
+            possible=1,
+            possible_in_any_order=1,
+            is_proven=True,
+        )
     HostMark.objects.create(booking_ref="stale", created_at=days_ago(31))
     HostMark.objects.create(booking_ref="young", created_at=days_ago(29))
     a_breaker("half open for ever", opened_until=days_ago(2), updated_at=days_ago(2))
@@ -138,6 +148,7 @@ EXPECTED = {
     "staff_actions": 1,
     "frozen_evenings": 1,
     "optimized_evenings": 1,
+    "evening_optima": 1,
     "queued_parties": 1,
 }
 NOTHING = dict.fromkeys(EXPECTED, 0)
@@ -190,7 +201,8 @@ def test_a_dry_run_only_counts(capsys: Any) -> None:
     call_command("prune_assignments", "--dry-run")
     assert (
         "Would delete 2 events, 3 attempts, 2 runs, 1 outbox messages, 2 breakers, 1 marks, 1 actions by staff, "
-        "1 frozen and 1 optimized evenings, and 1 parties that waited at the door." in capsys.readouterr().out
+        "1 frozen and 1 optimized evenings, 1 optima of evenings, and 1 parties that waited at the door."
+        in capsys.readouterr().out
     )
     assert Event.objects.count() == 4
     assert Run.objects.count() == 4

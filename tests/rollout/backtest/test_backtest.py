@@ -105,6 +105,7 @@ class TestReport:
         report = run("--file", str(demo.REAL_EVENING))
         assert (report["from"], report["bookings"], report["covers"]) == ("2025-11-06", 117, 440)
         assert report["planners"]["v3"]["seated"] >= report["planners"]["legacy"]["seated"] > 60
+        assert report["possible"] == {"in_order": demo.PROVEN_OPTIMUM, "in_any_order": 76, "is_proven": True}
         assert run("--file", str(demo.REAL_EVENING), "--from", "2025-11-07")["bookings"] == 0
 
     def test_without_a_terminal_it_prints_a_line_for_each_evening_and_a_table(self, few: models.Restaurant) -> None:
@@ -115,6 +116,9 @@ class TestReport:
         for line in ("seated", "covers seated", "joined tables", "decision ms p50 / p95 / max", "same_tables"):
             assert line in said
         assert said.endswith("Nothing was written.\n")
+        assert "; possible: 18\n" in said
+        assert "Possible on the same evenings, if all were known before: 18." in said
+        assert "ossible" not in text(*RANGE, "--no-possible")
 
     def test_on_a_terminal_a_bar_takes_the_place_of_the_lines(self, few: models.Restaurant, capsys: Any) -> None:
         class Terminal(io.StringIO):

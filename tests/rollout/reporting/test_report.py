@@ -5,7 +5,7 @@ import re
 from base64 import b64encode
 from collections import Counter
 from dataclasses import FrozenInstanceError, replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from hashlib import sha256
 from html.parser import HTMLParser
 from pathlib import Path
@@ -21,6 +21,7 @@ from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
 from assignments.coordination import dispatch
+from assignments.models import EveningOptimum
 from example import models
 from rollout.control import steering, switches
 from rollout.flags import resolution
@@ -71,6 +72,10 @@ JSON_KEYS: dict[str, set[str] | None] = {
     },
     "verdicts": {"verdict", "shadow", "backtest", "not_waived"},
     "days": {"day", "alike", "better", "worse", "harmful"},
+    "optima": {
+        *("service_date", "restaurant_ref", "seated", "waiting", "possible", "possible_in_any_order", "is_proven"),
+        "examined_at",
+    },
     "waivers": {*("id", "verdict", "restaurant_ref", "refusal", "owner", "reason", "expires_at", "is_expired")},
     "slowest": {"booking_ref", "restaurant_ref", "party", "starts_at", "milliseconds", "where", "outcome"},
     "differences": {
@@ -82,8 +87,17 @@ JSON_KEYS: dict[str, set[str] | None] = {
     "next": {"target", "percent", "switches", "joining", "obstacles", "is_open"},
 }
 """What people may parse: the names in each object, or in each of a list. None: a plain value."""
+AN_OPTIMUM = {"seated": 66, "waiting": 51, "possible": 70, "possible_in_any_order": 76, "is_proven": True}
 SECTIONS = [
-    *("Status", "Next step", "Gates", "V3's live decisions", "Comparison of both planners", "Comparisons by day"),
+    *(
+        "Status",
+        "Next step",
+        "Gates",
+        "V3's live decisions",
+        "Seated and possible",
+        "Comparison of both planners",
+        "Comparisons by day",
+    ),
     *("Waivers", "Largest differences", "Slowest V3 decisions", "Guard", "Change log"),
 ]
 
@@ -140,6 +154,7 @@ def hostile(environment: None, shadowed: models.Restaurant, settings: Any) -> Re
     GuardRun.objects.create(
         environment="dev", stage=HOSTILE, breaches=[{"rail": HOSTILE, "detail": HOSTILE}], rolled_back_to=HOSTILE
     )
+    EveningOptimum.objects.create(restaurant_ref=HOSTILE, service_date=soon.date(), **AN_OPTIMUM)
     return builder.build()
 
 
@@ -439,6 +454,7 @@ class TestRendering:
         said = texts_of(as_markdown(report))
         assert {
             f"V3 has made no decisions at {stage}.",
+            "No evening has been examined. manage.py optimize_evenings examines the coming ones on which bookings wait.",
             "No comparisons yet; 0 decisions waiting to be compared.",
             "No data yet.",
             "No differences are waived.",
@@ -470,6 +486,22 @@ class TestRendering:
         assert shown.count("{{ stage }} {% include") > 20
         assert "[go](javascript:alert(3))" in shown
         assert ALONE in shown
+
+    def test_what_is_possible_stands_beside_what_is_seated(self) -> None:
+        """As it was stored: the report solves nothing."""
+        climb("off")
+        day = date(2025, 11, 14)
+        EveningOptimum.objects.create(restaurant_ref="R2", service_date=day, **{**AN_OPTIMUM, "is_proven": False})
+        EveningOptimum.objects.create(restaurant_ref="R1", service_date=day, **AN_OPTIMUM)
+        assert [(each.restaurant_ref, each.seated, each.possible) for each in built().optima] == [
+            ("R1", 66, 70),
+            ("R2", 66, 70),
+        ]
+        said = texts_of(as_markdown(built()))
+        first = said.index("2025-11-14")
+        assert said[first : first + 5] == ["2025-11-14", "R1", "66", "70", "76"]
+        second = said.index("R2")
+        assert said[second : second + 4] == ["R2", "66", "at most 70", "at most 76"]
 
     def test_both_formats_say_the_same(self, hostile: Report) -> None:
         page = Page(as_html(hostile, site=SITE)).texts

@@ -1,0 +1,155 @@
+"""Many rows are inserted by one statement, and are the same rows that Django would have written."""
+
+import uuid
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+from django.db import DatabaseError, IntegrityError, connection, models, transaction
+from django.db.transaction import TransactionManagementError
+from django.test.utils import CaptureQueriesContext
+from psycopg.types.range import TimestamptzRange
+
+from assignments.concurrency.transactions import is_overlap
+from assignments.models import Allocation, Assignment, Attempt, Event, OutboxMessage, SeatingChange
+from assignments.models.insertion import BATCH, insert
+from assignments.planning.text import gettext
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+EIGHT = datetime(2030, 6, 1, 20, 0, 0, 123456, tzinfo=UTC)
+SAYS = 'It\'s "late", \\ 50 % \u2028 ünï 🍽 {a,b} NULL'
+
+
+def an_assignment() -> Assignment:
+    return Assignment.objects.create(
+        booking_ref="B1",
+        restaurant_ref="R1",
+        service_date=EIGHT.date(),
+        starts_at=EIGHT,
+        party=2,
+        requested_at=EIGHT,
+        due_at=EIGHT,
+    )
+
+
+def seating(ref: str, table_ref: str = "1", **columns: Any) -> Allocation:
+    given = {"kind": Allocation.Kind.SEATING, "planner": "v3", "party": 2, "zone_ref": None, **columns}
+    until = EIGHT + timedelta(hours=2)
+    return Allocation(
+        restaurant_ref="R1",
+        table_ref=table_ref,
+        booking_ref=ref,
+        blocked=TimestamptzRange(EIGHT, until),
+        starts_at=EIGHT,
+        ends_at=until,
+        **given,
+    )
+
+
+def rows_to_write() -> list[models.Model]:
+    """One row of each model, with values that need care."""
+    return [
+        seating(SAYS, despite=["closed", SAYS, ""], overridden_by=SAYS),
+        seating("held", "2", kind="hold", expires_at=EIGHT, token=uuid.UUID(int=7)),
+        Attempt(
+            assignment_id=Assignment.objects.get().pk,
+            booking_ref="B1",
+            number=3,
+            planner="v3",
+            trigger="cron",
+            outcome="retry",
+            detail=gettext("Table %(name)s is taken.", name=SAYS),
+            table_refs=["1", SAYS],
+            decision={"plans": [{"score": 0.1 + 0.2, "refs": ("1",)}], "refusal": None, SAYS: SAYS, "n": 10**15},
+            decision_ms=1 / 3,
+            correlation_id=uuid.UUID(int=5),
+            batch=None,
+        ),
+        OutboxMessage(topic="booking.x", booking_ref=SAYS, payload={"state": "confirmed", "previous": None}),
+        Event(source="s", type="t", severity=Event.Severity.INFO, context={"count": 1}, at=EIGHT),
+    ]
+
+
+def stored() -> dict[str, Any]:
+    """All that was written but keys, and the time at which it was."""
+    own = {"id", "created_at", "stored_at", "at", "due_at"}
+    return {
+        model.__name__: [
+            {name: value for name, value in row.items() if name not in own}
+            for row in model._default_manager.order_by("pk").values()
+        ]
+        for model in (Allocation, Attempt, OutboxMessage, Event)
+    }
+
+
+def test_the_rows_are_those_that_django_would_have_written() -> None:
+    an_assignment()
+    found = []
+    for write in (_by_django, _one_by_one, insert):
+        with transaction.atomic():
+            write(rows_to_write())
+            found.append(stored())
+            transaction.set_rollback(True)
+    by_django, one_by_one, together = found
+    assert one_by_one == by_django
+    assert together == by_django
+    assert all(together.values())
+
+
+def _one_by_one(rows: list[models.Model]) -> None:
+    for row in rows:
+        insert([row])
+
+
+def _by_django(rows: list[models.Model]) -> None:
+    for row in rows:
+        type(row)._default_manager.bulk_create([row])
+
+
+def test_the_database_fills_in_and_its_triggers_run() -> None:
+    insert([seating("B1"), seating("B2", "2")])
+    insert([OutboxMessage(topic="x", booking_ref="B1"), OutboxMessage(topic="y", booking_ref="B1")])
+    assert Allocation.objects.filter(created_at__isnull=True).count() == 0
+    assert list(SeatingChange.objects.values_list("booking_ref", "what")) == [("B1", "seated"), ("B2", "seated")]
+    numbered = OutboxMessage.objects.order_by("id").values_list("topic", "subject", "number")
+    assert [(topic, number) for topic, _subject, number in numbered] == [("x", 1), ("y", 2)]
+    assert all(subject for _topic, subject, _number in numbered)
+
+
+def test_an_overlap_is_told_as_django_tells_it_and_the_transaction_is_over() -> None:
+    insert([seating("B1")])
+    with transaction.atomic():
+        with pytest.raises(IntegrityError) as refused:
+            insert([seating("B3", "3"), seating("B2")])
+        assert is_overlap(refused.value)
+        with pytest.raises(TransactionManagementError):
+            Allocation.objects.exists()
+    assert list(Allocation.objects.values_list("booking_ref", flat=True)) == ["B1"]
+
+
+def test_rows_of_several_models_need_one_statement() -> None:
+    an_assignment()
+    with CaptureQueriesContext(connection) as captured:
+        insert(rows_to_write()[2:])
+    assert len([each for each in captured if "INSERT" in each["sql"]]) == 1
+    assert (Attempt.objects.count(), OutboxMessage.objects.count(), Event.objects.count()) == (1, 1, 1)
+
+
+def test_rows_of_one_model_need_one_statement_and_keep_their_order() -> None:
+    events = [Event(source="s", type=f"{number}", severity="info", at=EIGHT) for number in range(BATCH + 1)]
+    with CaptureQueriesContext(connection) as captured:
+        insert(events)
+    assert len([each for each in captured if each["sql"].startswith("INSERT")]) == 2
+    assert list(Event.objects.order_by("id").values_list("type", flat=True)) == [each.type for each in events]
+    with CaptureQueriesContext(connection) as captured:
+        insert([])
+    assert len(captured) == 0
+
+
+def test_a_value_that_json_cannot_say_is_refused() -> None:
+    with pytest.raises(TypeError, match="object cannot be inserted"):
+        insert([Event(source="s", type="t", severity="info", at=EIGHT, context={"x": object()})])
+    with pytest.raises((DatabaseError, ValueError)):
+        insert([Event(source="s", type="nul\0", severity="info", at=EIGHT)])
+    assert not Event.objects.exists()
