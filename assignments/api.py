@@ -982,7 +982,7 @@ def _locked(
 def _lock_plannable(host: Host, booking_ref: str, *, may_sit: bool = False) -> HostBooking:
     booking = _known(booking_ref, lock_bookings(host, [booking_ref]))
     if is_cancelled(booking) or not (booking.wants_table or may_sit):
-        raise InvalidBookingError(f"Booking {booking_ref} wants no table any more: it is cancelled or over.")
+        raise InvalidBookingError(f"Booking {booking_ref} no longer needs a table: it is cancelled or over.")
     return booking
 
 
