@@ -8,7 +8,7 @@ from assignments.models import Assignment
 from rollout import conf
 from rollout.flags import bucketing
 from rollout.flags.resolution import Mode
-from rollout.shadow import frozen
+from rollout.shadow import frozen_batches
 
 
 class RolloutRouter:
@@ -36,7 +36,7 @@ class RolloutRouter:
 
     def keep(self, batch: Batch) -> None:
         """Keep what V3 was given, for the audit of each of its decisions."""
-        frozen.keep(batch)
+        frozen_batches.keep(batch)
 
     def planner(self, key: str) -> Planner:
         """Raises LookupError for a planner that is not installed."""

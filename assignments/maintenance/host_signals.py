@@ -17,7 +17,7 @@ from assignments import conf
 from assignments.error_logging import log_error
 from assignments.integration import marks, watched
 from assignments.integration.watched import WatchedLinks
-from assignments.maintenance import marked
+from assignments.maintenance import mark_following
 
 logger = logging.getLogger("assignments.host_signals")
 
@@ -95,7 +95,7 @@ def _connect(signal: Any, receiver: Callable[..., None], *, sender: type[models.
 def _mark(booking_refs: Iterable[str], *, is_raw: bool = False) -> None:
     """Mark these bookings. Fixtures are half loaded while their signals are sent, so a pass follows them."""
     for ref in booking_refs:
-        marks.leave(ref, follow=None if is_raw else marked.follow_at_once)
+        marks.leave(ref, follow=None if is_raw else mark_following.follow_at_once)
 
 
 def _reconnect(*, setting: str, **kwargs: object) -> None:

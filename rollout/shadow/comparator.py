@@ -36,6 +36,7 @@ from rollout import conf
 from rollout.models import Comparison
 from rollout.policy.verdict import Verdict, compare
 from rollout.shadow import days
+from rollout.shadow.candidate_environment import without_secrets
 from rollout.shadow.recorder import is_joined
 from rollout.shadow.serialization import (
     UNREADABLE,
@@ -46,7 +47,6 @@ from rollout.shadow.serialization import (
     snapshot_from_json,
     snapshot_to_json,
 )
-from rollout.shadow.withheld import without_secrets
 
 logger = logging.getLogger("rollout.shadow")
 

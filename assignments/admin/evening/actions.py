@@ -17,7 +17,7 @@ from django.utils.translation import gettext as _
 from assignments import api
 from assignments.admin import project_refusal
 from assignments.admin.actor import actor
-from assignments.admin.evening import news, record
+from assignments.admin.evening import recent_changes, record
 from assignments.admin.evening.panel import Button, lift_button
 from assignments.admin.evening.state import State
 from assignments.admin.host_lookup import label_of
@@ -577,7 +577,7 @@ def _why(error: Exception, form: _Form) -> str:
 
 def _changed_meanwhile(form: _Form) -> str:
     if form.assignment is not None:
-        return news.meanwhile(form.assignment, form.now)
+        return recent_changes.meanwhile(form.assignment, form.now)
     if form.what in {"lift", "edit_closure"}:
         return _("Nothing was changed: somebody else has changed this closure. These are its times now.")
     return _gone()

@@ -23,7 +23,7 @@ from assignments import conf
 from assignments.concurrency import transactions
 from assignments.coordination import dispatch, dry_run, quarantine
 from assignments.integration.project_host import configured
-from assignments.maintenance import marked
+from assignments.maintenance import mark_following
 from assignments.management import arguments
 from assignments.management.base import EXIT_UNEXPECTED, EXIT_USAGE
 from assignments.management.supervisor import SupervisedCommand
@@ -242,7 +242,7 @@ class Command(SupervisedCommand):
         if max_seconds and not options["watch"]:
             max_seconds = max(max_seconds - self.worker.elapsed, 0.01)
             self.worker.has(max_seconds)
-        for error_type in marked.sweep(should_stop=must_stop).errors:
+        for error_type in mark_following.sweep(should_stop=must_stop).errors:
             tally.add_unexpected(error_type)
         self.worker.rests()  # How long the host takes to list what waits is its own affair.
         tally.taken_in = self._register_new(options["restaurant"], tally)
