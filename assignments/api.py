@@ -381,17 +381,25 @@ def swap(
 
 
 @_in_transaction
-def extend(*, booking_ref: str, until: datetime, actor: str, version: int | None = None) -> Change:
+def extend(
+    *,
+    booking_ref: str,
+    until: datetime,
+    actor: str,
+    version: int | None = None,
+    overriding: Collection[Reason] = (),
+) -> Change:
     """Give the guests their tables until then (aware), longer or shorter than now.
 
     Whoever comes next gets another table if there is one. Otherwise both bookings go to staff, each with the other's ref,
-    and the answer is ``Change.TO_STAFF``. Raises ValueError for a time that is naive or not after the start and now,
-    TransitionRefusedError for a booking without tables.
+    and the answer is ``Change.TO_STAFF``. Raises TablesRefusedError where a table closes before they leave, unless
+    ``overriding`` has ``Reason.CLOSED``, which is kept with the seating. Raises ValueError for a time that is naive or not
+    after the start and now, TransitionRefusedError for a booking without tables.
     """
     if until.tzinfo is None:
         raise ValueError(f"Booking {booking_ref}: the end must be aware, not {until}.")
     host, assignment, now = _locked_assignment(booking_ref, version=version)
-    return staff_actions.extend(assignment, until, host=host, now=now, actor=actor)
+    return staff_actions.extend(assignment, until, host=host, now=now, actor=actor, overriding=overriding)
 
 
 @_in_transaction
@@ -412,7 +420,8 @@ def arrived(*, booking_ref: str, actor: str, version: int | None = None) -> None
 
 @_in_transaction
 def seated(*, booking_ref: str, actor: str, version: int | None = None) -> None:
-    """Note that the guests sit at their tables. Those who come early have them from now on.
+    """Note that the guests sit at their tables. Those who come early have them from now on, closed tables too: it is a fact,
+    and the seating keeps that it was despite ``closed``.
 
     Who sits down late keeps the promised end (``extend`` changes it). Raises TablesRefusedError when somebody else still has
     one of the tables, TransitionRefusedError for a booking without tables.
@@ -827,7 +836,7 @@ def close(
     ends_at: datetime | None = None,
     table_refs: Collection[str] = (),
     zone_ref: str = "",
-    reason: str = "",
+    reason: str | None = "",
     actor: str = "host",
 ) -> int:
     """Close tables, a zone, or the whole restaurant if neither is named, over ``[starts_at, ends_at)`` (aware).
@@ -835,8 +844,8 @@ def close(
     Without ``ends_at`` until further notice. ``reason`` is for staff and names no guest. Gives the closure's id. Who was to
     sit there gets other tables in the same transaction, or goes to review where V3 finds none; so do guests who sit there,
     and they keep those of their joined tables that stay open. Planners seat nobody there until it is over or lifted; staff
-    do, by ``assign(overriding=[Reason.CLOSED])``. Raises ValueError for times that are naive or the wrong way round, and
-    for tables or a zone that the restaurant does not have.
+    do, by ``assign(overriding=[Reason.CLOSED])``. Raises ValueError for times that are naive or the wrong way round, for a
+    restaurant that the host does not have, and for tables or a zone that the restaurant does not have.
     """
     closure = closures.close(
         restaurant_ref,
@@ -861,7 +870,7 @@ def edit_closure(
     ends_at: datetime | EllipsisType | None = ...,
     table_refs: Collection[str] | EllipsisType = ...,
     zone_ref: str | EllipsisType = ...,
-    reason: str | EllipsisType = ...,
+    reason: str | EllipsisType | None = ...,
 ) -> None:
     """Change a closure; arguments that are not given stay as they are. ``table_refs=()`` means the whole restaurant.
 
@@ -888,7 +897,7 @@ def lift_closure(*, closure_id: int, actor: str, version: int | None = None) -> 
 
     ``version`` and exceptions as for ``edit_closure``.
     """
-    closures.lift(closure_id, actor=actor, version=version)
+    closures.lift(closure_id, actor=actor, version=version, host=configured())
 
 
 def explain(*, booking_ref: str) -> Explanation:

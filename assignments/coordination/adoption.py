@@ -8,11 +8,12 @@ from assignments import conf
 from assignments.integration.floor_cache import floor_or_none
 from assignments.integration.host import Host, HostBooking, is_cancelled
 from assignments.integration.planners import MANUAL
-from assignments.lifecycle import intake, ledger, seating_validity, sentences, waiting
+from assignments.lifecycle import buffers, intake, ledger, seating_validity, sentences, waiting
 from assignments.lifecycle.settlement import Settlement
 from assignments.lifecycle.staff_decisions import REJECTED
 from assignments.models import GONE, OPEN_STATES, Allocation, Assignment, SeatingChange, Stage, State
 from assignments.outcome import CoordinatorReason, Outcome
+from assignments.planning.reasons import Reason
 from assignments.planning.seating_window import SeatingWindow
 
 
@@ -102,7 +103,7 @@ def others_there(booking: HostBooking, table_refs: Sequence[str], *, host: Host,
     """Return what other bookings have of these tables at the booking's time. One or two queries."""
     ledger.remove_expired_holds(booking.restaurant_ref)
     window = _from_now(window_of(booking, host=host), now)
-    return _others(booking, table_refs, _bare(window))
+    return buffers.in_the_way(_others(booking, table_refs, window), window, now=now)
 
 
 def take_over(
@@ -148,9 +149,14 @@ def seat(
     """
     floor = floor_or_none(booking.restaurant_ref, host=host)
     window = _from_now(window_of(booking, host=host), now)
-    if _others(booking, table_refs, window) and not _others(booking, table_refs, _bare(window)):
-        window = _bare(window)  # The host does without the time to clear and set its tables.
+    others, despite = _others(booking, table_refs, window), set[str]()
+    if others and not buffers.in_the_way(others, window, now=now):
+        # The host does without the time to clear and set its tables.
+        window, gives_up = buffers.squeezed(window, others)
+        ledger.make_room(others, window)
+        despite |= {Reason.BUFFER} if gives_up else set()
     window, overridden_by = over_closures(booking.restaurant_ref, table_refs, window)
+    despite |= {Reason.CLOSED} if overridden_by else set()
     settlement = Settlement(host=host, planner=MANUAL, actor="host", trigger="adopt", now=now, tells_host=False)
     outcome = settlement.confirm(
         assignment,
@@ -158,6 +164,7 @@ def seat(
         window=window,
         strategy=MANUAL,
         reason=CoordinatorReason.CONFIRMED_BY_HOST,
+        despite=despite,
         overridden_by=overridden_by,
     )
     settlement.write()
@@ -173,7 +180,7 @@ def over_closures(restaurant_ref: str, table_refs: Sequence[str], window: Seatin
         return window, ""
     if ledger.are_closed(restaurant_ref, table_refs, window):
         return window, "host"
-    return _bare(window), ""
+    return buffers.bare(window), ""
 
 
 def _open(assignment: Assignment, *, now: datetime) -> None:
@@ -199,12 +206,6 @@ def _from_now(window: SeatingWindow, now: datetime) -> SeatingWindow:
     if not window.blocked_from < now < window.ends_at:
         return window
     return replace(window, blocked_from=now)
-
-
-def _bare(window: SeatingWindow) -> SeatingWindow:
-    """Return the window without buffers."""
-    start = max(window.starts_at, window.blocked_from)
-    return replace(window, blocked_from=start, blocked_until=window.ends_at)
 
 
 def _with_buffers(window: SeatingWindow) -> SeatingWindow:

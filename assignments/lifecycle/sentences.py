@@ -14,6 +14,12 @@ from assignments.planning.text import gettext as _
 NO_FLOOR = _("Its table was closed, and the restaurant has no floor to plan with.")
 SAT_THERE = _("Its guests sat there when the table was taken out of service.")
 
+
+def sits_where_it_closes(clock: str) -> Text:
+    """Why guests who sit have to be moved, though not yet."""
+    return _("Its guests sit at a table that closes at %(time)s.", time=clock)
+
+
 STILL_ASKED = _("Nobody has decided yet about what its guests ask for instead.")
 
 
@@ -74,6 +80,7 @@ def passed_over(reasons: str) -> Text:
 _KNOWN = (
     NO_FLOOR,
     SAT_THERE,
+    sits_where_it_closes(""),
     STILL_ASKED,
     expect_the_same_table(()),
     shown_elsewhere((), ()),

@@ -10,7 +10,7 @@ from django.db.models import Q
 
 from assignments import api, conf
 from assignments.concurrency import locks, transactions
-from assignments.coordination import adoption, host_changes
+from assignments.coordination import adoption, host_changes, shown_tables
 from assignments.error_logging import log_error
 from assignments.exceptions import TableTakenError
 from assignments.integration.floor_cache import floor_or_none
@@ -167,7 +167,7 @@ def _findings(assignments: Sequence[Assignment], *, now: datetime) -> Iterator[_
         found = (
             _seated_by_host(assignment, booking, seatings, shown, now=now)
             or _difference(assignment, booking, seatings, floor, now=now)
-            or _chosen_elsewhere(assignment, booking, shown, floor, now=now)
+            or _chosen_elsewhere(assignment, booking, seatings, shown, floor, now=now)
         )
         if found is not None:
             yield found
@@ -280,17 +280,20 @@ def _wrong_with_confirmed(
 def _chosen_elsewhere(
     assignment: Assignment,
     booking: HostBooking | None,
+    seatings: Sequence[Allocation],
     shown: tuple[str, ...],
     floor: Floor | None,
     *,
     now: datetime,
 ) -> _Finding | None:
-    """Return that the host's staff chose other tables for a booking that has some, if they did."""
-    if booking is None or not booking.wants_table or assignment.starts_at <= now:
+    """Return that the host's staff chose other tables for a booking that has some, if they did and its stay is not over."""
+    if booking is None or not seatings or assignment.stage in GONE or not (booking.wants_table or booking.keeps_tables):
+        return None
+    if max(row.stays_until for row in seatings) <= now:
         return None
     if assignment.state != State.CONFIRMED and assignment.reason != host_changes.TABLES_CHANGED_BY_HOST:
         return None
-    if host_changes.differing_tables(assignment, shown, floor, host=configured()) is None:
+    if shown_tables.differing(assignment, shown, floor, host=configured()) is None:
         return None
     ref = assignment.booking_ref
     return _finding(

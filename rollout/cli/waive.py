@@ -26,7 +26,7 @@ class Action(base.Action):
             "--verdict", choices=[str(verdict) for verdict in steering.WAIVABLE], help="The verdict to accept."
         )
         what.add_argument("--withdraw", type=arguments.count, metavar="ID", help="The waiver to withdraw.")
-        parser.add_argument("--restaurant", default="", help="Only at this restaurant (its ref; default: all).")
+        parser.add_argument("--restaurant", default="", help=f"{arguments.RESTAURANT} Default: all restaurants.")
         parser.add_argument("--refusal", default="", help="The reason code of the refusing planner (default: any).")
         parser.add_argument(
             "--at-most",
@@ -44,7 +44,7 @@ class Action(base.Action):
                 verdict=options["verdict"],
                 owner=options["owner"],
                 expires_at=clock.now() + timedelta(days=options["days"]),
-                restaurant_ref=options["restaurant"],
+                restaurant_ref=base.restaurant_meant(options["restaurant"]),
                 refusal=options["refusal"],
                 at_most=options["at_most"],
                 actor=base.actor(),

@@ -189,6 +189,9 @@ class PlayedEvening(RuleBasedStateMachine):
                 moving=self.moving() if self.rearranges else None,
                 no_show=NO_SHOW,
             ),
+            *evening_judge.taken_from_under(
+                before, after, self.action, floor=self.floor, now=self.now, cancelled=cancelled
+            ),
             *evening_judge.misfits(before, after, self.action, self.floor),
             *evening_judge.passed_over(
                 before,
@@ -724,6 +727,7 @@ HAS_TO_JUDGE = (
     "two who expect one table",
     "a stage told",
     "a seating told",
+    "guests who sit",
 )
 
 
