@@ -73,7 +73,7 @@ MANUAL = planners.MANUAL
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Hold:
-    """Tables kept for a booking until ``expires_at`` (aware), while somebody thinks."""
+    """Tables reserved for a booking until ``expires_at`` (aware), while its guests decide."""
 
     token: uuid.UUID
     booking_ref: str
@@ -102,7 +102,7 @@ def _in_transaction(work: Callable[_P, _T]) -> Callable[_P, _T]:
 
 
 def request(*, booking_ref: str) -> None:
-    """Ask for a table: from now on the booking is due, and not forgotten. Safe to repeat.
+    """Request a table: from now on the booking is due, and is tried until it is decided. Safe to repeat.
 
     A booking that was cancelled by ``booking_cancelled`` is asked for again. Raises BookingNotFoundError.
     """
@@ -117,7 +117,7 @@ def request(*, booking_ref: str) -> None:
 
 
 def assign_now(*, booking_ref: str, budget_seconds: float = 2.0) -> Outcome:
-    """Decide the booking now, by the planner that is on duty: what a booking view calls after its commit.
+    """Decide the booking now, by the planner that is responsible. Booking views call it after their commit.
 
     Past ``budget_seconds`` the outcome is retry(time_budget_exceeded) and the booking stays due for cron; another planner
     than V3 is not begun then, nor goes on after the few bookings that it is at: those that asked earlier are offered to it
@@ -127,7 +127,7 @@ def assign_now(*, booking_ref: str, budget_seconds: float = 2.0) -> Outcome:
 
 
 def evaluate(*, booking_ref: str) -> Decision:
-    """What V3 would decide for the booking as things stand: ranked plans, or the refusal. Writes nothing.
+    """Return what V3 would decide for the booking now: ranked plans, or the refusal. Writes nothing.
 
     Raises BookingNotFoundError, InvalidBookingError, InvalidFloorError.
     """
@@ -135,7 +135,7 @@ def evaluate(*, booking_ref: str) -> Decision:
 
 
 def judge(*, booking_ref: str, table_refs: Sequence[str]) -> tuple[Refusal, ...]:
-    """Every reason why these tables may not be given to the booking; empty when they may.
+    """Return every reason why the booking may not have these tables; empty if it may.
 
     Raises BookingNotFoundError, InvalidBookingError, InvalidFloorError.
     """
@@ -268,7 +268,7 @@ def hold(*, booking_ref: str, table_refs: Sequence[str], seconds: float | None =
 
 @_in_transaction
 def release_hold(*, token: uuid.UUID) -> bool:
-    """Give a hold back before its time; False if it was gone already."""
+    """Release a hold before it expires. Returns False if it was gone already."""
     return ledger.release_hold(token) > 0
 
 
@@ -389,7 +389,7 @@ def extend(
     version: int | None = None,
     overriding: Collection[Reason] = (),
 ) -> Change:
-    """Let the guests have their tables until then (aware), longer or shorter than now.
+    """Give the guests their tables until then (aware), longer or shorter than now.
 
     Whoever comes next gets another table if there is one. Otherwise both bookings go to staff, each with the other's ref,
     and the answer is ``Change.TO_STAFF``. Raises TablesRefusedError where a table closes before they leave, unless
@@ -495,7 +495,7 @@ def seat_walk_in(
 
 @_in_transaction
 def replan(*, booking_ref: str, actor: str, reason: str = "replanned") -> bool:
-    """Seat a confirmed booking again by today's rules: at its own tables if they allow it, else at others.
+    """Seat a confirmed booking again under today's rules: at its own tables if they allow it, else at others.
 
     The planner is the one that the router names. The booking keeps its tables until others are settled, in the same
     transaction. Returns False if nothing fits, and then nothing has changed. Raises TransitionRefusedError for a booking
@@ -541,7 +541,7 @@ def adopt(*, booking_ref: str, table_refs: Sequence[str]) -> None:
 
 @_in_transaction
 def pin(*, booking_ref: str, table_refs: Sequence[str], actor: str) -> Change:
-    """From now on only these tables will do for the booking.
+    """Pin the booking: from now on it gets these tables or none.
 
     One that sits elsewhere is moved there in this transaction; if somebody else is there, it keeps its tables and goes to
     staff. One that waits is planned anew. Raises TablesRefusedError when the tables could never seat it, whoever else is
@@ -576,7 +576,7 @@ def pin(*, booking_ref: str, table_refs: Sequence[str], actor: str) -> Change:
 
 @_in_transaction
 def unpin(*, booking_ref: str, actor: str) -> Change:
-    """Any tables will do again. The booking keeps those it has; if it waits, it is tried at once."""
+    """Remove the pin: any tables will do again. The booking keeps those it has; if it waits, it is tried at once."""
     host, assignment, booking, now = _locked(booking_ref)
     assignment.pinned_table_refs = []
     if assignment.state == State.CONFIRMED:
@@ -588,7 +588,7 @@ def unpin(*, booking_ref: str, actor: str) -> Change:
 
 @_in_transaction
 def release_tables(*, booking_ref: str, actor: str = "host", reason: str = "released") -> tuple[str, ...]:
-    """Free the booking's tables and have it planned anew; the tables that it had."""
+    """Free the booking's tables and plan it again. Returns the tables that it had."""
     host, assignment, now = _locked_assignment(booking_ref)
     freed = ledger.tables_of([booking_ref]).get(booking_ref, ())
     _plan_anew(host, assignment, now=now, actor=actor, reason=reason)
@@ -597,7 +597,7 @@ def release_tables(*, booking_ref: str, actor: str = "host", reason: str = "rele
 
 @_in_transaction
 def reopen(*, booking_ref: str, actor: str, reason: str = "retry", version: int | None = None) -> Change:
-    """Have a booking that failed, waits in the review queue or was cancelled tried again, with all its attempts.
+    """Try a booking again that failed, is in the review queue or was cancelled, with all its attempts.
 
     One that still has tables keeps them, and is tried in this transaction. With ``version`` nobody may have changed the
     assignment since it was that: raises ChangedMeanwhileError. Raises TransitionRefusedError for a booking in any other
@@ -616,7 +616,7 @@ def reopen(*, booking_ref: str, actor: str, reason: str = "retry", version: int 
 @_in_transaction
 @_refused_by_constraints()
 def reject(*, booking_ref: str, actor: str, reason: str, version: int | None = None) -> None:
-    """Staff turn a booking of the review queue, or one that failed, down: nobody plans it any more.
+    """Reject a booking that failed or is in the review queue: it is not planned any more.
 
     A booking that waits because its guest asks for something else than it has keeps its tables, as promised: only the
     wish is rejected, and the booking is confirmed again with the reason ``edit_rejected``. A host that shows other
@@ -721,7 +721,7 @@ def table_told(*, booking_ref: str) -> None:
 
 @_in_transaction
 def freeze(*, restaurant_ref: str, service_date: date, actor: str) -> bool:
-    """Let nobody of the restaurant's service day be moved any more to seat somebody else.
+    """From now on, move no booking of the restaurant's service day to seat another.
 
     Staff still move whom they like. Returns False if it was frozen already. Raises DayBusyError while a planner works on
     the day.
@@ -777,14 +777,14 @@ def booking_changed(*, booking_ref: str) -> Change:
     try:
         _host, assignment, now = _locked_assignment(booking_ref, also=[_day_of(booking, host)])
     except AssignmentNotFoundError:
-        return _take_in(booking, host=host)
+        return _register_new(booking, host=host)
     except DayBusyError:
         marks.leave_for_a_pass(booking_ref)
         return Change.LATER
     return host_changes.follow(assignment, booking, host=host, now=now)
 
 
-def _take_in(booking: HostBooking, *, host: Host) -> Change:
+def _register_new(booking: HostBooking, *, host: Host) -> Change:
     """Request a table for a booking that is unknown here, or take over those that the host has given it."""
     now = transactions.database_now()
     is_seated = bool(adoption.given([booking], host=host, now=now))
@@ -877,7 +877,7 @@ def edit_closure(
     zone_ref: str | EllipsisType = ...,
     reason: str | EllipsisType | None = ...,
 ) -> None:
-    """Change a closure: what is not given stays. ``table_refs=()`` means the whole restaurant.
+    """Change a closure; arguments that are not given stay as they are. ``table_refs=()`` means the whole restaurant.
 
     Bookings make way as for ``close``; who was seated by an override over what was closed before stays. With ``version``
     nobody may have changed the closure since it was that: raises ChangedMeanwhileError. Raises ClosureNotFoundError,
@@ -906,7 +906,7 @@ def lift_closure(*, closure_id: int, actor: str, version: int | None = None) -> 
 
 
 def explain(*, booking_ref: str) -> Explanation:
-    """Why the booking stands where it stands: state, every attempt, every transition, and a sentence for staff.
+    """Explain the booking: its state, every attempt, every transition, and a sentence for staff.
 
     Raises AssignmentNotFoundError.
     """
@@ -914,7 +914,7 @@ def explain(*, booking_ref: str) -> Explanation:
 
 
 def _snapshot(booking_ref: str) -> Snapshot:
-    """What planning looks at for the booking, as things stand, whether or not a table was requested for it."""
+    """Return the input of planning for the booking now, whether or not a table was requested for it."""
     host = configured()
     booking = _booking(host, booking_ref)
     now = transactions.database_now()
@@ -975,7 +975,7 @@ def _changed_before_it_was_locked(booking_ref: str) -> BookingBusyError:
 
 
 def _require_version(assignment: Assignment, version: int | None) -> None:
-    """Raise ChangedMeanwhileError if the row, which is locked, is not what somebody has looked at."""
+    """Raise ChangedMeanwhileError if the locked row is not the version that the user saw."""
     if version is not None and version != assignment.version:
         ref = assignment.booking_ref
         problem = f"Booking {ref} was changed meanwhile: it is {assignment.state} now. Look again."
@@ -996,7 +996,7 @@ def _locked(
 def _lock_plannable(host: Host, booking_ref: str, *, may_sit: bool = False) -> HostBooking:
     booking = _known(booking_ref, lock_bookings(host, [booking_ref]))
     if is_cancelled(booking) or not (booking.wants_table or may_sit):
-        raise InvalidBookingError(f"Booking {booking_ref} wants no table any more: it is cancelled or over.")
+        raise InvalidBookingError(f"Booking {booking_ref} no longer needs a table: it is cancelled or over.")
     return booking
 
 

@@ -62,7 +62,7 @@ _Job = tuple[str, Callable[[], object]]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Friday:
-    """What a manager would ask after the evening.
+    """The answers to a manager's questions after the evening.
 
     ``seated``: bookings whose guests sat. ``moved``: bookings that got other tables, and ``moved_while_seated`` those whose
     guests sat already. ``waited``: guests with a booking who had to wait at the door. ``from_waiting_list``: bookings that

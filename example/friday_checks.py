@@ -1,4 +1,4 @@
-"""What an evening is checked by: SQL over its history and the ledger, which shares nothing with the code that decides.
+"""Check an evening with SQL over its history and the ledger, independently of the code that decides.
 
 While an evening is played, triggers of our own note in which transaction each thing happened: a transition, a change of a
 seating or a stage, and what guests changed in this project's own table.
@@ -232,7 +232,7 @@ SELECT booking_ref FROM assignments_assignment WHERE restaurant_ref = %(restaura
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Told:
-    """What the history tells, as booking refs, walk-ins included."""
+    """The facts of the history, as booking refs, walk-ins included."""
 
     ever_had_tables: frozenset[str]
     seated: frozenset[str]
@@ -248,7 +248,7 @@ class Told:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Found:
-    """What the checks found wrong, a line each. Empty is as it should be."""
+    """The checks' findings, a line each. Empty if all is well."""
 
     promises_broken: tuple[str, ...]
     overlaps: tuple[str, ...]

@@ -223,7 +223,7 @@ def _nobody_decides(current: resolution.Flags) -> list[checks.CheckMessage]:
 
 
 def objection_to_database(database: Mapping[str, Any], environment: str, *, local_reason: str = "") -> str:
-    """Why this database (an entry of DATABASES) is not allowed in the environment, as a sentence; empty if it is.
+    """Say why this database (an entry of DATABASES) is not allowed in the environment; empty if it is.
 
     ``local_reason``: why a local PostgreSQL is allowed; empty if it is not.
     """

@@ -230,7 +230,7 @@ class FrozenBatch(models.Model):
 
 
 class Audit(models.Model):
-    """What the seating audit says of one of V3's decisions, by the frozen batch that it was part of.
+    """The seating audit's finding for one of V3's decisions, by the frozen batch of which it was part.
 
     ``wrong_refusal``: tables were free, without moving anybody. ``verdict``: V3's decision against the legacy planner's on
     the same snapshot; empty if that was not asked, or gave no answer. ``error``: why nothing can be said. Append-only;

@@ -27,7 +27,7 @@ class Attention:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Guests:
-    """How guests stand, apart from the machine: upcoming bookings without a decision. ``soon``: within 24 hours."""
+    """Upcoming bookings without a decision, apart from the state of the machine. ``soon``: within 24 hours."""
 
     in_review: int
     soon: int
@@ -297,7 +297,7 @@ def _set_aside(request: HttpRequest, condition: Condition) -> Iterator[Attention
                 backlog.poisonous,
             )
             % {"count": backlog.poisonous},
-            remedy=_("Decide them in the review queue. What their callbacks do in the booking project needs mending."),
+            remedy=_("Decide them in the review queue. Fix what their callbacks do in the booking project."),
             url=links.permitted(request, Assignment, state__exact=State.MANUAL_REVIEW),
             link=_("Bookings in review"),
         )

@@ -273,7 +273,7 @@ def _clear(
 
 def _known_closures(closure: Closure, before: Extent | None) -> list[Extent]:
     """Return what was closed already: what the closure closed before, and what others close. One query."""
-    others = Closure.objects.standing().filter(restaurant_ref=closure.restaurant_ref).exclude(pk=closure.pk)
+    others = Closure.objects.not_lifted().filter(restaurant_ref=closure.restaurant_ref).exclude(pk=closure.pk)
     return [*([before] if before else []), *(_extent(each) for each in others)]
 
 

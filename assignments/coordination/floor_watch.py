@@ -1,4 +1,4 @@
-"""Noticing an edited floor: a table that can no longer be used, and more room for those who wait.
+"""Follow edits of the floor: plan bookings at lost tables again, and wake bookings that wait for room.
 
 Floors and settings are edited without a call. So each pass compares them with what the one before it saw. Promises stand
 whatever is edited; only a booking whose table cannot be used any more is planned anew, or left to staff.
@@ -27,8 +27,8 @@ STILL_ON = timedelta(hours=6)
 FOR_EVER = datetime(9000, 1, 1, tzinfo=UTC)
 
 
-def look(host: Host, *, now: datetime, restaurant_ref: str | None = None) -> int:
-    """Follow the floors that were edited since the last pass; how many. Three queries where none was."""
+def check(host: Host, *, now: datetime, restaurant_ref: str | None = None) -> int:
+    """Follow the floors that were edited since the last pass. Return their number. Three queries if there are none."""
     promised = Assignment.objects.filter(
         state__in=[State.CONFIRMED, State.MANUAL_REVIEW, *OPEN_STATES], starts_at__gt=now - STILL_ON
     )
@@ -71,7 +71,7 @@ def _fingerprints(host: Host, refs: Collection[str]) -> Mapping[str, str]:
 
 
 def _follow(restaurant_ref: str, host: Host, *, now: datetime) -> bool:
-    """Plan anew who sits at a table that cannot be used any more, and wake who waits. False if something failed."""
+    """Plan bookings at tables that can no longer be used again, and wake those that wait. False if something failed."""
     floor = floor_or_none(restaurant_ref, host=host)
     if floor is None:
         return False  # Nobody can plan there now; the pass that finds it mended looks again.

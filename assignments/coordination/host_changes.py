@@ -22,7 +22,7 @@ CANCELLED_BY_CALL = "cancelled_by_call"
 CANCELLED_IN_HOST = "booking_cancelled"
 """Reason code: the host shows the booking as cancelled, or does not know it any more. Shown again, it is planned."""
 EDIT_WITHDRAWN = "edit_withdrawn"
-"""Reason code: the guest asks for what was promised again."""
+"""Reason code: the guests have withdrawn their change."""
 TABLES_CHANGED_BY_HOST = waiting.TABLES_CHANGED_BY_HOST
 
 WISHES = frozenset({waiting.EDIT_UNMET, Reason.PINNED_TABLES_TAKEN, TABLES_CHANGED_BY_HOST})

@@ -33,7 +33,7 @@ def leave(
     settlement: Settlement,
     is_over: bool = False,
 ) -> tuple[str, ...]:
-    """Free the tables of guests who have left, or never came, from now on; the tables.
+    """Free the tables of guests who have left, or never came, from now on. Return the tables.
 
     A booking that waits for staff is settled by that: nobody needs its tables any more. One that asks for a later time,
     about which nobody has decided, is planned for that, unless it ``is_over``: the host says that it wants no table.

@@ -43,7 +43,7 @@ class _Last:
 
     @property
     def facts(self) -> Mapping[str, Any] | None:
-        """What was promised with the seatings that were given up; None where an earlier release recorded no such thing."""
+        """Return what was promised with the former seatings; None where an earlier release did not record it."""
         given_up = self.of(What.FREED, What.ENDED)
         return given_up[-1].facts if given_up else None  # Newest first: what the transaction found.
 
@@ -191,7 +191,7 @@ def _undo(assignment: Assignment, last: _Last, *, host: Host, now: datetime, act
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Offer:
-    """What ``undo`` would take back. ``against``: who has the tables by now, if anybody; then it raises."""
+    """What ``undo`` would revert. ``against``: who has the tables now; if anybody, ``undo`` raises."""
 
     what: Undo
     against: tuple[Refusal, ...] = ()

@@ -206,7 +206,7 @@ class EveningFile:
             raise UnusableFileError(str(error)) from error
 
     def requests(self) -> tuple[SeatingRequest, ...]:
-        """What was asked for, cancelled bookings left out. Raises UnusableFileError that names every bad booking."""
+        """Return the requests, without cancelled bookings. Raises UnusableFileError that names every bad booking."""
         bad = list(self.bad_rows)
         requests = []
         zones = {table.zone_ref for table in self.tables}
@@ -239,7 +239,7 @@ class EveningFile:
 
 
 def as_aware(moment: datetime, timezone: str) -> datetime:
-    """The moment as it is if aware, else read off the wall clock. Raises ValueError for a time that the clocks skip."""
+    """Return the moment, aware: as it is, or from local time. Raises ValueError for a time that the clocks skip."""
     return moment if moment.tzinfo else local_to_aware(moment, time_zone(timezone))
 
 
@@ -474,7 +474,7 @@ def _features(row: Mapping[str, Any], name: str) -> tuple[str, ...]:
 
 
 def split(rows: Iterable[BookingRow | BadRow]) -> tuple[tuple[BookingRow, ...], tuple[BadRow, ...]]:
-    """Good and bad rows; of two with the same reference in one restaurant, the second is bad."""
+    """Return good and bad rows; of two with the same reference in one restaurant, the second is bad."""
     good: dict[tuple[str, str], BookingRow] = {}
     bad = []
     for row in rows:
@@ -492,7 +492,7 @@ def split(rows: Iterable[BookingRow | BadRow]) -> tuple[tuple[BookingRow, ...], 
 
 
 def text_problem(text: str, longest: int | None = None) -> str:
-    """Why a text that names something cannot be taken, as the end of a sentence; empty when it can."""
+    """Say why a name cannot be used, as the end of a sentence; empty if it can."""
     if not text.strip():
         return "must not be empty"
     if "\0" in text:
@@ -558,7 +558,7 @@ def _text(data: Mapping[str, Any], key: str, path: str, longest: Mapping[str, in
 
 
 def _limits(row: Mapping[str, Any], path: str, seats: int) -> tuple[int | None, int | None]:
-    """The least and the largest party, None where nobody has said."""
+    """Return the smallest and the largest party; None where there is no limit."""
     low, high = (
         None if row.get(name) is None else _number(row, name, f"{path}.", least=1)
         for name in ("min_party", "max_party")
@@ -599,7 +599,7 @@ def _row(row: Any, path: str, known: Sequence[str]) -> Mapping[str, Any]:
 
 
 def _without_repeated_keys(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
-    """JSON lets an object say a key twice, and the first would be lost."""
+    """Refuse an object that repeats a key: JSON allows it, but the first value would be lost."""
     if repeated := [key for key, count in Counter(key for key, _value in pairs).items() if count > 1]:
         raise UnusableFileError(f"The key {repeated[0]!r} is there twice in {dict(pairs)!r:.200}.")
     return dict(pairs)

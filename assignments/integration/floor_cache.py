@@ -137,7 +137,7 @@ def floor_or_none(restaurant_ref: str, *, host: Host | None = None, fingerprint:
     except DatabaseError:
         raise
     except Exception as error:  # noqa: BLE001  (logged by type; planning reports it again)
-        log_error(logger, error, "The host failed for the floor of restaurant %s", restaurant_ref)
+        log_error(logger, error, "The host raised an error when reading the floor of restaurant %s", restaurant_ref)
         return None
 
 

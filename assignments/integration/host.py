@@ -130,7 +130,7 @@ class Guest:
         return bool(self.name or self.phone or self.notes or self.reference)
 
     def __repr__(self) -> str:
-        """Name nobody, so that no traceback or log does."""
+        """Leave out all names, so that no traceback or log has them."""
         return "Guest(...)"
 
 

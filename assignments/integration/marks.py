@@ -39,7 +39,7 @@ def own_writes(booking_refs: Iterable[str] | None = ALL) -> Iterator[None]:
 
 @dataclass(eq=False, kw_only=True, slots=True)
 class _OnCommit:
-    """Has the marks of one transaction followed once it is committed.
+    """Follows the marks of one transaction once it is committed.
 
     ``savepoints``: those that were open. If one of them is rolled back, Django forgets this hook, and the database the
     marks. ``stamps``: by ref.

@@ -1,4 +1,4 @@
-"""What is watched of the host's models: whose signals tell that a booking was written."""
+"""The models whose signals tell that a booking was written."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass

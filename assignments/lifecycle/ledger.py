@@ -61,7 +61,7 @@ def occupied(
     remove_expired: bool = False,
     with_stays: bool = False,
 ) -> tuple[Occupied, ...]:
-    """What is taken or closed in the restaurant over ``[start, until)``, expired holds left out. One query.
+    """Return what is taken or closed in the restaurant over ``[start, until)``, without expired holds. One query.
 
     Closures of a zone or of the whole restaurant close the tables that ``floor`` has there now. ``with_stays``: with when
     the guests are there, buffers left out, also where no pacing asks for it.
@@ -84,7 +84,7 @@ def occupied(
         .values_list("refs", "zone", "blocked", "booking_ref", "is_expired", "covers", "comes", "goes")
     )
     closed = (
-        Closure.objects.standing()
+        Closure.objects.not_lifted()
         .during(start, until)
         .filter(restaurant_ref=restaurant_ref)
         .annotate(
@@ -188,7 +188,7 @@ def seat_hold(token: uuid.UUID) -> tuple[str, ...]:
 
 
 def release(booking_refs: Sequence[str], *, for_others: bool = True) -> Mapping[str, tuple[str, ...]]:
-    """Free every table that these bookings have, held or seated, and wake who waits for one; table refs by booking.
+    """Free all tables of these bookings, held or seated, and wake bookings that wait. Return table refs by booking.
 
     What ended before stays on record. Not ``for_others``: the caller seats these bookings next, so nobody is woken.
     """
@@ -278,7 +278,7 @@ def _wake(freed: Iterable[tuple[str, datetime, datetime]], deleting: Sequence[in
 
 
 def release_hold(token: uuid.UUID) -> int:
-    """Give a hold's tables back; how many there were (0 if it was gone already)."""
+    """Release a hold. Return the number of its tables (0 if it was gone already)."""
     rows = list(Allocation.objects.filter(token=token, kind=Allocation.Kind.HOLD))
     _delete(rows)
     return len(rows)
@@ -308,7 +308,9 @@ def taken_at(restaurant_ref: str, table_refs: Sequence[str], start: datetime, un
 
 def are_closed(restaurant_ref: str, table_refs: Sequence[str], window: SeatingWindow) -> bool:
     """Return whether one of these tables is closed for some part of the window, as the database judges it. One query."""
-    closures = Closure.objects.standing().during(window.starts_at, window.ends_at).filter(restaurant_ref=restaurant_ref)
+    closures = (
+        Closure.objects.not_lifted().during(window.starts_at, window.ends_at).filter(restaurant_ref=restaurant_ref)
+    )
     return closures.filter(Q(table_refs=[]) | Q(table_refs__overlap=list(table_refs))).exists()
 
 
@@ -376,7 +378,7 @@ def closed_during(seatings: Sequence[Allocation], since: datetime, until: dateti
     """Return what closes one of these tables for some part of ``[since, until)``. One query, none for no time."""
     if until <= since:
         return []
-    closures = Closure.objects.standing().during(since, until).filter(restaurant_ref=seatings[0].restaurant_ref)
+    closures = Closure.objects.not_lifted().during(since, until).filter(restaurant_ref=seatings[0].restaurant_ref)
     return [each for each in closures if any(closes(each, row) for row in seatings)]
 
 

@@ -381,7 +381,7 @@ class Settlement:
                 self.host.on_review(self._reviews)
         except Exception as error:  # noqa: BLE001  (logged by type; a host's message may name a guest)
             refs = ", ".join(sorted(self._reviews))
-            log_error(logger, error, "The host failed when told of the review of booking %s", refs)
+            log_error(logger, error, "The host raised an error when it was told that booking %s went to review", refs)
 
     def _begin(self, assignment: Assignment) -> None:
         if self.resumes:

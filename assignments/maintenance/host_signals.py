@@ -17,7 +17,7 @@ from assignments import conf
 from assignments.error_logging import log_error
 from assignments.integration import marks, watched
 from assignments.integration.watched import WatchBehind, WatchedLinks
-from assignments.maintenance import marked
+from assignments.maintenance import mark_following
 
 logger = logging.getLogger("assignments.host_signals")
 
@@ -65,7 +65,7 @@ def _connect_rows(
         except DatabaseError:
             raise  # The project's transaction is broken.
         except Exception as error:  # noqa: BLE001  (the project must be able to save)
-            log_error(logger, error, "A change of %s could not be marked", model._meta.label)
+            log_error(logger, error, "A change to %s could not be recorded for the next pass", model._meta.label)
             return
         _mark(found, is_raw=raw)
 
@@ -103,9 +103,9 @@ def _mark(booking_refs: Iterable[str], *, is_raw: bool = False) -> None:
     It also follows those of a row with many bookings, except the first: one query marks them all.
     """
     refs = list(booking_refs)
-    for ref in refs[: marked.INLINE]:
-        marks.leave(ref, follow=None if is_raw else marked.follow_at_once)
-    marks.leave_many_for_a_pass(refs[marked.INLINE :])
+    for ref in refs[: mark_following.INLINE]:
+        marks.leave(ref, follow=None if is_raw else mark_following.follow_at_once)
+    marks.leave_many_for_a_pass(refs[mark_following.INLINE :])
 
 
 def _reconnect(*, setting: str, **kwargs: object) -> None:

@@ -17,7 +17,7 @@ from assignments.integration.floor_cache import floor_or_none
 from assignments.integration.host import HostBooking, is_cancelled, pages
 from assignments.integration.project_host import configured
 from assignments.lifecycle import intake, ledger, seating_validity
-from assignments.maintenance import marked
+from assignments.maintenance import mark_following
 from assignments.models import GONE, Allocation, Assignment, State
 from assignments.outcome import Change, CoordinatorReason
 from assignments.planning.floor import Floor
@@ -74,7 +74,7 @@ def reconcile(*, dry_run: bool = False, restaurant_ref: str | None = None) -> It
     are followed first.
     """
     if not dry_run:
-        marked.sweep()
+        mark_following.sweep()
     yield from _waiting(dry_run=dry_run, restaurant_ref=restaurant_ref)
     now = transactions.database_now()
     new: set[str] = set()

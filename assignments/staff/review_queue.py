@@ -112,7 +112,7 @@ def counts(
     return {section: past if section is Section.PAST else numbers[section.value] for section in Section}
 
 
-def standing(now: datetime, *, within: Collection[str] | None = None) -> tuple[int, int]:
+def to_decide(now: datetime, *, within: Collection[str] | None = None) -> tuple[int, int]:
     """Return how many upcoming bookings need a decision, and how many of them within a day. One query."""
     waiting = queue(Section.REVIEW, now=now, within=within).order_by().annotate(start=_START_TO_DECIDE)
     numbers = waiting.aggregate(all=Count("id"), soon=Count("id", filter=Q(start__lt=now + A_DAY)))

@@ -158,7 +158,7 @@ class Condition:
         return sorted({*alive, self.versions.app} - {""})
 
 
-def look() -> Condition:
+def run() -> Condition:
     """Run all diagnostics. About ten queries."""
     parts = _Parts()
     found: dict[str, Any] = parts.measured(

@@ -56,13 +56,13 @@ class Action:
             return
         paused = ", paused" if position.paused else ""
         self.stdout.write(
-            f"{position.environment} is at {position.stage}, since {position.since:%Y-%m-%d %H:%M} UTC. "
+            f"Environment {position.environment} is at stage {position.stage}, since {position.since:%Y-%m-%d %H:%M} UTC. "
             f"V3 decides for {position.percent} % of restaurants{paused}."
         )
 
 
 def actor() -> str:
-    """Who runs this command, for the audit log: ``command:<login>``."""
+    """Return who runs this command, for the audit log: ``command:<login>``."""
     return arguments.login()
 
 
@@ -72,7 +72,7 @@ def restaurant_meant(text: str) -> str:
 
 
 def of_others(comparisons: int) -> str:
-    """How many comparisons do not count, in words."""
+    """Say how many comparisons do not count."""
     if not comparisons:
         return "no comparisons belong to other releases"
     return f"comparisons that belong to other releases and do not count: {comparisons}"

@@ -12,13 +12,18 @@ NONE = "none"
 
 
 class Action(base.Action):
-    help = "Force one planner for a restaurant at stages where V3 decides, regardless of the percentage, or end that."
+    help = "Force one planner for a restaurant at stages where V3 decides, regardless of the percentage, or stop forcing it."
     asks_reason = True
 
     @staticmethod
     def add_arguments(parser: ArgumentParser) -> None:
         parser.add_argument("restaurant", help=arguments.RESTAURANT)
-        parser.add_argument("--planner", required=True, choices=[*ForcedPlanner.PlannerChoice.values, NONE])
+        parser.add_argument(
+            "--planner",
+            required=True,
+            choices=[*ForcedPlanner.PlannerChoice.values, NONE],
+            help=f"The planner to force; {NONE}: no longer force one.",
+        )
 
     def run(self, options: dict[str, Any]) -> None:
         ref, planner, reason = base.restaurant_meant(options["restaurant"]), options["planner"], options["reason"]

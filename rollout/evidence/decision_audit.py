@@ -35,7 +35,7 @@ from rollout.models import Audit, FloorRecord, FrozenBatch
 from rollout.policy.batch_audit import Judgement, judge
 from rollout.policy.measurements import Seatings
 from rollout.policy.verdict import Verdict, compare_with_a_sound_control
-from rollout.shadow import frozen
+from rollout.shadow import frozen_batches
 from rollout.shadow.candidate import v3
 from rollout.shadow.days import Judge
 from rollout.shadow.recorder import keep_floors
@@ -57,7 +57,7 @@ _REFUSALS_FIRST = Case(When(refusals__gt=0, then=Value(0)), default=Value(1))
 
 
 def run(limit: int | None = None, *, seconds: float = SECONDS) -> int:
-    """Audit what waits for it, batches with refusals first, then the oldest; return how many decisions were audited.
+    """Audit waiting batches, those with refusals first, then the oldest. Return the number of decisions audited.
 
     At most about ``limit`` decisions, by default AUDITED_PER_RUN: a batch is audited as a whole. After
     ``seconds`` nothing more is begun. Raises what the database raises if it is away.
@@ -247,12 +247,12 @@ class _Chunk:
         return found
 
     def _judgement(self, batch: FrozenBatch) -> "_Judged":
-        """What the audit says of a batch: an error or judgements by booking, and the batch."""
+        """Return the audit's result for a batch: an error or judgements by booking, and the batch."""
         if batch.key not in self._judgements:
             error, judged, read = "", dict[str, Judgement](), None
             try:
-                read = frozen.read(batch.content, self._floors[batch.floor_version])
-                judged = dict(_judge(read, frozen.movers_of(batch.content)))
+                read = frozen_batches.read(batch.content, self._floors[batch.floor_version])
+                judged = dict(_judge(read, frozen_batches.movers_of(batch.content)))
             except DatabaseError:
                 raise
             except Exception as problem:  # noqa: BLE001  (what a stored batch makes the code raise is not known beforehand)
@@ -262,7 +262,7 @@ class _Chunk:
         return self._judgements[batch.key]
 
 
-_Judged = tuple[str, Mapping[str, Judgement], frozen.Frozen | None]
+_Judged = tuple[str, Mapping[str, Judgement], frozen_batches.Frozen | None]
 
 
 def _audit_of(batch: FrozenBatch, attempt: Attempt, error: str) -> Audit:
@@ -285,7 +285,7 @@ def _audited_of(keys: Sequence[UUID]) -> Iterable[int]:
     return Audit.objects.filter(attempt__in=of_batches).values_list("attempt", flat=True)
 
 
-def _judge(read: frozen.Frozen, moved_for: Mapping[str, Sequence[str]]) -> Mapping[str, Judgement]:
+def _judge(read: frozen_batches.Frozen, moved_for: Mapping[str, Sequence[str]]) -> Mapping[str, Judgement]:
     asking = {request.booking_ref: request for request in read.requests}
     before = read.before
 
@@ -317,7 +317,7 @@ def _is_untold(booking: HostBooking, request: SeatingRequest) -> bool:
     return is_the_same and booking.wants_table and not booking.is_confirmed
 
 
-def _ask_the_legacy_planner(audit: Audit, about: Judgement, read: frozen.Frozen) -> None:
+def _ask_the_legacy_planner(audit: Audit, about: Judgement, read: frozen_batches.Frozen) -> None:
     """Compare with what the legacy planner decides on the same snapshot, if it is installed.
 
     Not where parties were moved: what was free when this booking's turn came is not what is free after the moves.
@@ -345,7 +345,7 @@ def _legacy_judge() -> Judge | None:
 
 
 def waiting() -> tuple[int, int]:
-    """How many decisions, and how many refusals among them, have not been audited yet."""
+    """Count the decisions that wait for their audit, and the refusals among them."""
     ((decisions, refusals),) = rows(f"SELECT decisions, refusals FROM ({WAITING}) AS waiting")  # noqa: S608
     return decisions, refusals
 

@@ -418,7 +418,7 @@ def reference(
     now: datetime,
     judges: bool,
 ) -> Reference:
-    """What the legacy planner seated elsewhere meanwhile, or else before.
+    """Return what the legacy planner seated elsewhere meanwhile, or else before.
 
     Both are rows of ``of_the_legacy_planner``: from ``live_since`` to ``now``, and from ``since`` to ``live_since``.
     ``judges``: whether its refusals are judged, which costs queries; otherwise all of its bookings count as feasible.
@@ -441,7 +441,7 @@ def reference(
 
 
 def _refused_rightly_by_the_legacy_planner(refused: int, since: datetime, until: datetime) -> int:
-    """How many of its refusals are right by the rules that V3's are judged by."""
+    """Count the refusals that are right by the rules by which V3's are judged."""
     if not refused:
         return 0
     parameters = {"others": NOT_THE_LEGACY_PLANNER, "since": since, "until": until, "releases": None}

@@ -246,7 +246,7 @@ def _facts(
 
 
 def drift_of(position: Position, as_they_are: resolution.Flags) -> str:
-    """How the flags differ from the position's stage, as a sentence; empty if they do not. No query."""
+    """Say how the flags differ from the position's stage; empty if they do not. No query."""
     try:
         stage = conf.current_ladder().stage(position.stage)
     except UnknownStageError as error:

@@ -366,7 +366,7 @@ class TestDaySheet:
         # Only now does somebody say so: what has happened since the page was made is not on paper.
         act(admin_client, "printed", query, as_of=as_of[1])
         html = admin_client.get(reverse(self.URL), query).content.decode()
-        gone = html[html.index("No longer on the sheet") :]
+        gone = html[html.index("No longer on the day sheet") :]
         name = models.Table.objects.get(pk=int(was)).code
         assert re.search(rf"Booking {cancelled.booking_ref} [^<]*was [^<]*{name}[^<]*; cancelled", gone)
         assert f"Booking {moved.booking_ref} " in gone

@@ -65,7 +65,7 @@ class TestJson:
 
     def test_loading_twice_changes_nothing_even_after_it_was_seated(self, capsys: Any) -> None:
         load(demo.REAL_EVENING, "--date", "2030-01-17")
-        assert dispatch.register_new() == 117
+        assert dispatch.register_new().new == 117
         assert list(dispatch.run_pass())
         seated = list(Allocation.objects.order_by("pk").values())
         capsys.readouterr()

@@ -343,7 +343,7 @@ def _option(
 
 
 _FITS: Mapping[Fit, Any] = {
-    Fit.HERE: gettext_lazy("has it"),
+    Fit.HERE: gettext_lazy("has the table"),
     Fit.FITS: gettext_lazy("fits"),
     Fit.JOINED: gettext_lazy("fits together with others"),
     Fit.DESPITE: gettext_lazy("against a rule"),
@@ -505,7 +505,7 @@ def closure_panel(
     state: State, *, floor: Floor | None, now: datetime, may: Mapping[str, bool]
 ) -> dict[str, Any] | None:
     """Return what the panel says about a closure; None if there is no such closure."""
-    closure = Closure.objects.standing().filter(pk=state.closure or 0, restaurant_ref=state.restaurant).first()
+    closure = Closure.objects.not_lifted().filter(pk=state.closure or 0, restaurant_ref=state.restaurant).first()
     if closure is None:
         return None
     zone: tzinfo = floor.zone if floor else UTC

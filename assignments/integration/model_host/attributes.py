@@ -1,4 +1,4 @@
-"""What a project writes: the names of its models and fields, and what its statuses mean."""
+"""The attributes that a project sets: names of its models and fields, and the meaning of its statuses."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress

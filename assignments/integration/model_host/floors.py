@@ -260,7 +260,7 @@ class Floors(Attributes):
 
     @cached_property
     def _compiled(self) -> dict[str, tuple[float, tuple[str, tuple[Any, ...]]]]:
-        """When each restaurant's digest was compiled, and its SQL."""
+        """The time at which each restaurant's digest was compiled, and its SQL."""
         return {}
 
     def _check_exists(self, restaurant_ref: str) -> None:

@@ -29,17 +29,17 @@ class Command(DatabaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
-        listing = actions.add_parser("list", help="List the closures that last or are to come.")
+        listing = actions.add_parser("list", help="List current and future closures.")
         listing.add_argument(
             "--restaurant", type=arguments.restaurant_ref, help=f"Only this restaurant. {arguments.RESTAURANT}"
         )
-        listing.add_argument("--all", action="store_true", help="Also those that are over or lifted.")
+        listing.add_argument("--all", action="store_true", help="Include closures that are over or lifted.")
         listing.add_argument("--json", action="store_true", help="One JSON object per closure, one per line.")
         add = actions.add_parser("add", help="Close tables, a zone, or the whole restaurant if neither is named.")
         add.add_argument("restaurant", type=arguments.restaurant_ref, help=arguments.RESTAURANT)
         self._add_extent(add, required=True)
         self._add_actor(add)
-        edit = actions.add_parser("edit", help="Change a closure; what is not given stays.")
+        edit = actions.add_parser("edit", help="Change a closure; options that are not given stay as they are.")
         edit.add_argument("id", type=arguments.count, help="The closure's id, as listed.")
         self._add_extent(edit, required=False)
         edit.add_argument("--whole-restaurant", action="store_true", help="Close every table from now on.")
@@ -82,7 +82,7 @@ class Command(DatabaseCommand):
     def _list(self, options: dict[str, Any]) -> None:
         closures = Closure.objects.all()
         if not options["all"]:
-            closures = closures.standing().during(clock.now(), datetime.max.replace(tzinfo=UTC))
+            closures = closures.not_lifted().during(clock.now(), datetime.max.replace(tzinfo=UTC))
         if options["restaurant"]:
             closures = closures.filter(restaurant_ref=options["restaurant"])
         count = 0

@@ -23,7 +23,7 @@ TRIED = (
 
 class Command(DatabaseCommand):
     help = (
-        "Read the project's bookings and floors through the host class, say in words what was found, and plan the next ten "
+        "Read the project's bookings and floors through the host class, report what was found, and plan the next ten "
         "bookings. It writes nothing and calls no callback; with --try-writes it also calls the callbacks, in a transaction "
         "that is rolled back. Exit codes: 0 fine; 1 problems were found; 2 bad usage, or migrations are missing; 75 the "
         "database is unavailable."
@@ -32,9 +32,9 @@ class Command(DatabaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument(
-            "--restaurant", type=arguments.restaurant_ref, help=f"Look at this restaurant only. {arguments.RESTAURANT}"
+            "--restaurant", type=arguments.restaurant_ref, help=f"Only this restaurant. {arguments.RESTAURANT}"
         )
-        parser.add_argument("--try-writes", action="store_true", help="Also call the callbacks, and roll back.")
+        parser.add_argument("--try-writes", action="store_true", help="Also call the host's callbacks, and roll back.")
         parser.add_argument("--json", action="store_true", help="Print one JSON object.")
 
     def handle(self, *args: Any, **options: Any) -> None:

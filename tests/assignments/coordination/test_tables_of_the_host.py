@@ -7,7 +7,7 @@ import pytest
 
 from assignments import api
 from assignments.exceptions import TablesRefusedError
-from assignments.maintenance import marked
+from assignments.maintenance import mark_following
 from assignments.maintenance.reconcile import reconcile
 from assignments.models import Allocation, Assignment, State, StateTransition
 from assignments.outcome import Change, Kind
@@ -175,7 +175,7 @@ def test_a_cleared_many_to_many_is_noticed_by_its_signal(settings: Any, places: 
     visit = Visit.objects.create(house=house, day=DAY, hour=time(19), guests=2)
     assert api.assign_now(booking_ref=str(visit.pk)).kind is Kind.CONFIRMED
     visit.boards.clear()
-    marked.sweep()
+    mark_following.sweep()
     assert Assignment.objects.get().reason == "tables_changed_by_host"
 
 

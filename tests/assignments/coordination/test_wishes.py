@@ -316,8 +316,8 @@ def test_the_queue_shows_a_wish_when_and_where_it_is_to_be_decided(wish_for_r2: 
         return list(found.values_list("booking_ref", flat=True))
 
     assert (listed(), listed("R1"), listed("R2"), listed("R3")) == (["A", "B"], ["A", "B"], ["A"], [])
-    assert review_queue.standing(now) == (2, 1)
-    assert review_queue.standing(now, within=["R2"]) == (1, 1)
+    assert review_queue.to_decide(now) == (2, 1)
+    assert review_queue.to_decide(now, within=["R2"]) == (1, 1)
     assert [review_queue.restaurants(now, within=each) for each in (None, ["R2"])] == [["R1", "R2"], ["R2"]]
     api.reject(booking_ref="A", actor="staff:7", reason="no")
     assert (listed("R1"), listed("R2")) == (["B"], [])

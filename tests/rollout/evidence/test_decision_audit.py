@@ -29,7 +29,7 @@ from rollout.models import Audit, AuditTally, FloorRecord, FrozenBatch, GuardRun
 from rollout.policy import guardrails
 from rollout.policy.measurements import Facts, Seatings
 from rollout.policy.seating_audit import Flaw
-from rollout.shadow import frozen
+from rollout.shadow import frozen_batches
 from tests.built import built_once
 from tests.example.conftest import load
 from tests.rollout.control.test_steering import climb, configure
@@ -231,7 +231,7 @@ def test_a_confirmed_party_that_is_moved_to_another_time_is_unsafe() -> None:
     for placed, flaws in (({}, set()), ({mover: promised}, set()), ({mover: later}, {Flaw.OTHER_TIMES})):
         key = uuid4()
         before = evening.before
-        frozen.keep(
+        frozen_batches.keep(
             Batch(
                 key=key,
                 service_date=before.now.date(),
@@ -246,7 +246,7 @@ def test_a_confirmed_party_that_is_moved_to_another_time_is_unsafe() -> None:
             )
         )
         content = FrozenBatch.objects.get(key=key).content
-        judged = decision_audit._judge(frozen.read(content, before.floor), frozen.movers_of(content))
+        judged = decision_audit._judge(frozen_batches.read(content, before.floor), frozen_batches.movers_of(content))
         assert judged[for_whom].flaws == flaws
 
 
@@ -359,7 +359,7 @@ class TestDecisionsThatCannotBeAudited:
             asked.append(content)
             raise OperationalError("canceling statement due to statement timeout")
 
-        monkeypatch.setattr(frozen, "read", read)
+        monkeypatch.setattr(frozen_batches, "read", read)
         guard_run()
         assert not Audit.objects.exists()
         with clock.shifted(decision_audit.IN_TIME):
