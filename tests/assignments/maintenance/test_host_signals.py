@@ -237,7 +237,7 @@ class TestWhatIsFollowed:
         self, use: Any, house: House, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         use(OutingHost)
-        monkeypatch.setattr(marked, "INLINE", 2)
+        monkeypatch.setattr(mark_following, "INLINE", 2)
         for code in ("pending", "confirmed", "cancelled"):
             Standing.objects.create(code=code)
         sitting, other = (Sitting.objects.create(starts_at=NOON) for _each in range(2))
@@ -252,7 +252,7 @@ class TestWhatIsFollowed:
         # Two are followed at once, and a pass follows the rest.
         assert {assignment(each).starts_at for each in outings[:2]} == {sitting.starts_at}
         assert assignment(outings[2]).starts_at == NOON
-        marked.sweep()
+        mark_following.sweep()
         assert assignment(outings[2]).starts_at == sitting.starts_at
         assert assignment(elsewhere).starts_at == NOON
         # What update() wrote is found when it is reconciled.
@@ -262,7 +262,7 @@ class TestWhatIsFollowed:
         assert assignment(outings[0]).starts_at == NOON + timedelta(days=2)
         sitting.delete()
         make_due()
-        marked.sweep()
+        mark_following.sweep()
         assert {assignment(each).state for each in outings} == {State.CANCELLED}
 
     def test_what_was_never_known_and_is_gone_is_ignored(self, use: Any, house: House) -> None:
