@@ -341,24 +341,33 @@ COUNTED = "%(releases)s"
 LATEST = latest("%(since)s", COUNTED)
 """Those that count for the running release."""
 
-# The first of a waiver's comparisons are waived, up to its ceiling.
+# The first of a waiver's comparisons are waived, up to its ceiling. What no waiver is about is not looked at for one.
 _VERDICTS = f"""
-SELECT restaurant_ref, verdict, count(*) AS found, count(*) FILTER (WHERE place <= at_most) AS waived,
-       count(control_repeats) AS asked_twice, count(*) FILTER (WHERE control_repeats) AS repeated,
-       count(candidate_ms) FILTER (WHERE error = '') AS timed
-  FROM (SELECT latest.*, waiver.at_most, row_number() OVER (PARTITION BY waiver.id ORDER BY latest.id) AS place
-          FROM ({latest(_SINCE, COUNTED, "judged")}) AS latest
-          LEFT JOIN LATERAL (
-               SELECT known.id, known.at_most
-                 FROM rollout_waiver AS known
-                 JOIN rollout_comparison AS whole ON whole.id = latest.id
-                WHERE known.verdict = latest.verdict AND known.withdrawn_at IS NULL AND known.expires_at > %(now)s
-                  AND known.restaurant_ref IN ('', latest.restaurant_ref)
-                  AND (known.refusal = '' OR known.refusal = coalesce(whole.candidate #>> '{{refusal,0}}',
-                                                                      whole.control #>> '{{refusal,0}}'))
-                ORDER BY known.restaurant_ref = '', known.refusal = '', known.id
-                LIMIT 1) AS waiver ON true) AS waived
- GROUP BY restaurant_ref, verdict
+  WITH latest AS MATERIALIZED ({latest(_SINCE, COUNTED, "judged")}),
+       waived AS (
+       SELECT restaurant_ref, verdict, count(*) FILTER (WHERE place <= at_most) AS waived
+         FROM (SELECT latest.restaurant_ref, latest.verdict, waiver.at_most,
+                      row_number() OVER (PARTITION BY waiver.id ORDER BY latest.id) AS place
+                 FROM latest
+                CROSS JOIN LATERAL (
+                      SELECT known.id, known.at_most
+                        FROM rollout_waiver AS known
+                        JOIN rollout_comparison AS whole ON whole.id = latest.id
+                       WHERE known.verdict = latest.verdict AND known.withdrawn_at IS NULL AND known.expires_at > %(now)s
+                         AND known.restaurant_ref IN ('', latest.restaurant_ref)
+                         AND (known.refusal = '' OR known.refusal = coalesce(whole.candidate #>> '{{refusal,0}}',
+                                                                             whole.control #>> '{{refusal,0}}'))
+                       ORDER BY known.restaurant_ref = '', known.refusal = '', known.id
+                       LIMIT 1) AS waiver
+                WHERE latest.verdict IN (SELECT verdict FROM rollout_waiver
+                                          WHERE withdrawn_at IS NULL AND expires_at > %(now)s)) AS placed
+        GROUP BY restaurant_ref, verdict)
+SELECT counted.*, coalesce(waived.waived, 0) AS waived
+  FROM (SELECT restaurant_ref, verdict, count(*) AS found,
+               count(control_repeats) AS asked_twice, count(*) FILTER (WHERE control_repeats) AS repeated,
+               count(candidate_ms) FILTER (WHERE error = '') AS timed
+          FROM latest GROUP BY restaurant_ref, verdict) AS counted
+  LEFT JOIN waived USING (restaurant_ref, verdict)
 """  # noqa: S608  (text of our own)
 
 _MILLISECONDS = f"""
