@@ -361,7 +361,7 @@ def _decided(by: str, *, among: str = "true", only: str = "true") -> str:
        JOIN assignments_assignment AS assignment ON assignment.id = left_since.assignment_id
       WHERE left_since.source = 'confirmed' AND left_since.at >= %(since)s
       GROUP BY assignment.restaurant_ref, assignment.service_date),
-     altered AS (
+     altered AS MATERIALIZED (
      SELECT restaurant_ref, starts_at::date AS day, max(at) AS at
        FROM assignments_seatingchange
       WHERE at >= %(since)s AND what IN ('changed', 'ended', 'freed')
