@@ -52,7 +52,7 @@ from assignments.integration import floor_cache, marks, planners
 from assignments.integration.floor_cache import floor_or_none
 from assignments.integration.host import Host, HostBooking, is_cancelled, lock_bookings, named_refusals
 from assignments.integration.project_host import configured
-from assignments.lifecycle import intake, ledger, staff_decisions, transitions, waiting
+from assignments.lifecycle import intake, ledger, seating_validity, sentences, staff_decisions, transitions, waiting
 from assignments.lifecycle.settlement import Settlement
 from assignments.models import Allocation, Assignment, FrozenEvening, QueuedParty, Stage, State
 from assignments.outcome import Change, Outcome
@@ -381,17 +381,25 @@ def swap(
 
 
 @_in_transaction
-def extend(*, booking_ref: str, until: datetime, actor: str, version: int | None = None) -> Change:
+def extend(
+    *,
+    booking_ref: str,
+    until: datetime,
+    actor: str,
+    version: int | None = None,
+    overriding: Collection[Reason] = (),
+) -> Change:
     """Let the guests have their tables until then (aware), longer or shorter than now.
 
     Whoever comes next gets another table if there is one. Otherwise both bookings go to staff, each with the other's ref,
-    and the answer is ``Change.TO_STAFF``. Raises ValueError for a time that is naive or not after the start and now,
-    TransitionRefusedError for a booking without tables.
+    and the answer is ``Change.TO_STAFF``. Raises TablesRefusedError where a table closes before they leave, unless
+    ``overriding`` has ``Reason.CLOSED``, which is kept with the seating. Raises ValueError for a time that is naive or not
+    after the start and now, TransitionRefusedError for a booking without tables.
     """
     if until.tzinfo is None:
         raise ValueError(f"Booking {booking_ref}: the end must be aware, not {until}.")
     host, assignment, now = _locked_assignment(booking_ref, version=version)
-    return staff_actions.extend(assignment, until, host=host, now=now, actor=actor)
+    return staff_actions.extend(assignment, until, host=host, now=now, actor=actor, overriding=overriding)
 
 
 @_in_transaction
@@ -412,7 +420,8 @@ def arrived(*, booking_ref: str, actor: str, version: int | None = None) -> None
 
 @_in_transaction
 def seated(*, booking_ref: str, actor: str, version: int | None = None) -> None:
-    """Note that the guests sit at their tables. Those who come early have them from now on.
+    """Note that the guests sit at their tables. Those who come early have them from now on, closed tables too: it is a fact,
+    and the seating keeps that it was despite ``closed``.
 
     Who sits down late keeps the promised end (``extend`` changes it). Raises TablesRefusedError when somebody else still has
     one of the tables, TransitionRefusedError for a booking without tables.
@@ -514,9 +523,9 @@ def replan(*, booking_ref: str, actor: str, reason: str = "replanned") -> bool:
 def adopt(*, booking_ref: str, table_refs: Sequence[str]) -> None:
     """The host has seated this booking by itself, before this app was installed: its tables are taken from now on.
 
-    Nothing is judged and the host is not told: it has decided. ``reconcile_assignments`` calls this for all of them. Raises
-    TableTakenError when somebody else has one of the tables then, BookingNotFoundError, TransitionRefusedError for a booking
-    that is decided here already.
+    Nothing else is judged and the host is not told: it has decided. ``reconcile_assignments`` calls this for all of them.
+    Raises TableTakenError when somebody else has one of the tables then, TablesRefusedError for a table that the floor does
+    not have, BookingNotFoundError, TransitionRefusedError for a booking that is decided here already.
     """
     host = configured()
     booking = _booking(host, booking_ref)
@@ -524,6 +533,9 @@ def adopt(*, booking_ref: str, table_refs: Sequence[str]) -> None:
     _host, assignment, now = _locked_assignment(booking_ref)
     if assignment.is_terminal:
         raise TransitionRefusedError(f"Booking {booking_ref} is {assignment.state} already.")
+    if unknown := seating_validity.unknown_tables(table_refs, floor_or_none(booking.restaurant_ref, host=host)):
+        refusal = Refusal(Reason.UNKNOWN_TABLE, sentences.not_on_the_floor(unknown))
+        raise staff_actions.refused(booking_ref, table_refs, (refusal,))
     adoption.seat(assignment, booking, table_refs, host=host, now=now)
 
 
@@ -602,14 +614,16 @@ def reopen(*, booking_ref: str, actor: str, reason: str = "retry", version: int 
 
 
 @_in_transaction
+@_refused_by_constraints()
 def reject(*, booking_ref: str, actor: str, reason: str, version: int | None = None) -> None:
     """Staff turn a booking of the review queue, or one that failed, down: nobody plans it any more.
 
     A booking that waits because its guest asks for something else than it has keeps its tables, as promised: only the
-    wish is rejected, and the booking is confirmed again with the reason ``edit_rejected``. Any other ends as failed with
-    the reason ``rejected_by_staff``. ``reason`` says why and is kept in the history for ever, so it names no guest. The
-    host hears of it by the outbox, and tells the guest. ``version`` as for ``reopen``. Raises ValueError for a reason that
-    is empty or too long, TransitionRefusedError for a booking in any other state, ChangedMeanwhileError.
+    wish is rejected, and the booking is confirmed again with the reason ``edit_rejected``. A host that shows other
+    tables, or none, is told those again. Any other ends as failed with the reason ``rejected_by_staff``. ``reason`` says
+    why and is kept in the history for ever, so it names no guest. The host hears of it by the outbox, and tells the guest.
+    ``version`` as for ``reopen``. Raises ValueError for a reason that is empty or too long, TransitionRefusedError for a
+    booking in any other state, and where a constraint of the booking project refuses; ChangedMeanwhileError.
     """
     why = reason.strip()
     if not why or len(why) > staff_decisions.LONGEST_REASON or "\0" in why:
@@ -827,7 +841,7 @@ def close(
     ends_at: datetime | None = None,
     table_refs: Collection[str] = (),
     zone_ref: str = "",
-    reason: str = "",
+    reason: str | None = "",
     actor: str = "host",
 ) -> int:
     """Close tables, a zone, or the whole restaurant if neither is named, over ``[starts_at, ends_at)`` (aware).
@@ -835,8 +849,8 @@ def close(
     Without ``ends_at`` until further notice. ``reason`` is for staff and names no guest. Gives the closure's id. Who was to
     sit there gets other tables in the same transaction, or goes to review where V3 finds none; so do guests who sit there,
     and they keep those of their joined tables that stay open. Planners seat nobody there until it is over or lifted; staff
-    do, by ``assign(overriding=[Reason.CLOSED])``. Raises ValueError for times that are naive or the wrong way round, and
-    for tables or a zone that the restaurant does not have.
+    do, by ``assign(overriding=[Reason.CLOSED])``. Raises ValueError for times that are naive or the wrong way round, for a
+    restaurant that the host does not have, and for tables or a zone that the restaurant does not have.
     """
     closure = closures.close(
         restaurant_ref,
@@ -861,7 +875,7 @@ def edit_closure(
     ends_at: datetime | EllipsisType | None = ...,
     table_refs: Collection[str] | EllipsisType = ...,
     zone_ref: str | EllipsisType = ...,
-    reason: str | EllipsisType = ...,
+    reason: str | EllipsisType | None = ...,
 ) -> None:
     """Change a closure: what is not given stays. ``table_refs=()`` means the whole restaurant.
 
@@ -888,7 +902,7 @@ def lift_closure(*, closure_id: int, actor: str, version: int | None = None) -> 
 
     ``version`` and exceptions as for ``edit_closure``.
     """
-    closures.lift(closure_id, actor=actor, version=version)
+    closures.lift(closure_id, actor=actor, version=version, host=configured())
 
 
 def explain(*, booking_ref: str) -> Explanation:

@@ -30,7 +30,7 @@ from assignments.exceptions import HostRefusedError
 from assignments.integration.floor_cache import floor_or_problem
 from assignments.integration.host import Host, HostBooking
 from assignments.integration.planners import MANUAL, NOBODY, V3, Judged, Preview, router
-from assignments.lifecycle import intake, ledger, promise, sentences, waiting
+from assignments.lifecycle import buffers, intake, ledger, promise, sentences, waiting
 from assignments.lifecycle.settlement import Settlement
 from assignments.models import Allocation, Assignment, State
 from assignments.outcome import Change
@@ -71,13 +71,16 @@ def settle(
     unmet: str = waiting.EDIT_UNMET,
     is_optional: bool = False,
     keeps_stay: bool = True,
+    is_elsewhere: bool = False,
 ) -> Change:
     """Give a booking that has tables what its guest asks for now, or leave it to staff with the tables that it has.
 
     The row and both service days are locked. ``unmet``: the reason code of the review. ``is_optional``: if nothing does,
     nothing changes; the answer for a woken one is ``Change.LATER`` while others asked earlier, who may come to nothing.
     ``keeps_stay``: who asks for the same time and party keeps the promised end, whatever today's turn times are. What is
-    asked for is promised once it is settled, and is noted beside the promise until then.
+    asked for is promised once it is settled, and is noted beside the promise until then. ``is_elsewhere``: the host shows it
+    at other tables, and staff have to decide about that. Then it gets what it asks for at its own tables or not at all, and
+    the host keeps those that it shows.
     """
     ledger.note_promise(seatings, party=assignment.party, zone_ref=assignment.zone_ref)
     chosen_by_staff = assignment.planner == MANUAL
@@ -95,7 +98,15 @@ def settle(
         earlier = waiting_before(assignment, host=host)
         asks = as_promised(booking, assignment, seatings, facts=promised) if keeps_stay else booking
         answer = _answer(
-            assignment, asks, seatings, floor, earlier=earlier, now=now, is_lenient=chosen_by_staff, host=host
+            assignment,
+            asks,
+            seatings,
+            floor,
+            earlier=earlier,
+            now=now,
+            is_lenient=chosen_by_staff,
+            may_move=not is_elsewhere,
+            host=host,
         )
     if isinstance(answer, str):
         if is_optional:
@@ -107,8 +118,8 @@ def settle(
         waiting.stay_awake([assignment] if earlier else [])
         return Change.TO_STAFF
     before = _copy(assignment)
-    settlement.planner = answer.planner
-    stays = set(answer.table_refs) == {row.table_ref for row in seatings}
+    settlement.planner, settlement.tells_host = answer.planner, not is_elsewhere
+    stays, told = set(answer.table_refs) == {row.table_ref for row in seatings}, assignment.told_table_refs
     # Whatever the guests ask for, staff still have to see who gets a table at which others overstay.
     overlaps = assignment.state == State.MANUAL_REVIEW and assignment.reason == waiting.OVERLAPPING
     still_overlaps = overlaps and stays and bool(ledger.overstaying(seatings, answer.window.blocked_from))
@@ -124,8 +135,9 @@ def settle(
         overridden_by=seatings[0].overridden_by if stays else "",
         decision=answer.decision,
         decision_ms=answer.decision_ms,
-        stays_in_review=still_overlaps,
+        stays_in_review=still_overlaps or is_elsewhere,
     )
+    assignment.told_table_refs = told if is_elsewhere else assignment.told_table_refs
     try:
         # A savepoint is two queries, which only a host with constraints of its own needs.
         with transaction.atomic() if getattr(host, "refuses_tables", False) else nullcontext():
@@ -203,6 +215,7 @@ def _answer(
     earlier: Sequence[SeatingRequest],
     now: datetime,
     is_lenient: bool,
+    may_move: bool,
     host: Host,
 ) -> Answer | str:
     """Return what meets the edit, or a sentence why nothing does. ``earlier``: who asked earlier and waits."""
@@ -220,16 +233,33 @@ def _answer(
     )
     occupied = (*kept, *_first_served(earlier, taken, snapshot))
     snapshot = replace(snapshot, occupied=occupied)
-    refusals = judge_own(snapshot, own, despite=seatings[0].despite, is_lenient=is_lenient)
     window = seating_window(floor, starts_at=request.starts_at, party=request.party, ends_at=request.ends_at)
+    if isinstance(window, SeatingWindow) and Reason.BUFFER in seatings[0].despite:
+        window, others = _without_buffers(window, own, occupied)
+        snapshot = replace(snapshot, occupied=others)
+    refusals = judge_own(snapshot, own, despite=seatings[0].despite, is_lenient=is_lenient)
     is_here = seatings[0].restaurant_ref == floor.restaurant_ref  # Another restaurant may have tables of these names.
     if is_here and not refusals and isinstance(window, SeatingWindow):
         planner = seatings[0].planner or V3
         return Answer(table_refs=own, window=window, planner=planner, strategy=SAME_TABLES)
     why = " ".join(str(refusal.detail) for refusal in refusals)
-    if has_begun(booking, seatings, now=now):
+    if not may_move or has_begun(booking, seatings, now=now):
         return why
     return _asked(assignment, request, floor, occupied, host=host, now=now) or why
+
+
+def _without_buffers(
+    window: SeatingWindow, own: Collection[str], occupied: tuple[Occupied, ...]
+) -> tuple[SeatingWindow, tuple[Occupied, ...]]:
+    """Return the window of guests who do without buffers at their own tables, and what is taken but for their neighbours."""
+    stay = buffers.stay_in(window)
+    beside = {
+        each
+        for each in occupied
+        if each.table_ref in own and not each.closed and not buffers.meet((each.blocked_from, each.blocked_until), stay)
+    }
+    window = buffers.fitted(window, [(each.blocked_from, each.blocked_until) for each in beside])
+    return window, tuple(each for each in occupied if each not in beside)
 
 
 def has_begun(booking: HostBooking, seatings: Sequence[Allocation], *, now: datetime) -> bool:

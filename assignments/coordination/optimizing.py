@@ -2,6 +2,8 @@
 
 The evening is read as it stands, and solved outside any transaction, which may take seconds. Then a short transaction locks
 the day, reads it again, and writes the answer only if nothing has changed; otherwise it is solved again.
+
+Long because an evening is read, solved, compared and written here, by what was read once.
 """
 
 import logging

@@ -14,6 +14,12 @@ from assignments.planning.text import gettext as _
 NO_FLOOR = _("Its table was closed, and the restaurant has no floor to plan with.")
 SAT_THERE = _("Its guests sat there when the table was taken out of service.")
 
+
+def sits_where_it_closes(clock: str) -> Text:
+    """Why guests who sit have to be moved, though not yet."""
+    return _("Its guests sit at a table that closes at %(time)s.", time=clock)
+
+
 STILL_ASKED = _("Nobody has decided yet about what its guests ask for instead.")
 
 
@@ -31,6 +37,19 @@ def shown_elsewhere(table_refs: Collection[str], other_refs: Collection[str]) ->
         tables=", ".join(table_refs),
         booking=", ".join(sorted(other_refs)),
     )
+
+
+def not_on_the_floor(table_refs: Collection[str]) -> Text:
+    """Why tables that the host chose cannot be taken over: there are none of that name."""
+    return _(
+        "The booking project shows it at %(tables)s, which is not on this restaurant's floor.",
+        tables=", ".join(table_refs),
+    )
+
+
+def shown_without_tables(table_refs: Collection[str]) -> Text:
+    """Why staff decide about a promise: its tables were cleared in the host, and are here still."""
+    return _("The booking project shows no table for it, and here it has %(tables)s.", tables=", ".join(table_refs))
 
 
 def more_guests_than_seats(seats: int, party: int) -> Text:
@@ -74,6 +93,7 @@ def passed_over(reasons: str) -> Text:
 _KNOWN = (
     NO_FLOOR,
     SAT_THERE,
+    sits_where_it_closes(""),
     STILL_ASKED,
     expect_the_same_table(()),
     shown_elsewhere((), ()),

@@ -18,9 +18,10 @@ from assignments.error_logging import log_error
 from assignments.exceptions import MovesRefusedError
 from assignments.integration import release
 from assignments.integration.host import Host, Move, Seating, named_refusals, tell_of_moves
+from assignments.integration.planners import MANUAL
 from assignments.lifecycle import ledger, retry_policy, sentences, transitions, waiting
+from assignments.lifecycle.staff_decisions import STAFF
 from assignments.models import GONE, Allocation, Assignment, Attempt, OutboxMessage, Stage, State
-from assignments.models.insertion import insert
 from assignments.outcome import Kind, Outcome
 from assignments.planning.decision import Decision
 from assignments.planning.seating_window import SeatingWindow
@@ -98,6 +99,7 @@ class Settlement:
         assignment.assign(actor=self.actor, reason=reason)
         assignment.confirm(actor=self.actor, reason=reason, detail=detail)
         tables = tuple(table_refs)
+        self._follow_pin(assignment, tables)
         if not already_seated:
             self._place(assignment, tables, window, despite=despite, overridden_by=overridden_by)
         assignment.told_table_refs = list(tables)
@@ -204,6 +206,7 @@ class Settlement:
         else:
             assignment.reseat(actor=self.actor, reason=reason, detail=detail)
         tables, ref = tuple(table_refs), assignment.booking_ref
+        self._follow_pin(assignment, tables)
         self._vacated.append((list(seatings), assignment.stage == Stage.SEATED))
         self._place(assignment, tables, window, despite=despite, overridden_by=overridden_by)
         before = tuple(row.table_ref for row in seatings)
@@ -226,6 +229,12 @@ class Settlement:
             ends_at=window.ends_at.isoformat(),
         )
         assignment.told_table_refs = list(tables)
+
+    def _follow_pin(self, assignment: Assignment, table_refs: tuple[str, ...]) -> None:
+        """Have the later choice hold: staff, or the host's, who give a pinned booking other tables, pin it to these."""
+        is_chosen = self.planner == MANUAL or self.actor.startswith(STAFF)
+        if is_chosen and assignment.pinned_table_refs and set(assignment.pinned_table_refs) != set(table_refs):
+            assignment.pinned_table_refs = sorted(table_refs)
 
     def _place(
         self,
@@ -329,8 +338,9 @@ class Settlement:
         """
         self._leave_wishes_to_staff()
         self.write_tables()
-        transitions.store(self._changed, correlation_id=self.correlation_id, messages=self._messages)
-        insert(self._attempts)
+        transitions.store(
+            self._changed, correlation_id=self.correlation_id, messages=self._messages, attempts=self._attempts
+        )
         if self.tells_host:
             self._tell_of_tables()
         if self._reviews and tells_of_reviews:

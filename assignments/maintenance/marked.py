@@ -142,7 +142,7 @@ def _change(booking_ref: str) -> None:
 
 
 def _is_followed(booking_ref: str) -> bool:
-    """Return whether nothing of interest has changed, as far as can be said without a lock. Three or four queries.
+    """Return whether nothing of interest has changed, as far as can be said without a lock. Three to five queries.
 
     A booking that waits keeps its attempts and its place in review when only its notes are edited. One of an earlier day
     that is saved again, for its bill perhaps, does not come up for planning.

@@ -14,7 +14,7 @@ from typing import Any
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
-from assignments.coordination import edits, host_changes
+from assignments.coordination import edits, host_changes, stays
 from assignments.integration.planners import MANUAL, V3
 from assignments.lifecycle import sentences, settlement, staff_decisions, waiting
 from assignments.models import Attempt, Stage, State
@@ -53,6 +53,7 @@ _REASONS: Mapping[str, Any] = {
     Reason.WRONG_ZONE: gettext_lazy("The tables are not in the zone that was asked for."),
     Reason.TABLE_TAKEN: gettext_lazy("Somebody else has a table then."),
     Reason.MORE_TABLES_THAN_NEEDED: gettext_lazy("Fewer tables are enough."),
+    Reason.BUFFER: gettext_lazy("There is no time to clear and set a table between two bookings."),
     CoordinatorReason.INVALID_BOOKING: gettext_lazy("The booking cannot be planned as it is."),
     CoordinatorReason.CONFIRMED_BY_HOST: gettext_lazy(
         "It was confirmed without this app, so it has no tables here: staff have to choose them."
@@ -107,6 +108,7 @@ _REASONS: Mapping[str, Any] = {
     settlement.REARRANGED: gettext_lazy("It has another table, so that somebody else could be seated."),
     "swapped_by_staff": gettext_lazy("Staff swapped its tables with those of another booking."),
     "table_needed_longer": gettext_lazy("Other guests need its table for longer."),
+    stays.TABLE_STAYS_OPEN: gettext_lazy("Its table does not close before its guests leave."),
     "unpinned": gettext_lazy("It is pinned to no tables any more."),
     "walk_in": gettext_lazy("Its guests came without a booking, and staff seated them."),
     "woken": gettext_lazy("A table may have become free for it."),

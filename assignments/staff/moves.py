@@ -137,6 +137,7 @@ def who_has(place: Possible, table_refs: Sequence[str]) -> tuple[str, ...]:
             each.booking_ref
             for each in rows
             if each.booking_ref
+            and place.is_there(each)
             and each.table_ref in table_refs
             and each.blocked_from < window.blocked_until
             and window.blocked_from < each.blocked_until

@@ -285,6 +285,29 @@ def broken_promises(
                 yield f"{ref} was moved from {sorted(held)} to {sorted(others)}: {fixed}"
 
 
+def taken_from_under(
+    before: Evening, after: Evening, action: Action, *, floor: Floor, now: datetime, cancelled: Collection[str]
+) -> Iterator[str]:
+    """Tables at which guests sit, taken from them although they have not left and the table has not closed yet."""
+    tables = {table.ref: table for table in floor.tables}
+    for ref, rows in before.current.items():
+        assignment = before.assignments.get(ref)
+        gone = ref in cancelled or assignment is None or after.assignments[ref]["stage"] in GONE
+        if gone or ref in action.refs or assignment is None:
+            continue
+        if assignment["stage"] != "seated" and rows[0]["starts_at"] > now:
+            continue
+        judged["guests who sit"] += 1
+        held = {row["table_ref"] for row in rows}
+        has = {row["table_ref"] for row in after.current.get(ref, [])}
+        if has - held:
+            continue  # They were moved, about which others judge.
+        for table in sorted(held - has):
+            is_there = table in tables and tables[table].active
+            if is_there and not is_closed(after, table, now, now + A_MINUTE):
+                yield f"{ref} sits at {table}, which is not closed yet and was taken from it"
+
+
 ANYTHING = frozenset({"seat", "tables", "start", "end"})
 
 _BY_STAFF = {
@@ -342,6 +365,8 @@ def overlaps_unseen(evening: Evening, cursor: Any) -> Iterator[str]:
         and next_one["table_ref"] == row["table_ref"]
         and row["starts_at"] < next_one["starts_at"]
         and next_one["start"] < row["overstays_until"]
+        # Who sits where it closes has to be elsewhere by then; staff know.
+        and not is_closed(evening, row["table_ref"], row["until"], row["until"] + A_MINUTE)
     ]
     if not staying:
         return

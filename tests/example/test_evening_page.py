@@ -94,6 +94,25 @@ class TestForms:
             assert f"was noted as arrived by {admin_user.username}" in html, name
         assert stage_of(booking) == Stage.ARRIVED
 
+    def test_a_stay_into_a_closure_is_offered_by_name_and_given_when_that_is_said(
+        self, admin_client: Client, query: dict[str, str]
+    ) -> None:
+        booking = seated()
+        row = Allocation.objects.filter(booking_ref=booking.booking_ref)[0]
+        until = row.ends_at + timedelta(minutes=15)
+        api.close(
+            restaurant_ref=query["restaurant"], table_refs=[row.table_ref], starts_at=row.ends_at, actor="staff:7"
+        )
+        html = admin_client.get(reverse(URL), {**query, "booking": booking.pk}).content.decode()
+        assert "+15 min, not by the rules" in html
+        assert re.search(r'name="overriding"\s+value="closed"', html)
+        html = act(admin_client, "extend", query, booking, until=round(until.timestamp())).content.decode()
+        assert "is closed at that time" in html
+        act(admin_client, "extend", query, booking, until=round(until.timestamp()), overriding="closed")
+        row.refresh_from_db()
+        assert (row.ends_at, row.despite) == (until, ["closed"])
+        assert row.overridden_by.startswith("staff:")
+
     def test_without_scripts_a_form_leads_back_to_the_page_and_says_what_it_did(
         self, admin_client: Client, query: dict[str, str]
     ) -> None:

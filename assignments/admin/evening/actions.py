@@ -246,7 +246,13 @@ def _extend(form: _Form) -> _Result:
         raise MistakenError(_("Say until when."))
     end = datetime.fromtimestamp(until, tz=UTC)
     try:
-        change = api.extend(booking_ref=ref, until=end, actor=form.who, version=form.number("version"))
+        change = api.extend(
+            booking_ref=ref,
+            until=end,
+            actor=form.who,
+            version=form.number("version"),
+            overriding=form.overriding,
+        )
     except ValueError:
         raise MistakenError(_("A stay ends after its start, and not in the past.")) from None
     values = {"booking": label_of(ref), "until": form.at(end)}

@@ -36,8 +36,11 @@ from tests.shapes.models import (
     House,
     Note,
     NotedBoard,
+    Outing,
     Record,
     Reservation,
+    Sitting,
+    Standing,
     Stay,
     Ticket,
     Visit,
@@ -92,6 +95,19 @@ class WalkInHost(VisitHost):
 
 class NotedTicketHost(TicketHost):
     tables_field = "noted_boards"
+
+
+class OutingHost(ModelHost):
+    """Its start lies behind a foreign key."""
+
+    booking_model = "shapes.Outing"
+    start_field = "sitting__starts_at"
+    end_field = "sitting__ends_at"
+    party_field = "covers"
+    status_field = "status"
+    tables_field = "board"
+    table_model = "shapes.Board"
+    table_seats_field = "places"
 
 
 class FeastHost(BanquetHost):
@@ -216,6 +232,38 @@ class TestWhatIsFollowed:
     def test_a_queryset_that_is_deleted_sends_signals_too(self, seated: Visit) -> None:
         Visit.objects.all().delete()
         assert Assignment.objects.get().state == State.CANCELLED
+
+    def test_a_row_behind_a_foreign_key_changes_all_bookings_that_point_to_it(
+        self, use: Any, house: House, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        use(OutingHost)
+        monkeypatch.setattr(marked, "INLINE", 2)
+        for code in ("pending", "confirmed", "cancelled"):
+            Standing.objects.create(code=code)
+        sitting, other = (Sitting.objects.create(starts_at=NOON) for _each in range(2))
+        outings = [Outing.objects.create(sitting=sitting, covers=2) for _each in range(3)]
+        elsewhere = Outing.objects.create(sitting=other, covers=2)
+        for each in outings:
+            assert api.assign_now(booking_ref=str(each.pk)).kind is Kind.CONFIRMED
+        sitting.starts_at = NOON + timedelta(days=1)
+        with CaptureQueriesContext(connection) as queries, transaction.atomic():
+            sitting.save()
+        assert len([each for each in queries if "INSERT INTO assignments_hostmark" in each["sql"]]) == 3
+        # Two are followed at once, and a pass follows the rest.
+        assert {assignment(each).starts_at for each in outings[:2]} == {sitting.starts_at}
+        assert assignment(outings[2]).starts_at == NOON
+        marked.sweep()
+        assert assignment(outings[2]).starts_at == sitting.starts_at
+        assert assignment(elsewhere).starts_at == NOON
+        # What update() wrote is found when it is reconciled.
+        Sitting.objects.filter(pk=sitting.pk).update(starts_at=NOON + timedelta(days=2))
+        assert assignment(outings[0]).starts_at == sitting.starts_at
+        list(reconcile())
+        assert assignment(outings[0]).starts_at == NOON + timedelta(days=2)
+        sitting.delete()
+        make_due()
+        marked.sweep()
+        assert {assignment(each).state for each in outings} == {State.CANCELLED}
 
     def test_what_was_never_known_and_is_gone_is_ignored(self, use: Any, house: House) -> None:
         use(VisitHost, CONNECT_SIGNALS=False)
