@@ -152,7 +152,7 @@ PARTS = {
     "vitals": lambda: _("queue, outbox and last success"),
     "backlog": lambda: _("bookings in review"),
     "runs": lambda: _("runs and workers"),
-    "lists": lambda: f"{_('breakers')}, {_('what is possible')}",
+    "lists": lambda: ", ".join((_("breakers"), _("what is possible"))),
     "hours": lambda: _("the last 24 hours"),
     "integrity": lambda: _("overlaps and lost bookings"),
     "pending": lambda: _("migrations"),
