@@ -284,7 +284,7 @@ def _lists() -> tuple[Sequence[OpenBreaker], Sequence[EveningOptimum]]:
 
 def _optimum(row: Mapping[str, Any]) -> EveningOptimum:
     fields = EveningOptimum._meta.concrete_fields
-    return EveningOptimum(**{each.attname: each.to_python(row[each.column]) for each in fields})
+    return EveningOptimum(**{each.attname: each.to_python(row[each.attname]) for each in fields})
 
 
 _LISTS = f"""
