@@ -152,9 +152,8 @@ PARTS = {
     "vitals": lambda: _("queue, outbox and last success"),
     "backlog": lambda: _("bookings in review"),
     "runs": lambda: _("runs and workers"),
-    "breakers": lambda: _("breakers"),
+    "lists": lambda: ", ".join((_("breakers"), _("what is possible"))),
     "hours": lambda: _("the last 24 hours"),
-    "optima": lambda: _("what is possible"),
     "integrity": lambda: _("overlaps and lost bookings"),
     "pending": lambda: _("migrations"),
 }
