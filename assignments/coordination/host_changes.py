@@ -262,10 +262,12 @@ def _follow_guests(
         return Change.CANCELLED if stage == Stage.NO_SHOW else Change.NOTHING
     stays.mark(assignment, stage, now=now)
     end = intake.asked_until(booking)
-    if end is not None and end <= now:  # They have left, whatever the status is called.
+    is_known = end == promise.last_end_asked(assignment)  # Staff may have let them stay longer than the host knows.
+    if end is not None and end <= now and not (is_known and now < seatings[0].stays_until):
+        # They have left, whatever the status is called.
         stays.leave(assignment, seatings, Stage.LEFT, settlement=settlement, is_over=True)
         change = Change.NOTHING
-    elif end is not None and end != promise.last_end_asked(assignment) and end != seatings[0].stays_until:
+    elif end is not None and not is_known and end != seatings[0].stays_until:
         change = stays.stay_until(assignment, seatings, end, settlement=settlement, reason="booking_changed")
     else:
         settlement.changed(assignment)

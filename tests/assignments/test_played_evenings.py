@@ -187,6 +187,7 @@ class PlayedEvening(RuleBasedStateMachine):
                 floor=self.floor,
                 now=self.now,
                 cancelled=cancelled,
+                host=self.host.rows,
                 moving=self.moving() if self.rearranges else None,
                 no_show=NO_SHOW,
             ),
