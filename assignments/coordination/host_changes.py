@@ -201,9 +201,11 @@ def _follow_sitting(
     if seats and party > seats and party > promised["party"]:
         intake.take_over_facts(assignment, booking, floor=floor)
         promise.set_aside(assignment, promised | {"asked_until": assignment.asked_until})
+        detail = sentences.more_guests_than_seats(seats, party)
         if assignment.state == State.CONFIRMED:
-            detail = sentences.more_guests_than_seats(seats, party)
             settlement.keep_for_review(assignment, reason=waiting.EDIT_UNMET, detail=detail)
+        elif assignment.reason == waiting.EDIT_UNMET:
+            settlement.review_anew(assignment, reason=waiting.EDIT_UNMET, detail=detail)
         change = Change.TO_STAFF
     else:
         promise.take_over_here(assignment, booking, floor=floor)
@@ -250,8 +252,8 @@ def _follow_guests(
     if not seatings:
         if assignment.state == State.CONFIRMED or (assignment.is_terminal and assignment.stage in GONE):
             return Change.NOTHING
-        if assignment.reason == waiting.CAME_AFTER_ALL:
-            return _follow_without_table(assignment, booking, now=now)
+        if _are_there(assignment, booking, host=host, now=now):
+            return _follow_without_table(assignment, booking, host=host, now=now)
         cancel(assignment, "no_table_wanted")
         return Change.CANCELLED
     settlement = Settlement(host=host, planner=assignment.planner, actor="host", trigger="edit", now=now)
@@ -279,12 +281,26 @@ def _follow_guests(
     return change
 
 
-def _follow_without_table(assignment: Assignment, booking: HostBooking, *, now: datetime) -> Change:
-    """Guests are there, and somebody else has their table: staff decide, unless they are gone."""
+def _are_there(assignment: Assignment, booking: HostBooking, *, host: Host, now: datetime) -> bool:
+    """Return whether a booking that waits for staff without tables has guests who sit somewhere, or have sat there."""
+    if assignment.state != State.MANUAL_REVIEW:
+        return False
+    if assignment.reason == waiting.CAME_AFTER_ALL:
+        return True
+    return adoption.is_seated(booking) and adoption.window_of(booking, host=host).ends_at > now
+
+
+def _follow_without_table(assignment: Assignment, booking: HostBooking, *, host: Host, now: datetime) -> Change:
+    """Guests are there, and nobody knows where they sit: staff decide, unless they are gone."""
     stage = Stage(booking.stage) if booking.stage else Stage.SEATED
     stays.mark(assignment, stage, now=now)
     if stage in GONE:
         assignment.restore(actor="host", reason=stage.value)
+    elif assignment.reason != waiting.CAME_AFTER_ALL:
+        settlement = Settlement(host=host, planner=assignment.planner, actor="host", trigger="edit", now=now)
+        settlement.review_anew(assignment, reason=waiting.CAME_AFTER_ALL, detail=sentences.SIT_SOMEWHERE)
+        settlement.write()
+        return Change.TO_STAFF
     transitions.store([assignment])
     return Change.NOTHING
 

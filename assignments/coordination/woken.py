@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from functools import partial
 
-from assignments.coordination import edits, host_changes, one_booking, stays
+from assignments.coordination import edits, floor_watch, host_changes, one_booking, stays
 from assignments.coordination.one_booking import Locked
 from assignments.integration.host import Host
 from assignments.integration.project_host import configured
@@ -36,6 +36,9 @@ def _try(locked: Locked, *, host: Host) -> bool:
         settlement = Settlement(host=host, planner=assignment.planner, actor="waitlist", trigger="woken", now=now)
         change = stays.settle_overlap(assignment, booking, seatings, settlement=settlement)
         settlement.write()
+        # Nobody looked at the tables while others expected them too.
+        if floor_watch.leave_unusable(assignment, booking, host=host, now=now) is Change.MOVED:
+            change = Change.MOVED
     elif assignment.reason == waiting.TABLES_CHANGED_BY_HOST and booking.wants_table and seatings:
         change = host_changes.follow(assignment, booking, host=host, now=now)
     elif booking.wants_table and seatings:

@@ -13,6 +13,8 @@ from assignments.planning.text import gettext as _
 
 NO_FLOOR = _("Its table was closed, and the restaurant has no floor to plan with.")
 SAT_THERE = _("Its guests sat there when the table was taken out of service.")
+SIT_SOMEWHERE = _("Its guests sit, and nobody has said at which table.")
+UNUSABLE = _("Its table is out of service, gone, or has too few seats.")
 
 STILL_ASKED = _("Nobody has decided yet about what its guests ask for instead.")
 
@@ -74,6 +76,8 @@ def passed_over(reasons: str) -> Text:
 _KNOWN = (
     NO_FLOOR,
     SAT_THERE,
+    SIT_SOMEWHERE,
+    UNUSABLE,
     STILL_ASKED,
     expect_the_same_table(()),
     shown_elsewhere((), ()),
