@@ -569,6 +569,27 @@ class TestAnEarlierReleaseBesideThisOne:
         seating = Allocation.objects.current().get(booking_ref="A")
         assert (seating.table_ref, seating.starts_at, seating.party) == ("T2", tonight, 2)
 
+    @pytest.mark.parametrize("state", [State.CANCELLED, State.ASSIGNMENT_PENDING])
+    @pytest.mark.parametrize("writes_it", [True, False])
+    def test_no_wish_is_left_of_a_booking_to_which_nothing_is_promised(
+        self, host: TheHost, tonight: datetime, state: State, *, writes_it: bool
+    ) -> None:
+        """It cancels the booking, or plans it anew: then it may have written what is asked for."""
+        host.floors["R1"] = a_floor(tables=[a_table("T1")])
+        seat(host, "A", "T1", tonight)
+        tomorrow = tonight + timedelta(days=1)
+        host.edit("A", starts_at=tomorrow, party=9)
+        assert api.booking_changed(booking_ref="A") is Change.TO_STAFF
+        facts = {"starts_at": tomorrow, "service_date": tomorrow.date(), "party": 9} if writes_it else {}
+        due_at = tonight if state == State.ASSIGNMENT_PENDING else None
+        found = self.writes(state, "edited", due_at=due_at, **facts)
+        assert (found.has_wish, found.starts_at, found.service_date, found.party) == (
+            False,
+            tomorrow,
+            tomorrow.date(),
+            9,
+        )
+
     def test_another_zone_alone_is_a_wish(self, promised: dict[str, Any]) -> None:
         found = self.writes(*OPEN, zone_ref="out")
         assert (self.row(), found.asked_zone_ref, found.is_wish_undecided) == (promised, "out", True)
