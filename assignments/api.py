@@ -827,7 +827,7 @@ def close(
     ends_at: datetime | None = None,
     table_refs: Collection[str] = (),
     zone_ref: str = "",
-    reason: str = "",
+    reason: str | None = "",
     actor: str = "host",
 ) -> int:
     """Close tables, a zone, or the whole restaurant if neither is named, over ``[starts_at, ends_at)`` (aware).
@@ -835,8 +835,8 @@ def close(
     Without ``ends_at`` until further notice. ``reason`` is for staff and names no guest. Gives the closure's id. Who was to
     sit there gets other tables in the same transaction, or goes to review where V3 finds none; so do guests who sit there,
     and they keep those of their joined tables that stay open. Planners seat nobody there until it is over or lifted; staff
-    do, by ``assign(overriding=[Reason.CLOSED])``. Raises ValueError for times that are naive or the wrong way round, and
-    for tables or a zone that the restaurant does not have.
+    do, by ``assign(overriding=[Reason.CLOSED])``. Raises ValueError for times that are naive or the wrong way round, for a
+    restaurant that the host does not have, and for tables or a zone that the restaurant does not have.
     """
     closure = closures.close(
         restaurant_ref,
@@ -861,7 +861,7 @@ def edit_closure(
     ends_at: datetime | EllipsisType | None = ...,
     table_refs: Collection[str] | EllipsisType = ...,
     zone_ref: str | EllipsisType = ...,
-    reason: str | EllipsisType = ...,
+    reason: str | EllipsisType | None = ...,
 ) -> None:
     """Change a closure: what is not given stays. ``table_refs=()`` means the whole restaurant.
 

@@ -3,27 +3,23 @@
 import gc
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Any
 from unittest import mock
 
 import pytest
-from django.core.management.commands import flush
 from django.db import connection
-from django.db.backends.postgresql.operations import DatabaseOperations
+from django.test import TransactionTestCase
 
-from tests import process_state, sandboxes, template
+from tests import emptying, process_state, sandboxes, template
 from tests.schedule import Schedule
 
-LARGE_BYTES = 1_000_000
 APART = {
     "full_removal": "all tests on a copy without the legacy planner, for several minutes",
     "scripts": "the scripts of docs/pages.md, done in a browser and counted, for a minute",
     "upgrade": "the release before on today's tables, and the way back, for minutes",
 }
 """Marks of tests that take long by themselves: left out unless ``-m`` asks for them."""
-KEPT = frozenset({"auth_permission", "django_content_type"})
-"""Made of the models by each flush, and the same each time."""
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -59,12 +55,9 @@ def pytest_collection_finish() -> None:
 def _tables_are_emptied_and_not_made_anew() -> Iterator[None]:
     """After a test that commits, few tables hold anything, and that is little: to delete it is quicker than to truncate.
 
-    Not by way of the triggers, which keep the history.
+    Not by way of the triggers, which keep the history, nor by Django's flush, which looks for apps and tables each time.
     """
-    with (
-        mock.patch.object(DatabaseOperations, "sql_flush", _deletion),
-        mock.patch.object(flush, "emit_post_migrate_signal"),
-    ):
+    with mock.patch.object(TransactionTestCase, "_fixture_teardown", _empty_all_tables):
         yield
 
 
@@ -98,22 +91,9 @@ def django_db_setup(django_db_setup: None, django_db_blocker: Any) -> None:
         )
 
 
-def _deletion(self: DatabaseOperations, style: Any, tables: Sequence[str], **options: Any) -> list[str]:
-    names = ", ".join(f"'{name}'" for name in tables if name not in KEPT)
-    return [
-        f"""
-        DO $$ DECLARE name text; BEGIN
-            SET LOCAL session_replication_role = replica;
-            FOREACH name IN ARRAY ARRAY[{names}]::text[] LOOP
-                IF pg_relation_size(name::regclass) > {LARGE_BYTES} THEN
-                    EXECUTE format('TRUNCATE %I CASCADE', name);
-                ELSIF pg_relation_size(name::regclass) > 0 THEN
-                    EXECUTE format('DELETE FROM %I', name);
-                END IF;
-            END LOOP;
-        END $$
-        """
-    ]
+def _empty_all_tables(test: Any) -> None:
+    for alias in test._databases_names(include_mirrors=False):
+        emptying.empty_all_tables(alias)
 
 
 @pytest.fixture(autouse=True)

@@ -16,14 +16,14 @@ from assignments.coordination import host_changes
 from assignments.coordination.snapshots import occupied_during, promised_request
 from assignments.coordination.table_record import success_of
 from assignments.exceptions import ChangedMeanwhileError, ClosureLiftedError, ClosureNotFoundError
-from assignments.integration.floor_cache import floor_or_none
+from assignments.integration.floor_cache import floor_of, floor_or_none
 from assignments.integration.host import Host, HostBooking, is_cancelled, lock_bookings
 from assignments.integration.planners import V3
 from assignments.lifecycle import ledger, promise, sentences, waiting
 from assignments.lifecycle.settlement import Settlement
 from assignments.models import Allocation, Assignment, Closure, OutboxMessage, State
 from assignments.planning.batch_planner import EveningPlanner, in_order
-from assignments.planning.floor import Floor
+from assignments.planning.floor import Floor, InvalidFloorError
 from assignments.planning.request import SeatingRequest
 from assignments.telemetry import correlation, events
 from assignments.telemetry.event_catalogue import STATE_MACHINE
@@ -52,13 +52,13 @@ def close(
     zone_ref: str,
     starts_at: datetime,
     ends_at: datetime | None,
-    reason: str,
+    reason: str | None,
     actor: str,
     host: Host,
 ) -> Closure:
     """Close tables, a zone, or the restaurant if neither is given. Raises ValueError for what cannot be closed."""
     now = locks.lock_restaurant(restaurant_ref)
-    floor = floor_or_none(restaurant_ref, host=host)
+    floor = _floor_of_known(restaurant_ref, host=host)
     extent = _checked(restaurant_ref, floor, table_refs, zone_ref, starts_at, ends_at)
     closure = Closure.objects.create(
         restaurant_ref=restaurant_ref,
@@ -81,7 +81,7 @@ def edit(
     zone_ref: str | EllipsisType,
     starts_at: datetime | EllipsisType,
     ends_at: datetime | EllipsisType | None,
-    reason: str | EllipsisType,
+    reason: str | EllipsisType | None,
     actor: str,
     version: int | None,
     host: Host,
@@ -168,6 +168,16 @@ def _locked(closure_id: int, *, version: int | None) -> tuple[Closure, datetime]
     return closure, now
 
 
+def _floor_of_known(restaurant_ref: str, *, host: Host) -> Floor | None:
+    """The floor; None if it is not valid. Raises ValueError for a restaurant that the host does not have."""
+    try:
+        return floor_of(restaurant_ref, host=host)
+    except InvalidFloorError:
+        return None
+    except LookupError:
+        raise ValueError(f"There is no restaurant {restaurant_ref!r}.") from None
+
+
 def _checked(
     restaurant_ref: str,
     floor: Floor | None,
@@ -199,8 +209,8 @@ def _checked(
     return Extent(table_refs=refs, zone_ref=zone_ref, starts_at=starts_at, ends_at=ends_at)
 
 
-def _checked_reason(reason: str) -> str:
-    why = reason.strip()
+def _checked_reason(reason: str | None) -> str:
+    why = (reason or "").strip()
     if len(why) > LONGEST_REASON or "\0" in why:
         raise ValueError(f"Say in at most {LONGEST_REASON} characters why it is closed.")
     return why

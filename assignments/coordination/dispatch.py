@@ -147,6 +147,8 @@ def run_pass(limits: PassLimits | None = None, *, trigger: str = "cron") -> Iter
                     break
                 after = batch[size - 1]  # The day holds more than one batch.
             passed.add((restaurant_ref, service_date))
+        if len(days) < DAYS_AT_ONCE:
+            return  # These were all: what has become due since the pass started is for the next one.
 
 
 def assign_one(booking_ref: str, *, trigger: str, budget_seconds: float | None = None) -> Outcome:

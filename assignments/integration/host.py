@@ -105,6 +105,15 @@ class LimitsUsers(Protocol):
         ...
 
 
+@runtime_checkable
+class FindsRestaurants(Protocol):
+    """A host that finds restaurants by what people call them. Without it, commands know names of those with bookings."""
+
+    def restaurants_called(self, text: str) -> Collection[str]:
+        """Return the refs of the restaurants that have this text as their name, or as a reference of their own."""
+        ...
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Guest:
     """Who comes, for staff who may see it. Read when a page is shown; never stored, logged or announced.

@@ -20,7 +20,6 @@ from assignments.integration import release
 from assignments.integration.host import Host, Move, Seating, named_refusals, tell_of_moves
 from assignments.lifecycle import ledger, retry_policy, sentences, transitions, waiting
 from assignments.models import GONE, Allocation, Assignment, Attempt, OutboxMessage, Stage, State
-from assignments.models.insertion import insert
 from assignments.outcome import Kind, Outcome
 from assignments.planning.decision import Decision
 from assignments.planning.seating_window import SeatingWindow
@@ -334,8 +333,9 @@ class Settlement:
         """
         self._leave_wishes_to_staff()
         self.write_tables()
-        transitions.store(self._changed, correlation_id=self.correlation_id, messages=self._messages)
-        insert(self._attempts)
+        transitions.store(
+            self._changed, correlation_id=self.correlation_id, messages=self._messages, attempts=self._attempts
+        )
         if self.tells_host:
             self._tell_of_tables()
         if self._reviews and tells_of_reviews:

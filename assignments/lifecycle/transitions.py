@@ -13,7 +13,7 @@ from django.dispatch import Signal
 
 from assignments import signals
 from assignments.concurrency.transactions import require_transaction
-from assignments.models import OPEN_STATES, Assignment, OutboxMessage, State, StateTransition
+from assignments.models import OPEN_STATES, Assignment, Attempt, OutboxMessage, State, StateTransition
 from assignments.models.insertion import insert
 from assignments.telemetry import correlation, events
 from assignments.telemetry.event_catalogue import STATE_MACHINE
@@ -50,11 +50,12 @@ def store(
     *,
     correlation_id: uuid.UUID | None = None,
     messages: Sequence[OutboxMessage] = (),
+    attempts: Sequence[Attempt] = (),
 ) -> None:
     """Store what was changed in memory, in the caller's transaction; announce it on commit.
 
-    One guarded query for states and history, one for outbox messages (these ``messages``, and one for each assignment to
-    which something happened that its host has to hear of), for any number of assignments. Raises
+    One guarded query for states and history, one for these ``attempts`` and the outbox messages (these ``messages``, and one
+    for each assignment to which something happened that its host has to hear of), for any number of assignments. Raises
     StaleAssignmentError, and TransactionManagementError outside a transaction. History, messages and events carry the given
     id, else that of what is going on (``correlation``).
     """
@@ -65,23 +66,21 @@ def store(
     moved = [(assignment, assignment.stored_state) for assignment in changed if assignment.unsaved_transitions]
     told = [(assignment, previous, state) for assignment, previous in moved if (state := _told_state(assignment))]
     Assignment.objects.persist(changed, correlation_id=correlation_id)
-    insert(
-        [
-            OutboxMessage(
-                topic=f"{OUTBOX_TOPIC}{state}",
-                booking_ref=assignment.booking_ref,
-                payload={
-                    "state": state,
-                    "previous": previous,
-                    "reason": assignment.reason,
-                    "version": assignment.version,
-                    "correlation_id": str(correlation_id),
-                },
-            )
-            for assignment, previous, state in told
-        ]
-        + list(messages)
-    )
+    due = [
+        OutboxMessage(
+            topic=f"{OUTBOX_TOPIC}{state}",
+            booking_ref=assignment.booking_ref,
+            payload={
+                "state": state,
+                "previous": previous,
+                "reason": assignment.reason,
+                "version": assignment.version,
+                "correlation_id": str(correlation_id),
+            },
+        )
+        for assignment, previous, state in told
+    ]
+    insert([*due, *messages, *attempts])
     events.emit_all([_said(each, correlation_id) for each in messages])
     restaurants = {assignment.pk: assignment.restaurant_ref for assignment in changed}
     events.emit_all([_event(row, restaurants[row.assignment_id], correlation_id) for row in transitions])

@@ -1,4 +1,4 @@
-"""Inserts many rows of a model by one short statement, where nothing has to be returned.
+"""Inserts many rows by one short statement, where nothing has to be returned.
 
 Django writes each value of each row into the statement, and reads the new keys back. Here the rows travel as one JSON
 document, from which PostgreSQL makes rows of the table's own type.
@@ -9,8 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from itertools import groupby
-from operator import itemgetter
-from typing import Any
+from typing import Any, TypeAlias
 
 import msgspec
 from django.db import connections, models, router
@@ -18,46 +17,68 @@ from django.db.models.expressions import DatabaseDefault
 from django.db.transaction import mark_for_rollback_on_error
 from psycopg.types.range import Range
 
+Kind: TypeAlias = "tuple[type[models.Model], tuple[models.Field[Any, Any], ...]]"
+"""A model, and those of its fields that a statement fills in."""
 BATCH = 500
 """How many rows a statement inserts at most, so that its memory stays bounded."""
 
 
 def insert(rows: Iterable[models.Model]) -> None:
-    """Insert new rows of one model in the given order, one statement for up to 500 of them.
+    """Insert new rows in the given order, by one statement for up to 500 of them, of one model or of several.
 
     As ``bulk_create`` does, it fills in the fields' defaults, leaves to the database what the database fills in, and raises
     Django's errors. Unlike that, it leaves the instances without keys. The values must be of the fields' types already:
-    they are not converted. No column takes an expression, and no JSON field ``None``.
+    they are not converted. No column takes an expression, and no JSON field ``None``. Rows of several models may not refer
+    to each other, and belong to one database.
     """
-    for columns, given in groupby(((_given(row), row) for row in rows), key=itemgetter(0)):
-        same = [row for _columns, row in given]
-        for first in range(0, len(same), BATCH):
-            _insert(columns, same[first : first + BATCH])
+    alike = [(kind, list(given)) for kind, given in groupby(rows, key=_kind)]
+    parts = [(kind, same[first : first + BATCH]) for kind, same in alike for first in range(0, len(same), BATCH)]
+    if sum(len(same) for _kind, same in parts) <= BATCH:
+        _insert(parts)
+    else:
+        for part in parts:
+            _insert([part])
 
 
-def _given(row: models.Model) -> tuple[models.Field[Any, Any], ...]:
-    """Return the fields that have a value; the database fills in the others."""
+def _kind(row: models.Model) -> Kind:
+    """Return the row's model, and its fields that have a value; the database fills in the others."""
     values = row.__dict__
-    return tuple(
+    given = tuple(
         field
         for field in row._meta.concrete_fields
         if not isinstance(values[field.attname], DatabaseDefault) and not (field.primary_key and row.pk is None)
     )
+    return type(row), given
 
 
-def _insert(fields: Sequence[models.Field[Any, Any]], rows: Sequence[models.Model]) -> None:
-    model = type(rows[0])
-    using = router.db_for_write(model)
-    content = [{field.column: field.pre_save(row, add=True) for field in fields} for row in rows]
+def _insert(parts: Sequence[tuple[Kind, Sequence[models.Model]]]) -> None:
+    if not parts:
+        return
+    using = router.db_for_write(parts[0][0][0])
+    contents = [
+        [{field.column: field.pre_save(row, add=True) for field in fields} for row in rows]
+        for (_, fields), rows in parts
+    ]
     with mark_for_rollback_on_error(using=using), connections[using].cursor() as cursor:
-        cursor.execute(_statement(model, tuple(fields)), [_encoder.encode(content).decode()])
+        statement = _statement(using, tuple(kind for kind, _rows in parts))
+        cursor.execute(statement, [_encoder.encode(content).decode() for content in contents])
 
 
 @lru_cache
-def _statement(model: type[models.Model], fields: Sequence[models.Field[Any, Any]]) -> str:
-    quote = connections[router.db_for_write(model)].ops.quote_name
-    table, columns = quote(model._meta.db_table), ", ".join(quote(str(field.column)) for field in fields)
-    return f"INSERT INTO {table} ({columns}) SELECT {columns} FROM json_populate_recordset(NULL::{table}, %s)"  # noqa: S608
+def _statement(using: str, kinds: Sequence[Kind]) -> str:
+    quote = connections[using].ops.quote_name
+    *others, last = (_one_table(quote(model._meta.db_table), map(quote, _columns(fields))) for model, fields in kinds)
+    named = ", ".join(f"part{number} AS ({each})" for number, each in enumerate(others))
+    return f"WITH {named} {last}" if named else last
+
+
+def _one_table(table: str, columns: Iterable[str]) -> str:
+    names = ", ".join(columns)
+    return f"INSERT INTO {table} ({names}) SELECT {names} FROM json_populate_recordset(NULL::{table}, %s)"  # noqa: S608
+
+
+def _columns(fields: Iterable[models.Field[Any, Any]]) -> Iterable[str]:
+    return (str(field.column) for field in fields)
 
 
 def _plain(value: Any) -> Any:

@@ -18,6 +18,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from assignments.integration import release
 from assignments.integration.evening_file import UnusableFileError, decode, read
 from assignments.integration.project_host import configured
+from assignments.management import arguments
 from assignments.planning import optimum
 from assignments.planning.floor import InvalidFloorError
 from assignments.telemetry import events
@@ -49,7 +50,7 @@ class Action(base.Action):
     def add_arguments(parser: ArgumentParser) -> None:
         parser.add_argument("--from", dest="first", type=base.local_date, help="The first evening, YYYY-MM-DD.")
         parser.add_argument("--to", dest="last", type=base.local_date, help="The last evening, included.")
-        parser.add_argument("--restaurant", help="Only this restaurant's (its ref).")
+        parser.add_argument("--restaurant", help=f"Only this restaurant's. {arguments.RESTAURANT}")
         parser.add_argument(
             "--file",
             type=Path,
@@ -84,6 +85,7 @@ class Action(base.Action):
         elif first is None or last is None:
             raise CommandError("Give --from and --to, or --file.", returncode=base.EXIT_USAGE)
         else:
+            options["restaurant"] = base.restaurant_meant(options["restaurant"] or "")
             evenings = past = _past(options)
             left_out = past.left_out
         digest = content_digest(options["file"].read_bytes()) if options["file"] and options["feed"] else ""

@@ -1,6 +1,5 @@
 """Common base of all actions of ``manage.py rollout``."""
 
-import getpass
 import json
 from argparse import ArgumentParser, ArgumentTypeError
 from collections.abc import Callable
@@ -12,6 +11,7 @@ from django.core.management.color import Style
 from django.core.serializers.json import DjangoJSONEncoder
 
 from assignments.integration.written_time import YEARS
+from assignments.management import arguments, base
 from assignments.telemetry import events
 from rollout.models import Position
 
@@ -63,7 +63,12 @@ class Action:
 
 def actor() -> str:
     """Who runs this command, for the audit log: ``command:<login>``."""
-    return f"command:{getpass.getuser()}"
+    return arguments.login()
+
+
+def restaurant_meant(text: str) -> str:
+    """Return the ref of the restaurant that an argument means; what is empty, or nobody knows, as it is."""
+    return base.restaurant_meant(text)
 
 
 def of_others(comparisons: int) -> str:

@@ -3,6 +3,7 @@
 from argparse import ArgumentParser
 from typing import Any
 
+from assignments.management import arguments
 from rollout.cli import base
 from rollout.control import steering
 from rollout.models import ForcedPlanner
@@ -16,11 +17,11 @@ class Action(base.Action):
 
     @staticmethod
     def add_arguments(parser: ArgumentParser) -> None:
-        parser.add_argument("restaurant", help="Its reference: the primary key in the booking project.")
+        parser.add_argument("restaurant", help=arguments.RESTAURANT)
         parser.add_argument("--planner", required=True, choices=[*ForcedPlanner.PlannerChoice.values, NONE])
 
     def run(self, options: dict[str, Any]) -> None:
-        ref, planner, reason = options["restaurant"], options["planner"], options["reason"]
+        ref, planner, reason = base.restaurant_meant(options["restaurant"]), options["planner"], options["reason"]
         if planner == NONE:
             steering.unforce_planner(restaurant_ref=ref, actor=base.actor(), reason=reason)
         else:

@@ -24,7 +24,7 @@ class Action(base.Action):
         what = parser.add_mutually_exclusive_group()
         what.add_argument("--verdict", choices=[str(verdict) for verdict in steering.WAIVABLE])
         what.add_argument("--withdraw", type=arguments.count, metavar="ID", help="The waiver to withdraw.")
-        parser.add_argument("--restaurant", default="", help="Its reference (default: all restaurants).")
+        parser.add_argument("--restaurant", default="", help=f"{arguments.RESTAURANT} Default: all restaurants.")
         parser.add_argument("--refusal", default="", help="The reason code of the refusing planner (default: any).")
         parser.add_argument(
             "--at-most",
@@ -42,7 +42,7 @@ class Action(base.Action):
                 verdict=options["verdict"],
                 owner=options["owner"],
                 expires_at=clock.now() + timedelta(days=options["days"]),
-                restaurant_ref=options["restaurant"],
+                restaurant_ref=base.restaurant_meant(options["restaurant"]),
                 refusal=options["refusal"],
                 at_most=options["at_most"],
                 actor=base.actor(),

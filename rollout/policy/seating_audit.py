@@ -207,7 +207,7 @@ def _limit_flaws(
     if floor.stored_outside_minutes is not None:
         spare = seats - party.covers
     else:
-        spare = largest - party.covers if least is None else 0
+        spare = seats - party.covers if least is None and most is None else 0
     if spare > rules.max_spare_seats:
         yield Flaw.TOO_MANY_SPARE_SEATS
     if not (1 if least is None else least) <= party.covers <= largest:

@@ -86,15 +86,25 @@ def stored() -> dict[str, Any]:
 def test_the_rows_are_those_that_django_would_have_written() -> None:
     an_assignment()
     found = []
-    for write in (lambda row: type(row)._default_manager.bulk_create([row]), lambda row: insert([row])):
+    for write in (_by_django, _one_by_one, insert):
         with transaction.atomic():
-            for row in rows_to_write():
-                write(row)
+            write(rows_to_write())
             found.append(stored())
             transaction.set_rollback(True)
-    by_django, ours = found
-    assert ours == by_django
-    assert all(ours.values())
+    by_django, one_by_one, together = found
+    assert one_by_one == by_django
+    assert together == by_django
+    assert all(together.values())
+
+
+def _one_by_one(rows: list[models.Model]) -> None:
+    for row in rows:
+        insert([row])
+
+
+def _by_django(rows: list[models.Model]) -> None:
+    for row in rows:
+        type(row)._default_manager.bulk_create([row])
 
 
 def test_the_database_fills_in_and_its_triggers_run() -> None:
@@ -116,6 +126,14 @@ def test_an_overlap_is_told_as_django_tells_it_and_the_transaction_is_over() -> 
         with pytest.raises(TransactionManagementError):
             Allocation.objects.exists()
     assert list(Allocation.objects.values_list("booking_ref", flat=True)) == ["B1"]
+
+
+def test_rows_of_several_models_need_one_statement() -> None:
+    an_assignment()
+    with CaptureQueriesContext(connection) as captured:
+        insert(rows_to_write()[2:])
+    assert len([each for each in captured if "INSERT" in each["sql"]]) == 1
+    assert (Attempt.objects.count(), OutboxMessage.objects.count(), Event.objects.count()) == (1, 1, 1)
 
 
 def test_rows_of_one_model_need_one_statement_and_keep_their_order() -> None:

@@ -17,7 +17,6 @@ from typing import Any
 
 import hypothesis
 import pytest
-from django.core.management.color import no_style
 from django.db import connection
 from hypothesis import HealthCheck, Phase
 from hypothesis import strategies as st
@@ -35,7 +34,7 @@ from assignments.planning.floor import CalendarEntry, Floor, Join, Pacing, TurnT
 from assignments.planning.reasons import OVERRIDABLE
 from assignments.testing import a_floor, a_service, a_table, at
 from rollout import conf as rollout_conf
-from tests import process_state
+from tests import emptying, process_state
 from tests.assignments import evening_judge
 from tests.assignments.conftest import HOST_PATH, TheHost
 from tests.assignments.evening_judge import Action, Evening, Moving
@@ -136,7 +135,7 @@ class PlayedEvening(RuleBasedStateMachine):
         super().__init__()
         self.errors = Errors()
         logging.getLogger().addHandler(self.errors)
-        empty_tables()
+        emptying.empty_all_tables()
         process_state.forget()
         self.host: TheHost = conf.load(HOST_PATH)
         Toggled.decides = V3
@@ -773,13 +772,6 @@ class PlayedWithMoves(PlayedWithLegacy):
 
 def is_cancelled(booking: Any) -> bool:
     return not booking.wants_table and not booking.keeps_tables
-
-
-def empty_tables() -> None:
-    with connection.cursor() as cursor:
-        names = [name for name in connection.introspection.table_names(cursor) if name.startswith("assignments_")]
-        for statement in connection.ops.sql_flush(no_style(), names):
-            cursor.execute(statement)
 
 
 HAS_TO_JUDGE = (

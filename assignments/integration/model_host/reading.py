@@ -1,6 +1,6 @@
 """Reads a project's bookings by the names of its fields."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, date, datetime, time, timedelta
 from functools import cached_property, reduce
@@ -33,6 +33,8 @@ NEVER = datetime(9000, 1, 1, tzinfo=UTC)
 
 NO_START = "The booking has no start."
 A_DAY = timedelta(days=1)
+MOST_CALLED = 10
+"""Restaurants of the same name that are told apart."""
 FEWEST_READ = 200
 """Bookings that are read at a time where not the database but we select those of a time."""
 
@@ -169,6 +171,22 @@ class Reading(Attributes):
                 keys.append(key.to_python(ref))
         known = field.related_model._default_manager.filter(**{f"{key.attname}__in": keys})
         return {str(getattr(restaurant, key.attname)): str(restaurant) for restaurant in known}
+
+    def restaurants_called(self, text: str) -> Collection[str]:
+        """Return the refs of the restaurants with this text in a field called ``name``, or in a unique one. One query."""
+        field: Any = self.restaurant_field and field_at(self.bookings_table, self.restaurant_field)
+        if not field or not field.related_model:
+            return []
+        texts = [
+            each.name
+            for each in field.related_model._meta.concrete_fields
+            if isinstance(each, models.CharField) and not each.primary_key and (each.unique or each.name == "name")
+        ]
+        if not texts:
+            return []
+        is_called = reduce(or_, (Q(**{name: text}) for name in texts))
+        called = field.related_model._default_manager.filter(is_called).order_by("pk")
+        return [str(each) for each in called.values_list(field.target_field.attname, flat=True)[:MOST_CALLED]]
 
     def label(self, booking_ref: str) -> str:
         return f"{capfirst(self.bookings_table._meta.verbose_name)} {booking_ref}"

@@ -12,7 +12,7 @@ from assignments.maintenance import inspection, trial
 from assignments.maintenance.inspection import MOST_ODD, Inspection, Planned, RestaurantFound
 from assignments.maintenance.trial import Trial
 from assignments.management import arguments
-from assignments.management.base import EXIT_UNEXPECTED, DatabaseCommand
+from assignments.management.base import EXIT_UNEXPECTED, DatabaseCommand, restaurant_meant
 
 TRIED = (
     "Now the host's callbacks on_confirmed, on_moved, on_released and on_review are called for these bookings, in a "
@@ -31,7 +31,9 @@ class Command(DatabaseCommand):
     requires_system_checks = ()
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("--restaurant", type=arguments.restaurant_ref, help="Look at this restaurant only.")
+        parser.add_argument(
+            "--restaurant", type=arguments.restaurant_ref, help=f"Look at this restaurant only. {arguments.RESTAURANT}"
+        )
         parser.add_argument("--try-writes", action="store_true", help="Also call the callbacks, and roll back.")
         parser.add_argument("--json", action="store_true", help="Print one JSON object.")
 
@@ -40,7 +42,7 @@ class Command(DatabaseCommand):
             self.check()  # Not those that query: what they find is found here, and the rows are named.
         except (SystemCheckError, ImproperlyConfigured) as error:
             raise CommandError(str(error), returncode=EXIT_UNEXPECTED) from error
-        found = inspection.inspect(restaurant_ref=options["restaurant"])
+        found = inspection.inspect(restaurant_ref=restaurant_meant(options["restaurant"]))
         tried = None
         if not options["json"]:
             self.stdout.write("\n".join(_lines(found)))

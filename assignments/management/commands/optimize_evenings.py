@@ -9,7 +9,8 @@ from django.core.management.base import CommandError
 
 from assignments.coordination import optimizing
 from assignments.coordination.optimizing import OptimizedDay, Result
-from assignments.management.base import EXIT_USAGE, DatabaseCommand
+from assignments.management import arguments
+from assignments.management.base import EXIT_USAGE, DatabaseCommand, restaurant_meant
 from assignments.planning.optimum import OptimizerMissingError
 from assignments.telemetry import events
 
@@ -45,7 +46,7 @@ class Command(DatabaseCommand):
         parser.add_argument(
             "--days", type=_days, default=14, help="How many days ahead, with --check back (default: 14)."
         )
-        parser.add_argument("--restaurant", default="", help="Only this restaurant.")
+        parser.add_argument("--restaurant", default="", help=f"Only this restaurant. {arguments.RESTAURANT}")
         parser.add_argument("--dry-run", action="store_true", help="Only say what it would do; write nothing.")
         parser.add_argument(
             "--check", action="store_true", help="Only check the answers of the last days by the rules."
@@ -53,6 +54,7 @@ class Command(DatabaseCommand):
         parser.add_argument("--json", action="store_true", help="Print one JSON object.")
 
     def handle(self, *args: Any, **options: Any) -> None:
+        options["restaurant"] = restaurant_meant(options["restaurant"])
         if options["check"]:
             self._check(options)
             return

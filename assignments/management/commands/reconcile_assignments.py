@@ -10,7 +10,7 @@ from django.core.management.base import CommandError
 from assignments.maintenance.promise_check import violations
 from assignments.maintenance.reconcile import OutdatedPromise, outdated_promises, reconcile
 from assignments.management import arguments
-from assignments.management.base import EXIT_UNEXPECTED, EXIT_USAGE, DatabaseCommand
+from assignments.management.base import EXIT_UNEXPECTED, EXIT_USAGE, DatabaseCommand, restaurant_meant
 
 DAYS_CHECKED = 7
 EXIT_VIOLATED = 4
@@ -48,10 +48,13 @@ class Command(DatabaseCommand):
             metavar="N",
             help="Plan at most N of the listed promises again by today's rules. Each keeps its tables unless others fit.",
         )
-        parser.add_argument("--restaurant", type=arguments.restaurant_ref, help="Only this restaurant (its ref).")
+        parser.add_argument(
+            "--restaurant", type=arguments.restaurant_ref, help=f"Only this restaurant. {arguments.RESTAURANT}"
+        )
         parser.add_argument("--json", action="store_true", help="One JSON object per discrepancy, one per line.")
 
     def handle(self, *args: Any, **options: Any) -> None:
+        options["restaurant"] = restaurant_meant(options["restaurant"])
         if options["check"]:
             self._check(options)
             return

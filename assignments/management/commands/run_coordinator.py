@@ -25,7 +25,7 @@ from assignments.coordination import dispatch, dry_run, quarantine
 from assignments.integration.project_host import configured
 from assignments.maintenance import marked
 from assignments.management import arguments
-from assignments.management.base import EXIT_UNEXPECTED, EXIT_USAGE
+from assignments.management.base import EXIT_UNEXPECTED, EXIT_USAGE, restaurant_meant
 from assignments.management.supervisor import SupervisedCommand
 from assignments.outcome import CoordinatorReason, Kind, Outcome
 from assignments.planning.describe import describe
@@ -114,7 +114,7 @@ class Command(SupervisedCommand):
         parser.add_argument(
             "--restaurant",
             type=arguments.restaurant_ref,
-            help="Only this restaurant (its ref, the host's primary key).",
+            help=f"Only this restaurant. {arguments.RESTAURANT}",
         )
         parser.add_argument(
             "--max-seconds", type=arguments.seconds, help="Start no further restaurant-day after this many seconds."
@@ -137,6 +137,7 @@ class Command(SupervisedCommand):
         try:
             self.check()
             if options["restaurant"]:
+                options["restaurant"] = restaurant_meant(options["restaurant"])
                 self._check_restaurant(options["restaurant"])
             if options["dry_run"]:
                 self._dry_run(options)

@@ -14,7 +14,7 @@ from rich.table import Table
 
 from assignments.concurrency.transactions import database_now
 from assignments.management import arguments
-from assignments.management.base import EXIT_USAGE, DatabaseCommand
+from assignments.management.base import EXIT_USAGE, DatabaseCommand, restaurant_meant
 from assignments.staff import evening
 from assignments.staff.evening import Closed, Evening, Seated, UnknownRestaurantError
 
@@ -31,7 +31,7 @@ class Command(DatabaseCommand):
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("restaurant", type=arguments.restaurant_ref, help="The restaurant's ref.")
+        parser.add_argument("restaurant", type=arguments.restaurant_ref, help=arguments.RESTAURANT)
         parser.add_argument(
             "--date", type=_day, metavar="YYYY-MM-DD", help="Which evening (default: today by the restaurant's clock)."
         )
@@ -39,7 +39,7 @@ class Command(DatabaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:
-            shown = evening.evening(options["restaurant"], options["date"], now=database_now())
+            shown = evening.evening(restaurant_meant(options["restaurant"]), options["date"], now=database_now())
         except UnknownRestaurantError as error:
             raise CommandError(str(error), returncode=EXIT_USAGE) from error
         if options["json"]:

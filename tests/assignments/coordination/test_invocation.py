@@ -18,7 +18,7 @@ from assignments.coordination.invocation import DayResult
 from assignments.exceptions import NestedTransactionError, StaleAssignmentError
 from assignments.integration import floor_cache
 from assignments.integration.planners import V3, SoleRouter
-from assignments.lifecycle import ledger, settlement, transitions
+from assignments.lifecycle import ledger, transitions
 from assignments.models import Allocation, Assignment, Breaker, State, StateTransition
 from assignments.models.assignment import AssignmentQuerySet
 from assignments.outcome import Kind, Noop, noop
@@ -41,8 +41,7 @@ STEPS: dict[str, tuple[Any, str]] = {
     "plan": (EveningPlanner, "decide"),
     "ledger": (ledger, "seat"),
     "transitions": (transitions, "store"),
-    "attempts": (settlement, "insert"),
-    "outbox": (transitions, "insert"),
+    "attempts and outbox": (transitions, "insert"),
     "host callback": (TheHost, "on_confirmed"),
     "breaker": (circuit_breaker, "record_success"),
     "before commit": (transactions, "require_intact"),
