@@ -32,7 +32,7 @@ from assignments.integration.host import Host, HostBooking
 from assignments.integration.planners import MANUAL, NOBODY, V3, Judged, Preview, router
 from assignments.lifecycle import buffers, intake, ledger, promise, sentences, waiting
 from assignments.lifecycle.settlement import Settlement
-from assignments.models import Allocation, Assignment, State
+from assignments.models import Allocation, Assignment, Stage, State
 from assignments.outcome import Change
 from assignments.planning import engine
 from assignments.planning.decision import Decision
@@ -167,6 +167,8 @@ def _settle_promise(
     if assignment.reason != waiting.TABLE_OUT_OF_SERVICE or not assignment.is_wish_undecided:
         return False
     host, now = settlement.host, settlement.now
+    if _is_there(assignment, booking, seatings, now=now):
+        return False
     answer = tables_elsewhere(assignment, booking, seatings, instead=(), host=host, now=now)
     if answer is None:
         return False
@@ -185,6 +187,49 @@ def _settle_promise(
     return True
 
 
+def leave_unusable(
+    assignment: Assignment, booking: HostBooking, seatings: Sequence[Allocation], *, host: Host, now: datetime
+) -> Change:
+    """Give a booking in review, whose tables cannot be used any more, others for what it was promised, or tell staff.
+
+    Guests who sit there are moved by staff alone. Who asked earlier and waits goes first. Two bookings that expect one
+    table wait for staff because of that already.
+    """
+    settlement = Settlement(host=host, planner=V3, actor="host", trigger="edit", now=now)
+    ledger.note_promise(seatings, party=assignment.party, zone_ref=assignment.zone_ref)
+    sits = _is_there(assignment, booking, seatings, now=now)
+    earlier = [] if sits else waiting_before(assignment, host=host)
+    answer = None
+    if not sits and not earlier and not booking.problem:
+        answer = tables_elsewhere(assignment, booking, seatings, instead=(), host=host, now=now)
+    if answer is not None:
+        shared = {row.table_ref for row in ledger.overstaying(seatings, answer.window.blocked_from)}
+        settlement.planner = answer.planner
+        settlement.reseat(
+            assignment,
+            seatings,
+            table_refs=answer.table_refs,
+            window=answer.window,
+            strategy=answer.strategy,
+            reason=waiting.TABLE_OUT_OF_SERVICE,
+            decision=answer.decision,
+            decision_ms=answer.decision_ms,
+            stays_in_review=promise.is_open(assignment) or bool(shared & set(answer.table_refs)),
+        )
+        settlement.write()
+        return Change.MOVED
+    if assignment.reason not in {waiting.OVERLAPPING, waiting.TABLE_OUT_OF_SERVICE}:
+        settlement.review_anew(assignment, reason=waiting.TABLE_OUT_OF_SERVICE, detail=sentences.UNUSABLE)
+        settlement.write()
+    waiting.stay_awake([assignment] if earlier else [])
+    return Change.TO_STAFF
+
+
+def _is_there(assignment: Assignment, booking: HostBooking, seatings: Sequence[Allocation], *, now: datetime) -> bool:
+    """Return whether the guests sit where they were promised to, as far as anybody says."""
+    return assignment.stage == Stage.SEATED or not booking.wants_table or seatings[0].starts_at <= now
+
+
 def _copy(assignment: Assignment) -> dict[str, Any]:
     return {name: list(each) if isinstance(each, list) else each for name, each in vars(assignment).items()}
 
@@ -200,7 +245,9 @@ def _leave_to_staff(
         promise.set_aside(assignment, promised)
     if assignment.state == State.CONFIRMED:
         settlement.keep_for_review(assignment, reason=unmet, detail=detail)
-    else:  # It waits for staff already; what it asks for is new.
+    elif assignment.reason == waiting.EDIT_UNMET:  # What staff have to decide about is new.
+        settlement.review_anew(assignment, reason=waiting.EDIT_UNMET, detail=detail)
+    else:  # It waits for staff already, for another reason, which still holds.
         assignment.touch()
         settlement.changed(assignment)
     settlement.write()

@@ -234,9 +234,11 @@ def _follow_sitting(
     if seats and party > seats and party > promised["party"]:
         intake.take_over_facts(assignment, booking, floor=floor)
         promise.set_aside(assignment, promised | {"asked_until": assignment.asked_until})
+        detail = sentences.more_guests_than_seats(seats, party)
         if assignment.state == State.CONFIRMED:
-            detail = sentences.more_guests_than_seats(seats, party)
             settlement.keep_for_review(assignment, reason=waiting.EDIT_UNMET, detail=detail)
+        elif assignment.reason == waiting.EDIT_UNMET:
+            settlement.review_anew(assignment, reason=waiting.EDIT_UNMET, detail=detail)
         change = Change.TO_STAFF
     else:
         promise.take_over_here(assignment, booking, floor=floor)
@@ -287,8 +289,8 @@ def _follow_guests(
     if not seatings:
         if assignment.state == State.CONFIRMED or (assignment.is_terminal and assignment.stage in GONE):
             return Change.NOTHING
-        if assignment.reason == waiting.CAME_AFTER_ALL:
-            return _follow_without_table(assignment, booking, now=now)
+        if _are_there(assignment, booking, host=host, now=now):
+            return _follow_without_table(assignment, booking, host=host, now=now)
         cancel(assignment, "no_table_wanted")
         return Change.CANCELLED
     settlement = Settlement(host=host, planner=assignment.planner, actor="host", trigger="edit", now=now)
@@ -299,14 +301,16 @@ def _follow_guests(
         return Change.CANCELLED if stage == Stage.NO_SHOW else Change.NOTHING
     stays.mark(assignment, stage, now=now)
     end = intake.asked_until(booking)
+    is_known = end == promise.last_end_asked(assignment)  # Staff may have let them stay longer than the host knows.
+    is_over = end is not None and end <= now and not (is_known and now < seatings[0].stays_until)
     moved = Change.NOTHING
-    if end is None or end > now:
+    if not is_over:
         moved = adopt_where_they_sit(assignment, booking, seatings, host=host, now=now)
         seatings = ledger.seatings_of([booking.ref]).get(booking.ref, [])
-    if end is not None and end <= now:  # They have left, whatever the status is called.
+    if is_over:  # They have left, whatever the status is called.
         stays.leave(assignment, seatings, Stage.LEFT, settlement=settlement, is_over=True)
         change = Change.NOTHING
-    elif end is not None and end != promise.last_end_asked(assignment) and end != seatings[0].stays_until:
+    elif end is not None and not is_known and end != seatings[0].stays_until:
         change = stays.stay_until(assignment, seatings, end, settlement=settlement, reason="booking_changed")
     else:
         settlement.changed(assignment)
@@ -329,12 +333,26 @@ def adopt_where_they_sit(
     return shown_tables.adopt(assignment, booking, seatings, told, host=host, now=now, sits=True)
 
 
-def _follow_without_table(assignment: Assignment, booking: HostBooking, *, now: datetime) -> Change:
-    """Guests are there, and somebody else has their table: staff decide, unless they are gone."""
+def _are_there(assignment: Assignment, booking: HostBooking, *, host: Host, now: datetime) -> bool:
+    """Return whether a booking that waits for staff without tables has guests who sit somewhere, or have sat there."""
+    if assignment.state != State.MANUAL_REVIEW:
+        return False
+    if assignment.reason == waiting.CAME_AFTER_ALL:
+        return True
+    return adoption.is_seated(booking) and adoption.window_of(booking, host=host).ends_at > now
+
+
+def _follow_without_table(assignment: Assignment, booking: HostBooking, *, host: Host, now: datetime) -> Change:
+    """Guests are there, and nobody knows where they sit: staff decide, unless they are gone."""
     stage = Stage(booking.stage) if booking.stage else Stage.SEATED
     stays.mark(assignment, stage, now=now)
     if stage in GONE:
         assignment.restore(actor="host", reason=stage.value)
+    elif assignment.reason != waiting.CAME_AFTER_ALL:
+        settlement = Settlement(host=host, planner=assignment.planner, actor="host", trigger="edit", now=now)
+        settlement.review_anew(assignment, reason=waiting.CAME_AFTER_ALL, detail=sentences.SIT_SOMEWHERE)
+        settlement.write()
+        return Change.TO_STAFF
     transitions.store([assignment])
     return Change.NOTHING
 

@@ -5,7 +5,7 @@ from datetime import datetime
 from functools import partial
 
 from assignments import conf
-from assignments.coordination import edits, host_changes, one_booking, stays
+from assignments.coordination import edits, floor_watch, host_changes, one_booking, stays
 from assignments.coordination.one_booking import Locked
 from assignments.integration.floor_cache import floor_or_none
 from assignments.integration.host import Host, HostBooking
@@ -39,6 +39,9 @@ def _try(locked: Locked, *, host: Host) -> bool:
         settlement = Settlement(host=host, planner=assignment.planner, actor="waitlist", trigger="woken", now=now)
         change = stays.settle_overlap(assignment, booking, seatings, settlement=settlement)
         settlement.write()
+        # Nobody looked at the tables while others expected them too.
+        if floor_watch.leave_unusable(assignment, booking, host=host, now=now) is Change.MOVED:
+            change = Change.MOVED
     elif assignment.reason == waiting.TABLE_OUT_OF_SERVICE and _may_stay(booking, seatings, host=host, now=now):
         settlement = Settlement(host=host, planner=assignment.planner, actor="waitlist", trigger="woken", now=now)
         change = stays.stay_after_all(assignment, seatings, settlement=settlement)

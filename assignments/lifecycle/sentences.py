@@ -13,6 +13,8 @@ from assignments.planning.text import gettext as _
 
 NO_FLOOR = _("Its table was closed, and the restaurant has no floor to plan with.")
 SAT_THERE = _("Its guests sat there when the table was taken out of service.")
+SIT_SOMEWHERE = _("Its guests sit, and nobody has said at which table.")
+UNUSABLE = _("Its table is out of service, gone, or has too few seats.")
 
 
 def sits_where_it_closes(clock: str) -> Text:
@@ -94,6 +96,8 @@ _KNOWN = (
     NO_FLOOR,
     SAT_THERE,
     sits_where_it_closes(""),
+    SIT_SOMEWHERE,
+    UNUSABLE,
     STILL_ASKED,
     expect_the_same_table(()),
     shown_elsewhere((), ()),

@@ -309,6 +309,11 @@ class Settlement:
         self._reviews[assignment.booking_ref] = reason
         self.changed(assignment)
 
+    def review_anew(self, assignment: Assignment, *, reason: str, detail: str = "") -> None:
+        """Staff have to decide about a booking that waits for them already, and for another reason than until now."""
+        assignment.restore(actor=self.actor, reason=reason)
+        self.keep_for_review(assignment, reason=reason, detail=detail)
+
     def changed(self, assignment: Assignment) -> None:
         """It was changed otherwise, in memory: store that along with the rest."""
         if assignment not in self._changed:

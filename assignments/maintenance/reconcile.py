@@ -16,7 +16,7 @@ from assignments.exceptions import TablesRefusedError, TableTakenError
 from assignments.integration.floor_cache import floor_or_none
 from assignments.integration.host import HostBooking, is_cancelled, pages
 from assignments.integration.project_host import configured
-from assignments.lifecycle import intake, ledger, seating_validity
+from assignments.lifecycle import intake, ledger, seating_validity, waiting
 from assignments.maintenance import mark_following
 from assignments.models import GONE, Allocation, Assignment, State
 from assignments.outcome import Change, CoordinatorReason
@@ -328,9 +328,10 @@ def _unwanted(assignment: Assignment, booking: HostBooking | None, *, has_tables
     if is_cancelled(booking):
         problem = "the booking no longer exists in the host" if booking is None else "cancelled in the host"
         return _finding(ref, problem, "cancelled, its tables are freed", lambda: api.booking_cancelled(booking_ref=ref))
-    if state == State.CONFIRMED:
+    if state == State.CONFIRMED or assignment.reason == waiting.CAME_AFTER_ALL:
         return None
-    return _finding(ref, "seated without this app", "cancelled here", lambda: api.booking_changed(booking_ref=ref))
+    action = "left to staff" if state == State.MANUAL_REVIEW else "cancelled here"
+    return _finding(ref, "seated without this app", action, lambda: api.booking_changed(booking_ref=ref))
 
 
 def _has_changed(assignment: Assignment, booking: HostBooking) -> bool:

@@ -76,7 +76,7 @@ _REASONS: Mapping[str, Any] = {
     ),
     waiting.OVERLAPPING: gettext_lazy("Guests stay longer, and the next booking expects the same table."),
     waiting.TABLE_OUT_OF_SERVICE: gettext_lazy("Its table was taken out of service."),
-    waiting.CAME_AFTER_ALL: gettext_lazy("Its guests came after all, and somebody else has their table."),
+    waiting.CAME_AFTER_ALL: gettext_lazy("Its guests are there, and have no table here."),
     host_changes.CANCELLED_BY_CALL: gettext_lazy("The booking project cancelled it."),
     host_changes.EDIT_WITHDRAWN: gettext_lazy("The guests have withdrawn their change and keep what was confirmed."),
     host_changes.TABLES_CHANGED_BY_HOST: gettext_lazy("The booking project gave it other tables."),

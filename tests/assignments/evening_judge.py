@@ -35,7 +35,8 @@ _ROWS = {
         FROM assignments_allocation ORDER BY id""",
     "assignments": """
         SELECT booking_ref, state, reason, due_at, wake_at, stage, version, requested_at, service_date, planner,
-               pinned_table_refs, party, starts_at, asked_until, zone_ref, table_told, moves
+               pinned_table_refs, party, starts_at, asked_until, asked_starts_at, asked_ends_at, zone_ref, table_told,
+               moves
         FROM assignments_assignment ORDER BY id""",
     "closures": """
         SELECT id, table_refs, starts_at, ends_at, lifted_at FROM assignments_closure ORDER BY id""",
@@ -212,6 +213,7 @@ def broken_promises(
     floor: Floor,
     now: datetime,
     cancelled: Collection[str],
+    host: Mapping[str, HostBooking],
     moving: Moving | None = None,
     no_show: timedelta | None = None,
 ) -> Iterator[str]:
@@ -247,7 +249,7 @@ def broken_promises(
             if no_show and assignment["stage"] == "no_show" and start + no_show <= now + A_MINUTE:
                 judged["a no-show by the clock"] += action.by == "planner"
                 continue
-            if assignment["stage"] == "left" and action.by == "staff" and ref in action.refs:
+            if assignment["stage"] == "left" and ref in action.refs and _is_over(before, ref, host, now):
                 continue  # Its host says that they sit, and gives an end that is over.
             if not unusable:
                 yield f"{ref} lost {sorted(held)}: {assignment['state']} ({assignment['reason']})"
@@ -306,6 +308,15 @@ def taken_from_under(
             is_there = table in tables and tables[table].active
             if is_there and not is_closed(after, table, now, now + A_MINUTE):
                 yield f"{ref} sits at {table}, which is not closed yet and was taken from it"
+
+
+def _is_over(before: Evening, ref: str, host: Mapping[str, HostBooking], now: datetime) -> bool:
+    """Return whether the host says that the stay is over: by another end than before, or since the promised one is over."""
+    end = host[ref].ends_at if ref in host else None
+    row, first, later = before.assignments[ref], before.current[ref][0], now + A_MINUTE
+    asked = row["asked_until"] if row["asked_starts_at"] is None else row["asked_ends_at"]
+    is_past = max(first["ends_at"], first["overstays_until"] or first["ends_at"]) <= later
+    return end is not None and end <= later and (end != asked or is_past)
 
 
 ANYTHING = frozenset({"seat", "tables", "start", "end"})
