@@ -165,7 +165,7 @@ class TestATableThatCannotBeUsedMeanwhile:
         api.booking_changed(booking_ref="A")
         host.floors["R1"] = a_floor(tables=[a_table("T1", active=False), a_table("T2")])
         dispatch.register_new()
-        floor_watch.look(host, now=datetime.now(UTC))
+        floor_watch.check(host, now=datetime.now(UTC))
         assert (state_of("A")[1], tables_of("A")) == ("table_out_of_service", ["T1"])
         call_off(host, "W")
         run_all()
@@ -196,7 +196,7 @@ class TestATableThatCannotBeUsedMeanwhile:
         Assignment.objects.filter(booking_ref="B2").update(wake_at=None)
         api.booking_cancelled(booking_ref="X")
         Assignment.objects.filter(booking_ref="B2").update(wake_at=None)
-        floor_watch.look(host, now=datetime.now(UTC))
+        floor_watch.check(host, now=datetime.now(UTC))
         assert (state_of("B2")[0], tables_of("B2")) == (State.CONFIRMED, ["T2"])
         run_all()
         assert state_of("B1") == (State.MANUAL_REVIEW, "table_out_of_service"), "they sit there"
