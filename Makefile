@@ -82,7 +82,7 @@ test-scripts: $(STAMP)  ## The manager's and the operator's script of docs/pages
 test-removal: $(STAMP)  ## The whole suite on a copy without the legacy planner. Takes minutes.
 	$(BIN)/python -m pytest -n 0 -m full_removal $(ARGS)
 
-chaos: $(STAMP)  ## Every fault at every point, on a server of its own; goes on where it was; ARGS=--quick less.
+chaos: $(STAMP)  ## Every fault at every point, on a server of its own; resumes where it stopped; ARGS=--quick less.
 	@$(BIN)/python -m tests.chaos $(ARGS)
 
 mutants: $(STAMP)  ## Small mistakes in the code that decides: does a test notice each? Goes on where it was; ARGS="--only FILE".

@@ -52,7 +52,7 @@ from assignments.integration import floor_cache, marks, planners
 from assignments.integration.floor_cache import floor_or_none
 from assignments.integration.host import Host, HostBooking, is_cancelled, lock_bookings, named_refusals
 from assignments.integration.project_host import configured
-from assignments.lifecycle import intake, ledger, staff_decisions, transitions, waiting
+from assignments.lifecycle import intake, ledger, seating_validity, sentences, staff_decisions, transitions, waiting
 from assignments.lifecycle.settlement import Settlement
 from assignments.models import Allocation, Assignment, FrozenEvening, QueuedParty, Stage, State
 from assignments.outcome import Change, Outcome
@@ -73,7 +73,7 @@ MANUAL = planners.MANUAL
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Hold:
-    """Tables kept for a booking until ``expires_at`` (aware), while somebody thinks."""
+    """Tables reserved for a booking until ``expires_at`` (aware), while its guests decide."""
 
     token: uuid.UUID
     booking_ref: str
@@ -102,7 +102,7 @@ def _in_transaction(work: Callable[_P, _T]) -> Callable[_P, _T]:
 
 
 def request(*, booking_ref: str) -> None:
-    """Ask for a table: from now on the booking is due, and not forgotten. Safe to repeat.
+    """Request a table: from now on the booking is due, and is tried until it is decided. Safe to repeat.
 
     A booking that was cancelled by ``booking_cancelled`` is asked for again. Raises BookingNotFoundError.
     """
@@ -117,7 +117,7 @@ def request(*, booking_ref: str) -> None:
 
 
 def assign_now(*, booking_ref: str, budget_seconds: float = 2.0) -> Outcome:
-    """Decide the booking now, by the planner that is on duty: what a booking view calls after its commit.
+    """Decide the booking now, by the planner that is responsible. Booking views call it after their commit.
 
     Past ``budget_seconds`` the outcome is retry(time_budget_exceeded) and the booking stays due for cron; another planner
     than V3 is not begun then, nor goes on after the few bookings that it is at: those that asked earlier are offered to it
@@ -127,7 +127,7 @@ def assign_now(*, booking_ref: str, budget_seconds: float = 2.0) -> Outcome:
 
 
 def evaluate(*, booking_ref: str) -> Decision:
-    """What V3 would decide for the booking as things stand: ranked plans, or the refusal. Writes nothing.
+    """Return what V3 would decide for the booking now: ranked plans, or the refusal. Writes nothing.
 
     Raises BookingNotFoundError, InvalidBookingError, InvalidFloorError.
     """
@@ -135,7 +135,7 @@ def evaluate(*, booking_ref: str) -> Decision:
 
 
 def judge(*, booking_ref: str, table_refs: Sequence[str]) -> tuple[Refusal, ...]:
-    """Every reason why these tables may not be given to the booking; empty when they may.
+    """Return every reason why the booking may not have these tables; empty if it may.
 
     Raises BookingNotFoundError, InvalidBookingError, InvalidFloorError.
     """
@@ -268,7 +268,7 @@ def hold(*, booking_ref: str, table_refs: Sequence[str], seconds: float | None =
 
 @_in_transaction
 def release_hold(*, token: uuid.UUID) -> bool:
-    """Give a hold back before its time; False if it was gone already."""
+    """Release a hold before it expires. Returns False if it was gone already."""
     return ledger.release_hold(token) > 0
 
 
@@ -381,17 +381,25 @@ def swap(
 
 
 @_in_transaction
-def extend(*, booking_ref: str, until: datetime, actor: str, version: int | None = None) -> Change:
-    """Let the guests have their tables until then (aware), longer or shorter than now.
+def extend(
+    *,
+    booking_ref: str,
+    until: datetime,
+    actor: str,
+    version: int | None = None,
+    overriding: Collection[Reason] = (),
+) -> Change:
+    """Give the guests their tables until then (aware), longer or shorter than now.
 
     Whoever comes next gets another table if there is one. Otherwise both bookings go to staff, each with the other's ref,
-    and the answer is ``Change.TO_STAFF``. Raises ValueError for a time that is naive or not after the start and now,
-    TransitionRefusedError for a booking without tables.
+    and the answer is ``Change.TO_STAFF``. Raises TablesRefusedError where a table closes before they leave, unless
+    ``overriding`` has ``Reason.CLOSED``, which is kept with the seating. Raises ValueError for a time that is naive or not
+    after the start and now, TransitionRefusedError for a booking without tables.
     """
     if until.tzinfo is None:
         raise ValueError(f"Booking {booking_ref}: the end must be aware, not {until}.")
     host, assignment, now = _locked_assignment(booking_ref, version=version)
-    return staff_actions.extend(assignment, until, host=host, now=now, actor=actor)
+    return staff_actions.extend(assignment, until, host=host, now=now, actor=actor, overriding=overriding)
 
 
 @_in_transaction
@@ -412,7 +420,8 @@ def arrived(*, booking_ref: str, actor: str, version: int | None = None) -> None
 
 @_in_transaction
 def seated(*, booking_ref: str, actor: str, version: int | None = None) -> None:
-    """Note that the guests sit at their tables. Those who come early have them from now on.
+    """Note that the guests sit at their tables. Those who come early have them from now on, closed tables too: it is a fact,
+    and the seating keeps that it was despite ``closed``.
 
     Who sits down late keeps the promised end (``extend`` changes it). Raises TablesRefusedError when somebody else still has
     one of the tables, TransitionRefusedError for a booking without tables.
@@ -486,7 +495,7 @@ def seat_walk_in(
 
 @_in_transaction
 def replan(*, booking_ref: str, actor: str, reason: str = "replanned") -> bool:
-    """Seat a confirmed booking again by today's rules: at its own tables if they allow it, else at others.
+    """Seat a confirmed booking again under today's rules: at its own tables if they allow it, else at others.
 
     The planner is the one that the router names. The booking keeps its tables until others are settled, in the same
     transaction. Returns False if nothing fits, and then nothing has changed. Raises TransitionRefusedError for a booking
@@ -514,9 +523,9 @@ def replan(*, booking_ref: str, actor: str, reason: str = "replanned") -> bool:
 def adopt(*, booking_ref: str, table_refs: Sequence[str]) -> None:
     """The host has seated this booking by itself, before this app was installed: its tables are taken from now on.
 
-    Nothing is judged and the host is not told: it has decided. ``reconcile_assignments`` calls this for all of them. Raises
-    TableTakenError when somebody else has one of the tables then, BookingNotFoundError, TransitionRefusedError for a booking
-    that is decided here already.
+    Nothing else is judged and the host is not told: it has decided. ``reconcile_assignments`` calls this for all of them.
+    Raises TableTakenError when somebody else has one of the tables then, TablesRefusedError for a table that the floor does
+    not have, BookingNotFoundError, TransitionRefusedError for a booking that is decided here already.
     """
     host = configured()
     booking = _booking(host, booking_ref)
@@ -524,12 +533,15 @@ def adopt(*, booking_ref: str, table_refs: Sequence[str]) -> None:
     _host, assignment, now = _locked_assignment(booking_ref)
     if assignment.is_terminal:
         raise TransitionRefusedError(f"Booking {booking_ref} is {assignment.state} already.")
+    if unknown := seating_validity.unknown_tables(table_refs, floor_or_none(booking.restaurant_ref, host=host)):
+        refusal = Refusal(Reason.UNKNOWN_TABLE, sentences.not_on_the_floor(unknown))
+        raise staff_actions.refused(booking_ref, table_refs, (refusal,))
     adoption.seat(assignment, booking, table_refs, host=host, now=now)
 
 
 @_in_transaction
 def pin(*, booking_ref: str, table_refs: Sequence[str], actor: str) -> Change:
-    """From now on only these tables will do for the booking.
+    """Pin the booking: from now on it gets these tables or none.
 
     One that sits elsewhere is moved there in this transaction; if somebody else is there, it keeps its tables and goes to
     staff. One that waits is planned anew. Raises TablesRefusedError when the tables could never seat it, whoever else is
@@ -564,7 +576,7 @@ def pin(*, booking_ref: str, table_refs: Sequence[str], actor: str) -> Change:
 
 @_in_transaction
 def unpin(*, booking_ref: str, actor: str) -> Change:
-    """Any tables will do again. The booking keeps those it has; if it waits, it is tried at once."""
+    """Remove the pin: any tables will do again. The booking keeps those it has; if it waits, it is tried at once."""
     host, assignment, booking, now = _locked(booking_ref)
     assignment.pinned_table_refs = []
     if assignment.state == State.CONFIRMED:
@@ -576,7 +588,7 @@ def unpin(*, booking_ref: str, actor: str) -> Change:
 
 @_in_transaction
 def release_tables(*, booking_ref: str, actor: str = "host", reason: str = "released") -> tuple[str, ...]:
-    """Free the booking's tables and have it planned anew; the tables that it had."""
+    """Free the booking's tables and plan it again. Returns the tables that it had."""
     host, assignment, now = _locked_assignment(booking_ref)
     freed = ledger.tables_of([booking_ref]).get(booking_ref, ())
     _plan_anew(host, assignment, now=now, actor=actor, reason=reason)
@@ -585,7 +597,7 @@ def release_tables(*, booking_ref: str, actor: str = "host", reason: str = "rele
 
 @_in_transaction
 def reopen(*, booking_ref: str, actor: str, reason: str = "retry", version: int | None = None) -> Change:
-    """Have a booking that failed, waits in the review queue or was cancelled tried again, with all its attempts.
+    """Try a booking again that failed, is in the review queue or was cancelled, with all its attempts.
 
     One that still has tables keeps them, and is tried in this transaction. With ``version`` nobody may have changed the
     assignment since it was that: raises ChangedMeanwhileError. Raises TransitionRefusedError for a booking in any other
@@ -602,14 +614,16 @@ def reopen(*, booking_ref: str, actor: str, reason: str = "retry", version: int 
 
 
 @_in_transaction
+@_refused_by_constraints()
 def reject(*, booking_ref: str, actor: str, reason: str, version: int | None = None) -> None:
-    """Staff turn a booking of the review queue, or one that failed, down: nobody plans it any more.
+    """Reject a booking that failed or is in the review queue: it is not planned any more.
 
     A booking that waits because its guest asks for something else than it has keeps its tables, as promised: only the
-    wish is rejected, and the booking is confirmed again with the reason ``edit_rejected``. Any other ends as failed with
-    the reason ``rejected_by_staff``. ``reason`` says why and is kept in the history for ever, so it names no guest. The
-    host hears of it by the outbox, and tells the guest. ``version`` as for ``reopen``. Raises ValueError for a reason that
-    is empty or too long, TransitionRefusedError for a booking in any other state, ChangedMeanwhileError.
+    wish is rejected, and the booking is confirmed again with the reason ``edit_rejected``. A host that shows other
+    tables, or none, is told those again. Any other ends as failed with the reason ``rejected_by_staff``. ``reason`` says
+    why and is kept in the history for ever, so it names no guest. The host hears of it by the outbox, and tells the guest.
+    ``version`` as for ``reopen``. Raises ValueError for a reason that is empty or too long, TransitionRefusedError for a
+    booking in any other state, and where a constraint of the booking project refuses; ChangedMeanwhileError.
     """
     why = reason.strip()
     if not why or len(why) > staff_decisions.LONGEST_REASON or "\0" in why:
@@ -707,7 +721,7 @@ def table_told(*, booking_ref: str) -> None:
 
 @_in_transaction
 def freeze(*, restaurant_ref: str, service_date: date, actor: str) -> bool:
-    """Let nobody of the restaurant's service day be moved any more to seat somebody else.
+    """From now on, move no booking of the restaurant's service day to seat another.
 
     Staff still move whom they like. Returns False if it was frozen already. Raises DayBusyError while a planner works on
     the day.
@@ -763,14 +777,14 @@ def booking_changed(*, booking_ref: str) -> Change:
     try:
         _host, assignment, now = _locked_assignment(booking_ref, also=[_day_of(booking, host)])
     except AssignmentNotFoundError:
-        return _take_in(booking, host=host)
+        return _register_new(booking, host=host)
     except DayBusyError:
         marks.leave_for_a_pass(booking_ref)
         return Change.LATER
     return host_changes.follow(assignment, booking, host=host, now=now)
 
 
-def _take_in(booking: HostBooking, *, host: Host) -> Change:
+def _register_new(booking: HostBooking, *, host: Host) -> Change:
     """Request a table for a booking that is unknown here, or take over those that the host has given it."""
     now = transactions.database_now()
     is_seated = bool(adoption.given([booking], host=host, now=now))
@@ -827,7 +841,7 @@ def close(
     ends_at: datetime | None = None,
     table_refs: Collection[str] = (),
     zone_ref: str = "",
-    reason: str = "",
+    reason: str | None = "",
     actor: str = "host",
 ) -> int:
     """Close tables, a zone, or the whole restaurant if neither is named, over ``[starts_at, ends_at)`` (aware).
@@ -835,8 +849,8 @@ def close(
     Without ``ends_at`` until further notice. ``reason`` is for staff and names no guest. Gives the closure's id. Who was to
     sit there gets other tables in the same transaction, or goes to review where V3 finds none; so do guests who sit there,
     and they keep those of their joined tables that stay open. Planners seat nobody there until it is over or lifted; staff
-    do, by ``assign(overriding=[Reason.CLOSED])``. Raises ValueError for times that are naive or the wrong way round, and
-    for tables or a zone that the restaurant does not have.
+    do, by ``assign(overriding=[Reason.CLOSED])``. Raises ValueError for times that are naive or the wrong way round, for a
+    restaurant that the host does not have, and for tables or a zone that the restaurant does not have.
     """
     closure = closures.close(
         restaurant_ref,
@@ -861,9 +875,9 @@ def edit_closure(
     ends_at: datetime | EllipsisType | None = ...,
     table_refs: Collection[str] | EllipsisType = ...,
     zone_ref: str | EllipsisType = ...,
-    reason: str | EllipsisType = ...,
+    reason: str | EllipsisType | None = ...,
 ) -> None:
-    """Change a closure: what is not given stays. ``table_refs=()`` means the whole restaurant.
+    """Change a closure; arguments that are not given stay as they are. ``table_refs=()`` means the whole restaurant.
 
     Bookings make way as for ``close``; who was seated by an override over what was closed before stays. With ``version``
     nobody may have changed the closure since it was that: raises ChangedMeanwhileError. Raises ClosureNotFoundError,
@@ -888,11 +902,11 @@ def lift_closure(*, closure_id: int, actor: str, version: int | None = None) -> 
 
     ``version`` and exceptions as for ``edit_closure``.
     """
-    closures.lift(closure_id, actor=actor, version=version)
+    closures.lift(closure_id, actor=actor, version=version, host=configured())
 
 
 def explain(*, booking_ref: str) -> Explanation:
-    """Why the booking stands where it stands: state, every attempt, every transition, and a sentence for staff.
+    """Explain the booking: its state, every attempt, every transition, and a sentence for staff.
 
     Raises AssignmentNotFoundError.
     """
@@ -900,7 +914,7 @@ def explain(*, booking_ref: str) -> Explanation:
 
 
 def _snapshot(booking_ref: str) -> Snapshot:
-    """What planning looks at for the booking, as things stand, whether or not a table was requested for it."""
+    """Return the input of planning for the booking now, whether or not a table was requested for it."""
     host = configured()
     booking = _booking(host, booking_ref)
     now = transactions.database_now()
@@ -961,7 +975,7 @@ def _changed_before_it_was_locked(booking_ref: str) -> BookingBusyError:
 
 
 def _require_version(assignment: Assignment, version: int | None) -> None:
-    """Raise ChangedMeanwhileError if the row, which is locked, is not what somebody has looked at."""
+    """Raise ChangedMeanwhileError if the locked row is not the version that the user saw."""
     if version is not None and version != assignment.version:
         ref = assignment.booking_ref
         problem = f"Booking {ref} was changed meanwhile: it is {assignment.state} now. Look again."
@@ -982,7 +996,7 @@ def _locked(
 def _lock_plannable(host: Host, booking_ref: str, *, may_sit: bool = False) -> HostBooking:
     booking = _known(booking_ref, lock_bookings(host, [booking_ref]))
     if is_cancelled(booking) or not (booking.wants_table or may_sit):
-        raise InvalidBookingError(f"Booking {booking_ref} wants no table any more: it is cancelled or over.")
+        raise InvalidBookingError(f"Booking {booking_ref} no longer needs a table: it is cancelled or over.")
     return booking
 
 

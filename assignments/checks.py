@@ -3,13 +3,12 @@
 from collections.abc import Sequence
 from typing import Any
 
-from django.apps import AppConfig
+from django.apps import AppConfig, apps
 from django.conf import settings as django_settings
 from django.core import checks
 from django.core.exceptions import ImproperlyConfigured
 from django.db import DEFAULT_DB_ALIAS, ProgrammingError, connection, router
 from django.db.models import Model
-from django.utils.module_loading import import_string
 
 from assignments import conf
 from assignments.concurrency import transactions
@@ -57,6 +56,20 @@ def check_time_zones(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> 
 
 
 @checks.register("assignments")
+def check_postgres_app(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[checks.CheckMessage]:
+    """W012: Django's own app for PostgreSQL is missing. From Django 6.0 on, Django's checks refuse that."""
+    if apps.is_installed("django.contrib.postgres"):
+        return []
+    return [
+        checks.Warning(
+            "INSTALLED_APPS has no 'django.contrib.postgres', whose fields and constraints this app's tables have.",
+            hint="Add 'django.contrib.postgres' to INSTALLED_APPS. It has no tables of its own.",
+            id="assignments.W012",
+        )
+    ]
+
+
+@checks.register("assignments")
 def check_classes(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[checks.CheckMessage]:
     """E002: a class cannot be loaded. E003: it lacks methods."""
     if conf.problems():
@@ -69,17 +82,29 @@ def check_classes(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> lis
         *(("EVENT_SINKS", path, ("write",)) for path in settings.EVENT_SINKS),
     ):
         found += _class_problems(name, path, methods)
-    return found
+    return found + (_task_problems(settings.TASKS) if settings.TASKS else [])
+
+
+def _task_problems(path: str) -> list[checks.CheckMessage]:
+    """E002: the function cannot be imported. E003: it cannot be called."""
+    hint = "Give the dotted path of a function, such as 'assignments.tasks.enqueue_day', or leave the setting out."
+    try:
+        enqueue = conf.imported(path)
+    except ImproperlyConfigured as error:
+        return _error("assignments.E002", f"{conf.NAME}['TASKS'] is wrong: {error}", hint=hint)
+    if callable(enqueue):
+        return []
+    return _error("assignments.E003", f"{path} ({conf.NAME}['TASKS']) cannot be called.", hint=hint)
 
 
 def _class_problems(name: str, path: str, methods: Sequence[str]) -> list[checks.CheckMessage]:
     try:
-        cls = import_string(path)
-    except ImportError as error:
+        cls = conf.imported(path)
+    except ImproperlyConfigured as error:
         return _error(
             "assignments.E002",
-            f"{conf.NAME}[{name!r}] is {path!r}, which cannot be imported: {error}",
-            hint="Give the dotted path of a class, such as 'booking.host.BookingHost'.",
+            f"{conf.NAME}[{name!r}] is wrong: {error}",
+            hint="Correct what its module raises, or give the dotted path of a class, such as 'booking.host.BookingHost'.",
         )
     missing = [method for method in methods if not callable(getattr(cls, method, None))]
     if missing:
@@ -104,7 +129,14 @@ def _class_problems(name: str, path: str, methods: Sequence[str]) -> list[checks
             "arguments, once per process. What can fail, such as a query, belongs in its methods.",
         )
     own_check = getattr(instance, "check", None)
-    return list(own_check()) if callable(own_check) else []
+    try:
+        return list(own_check()) if callable(own_check) else []
+    except Exception as error:  # noqa: BLE001  (whatever a class of the project raises, the check reports it)
+        return _error(
+            "assignments.E002",
+            f"{path} ({conf.NAME}[{name!r}]) cannot be checked: {type(error).__name__}: {error}, {place_of(error)}",
+            hint="Correct what is raised there.",
+        )
 
 
 @checks.register("assignments")
@@ -276,7 +308,28 @@ def check_host_answers(
             "The host returned a booking that does not exist.",
             hint="Host.bookings() must leave out unknown refs, including malformed ones.",
         )
-    return [*_tables_not_taken_over(), *_floor_data_passed_over(host)]
+    return [*_tables_not_taken_over(), *_floor_data_passed_over(host), *_unknown_time_zones(host)]
+
+
+def _unknown_time_zones(host: Host) -> list[checks.CheckMessage]:
+    """E013: restaurants of the host have time zones that do not exist."""
+    if not isinstance(host, ModelHost):
+        return []
+    try:
+        found = list(host.unknown_time_zones(limit=RESTAURANTS_CHECKED))
+    except ProgrammingError as error:
+        if transactions.sqlstate(error) in NOT_MIGRATED:
+            return []
+        raise
+    if not found:
+        return []
+    named = ", ".join(f"{zone!r} of restaurant {ref}" for ref, zone in found[:3])
+    more = f" (and {len(found) - 3} more)" if len(found) > 3 else ""
+    return _error(
+        "assignments.E013",
+        f"Time zones do not exist: {named}{more}. Their bookings cannot be read.",
+        hint="Store IANA names, such as 'Europe/Berlin'. Until then, enter the time zone in this app's venue settings.",
+    )
 
 
 def _floor_data_passed_over(host: Host) -> list[checks.CheckMessage]:

@@ -8,6 +8,8 @@ import os
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field, fields
 from functools import cache
+from importlib import import_module
+from traceback import walk_tb
 from typing import Any
 
 from django.conf import settings as django_settings
@@ -35,6 +37,8 @@ VARIABLES = {
     "RELEASE": "ASSIGNMENT_PIPELINE_RELEASE",
 }
 """Environment variables that are read at start for settings that are not given."""
+_LOADERS = frozenset({__file__, import_module.__code__.co_filename, import_string.__code__.co_filename})
+"""Files that import what a path names. Errors that are raised in others have their cause there."""
 EVIDENCE_DAYS = 90
 """Days of past seatings that planning evaluates (``assignments.coordination.table_record``)."""
 MOST_PERMITS = 20
@@ -331,11 +335,25 @@ def settings() -> Settings:
 
 @cache
 def load(path: str) -> Any:
-    """Return this process's instance of the class at ``path``. Raises ImproperlyConfigured."""
+    """Return this process's instance of the class at ``path``. Raises ImproperlyConfigured if it cannot be imported."""
+    return imported(path)()
+
+
+def imported(path: str) -> Any:
+    """Return what is at a dotted path. Raises ImproperlyConfigured, whatever its module raises: a wrong name or syntax."""
     try:
-        return import_string(path)()
-    except ImportError as error:
-        raise ImproperlyConfigured(f"{path!r} cannot be imported: {error}") from error
+        return import_string(path)
+    except Exception as error:
+        raise ImproperlyConfigured(f"{path!r} cannot be imported: {_said(error)}") from error
+
+
+def _said(error: Exception) -> str:
+    """Return an error's type and message, and the file and line of the project that raised it."""
+    if isinstance(error, SyntaxError):
+        return f"{type(error).__name__}: {error.msg}, {error.filename}:{error.lineno}"
+    frames = [(frame.f_code.co_filename, line) for frame, line in walk_tb(error.__traceback__)]
+    places = [f"{file}:{line}" for file, line in frames if file not in _LOADERS and not file.startswith("<frozen ")]
+    return ", ".join([f"{type(error).__name__}: {error}", *places[-1:]])
 
 
 def _forget(*, setting: str, **kwargs: Any) -> None:

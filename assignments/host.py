@@ -1,6 +1,7 @@
 """Public names for a project's host class. ``ModelHost`` covers the usual case; ``Host`` is the whole protocol."""
 
 from assignments.integration.host import (
+    FindsRestaurants,
     Guest,
     Host,
     HostBooking,
@@ -15,6 +16,7 @@ from assignments.integration.model_host import ModelHost
 from assignments.integration.watched import Watch
 
 __all__ = [
+    "FindsRestaurants",
     "Guest",
     "Host",
     "HostBooking",

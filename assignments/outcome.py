@@ -115,7 +115,7 @@ class Change(StrEnum):
     TO_STAFF = "to_staff"
     """It cannot be met, or not without staff. The guests keep the tables that they have until staff decide."""
     RESTORED = "restored"
-    """The guest asks for what was promised again, so that staff need not decide."""
+    """The guests have withdrawn their change, so staff need not decide."""
     CANCELLED = "cancelled"
     """The booking needs no table any more."""
     LATER = "later"

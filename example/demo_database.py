@@ -19,7 +19,7 @@ from typing import Any
 
 from django.contrib.auth import get_user_model
 from django.core.management import call_command
-from django.db import OperationalError, connection
+from django.db import OperationalError, ProgrammingError, connection
 from django.db.models.signals import post_save
 
 from example.embedded.base import PGDATA
@@ -86,6 +86,30 @@ def use_another(suffix: str) -> None:
         cursor.execute(f"CREATE DATABASE {connection.ops.quote_name(name)}")
     connection.settings_dict["NAME"] = name
     call_command("migrate", verbosity=0)
+
+
+@contextmanager
+def copied(suffix: str) -> Iterator[str | None]:
+    """Copy the database, named like it with this suffix, and yield the copy's name; drop the copy in the end.
+
+    Yields None where PostgreSQL does not copy it: somebody else is connected to it, or we may not create databases.
+    """
+    name = f"{connection.settings_dict['NAME']}{suffix}"
+    drop = f"DROP DATABASE IF EXISTS {connection.ops.quote_name(name)} WITH (FORCE)"
+    original = connection.ops.quote_name(connection.settings_dict["NAME"])
+    connection.close()
+    try:
+        with connection._nodb_cursor() as cursor:  # noqa: SLF001
+            cursor.execute(drop)
+            cursor.execute(f"CREATE DATABASE {connection.ops.quote_name(name)} TEMPLATE {original}")
+    except (OperationalError, ProgrammingError):
+        yield None
+        return
+    try:
+        yield name
+    finally:
+        with connection._nodb_cursor() as cursor:  # noqa: SLF001
+            cursor.execute(drop)
 
 
 def empty() -> None:

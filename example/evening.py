@@ -10,7 +10,7 @@ import re
 import unicodedata
 from collections.abc import Mapping
 from contextlib import suppress
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 from django.db import transaction
@@ -22,6 +22,7 @@ from assignments.integration.evening_file import BadRow, BookingRow, EveningFile
 from assignments.outcome import Change
 from assignments.planning.calendar import periods_on
 from assignments.planning.floor import Floor
+from assignments.planning.seating_window import SeatingWindow, seating_window
 from assignments.planning.timezone import time_zone
 from example import models
 from example.booking import save_booking
@@ -57,14 +58,15 @@ def parse_csv(text: str, *, on: date | None = None) -> EveningFile:
 
 
 def _columns_known(line: str, separator: str) -> int:
-    return sum(each.strip(' "') in CSV_COLUMNS for each in line.split(separator))
+    """However they are written: a column in capitals is to be refused by its own name."""
+    return sum(each.strip(' "').casefold() in CSV_COLUMNS for each in line.split(separator))
 
 
 def _read_csv(reader: "csv.DictReader[str]", on: date | None, lines_before: int) -> EveningFile:
     columns = reader.fieldnames = [column.strip() for column in reader.fieldnames or []]
     evening_file.refuse_repeated("columns", columns)
     if unknown := [column for column in columns if column not in CSV_COLUMNS]:
-        named = ", ".join(f"{column!r}{evening_file.did_you_mean(column, CSV_COLUMNS)}" for column in unknown)
+        named = ", ".join(f"{column!r}{evening_file.did_you_mean_key(column, CSV_COLUMNS)}" for column in unknown)
         raise UnusableFileError(f"Unknown columns {named}; known are {', '.join(CSV_COLUMNS)}.")
     if missing := [column for column in ("ref", "restaurant", "start", "party") if column not in columns]:
         raise UnusableFileError(f"The columns {', '.join(missing)} are missing from the first line.")
@@ -83,9 +85,9 @@ def _is_blank(row: Mapping[Any, Any]) -> bool:
 def store(evening: EveningFile, *, restaurant_name: str = "", strict: bool = False) -> Loaded:
     """Store an evening in one transaction; the next ``run_coordinator`` picks up its bookings.
 
-    Rows are recognised by the restaurant's ref (without one by its name), the table's code, the booking's ref: existing
-    rows are updated if they differ. What the file's floor no longer has is removed. ``restaurant_name`` is that of a
-    copy, which is a restaurant of its own. With ``strict`` any bad row refuses the whole file (raises UnusableFileError).
+    Rows are recognised by the restaurant's ref (one that was given none by its name), the table's code, the booking's ref:
+    existing rows are updated if they differ. What the file's floor no longer has is removed. ``restaurant_name`` is that of
+    a copy, which is a restaurant of its own. With ``strict`` any bad row refuses the whole file (raises UnusableFileError).
     """
     if restaurant_name and not evening.name:
         raise UnusableFileError("Its rows name their restaurants; another name can be given to JSON files only.")
@@ -121,9 +123,11 @@ def _csv_booking(row: Mapping[str, Any], place: str, on: date | None) -> Booking
 class _Known:
     """The restaurants that rows name, with what is needed to read their rows. All of its methods raise ValueError."""
 
-    def __init__(self, restaurants: dict[str, models.Restaurant], on: date | None) -> None:
+    def __init__(self, restaurants: dict[str, models.Restaurant], on: date | None, *, is_whole: bool) -> None:
+        """``is_whole``: what a row leaves out the booking has not. CSV has no columns for it."""
         self._restaurants = restaurants
         self._on = on
+        self._is_whole = is_whole
         self._bookings: dict[int, dict[str, models.Booking]] = {}
         self._zones: dict[int, dict[str, models.Zone]] = {}
         self._floors: dict[int, Floor] = {}
@@ -150,7 +154,7 @@ class _Known:
         """The row as values of a booking."""
         zone = self._zone(restaurant, row.zone)
         if row.clocks or self._on:
-            row = evening_file.placed(row, self._floor(restaurant), self._on)
+            row = evening_file.placed(row, self.floor(restaurant), self._on)
         start = as_aware(row.start, restaurant.timezone)
         end = row.end and as_aware(row.end, restaurant.timezone)
         made = row.requested_at and as_aware(row.requested_at, restaurant.timezone)
@@ -159,7 +163,9 @@ class _Known:
             "party": row.party,
             "zone": zone,
             "status": row.status,
-            **({"end": end} if end else {}),
+            **({"end": end} if end or self._is_whole else {}),
+            **({"needs": list(row.needs), "wishes": list(row.wishes)} if self._is_whole else {}),
+            **({"of_file": _of_file(end, row)} if self._is_whole else {}),
             **({"created_at": made} if made else {}),
         }
 
@@ -173,7 +179,7 @@ class _Known:
             raise ValueError(f"there is no zone {name!r} in {restaurant}{evening_file.did_you_mean(name, zones)}")
         return zones[name]
 
-    def _floor(self, restaurant: models.Restaurant) -> Floor:
+    def floor(self, restaurant: models.Restaurant) -> Floor:
         """What tells the evening of a time. InvalidFloorError is a ValueError, too."""
         if restaurant.pk not in self._floors:
             self._floors[restaurant.pk] = ExampleHost().floor(str(restaurant.pk))
@@ -181,10 +187,11 @@ class _Known:
 
 
 def _store_bookings(evening: EveningFile, restaurants: dict[str, models.Restaurant], loaded: Loaded) -> None:
-    known = _Known(restaurants, evening.on)
+    known = _Known(restaurants, evening.on, is_whole=bool(evening.name))
     changed: list[models.Booking] = []
     new: list[models.Booking] = []
     kept: list[str] = []
+    endless: set[int] = set()
     # Without booking times in the file, all bookings count as made at the same time.
     loaded_at = clock.now()
     for row in evening.bookings:
@@ -201,6 +208,9 @@ def _store_bookings(evening: EveningFile, restaurants: dict[str, models.Restaura
             loaded.count("bookings", "created")
             continue
         told = _told_by_the_file(values, booking)
+        if gone := [name for name in _TAKEN_BACK if getattr(booking, name) and name in told and not told[name]]:
+            loaded.notes.append(f"{row.ref} has no {' and '.join(gone)} in the file any more, nor here.")
+            endless.update([booking.pk] if "end" in gone else [])
         if values["status"] not in {told["status"], models.Booking.Status.PENDING}:
             kept.append(f"{row.ref} ({booking.status}, in the file {values['status']})")
         if differs(booking, told):
@@ -208,9 +218,24 @@ def _store_bookings(evening: EveningFile, restaurants: dict[str, models.Restaura
         loaded.count("bookings", "updated" if booking in changed[-1:] else "unchanged")
     models.Booking.objects.bulk_create(new)
     for booking in changed:
-        save_booking(booking)
+        if booking.pk in endless:
+            _end_by_turn_times(booking, known.floor(booking.restaurant))
+        else:
+            save_booking(booking)
     if kept:
         loaded.notes.append(f"Kept the status of bookings that are there already: {', '.join(kept)}.")
+
+
+def _end_by_turn_times(booking: models.Booking, floor: Floor) -> None:
+    """Store a booking without an end. The app is told of the usual one first: no end at all would change no promise."""
+    window = seating_window(floor, starts_at=booking.start, party=booking.party)
+    if not isinstance(window, SeatingWindow):
+        save_booking(booking)
+        return
+    booking.end = window.ends_at
+    if save_booking(booking) is not Change.TO_STAFF:
+        booking.end = None
+        booking.save(update_fields=["end"])
 
 
 def _move_from_lessened(loaded: Loaded) -> None:
@@ -231,20 +256,45 @@ _BECAME = {
 
 def _told_by_the_file(values: Mapping[str, Any], booking: models.Booking) -> Mapping[str, Any]:
     """What an existing booking takes over. Its status has moved on since (it may be confirmed), but for a cancellation."""
-    if values["status"] == models.Booking.Status.CANCELLED:
-        return values
-    return {**values, "status": booking.status}
+    told = dict(values)
+    if values["status"] != models.Booking.Status.CANCELLED:
+        told["status"] = booking.status
+    for name in _TAKEN_BACK:
+        if name in told and not told[name] and _as_json(getattr(booking, name)) != booking.of_file.get(name):
+            del told[name]  # No file gave it, but staff: it is theirs.
+    return told
+
+
+_TAKEN_BACK = ("end", "needs", "wishes")
+"""What a booking has no longer if a file gave it, and gives it no longer."""
+
+
+def _of_file(end: datetime | None, row: BookingRow) -> dict[str, Any]:
+    given = {"end": end, "needs": list(row.needs), "wishes": list(row.wishes)}
+    return {name: _as_json(value) for name, value in given.items() if value}
+
+
+def _as_json(value: datetime | list[str] | None) -> str | list[str] | None:
+    return value.astimezone(UTC).isoformat() if isinstance(value, datetime) else value
 
 
 def _restaurant(name: str) -> models.Restaurant:
-    if found := models.Restaurant.objects.filter(reference=name).first():
-        return found
+    """The restaurant of that reference, or the only one of that name. Raises ValueError where two may be meant."""
+    found = models.Restaurant.objects.filter(reference=name).first()
     called = list(models.Restaurant.objects.filter(name=name).order_by("reference"))
+    unnamed = [each for each in called if each.reference is None]
+    if found is not None and unnamed:
+        raise ValueError(
+            f"{name!r} may be {found.name!r}, of which it is the reference, or the restaurant of that name, which has "
+            "no reference; give it one"
+        )
+    if found is not None:
+        return found
     if len(called) > 1:
-        references = ", ".join(repr(each.reference) for each in called)
+        references = ", ".join(repr(each.reference) for each in called if each.reference is not None)
         raise ValueError(f"there are {len(called)} restaurants {name!r}; write the reference of one: {references}")
     if not called:
-        words = {word for pair in models.Restaurant.objects.values_list("reference", "name") for word in pair}
+        words = {word for pair in models.Restaurant.objects.values_list("reference", "name") for word in pair if word}
         raise ValueError(f"there is no restaurant {name!r}{evening_file.did_you_mean(name, words)}")
     return called[0]
 

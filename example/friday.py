@@ -10,15 +10,19 @@ Long because each of the evening's twenty kinds of happenings has its answer her
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
+from multiprocessing import get_context
 from statistics import median
 from threading import Barrier, Lock
 from typing import Any, TypeVar
 
+import django
+from django.conf import settings
 from django.db import DatabaseError, connection, transaction
 
 from assignments import api
@@ -38,7 +42,7 @@ from assignments.outcome import Change
 from assignments.planning.timezone import time_zone
 from assignments.telemetry import events
 from example import booking as bookings
-from example import evening, friday_checks, models
+from example import demo_database, evening, friday_checks, models
 from example.friday_script import STEP, Booked, Guests, Script, WalkIn, promised_end, script, step_of
 from rollout.control import switches
 from rollout.flags import resolution
@@ -58,7 +62,7 @@ _Job = tuple[str, Callable[[], object]]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Friday:
-    """What a manager would ask after the evening.
+    """The answers to a manager's questions after the evening.
 
     ``seated``: bookings whose guests sat. ``moved``: bookings that got other tables, and ``moved_while_seated`` those whose
     guests sat already. ``waited``: guests with a booking who had to wait at the door. ``from_waiting_list``: bookings that
@@ -141,7 +145,7 @@ def play(
     switches.set_switch(resolution.V3_SWITCH, active=True, actor="demo", reason="A Friday evening")
     switches.set_switch(resolution.REARRANGEMENT_SWITCH, active=moves, actor="demo", reason="A Friday evening")
     plot = script(source.floor(), booked, seed=seed)
-    with friday_checks.witnessed():
+    with friday_checks.witnessed(), _without_query_log():
         played = _Evening(restaurant, source.floor(), plot, workers=workers, say=say)
         played.run()
         found = friday_checks.check(str(restaurant.pk), now=played.ended_at)
@@ -153,13 +157,37 @@ def play(
 def play_both(
     source: EveningFile, *, seed: int, workers: int = 4, say: Callable[[str], None] = lambda text: None
 ) -> tuple[Friday, Friday]:
-    """Play the evening twice with the same guests: nobody is moved for others, then V3 moves who was not told a table."""
-    results = []
-    for moves, name in ((False, f"{source.name} (nobody is moved)"), (True, source.name)):
-        say(f"{name}:")
-        results.append(play(source.called(name), seed=seed, workers=workers, moves=moves, say=say))
-    fixed, moving = results
-    return fixed, moving
+    """Play the evening twice with the same guests: nobody is moved for others, and V3 moves who was not told a table.
+
+    Both at once: the former in a process of its own, on a copy of the database, which is dropped in the end. Where the
+    database cannot be copied, one after the other.
+    """
+    nobody_moved, moving = source.called(f"{source.name} (nobody is moved)"), source.called(source.name)
+    with demo_database.copied("_friday") as copy:
+        if copy is None:
+            say(f"{nobody_moved.name}:")
+            fixed = play(nobody_moved, seed=seed, workers=workers, say=say)
+            say(f"{moving.name}:")
+            return fixed, play(moving, seed=seed, workers=workers, moves=True, say=say)
+        # Not a fork: this process has threads, and connections that two may not share.
+        with ProcessPoolExecutor(1, mp_context=get_context("spawn"), initializer=django.setup) as pool:
+            apart = pool.submit(_play_apart, copy, nobody_moved, seed, workers)
+            say(f"{moving.name}:")
+            played = play(moving, seed=seed, workers=workers, moves=True, say=say)
+            fixed, said = apart.result()
+        for text in (f"{nobody_moved.name}:", *said):
+            say(text)
+        return fixed, played
+
+
+def _play_apart(database: str, source: EveningFile, seed: int, workers: int) -> tuple[Friday, list[str]]:
+    """Play an evening in another process, on another database. Returns what it has to say, too."""
+    said: list[str] = []
+    connection.settings_dict["NAME"] = database
+    try:
+        return play(source, seed=seed, workers=workers, say=said.append), said
+    finally:
+        connection.close()
 
 
 class _Evening:
@@ -253,6 +281,8 @@ class _Evening:
             end=guests.booked.ends_at,
             party=guests.party,
             zone=zone,
+            needs=list(row.needs),
+            wishes=list(row.wishes),
         )
         ref = self._refs[row.ref] = str(made.pk)
         self._ends[ref] = guests.ends_at
@@ -501,6 +531,16 @@ class _Evening:
         return {
             key.removeprefix(prefix): number for key, number in sorted(self.count.items()) if key.startswith(prefix)
         }
+
+
+@contextmanager
+def _without_query_log() -> Iterator[None]:
+    """Keep no log of queries, which with DEBUG costs a tenth of the evening."""
+    debug, settings.DEBUG = settings.DEBUG, False
+    try:
+        yield
+    finally:
+        settings.DEBUG = debug
 
 
 def _now() -> datetime:

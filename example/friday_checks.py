@@ -1,4 +1,4 @@
-"""What an evening is checked by: SQL over its history and the ledger, which shares nothing with the code that decides.
+"""Check an evening with SQL over its history and the ledger, independently of the code that decides.
 
 While an evening is played, triggers of our own note in which transaction each thing happened: a transition, a change of a
 seating or a stage, and what guests changed in this project's own table.
@@ -144,6 +144,32 @@ SELECT one.booking_ref, other.booking_ref, one.table_ref
 """
 """Two bookings for which one table was blocked at the same time, at any moment of the evening."""
 
+TAKEN_FROM_THEM = """
+SELECT one.booking_ref, other.booking_ref, one.table_ref
+  FROM assignments_seatingchange AS one
+  JOIN assignments_seatingchange AS other
+    ON other.restaurant_ref = one.restaurant_ref AND other.table_ref = one.table_ref
+   AND other.booking_ref <> one.booking_ref AND other.what = 'seated' AND other.id > one.id
+   AND lower(other.blocked) < one.ends_at AND upper(other.blocked) > one.at
+ WHERE one.restaurant_ref = %(restaurant)s AND one.what = 'ended'
+   AND NOT EXISTS (  -- closed by then, so that they had to leave it
+           SELECT FROM assignments_closure AS closure
+            WHERE closure.restaurant_ref = one.restaurant_ref
+              AND (closure.table_refs = '{}' OR one.table_ref = ANY (closure.table_refs))
+              AND closure.starts_at <= one.at AND (closure.ends_at IS NULL OR closure.ends_at > one.at)
+              AND (closure.lifted_at IS NULL OR closure.lifted_at > one.at))
+   AND NOT EXISTS (  -- gone, or at another table
+           SELECT FROM assignments_seatingchange AS later
+            WHERE later.booking_ref = one.booking_ref AND later.at <= greatest(other.at, lower(other.blocked))
+              AND (later.what = 'stage' AND later.stage IN ('left', 'no_show')
+                   AND (later.id > one.id OR later.transaction_id = one.transaction_id)
+                   OR later.what = 'seated' AND later.id > one.id))
+   AND NOT EXISTS (SELECT FROM assignments_statetransition AS cancelled
+                    WHERE cancelled.booking_ref = one.booking_ref AND cancelled.target = 'cancelled'
+                      AND cancelled.at <= greatest(other.at, lower(other.blocked)))
+"""
+"""A party whose table was given to another one while it sat there: it had not left, and the table had not closed."""
+
 LOST = """
 SELECT booking.id::text, coalesce(assignment.state, 'unknown'), coalesce(assignment.reason, '')
   FROM example_booking AS booking
@@ -206,7 +232,7 @@ SELECT booking_ref FROM assignments_assignment WHERE restaurant_ref = %(restaura
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Told:
-    """What the history tells, as booking refs, walk-ins included."""
+    """The facts of the history, as booking refs, walk-ins included."""
 
     ever_had_tables: frozenset[str]
     seated: frozenset[str]
@@ -222,7 +248,7 @@ class Told:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Found:
-    """What the checks found wrong, a line each. Empty is as it should be."""
+    """The checks' findings, a line each. Empty if all is well."""
 
     promises_broken: tuple[str, ...]
     overlaps: tuple[str, ...]
@@ -251,7 +277,8 @@ def check(restaurant_ref: str, *, now: Any) -> Found:
             for ref, before, after, at in _rows(_CHANGES + BROKEN, values)
         ),
         overlaps=tuple(
-            f"bookings {one} and {other} at table {table}" for one, other, table in _rows(OVERLAPPING, values)
+            f"bookings {one} and {other} at table {table}"
+            for one, other, table in (*_rows(OVERLAPPING, values), *_rows(TAKEN_FROM_THEM, values))
         ),
         lost=tuple(f"booking {ref} is {state} {reason}".rstrip() for ref, state, reason in _rows(LOST, values)),
     )

@@ -1,4 +1,4 @@
-"""What guests do on a busy evening, drawn from a seed before anybody decides about tables. No database, no clock.
+"""The guests' behaviour on a busy evening, drawn from a seed before tables are decided. No database, no clock.
 
 An evening is cut into steps of STEP minutes; what happens in one step happens at the same time.
 """

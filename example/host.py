@@ -11,6 +11,7 @@ from django.db.models.functions import JSONObject
 
 from assignments.floor import EVERY_WEEKDAY, Floor, Join, ServicePeriod, Table, TurnTime, adjacency
 from assignments.host import ModelHost
+from assignments.planning.features import words
 from example import models
 
 
@@ -24,6 +25,8 @@ class ExampleHost(ModelHost):
     status_field = "status"
     cancelled_statuses = ("cancelled", "no_show")
     told_field = "table_told"
+    needs_field = "needs"
+    wishes_field = "wishes"
     guest_name_field = "guest_name"
     guest_phone_field = "guest_phone"
     guest_notes_field = "guest_notes"
@@ -68,6 +71,8 @@ class ExampleHost(ModelHost):
                     min_party=table["min_party"] and min(table["min_party"], table["seats"]),
                     max_party=table["max_party"] and min(table["max_party"], table["seats"]),
                     active=table["active"],
+                    features=words(table["features"]),
+                    priority=table["priority"],
                 )
                 for table in restaurant.its_tables
             ),
@@ -107,7 +112,8 @@ def _with_its_floor(key: int) -> Any:
     pairs = models.TableAdjacency.objects.filter(first__restaurant=_RESTAURANT)
     joins = models.TableJoin.tables.through.objects.filter(table__restaurant=_RESTAURANT)
     zones = models.Zone.objects.filter(restaurant=_RESTAURANT).order_by("pk")
-    columns = {name: name for name in ("pk", "code", "seats", "zone", "min_party", "max_party", "active")}
+    of_table = ("pk", "code", "seats", "zone", "min_party", "max_party", "active", "features", "priority")
+    columns = {name: name for name in of_table}
     of_service = {name: name for name in ("key", "start", "end", "weekdays", *_AS_THEY_ARE)}
     of_join = {name: f"tablejoin__{name}" for name in ("seats", "min_party", "max_party")}
     return (

@@ -52,7 +52,7 @@ class Incident(StrEnum):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Look:
-    """Where an incident shows: a page's path, what it says, and the related metric and alert."""
+    """The place where an incident is visible: a page's path, what it says, and the related metric and alert."""
 
     page: str
     sees: str
@@ -62,7 +62,7 @@ class Look:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Report:
-    """What happened, where to look, and what to do, in order."""
+    """The incident: what happened, where it is visible, and what to do, in order."""
 
     incident: Incident
     title: str

@@ -12,10 +12,12 @@ from django.db import models
 from django.utils.translation import gettext_lazy as _
 
 from assignments.concurrency import clock
-from assignments.planning.floor import A_DAY_OF_MINUTES, MOST_SEATS
+from assignments.planning.features import LONGEST_FEATURE
+from assignments.planning.floor import A_DAY_OF_MINUTES, MOST_PRIORITY, MOST_SEATS
 from assignments.planning.timezone import time_zone
 
 A_NUMBER_OF_SEATS = [MinValueValidator(1), MaxValueValidator(MOST_SEATS)]
+A_PRIORITY = [MinValueValidator(-MOST_PRIORITY), MaxValueValidator(MOST_PRIORITY)]
 
 
 def validate_timezone(name: str) -> None:
@@ -44,15 +46,31 @@ class Restaurant(models.Model):
     reference = models.CharField(
         max_length=200,
         unique=True,
+        null=True,
         blank=True,
         help_text=_("What files call the restaurant. Empty: its name."),
     )
+    """None where nobody has given one: what was only a name must not be taken for somebody else's reference."""
     timezone = models.CharField(max_length=64, default="Europe/London", validators=[validate_timezone])
     calendar_of_file = ArrayField(models.BigIntegerField(), default=list, blank=True, editable=False)
     """Ids of the calendar entries that a file made. The others are somebody's own."""
+    pacing_of_file = ArrayField(models.BigIntegerField(), default=list, db_default=[], blank=True, editable=False)
+    """Ids of the pacing limits that a file made."""
+    tables_kept = ArrayField(models.BigIntegerField(), default=list, db_default=[], blank=True, editable=False)
+    """Ids of the tables that are no longer in the file, and that were put out of service because bookings had them."""
 
     class Meta:
         ordering = ["name"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["name"],
+                condition=models.Q(reference__isnull=True),
+                name="restaurant_name_once_without_reference",
+                violation_error_message=_(
+                    "Another restaurant has this name, and no reference either: give one of them."
+                ),
+            )
+        ]
 
     def __str__(self) -> str:
         return self.name
@@ -62,7 +80,7 @@ class Restaurant(models.Model):
         super().save(*args, **kwargs)
 
     def clean(self) -> None:
-        self.reference = self.reference or self.name
+        self.reference = self.reference or None
 
 
 class Zone(models.Model):
@@ -85,6 +103,16 @@ class Table(models.Model):
     min_party = models.PositiveIntegerField(null=True, blank=True, validators=A_NUMBER_OF_SEATS)
     max_party = models.PositiveIntegerField(null=True, blank=True, validators=A_NUMBER_OF_SEATS)
     active = models.BooleanField(default=True)
+    priority = models.SmallIntegerField(
+        default=0, db_default=0, validators=A_PRIORITY, help_text=_("Tables with a higher one are given first.")
+    )
+    features = ArrayField(
+        models.CharField(max_length=LONGEST_FEATURE),
+        default=list,
+        db_default=[],
+        blank=True,
+        help_text=_("What guests may need or wish, with commas between: window, step-free."),
+    )
 
     class Meta:
         ordering = ["restaurant", "code"]
@@ -204,6 +232,22 @@ class Booking(models.Model):
         Zone, null=True, blank=True, on_delete=models.SET_NULL, help_text=_("The guest insists on this zone.")
     )
     status = models.CharField(max_length=20, choices=Status.choices, default=Status.PENDING)
+    needs = ArrayField(
+        models.CharField(max_length=LONGEST_FEATURE),
+        default=list,
+        db_default=[],
+        blank=True,
+        help_text=_("Features that the table must have, with commas between."),
+    )
+    wishes = ArrayField(
+        models.CharField(max_length=LONGEST_FEATURE),
+        default=list,
+        db_default=[],
+        blank=True,
+        help_text=_("Features that the table had better have, with commas between."),
+    )
+    of_file = models.JSONField(default=dict, db_default={}, blank=True, editable=False)
+    """The end, needs and wishes that a file gave, as JSON: what it no longer gives is taken back, unless others set it."""
     tables = models.ManyToManyField(Table, blank=True, related_name="bookings")
     table_told = models.BooleanField(
         db_default=False, default=False, help_text=_("The guest has been told the table, so that it stays.")

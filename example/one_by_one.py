@@ -31,7 +31,7 @@ OPTIMIZER = "v3-optimizer"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Run:
-    """What became of the evening: bookings confirmed, their covers, and moves of confirmed parties."""
+    """The result of the evening: bookings confirmed, their covers, and moves of confirmed parties."""
 
     planner: str
     confirmed: int

@@ -57,7 +57,7 @@ class Ended:
 
 @dataclass(kw_only=True)
 class Parts:
-    """What runs together."""
+    """The parts that run together."""
 
     programs: Sequence[Program]
     repeated: Sequence[Repeated]

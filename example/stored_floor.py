@@ -11,9 +11,9 @@ from django.db.models import Model
 from assignments.concurrency import locks
 from assignments.integration import evening_file
 from assignments.integration.evening_file import BadRow, EveningFile, UnusableFileError
-from assignments.models import Allocation, Assignment, CalendarEntry
+from assignments.models import Allocation, Assignment, CalendarEntry, PacingLimit
+from assignments.planning.floor import EVERY_WEEKDAY, Pacing, TurnTime
 from assignments.planning.floor import CalendarEntry as Dates
-from assignments.planning.floor import TurnTime
 from assignments.planning.natural_order import natural_key
 from example import models
 
@@ -65,21 +65,11 @@ class Loaded:
 
 
 def store_floor(evening: EveningFile, name: str, loaded: Loaded) -> models.Restaurant:
-    """Make the restaurant's floor that of the file. The restaurant is recognised by its ref, or else by its name."""
+    """Make the restaurant's floor that of the file."""
     name = unicodedata.normalize("NFC", name)
     if problem := evening_file.text_problem(name, LONGEST["name"]):
         raise UnusableFileError(f"The restaurant's name {problem}.")
-    restaurant: models.Restaurant
-    restaurant, what = _upsert(
-        models.Restaurant, {"reference": evening.ref or name}, {"name": name, "timezone": evening.timezone}
-    )
-    loaded.count("restaurants", what)
-    if what == "created":
-        namesakes = models.Restaurant.objects.filter(name=name).exclude(pk=restaurant.pk).order_by("reference")
-        if references := ", ".join(repr(each.reference) for each in namesakes):
-            loaded.notes.append(
-                f"It is a new restaurant. Others are called {name!r} too, by the reference {references}."
-            )
+    restaurant = _restaurant(evening, name, loaded)
     # Nobody is given a table while it is looked for who has one.
     locks.lock_restaurant(str(restaurant.pk))
     tables = _store_tables(restaurant, evening, loaded)
@@ -88,6 +78,43 @@ def store_floor(evening: EveningFile, name: str, loaded: Loaded) -> models.Resta
     _store_services(restaurant, evening, loaded)
     _remove_tables(restaurant, tables, loaded)
     _store_calendar(restaurant, evening, loaded)
+    _store_pacing(restaurant, evening, loaded)
+    return restaurant
+
+
+def _restaurant(evening: EveningFile, name: str, loaded: Loaded) -> models.Restaurant:
+    """The restaurant with the file's ref; or of its name, if the file has no ref and the restaurant has no other.
+
+    A name that one file has and the ref of another that reads the same are two restaurants.
+    """
+    known = models.Restaurant.objects.select_for_update()
+    called = known.filter(name=name)
+    if evening.ref:
+        # A restaurant without a ref may be given one, its own name: nobody else can be meant.
+        found = known.filter(reference=evening.ref).first() or (
+            called.filter(reference=None).first() if evening.ref == name else None
+        )
+    else:
+        found = called.filter(reference=None).first() or called.filter(reference=name).first()
+    values = {"name": name, "timezone": evening.timezone, **({"reference": evening.ref} if evening.ref else {})}
+    if found is not None:
+        if differs(found, values):
+            found.save()
+            loaded.count("restaurants", "updated")
+        else:
+            loaded.count("restaurants", "unchanged")
+        return found
+    restaurant = models.Restaurant.objects.create(**values)
+    loaded.count("restaurants", "created")
+    others = list(called.exclude(pk=restaurant.pk).order_by("reference"))
+    if references := ", ".join(repr(each.reference) for each in others if each.reference):
+        loaded.notes.append(f"It is a new restaurant. Others are called {name!r} too, by the reference {references}.")
+    elif others:
+        loaded.notes.append(f"It is a new restaurant. Another is called {name!r} too, and has no reference.")
+    alike = known.filter(name=evening.ref, reference=None) if evening.ref else known.filter(reference=name)
+    for other in alike.exclude(name=name):
+        whose = f"the reference of {other.name!r}" if other.reference else "the name of another, which has no reference"
+        loaded.notes.append(f"It is a new restaurant. {evening.ref or name!r} is {whose}, too.")
     return restaurant
 
 
@@ -105,6 +132,8 @@ def _store_tables(restaurant: models.Restaurant, evening: EveningFile, loaded: L
                 "min_party": row.min_party,
                 "max_party": row.max_party,
                 "active": row.active,
+                "priority": row.priority,
+                "features": sorted(row.features),
             },
         )
         loaded.count("tables", what)
@@ -119,13 +148,20 @@ def _store_tables(restaurant: models.Restaurant, evening: EveningFile, loaded: L
 
 
 def _remove_tables(restaurant: models.Restaurant, kept: Mapping[str, models.Table], loaded: Loaded) -> None:
-    """Tables and zones that the file has not. A table that bookings name, past ones too, is only put out of service."""
+    """Tables and zones that the file has not. A table that bookings name, past ones too, is only put out of service.
+
+    It stays so, also once nobody has it any more: the same file must not do more the second time.
+    """
+    kept_before = set(restaurant.tables_kept)
+    still = []
     gone = [table for table in restaurant.tables.select_related("zone") if table.code not in kept]
     for table in sorted(gone, key=lambda table: natural_key(table.code)):
-        if not _is_named(table):
+        if table.pk not in kept_before and not _is_named(table):
             loaded.remove("tables", table.code)
             table.delete()
-        elif table.active:
+            continue
+        still.append(table.pk)
+        if table.active:
             table.active = False
             table.save()
             loaded.count("tables", "put out of service")
@@ -133,6 +169,9 @@ def _remove_tables(restaurant: models.Restaurant, kept: Mapping[str, models.Tabl
             loaded.notes.append(
                 f"Table {table.code} is not in the file any more. Bookings have it or had it, so it is out of service."
             )
+    if set(still) != kept_before:
+        restaurant.tables_kept = still
+        restaurant.save(update_fields=["tables_kept"])
     for zone in restaurant.zones.filter(tables=None, booking=None).order_by("name"):
         loaded.remove("zones", zone.name)
         zone.delete()
@@ -277,6 +316,60 @@ def _create_entry(restaurant_ref: str, content: Sequence[Any]) -> int:
     for key, starts, ends, minutes in services:
         entry.services.create(key=key, starts=starts, ends=ends, turn_minutes=minutes)
     return entry.pk
+
+
+def _store_pacing(restaurant: models.Restaurant, evening: EveningFile, loaded: Loaded) -> None:
+    """The app's pacing limits are the file's, and those that somebody has made in the admin."""
+    wanted = Counter(evening.pacing)
+    of_file, by_hand = [], []
+    for limit in PacingLimit.objects.filter(restaurant_ref=str(restaurant.pk)):
+        is_of_file = limit.pk in restaurant.pacing_of_file
+        if wanted[pacing := _stored_pacing(limit)]:
+            wanted[pacing] -= 1
+            loaded.count("pacing", "unchanged")
+            of_file.extend([limit.pk] if is_of_file else [])
+        elif is_of_file:
+            loaded.remove("pacing", _paced(limit))
+            limit.delete()
+        else:
+            by_hand.append(_paced(limit))
+    for pacing in wanted.elements():
+        limit = PacingLimit.objects.create(
+            restaurant_ref=str(restaurant.pk),
+            service_key=pacing.service_key or "",
+            first_date=pacing.first_date,
+            last_date=pacing.last_date,
+            weekdays=sorted(pacing.weekdays) if len(pacing.weekdays) < 7 else [],
+            interval_minutes=pacing.interval_minutes,
+            most_covers=pacing.most_covers,
+            most_parties=pacing.most_parties,
+            most_present=pacing.most_present,
+        )
+        of_file.append(limit.pk)
+        loaded.count("pacing", "created")
+    if of_file != restaurant.pacing_of_file:
+        restaurant.pacing_of_file = of_file
+        restaurant.save(update_fields=["pacing_of_file"])
+    if by_hand:
+        loaded.notes.append(f"Kept as pacing, though not in the file: {', '.join(by_hand)}.")
+
+
+def _stored_pacing(limit: PacingLimit) -> Pacing:
+    return Pacing(
+        interval_minutes=limit.interval_minutes,
+        most_covers=limit.most_covers,
+        most_parties=limit.most_parties,
+        most_present=limit.most_present,
+        service_key=limit.service_key or None,
+        first_date=limit.first_date,
+        last_date=limit.last_date,
+        weekdays=frozenset(limit.weekdays) or EVERY_WEEKDAY,
+    )
+
+
+def _paced(limit: PacingLimit) -> str:
+    dates = f" {limit.first_date or ''} - {limit.last_date or ''}" if limit.first_date or limit.last_date else ""
+    return f"{limit.service_key or 'every service'}{dates}"
 
 
 def _dates(entry: CalendarEntry) -> str:

@@ -75,6 +75,7 @@ def watched(source: EveningFile) -> Step:
         lines=(
             f"Apart from comparisons, every database table is {same} as without shadow mode.",
             f"{verdicts.total()} decisions compared: {_counted(verdicts)}.",
+            "The gates do not count them: the rollout begins after this evening, and only then does evidence count.",
         ),
         facts={"changed_by_shadow": changed, "verdicts": dict(verdicts)},
     )

@@ -4,11 +4,11 @@ import ipaddress
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from django.apps import AppConfig
+from django.apps import AppConfig, apps
 from django.conf import settings as django_settings
 from django.core import checks
+from django.core.exceptions import ImproperlyConfigured
 from django.db import connection
-from django.utils.module_loading import import_string
 from waffle import get_waffle_switch_model
 
 from assignments import conf as assignments_conf
@@ -21,6 +21,20 @@ ROUTER = "rollout.routing.RolloutRouter"
 PLANNER_METHODS = ("process", "preview", "decided", "judge")
 """What the rollout calls of a legacy planner. ``judge`` decides a stored snapshot again."""
 LOCAL_HOSTS = frozenset({"", "localhost", "localhost.localdomain", "host.docker.internal"})
+
+
+@checks.register("rollout")
+def check_apps(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[checks.CheckMessage]:
+    """Check that waffle, which stores the switches, is installed (E011)."""
+    if apps.is_installed("waffle"):
+        return []
+    return [
+        checks.Error(
+            'INSTALLED_APPS has "rollout", which also needs "waffle": it keeps the switches, and no flag can be read.',
+            hint='Add "waffle" to INSTALLED_APPS, and run manage.py migrate.',
+            id="rollout.E011",
+        )
+    ]
 
 
 @checks.register("rollout")
@@ -40,16 +54,31 @@ def check_settings(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> li
         )
         for problem in resolution.wrong_variables()
     ]
+    found += _candidate_problems(conf.settings().CANDIDATE)
     path = conf.settings().LEGACY_PLANNER
     return [*found, *_legacy_planner_problems(path)] if path else found
+
+
+def _candidate_problems(path: str) -> list[checks.CheckMessage]:
+    """E010: the function that decides as V3 cannot be imported, or not called."""
+    try:
+        candidate = assignments_conf.imported(path)
+    except ImproperlyConfigured as error:
+        problem = f"{conf.NAME}['CANDIDATE'] is wrong: {error}"
+    else:
+        if callable(candidate):
+            return []
+        problem = f"{path} ({conf.NAME}['CANDIDATE']) cannot be called."
+    hint = f"Leave the setting out, or give the dotted path of a function, such as {conf.Settings().CANDIDATE!r}."
+    return [checks.Error(problem, hint=hint, id="rollout.E010")]
 
 
 def _legacy_planner_problems(path: str) -> list[checks.CheckMessage]:
     """E003: the class cannot be imported, or lacks methods."""
     try:
-        planner = import_string(path)
-    except ImportError as error:
-        problem = f"{conf.NAME}['LEGACY_PLANNER'] is {path!r}, which cannot be imported: {error}"
+        planner = assignments_conf.imported(path)
+    except ImproperlyConfigured as error:
+        problem = f"{conf.NAME}['LEGACY_PLANNER'] is wrong: {error}"
         hint = "Set it to the legacy planner's class while that is installed, and remove the setting afterwards."
         return [checks.Error(problem, hint=hint, id="rollout.E003")]
     missing = [name for name in PLANNER_METHODS if not callable(getattr(planner, name, None))]
@@ -133,7 +162,7 @@ def check_switches(
 
     Needs --database default.
     """
-    if not databases or "default" not in databases or conf.problems():
+    if not databases or "default" not in databases or conf.problems() or not apps.is_installed("waffle"):
         return []
     if get_waffle_switch_model()._meta.db_table not in connection.introspection.table_names():
         return []  # There are no switches before the first migrate.
@@ -150,15 +179,38 @@ def check_switches(
     ]
 
 
+@checks.register("rollout")
+def check_v3(
+    app_configs: Sequence[AppConfig] | None, databases: Sequence[str] | None = None, **kwargs: Any
+) -> list[checks.CheckMessage]:
+    """Check, where no switch is read, that a variable lets somebody decide (W001). E009 says it where they are."""
+    if (databases and "default" in databases) or conf.problems() or not _is_v3_alone():
+        return []
+    texts = conf.settings().ENVIRONMENT_VARIABLES
+    if resolution.is_killed() or resolution.as_boolean(texts.get(conf.V3_VARIABLE, "")):
+        return []
+    return [
+        checks.Warning(
+            f"No legacy planner is installed, and {conf.V3_VARIABLE} does not turn V3 on. Unless its switch does, nobody "
+            f"decides, and every booking waits.",
+            hint=f"Run manage.py check --database default, which reads the switch; or set {conf.V3_VARIABLE}=true.",
+            id="rollout.W001",
+        )
+    ]
+
+
+def _is_v3_alone() -> bool:
+    """Whether nobody but V3 could decide: there is no legacy planner, and no router but ours, which asks the flags."""
+    return not (assignments_conf.problems() or router_path() != ROUTER or conf.settings().LEGACY_PLANNER)
+
+
 def _nobody_decides(current: resolution.Flags) -> list[checks.CheckMessage]:
     """E009. Not where a person has turned V3 off, by its switch or the kill variable: they may want that.
 
     Nor where the project names a router of its own, which need not ask the flags.
     """
-    if assignments_conf.problems() or router_path() != ROUTER:
-        return []
     is_meant = current.killed or current.v3.source is resolution.Source.SWITCH
-    if is_meant or current.mode is resolution.Mode.ACTIVE or conf.settings().LEGACY_PLANNER:
+    if is_meant or current.mode is resolution.Mode.ACTIVE or not _is_v3_alone():
         return []
     return [
         checks.Error(
@@ -171,7 +223,7 @@ def _nobody_decides(current: resolution.Flags) -> list[checks.CheckMessage]:
 
 
 def objection_to_database(database: Mapping[str, Any], environment: str, *, local_reason: str = "") -> str:
-    """Why this database (an entry of DATABASES) is not allowed in the environment, as a sentence; empty if it is.
+    """Say why this database (an entry of DATABASES) is not allowed in the environment; empty if it is.
 
     ``local_reason``: why a local PostgreSQL is allowed; empty if it is not.
     """

@@ -54,10 +54,12 @@ warning(
 error(
     "rollout.release_kept",
     "from_state to_state detail",
-    _("Another release of V3 runs, without evidence, and decides as much as the one before."),
+    _("A new release of V3 without evidence is running, with the same share of restaurants as the one before."),
     _('Watch it, or roll back. ROLLOUT["NEW_RELEASE"] = "canary" gives it fewer restaurants first.'),
 )
-info("rollout.backtest_fed", "bookings detail actor", _("Somebody fed the decisions of a backtest to the gates."))
+info(
+    "rollout.backtest_fed", "bookings detail actor", _("Decisions of a backtest were added as evidence for the gates.")
+)
 
 
 def announce_handed_back(*, planner: str, booking_refs: Sequence[str], **kwargs: Any) -> None:

@@ -55,13 +55,13 @@ def gather() -> Iterator[Metric]:
     yield compared
     as_they_are = resolution.read()
     yield from _flags(as_they_are)
-    (standing,) = dicts(_STANDING, environment=conf.settings().ENVIRONMENT, waiting_counted=WAITING_COUNTED)
-    yield from _position(standing)
-    yield from _comparing(standing)
+    (current,) = dicts(_CURRENT, environment=conf.settings().ENVIRONMENT, waiting_counted=WAITING_COUNTED)
+    yield from _position(current)
+    yield from _comparing(current)
     yield GaugeMetricFamily(
         "rollout_v3_oldest_due_age_seconds",
         "Seconds since the oldest due booking that V3 has to decide became due.",
-        value=_v3_oldest_due_age(as_they_are, standing),
+        value=_v3_oldest_due_age(as_they_are, current),
     )
     yield _rollbacks(rows(_CHANGES, environment=conf.settings().ENVIRONMENT, kind=Change.Kind.STAGE))
 
@@ -73,71 +73,71 @@ def _flags(as_they_are: resolution.Flags) -> Iterator[Metric]:
     yield GaugeMetricFamily("rollout_killed", documentation, value=as_they_are.killed)
 
 
-def _position(standing: Mapping[str, Any]) -> Iterator[Metric]:
-    here = standing["stage"]
+def _position(current: Mapping[str, Any]) -> Iterator[Metric]:
+    here = current["stage"]
     stages = {each.key: each.key == here for each in conf.current_ladder().stages}
     if here is not None and here not in stages:
         stages[labels.OTHER] = True
     yield gauge("rollout_stage", "1 for the current stage of the environment.", "stage", stages)
-    percent = standing["percent"] or 0
+    percent = current["percent"] or 0
     yield GaugeMetricFamily("rollout_percent", "Percent of restaurants that V3 decides for.", value=percent)
     documentation = "Releases that kept a stage in which V3 decides without evidence of their own."
-    yield CounterMetricFamily("rollout_releases_kept_total", documentation, value=standing["releases_kept"])
-    yield GaugeMetricFamily("rollout_held", "1 while the rollout is paused.", value=bool(standing["paused"]))
+    yield CounterMetricFamily("rollout_releases_kept_total", documentation, value=current["releases_kept"])
+    yield GaugeMetricFamily("rollout_held", "1 while the rollout is paused.", value=bool(current["paused"]))
 
 
-def _comparing(standing: Mapping[str, Any]) -> Iterator[Metric]:
+def _comparing(current: Mapping[str, Any]) -> Iterator[Metric]:
     for name, documentation, value in (
         (
             "rollout_comparisons_waiting",
             f"Decisions waiting for comparison, counted up to {WAITING_COUNTED}.",
-            standing["waiting"],
+            current["waiting"],
         ),
         (
             "rollout_comparisons_oldest_waiting_age_seconds",
             "Seconds that the oldest decision has waited for comparison.",
-            standing["oldest_waiting_age"],
+            current["oldest_waiting_age"],
         ),
         (
             "rollout_last_comparison_timestamp_seconds",
             "Time of the last comparison; 0: never.",
-            standing["last_comparison"],
+            current["last_comparison"],
         ),
         (
             "rollout_audits_waiting",
             f"Decisions of V3 waiting for their audit, in at most {WAITING_COUNTED} batches.",
-            standing["audits_waiting"],
+            current["audits_waiting"],
         ),
         (
             "rollout_audits_oldest_waiting_age_seconds",
             "Seconds that the oldest decision of V3 has waited for its audit.",
-            standing["oldest_audit_age"],
+            current["oldest_audit_age"],
         ),
         (
             "rollout_audits_failed",
             "Decisions of V3 whose audit failed in the last day.",
-            standing["audits_failed"],
+            current["audits_failed"],
         ),
         (
             "rollout_guard_last_run_timestamp_seconds",
             "Time of the last guard run; 0: never.",
-            standing["last_guard_run"],
+            current["last_guard_run"],
         ),
     ):
         yield GaugeMetricFamily(name, documentation, value=value)
     documentation = "1 if the guard's last run of the past hour found the rail breached."
-    breached = {rail: rail in standing["breached"] for rail in guardrails.RAILS}
+    breached = {rail: rail in current["breached"] for rail in guardrails.RAILS}
     yield gauge("rollout_guard_breaches", documentation, "rail", breached)
 
 
-def _v3_oldest_due_age(as_they_are: resolution.Flags, standing: Mapping[str, Any]) -> float:
-    """Zero if V3 decides for nobody, or nothing waits for it. Uses the router's own rule."""
+def _v3_oldest_due_age(as_they_are: resolution.Flags, current: Mapping[str, Any]) -> float:
+    """Return the age of the oldest due booking that V3 decides; zero if there is none. Uses the router's rule."""
     if as_they_are.mode is not resolution.Mode.ACTIVE:
         return 0.0
     legacy = routing.legacy_key()
-    percent = standing["percent"]
+    percent = current["percent"]
     if percent is not None:
-        percent = bucketing.share(standing["stage"], percent, knows_release=release.running() in standing["releases"])
+        percent = bucketing.share(current["stage"], percent, knows_release=release.running() in current["releases"])
     waiting = rows(_DUE, legacy=legacy)
     return max(
         (
@@ -168,7 +168,7 @@ def _rollbacks(changes: Sequence[tuple[str, str, str, int]]) -> Metric:
     return family
 
 
-_STANDING = """
+_CURRENT = """
 WITH position AS (SELECT stage, percent, paused, same || release AS releases
                     FROM rollout_position WHERE environment = %(environment)s),
      waiting AS (

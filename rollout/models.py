@@ -30,16 +30,23 @@ def _release(help_text: Any) -> "models.TextField[str, str]":
 
 
 class FloorRecord(models.Model):
-    """A version of a floor, shared by many snapshots."""
+    """A version of a floor, shared by many snapshots.
+
+    ``fingerprint``: by which it was last read from the host (``rollout.evidence.known_floors``); empty if it is not known.
+    """
 
     version = models.TextField(primary_key=True)
     restaurant_ref = models.TextField()
     content = models.JSONField()
+    fingerprint = models.TextField(default="", db_default="")
     recorded_at = models.DateTimeField(db_default=DatabaseNow())
 
     class Meta:
         verbose_name = _("floor record")
         verbose_name_plural = _("floor records")
+        indexes = (
+            models.Index(fields=["fingerprint"], condition=~models.Q(fingerprint=""), name="floorrecord_fingerprint"),
+        )
 
     def __str__(self) -> str:
         return f"{self.restaurant_ref} {self.version}"
@@ -230,7 +237,7 @@ class FrozenBatch(models.Model):
 
 
 class Audit(models.Model):
-    """What the seating audit says of one of V3's decisions, by the frozen batch that it was part of.
+    """The seating audit's finding for one of V3's decisions, by the frozen batch of which it was part.
 
     ``wrong_refusal``: tables were free, without moving anybody. ``verdict``: V3's decision against the legacy planner's on
     the same snapshot; empty if that was not asked, or gave no answer. ``error``: why nothing can be said. Append-only;

@@ -8,7 +8,7 @@ from assignments.models import Assignment
 from rollout import conf
 from rollout.flags import bucketing
 from rollout.flags.resolution import Mode
-from rollout.shadow import frozen
+from rollout.shadow import frozen_batches
 
 
 class RolloutRouter:
@@ -23,11 +23,11 @@ class RolloutRouter:
     def route(self, assignments: Sequence[Assignment]) -> Mapping[str, Route]:
         """The route of each booking, by ref; decisions are recorded in shadow. One query."""
         restaurant_ref = assignments[0].restaurant_ref if assignments else ""
-        standing = bucketing.read(restaurant_ref)
+        state = bucketing.read(restaurant_ref)
         legacy = legacy_key()
-        theirs = Route(planner=legacy or NOBODY, is_recorded=standing.flags.mode is Mode.SHADOW)
-        ours = Route(planner=V3, may_rearrange=standing.may_rearrange)
-        if not is_for_v3(standing, restaurant_ref, legacy):
+        theirs = Route(planner=legacy or NOBODY, is_recorded=state.flags.mode is Mode.SHADOW)
+        ours = Route(planner=V3, may_rearrange=state.may_rearrange)
+        if not is_for_v3(state, restaurant_ref, legacy):
             return {assignment.booking_ref: theirs for assignment in assignments}
         return {
             assignment.booking_ref: theirs if _is_in_the_hands_of(legacy, assignment) else ours
@@ -36,7 +36,7 @@ class RolloutRouter:
 
     def keep(self, batch: Batch) -> None:
         """Keep what V3 was given, for the audit of each of its decisions."""
-        frozen.keep(batch)
+        frozen_batches.keep(batch)
 
     def planner(self, key: str) -> Planner:
         """Raises LookupError for a planner that is not installed."""
@@ -52,9 +52,9 @@ def _is_in_the_hands_of(planner: str, assignment: Assignment) -> bool:
     return bool(planner) and assignment.planner == planner and not assignment.is_terminal
 
 
-def is_for_v3(standing: bucketing.RolloutState, restaurant_ref: str, legacy: str) -> bool:
+def is_for_v3(state: bucketing.RolloutState, restaurant_ref: str, legacy: str) -> bool:
     """Whether V3 decides what the legacy planner has not claimed. ``legacy``: its key; empty if not installed."""
-    return standing.v3_decides(restaurant_ref) or (standing.flags.mode is Mode.ACTIVE and not legacy)
+    return state.v3_decides(restaurant_ref) or (state.flags.mode is Mode.ACTIVE and not legacy)
 
 
 def legacy_key() -> str:

@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import django
@@ -33,6 +34,7 @@ from waffle.models import Switch  # noqa: E402
 
 from assignments import api, conf  # noqa: E402
 from assignments.coordination import dispatch  # noqa: E402
+from assignments.integration import floor_cache  # noqa: E402
 from assignments.planning.batch_planner import EveningPlanner, in_order  # noqa: E402
 from assignments.planning.request import SeatingRequest  # noqa: E402
 from assignments.telemetry import events  # noqa: E402
@@ -150,6 +152,15 @@ def _ratio(on: list[float], off: list[float], percent: int, *, resamples: int = 
     return float(np.percentile(on, percent) / np.percentile(off, percent)), float(lower), float(upper)
 
 
+def _processor() -> float:
+    """Seconds of CPU that this process has taken, and the database for it, if that runs on this machine."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_backend_pid()")
+        stat = Path(f"/proc/{cursor.fetchone()[0]}/stat")
+    ticks = map(int, stat.read_text().rpartition(")")[2].split()[11:13]) if stat.exists() else ()
+    return time.process_time() + sum(ticks) / os.sysconf("SC_CLK_TCK")
+
+
 def gates_over(comparisons: int) -> None:
     """What a promotion measures, over so many comparisons: real ones of an evening, copied to 200 restaurants."""
     for name in (resolution.V3_SWITCH, resolution.SHADOW_SWITCH):
@@ -168,13 +179,16 @@ def gates_over(comparisons: int) -> None:
     )
     with connection.cursor() as cursor:
         cursor.execute("ANALYZE rollout_comparison, rollout_daycomparison")
-    started = time.perf_counter()
     reset_queries()  # The log of queries is bounded, and a full one counts no more.
+    started, before = time.perf_counter(), _processor()
     with CaptureQueriesContext(connection) as captured:
         plan = steering.plan()
-    seconds = time.perf_counter() - started
+    seconds, processor = time.perf_counter() - started, _processor() - before
     total = plan.facts.comparisons.total
-    print(f"gates                 {total} comparisons measured in {seconds:.2f} s, {len(captured)} queries")
+    print(
+        f"gates                 {total} comparisons measured in {seconds:.2f} s ({processor:.2f} s of CPU), "
+        f"{len(captured)} queries"
+    )
     report_over()
 
 
@@ -214,25 +228,29 @@ def guard_over(restaurants: int, *, bookings: int = 10) -> None:
         waiting, _refusals = decision_audit.waiting()
         is_audited = not waiting
         reset_queries()  # The log of queries is bounded, and a full one counts no more.
-        started = time.perf_counter()
+        floor_cache.forget()  # As a run from cron begins.
+        started, before = time.perf_counter(), _processor()
         with CaptureQueriesContext(connection) as captured:
             findings = guard.run()
-        seconds = time.perf_counter() - started
+        seconds, processor = time.perf_counter() - started, _processor() - before
         print(
             f"guard                 {decided} decisions at {restaurants} restaurants, {waiting} to be audited: "
-            f"{seconds:.2f} s, {len(captured)} queries, {len(findings.breaches)} breaches"
+            f"{seconds:.2f} s ({processor:.2f} s of CPU), {len(captured)} queries, {len(findings.breaches)} breaches"
         )
 
 
 def report_over() -> None:
     """The report over what is there, and writing it in each format."""
-    started = time.perf_counter()
     reset_queries()  # The log of queries is bounded, and a full one counts no more.
+    started, before = time.perf_counter(), _processor()
     with CaptureQueriesContext(connection) as captured:
         report = builder.build()
-    seconds = time.perf_counter() - started
+    seconds, processor = time.perf_counter() - started, _processor() - before
     total = report.plan.facts.comparisons.total
-    print(f"report                {total} comparisons gathered in {seconds:.2f} s, {len(captured)} queries")
+    print(
+        f"report                {total} comparisons gathered in {seconds:.2f} s ({processor:.2f} s of CPU), "
+        f"{len(captured)} queries"
+    )
     for name, render in FORMATS.items():
         started = time.perf_counter()
         text = render(report)

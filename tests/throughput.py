@@ -1,4 +1,4 @@
-"""How many bookings a second several workers decide: ``python -m tests.throughput [--against COMMIT]``.
+"""Measure how many bookings per second several workers decide: ``python -m tests.throughput [--against COMMIT]``.
 
 Each number of workers decides the same real evenings, in a database made anew. It prints bookings per second, the CPU of
 each booking in planning, in the rest of Python and in PostgreSQL, and the rate of the same statements as bare SQL.
@@ -155,7 +155,7 @@ def _load(evenings: int) -> int:
     for number in range(evenings):
         evening.store(replace(source, name=f"Throughput {number}"))
     dispatch = _module("assignments.coordination.dispatch", "assignments.dispatch")
-    dispatch.take_in()
+    dispatch.register_new()
     return int(dispatch.count_due())
 
 
@@ -312,8 +312,8 @@ def _recorded(statements: list[tuple[str, Any]]) -> int:
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--against", metavar="COMMIT", help="Measure this commit too, alternately.")
-    parser.add_argument("--workers", nargs="+", type=int, default=list(WORKERS))
-    parser.add_argument("--evenings", type=int, default=EVENINGS)
+    parser.add_argument("--workers", nargs="+", type=int, default=list(WORKERS), help="Numbers of workers to measure.")
+    parser.add_argument("--evenings", type=int, default=EVENINGS, help="How many evenings to decide.")
     parser.add_argument("--measure", type=int, help=argparse.SUPPRESS)
     parser.add_argument("--bare", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)

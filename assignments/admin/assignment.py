@@ -232,7 +232,7 @@ def _entry(request: HttpRequest, entry: journal.Entry, who: Mapping[str, str], w
 
 
 def _seating_entry(view: Callable[..., EntryView], row: SeatingChange, words: labels.Words) -> EntryView:
-    """What the database has recorded of a seating, or of how far the guests are."""
+    """Return the recorded change of a seating, or of the guests' stage, as an entry of the history."""
     if row.what == SeatingChange.What.STAGE:
         stages = {"before": labels.stage(row.previous_stage), "after": labels.stage(row.stage)}
         return view(kind=_("guests"), what=_("%(before)s, now %(after)s") % stages, words="")

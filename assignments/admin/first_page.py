@@ -48,7 +48,7 @@ class Card:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Panel:
-    """What another app adds: a template with its context, and cards."""
+    """A contribution of another app: a template with its context, and cards."""
 
     template: str = ""
     context: Mapping[str, Any] = field(default_factory=dict)
@@ -117,7 +117,7 @@ def _review(request: HttpRequest, now: datetime) -> Card | None:
     url = links.permitted(request, ReviewItem)
     if not url:
         return None
-    waiting, soon = review_queue.standing(now, within=restaurants_of(request))
+    waiting, soon = review_queue.to_decide(now, within=restaurants_of(request))
     text = _("nobody waits for a decision")
     if waiting:
         text = ngettext("%(count)s booking needs a decision", "%(count)s bookings need a decision", waiting)

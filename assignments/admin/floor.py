@@ -123,7 +123,7 @@ class ShortRefs(RefusesNul):
 
 
 class FloorAdmin(ShortRefs):
-    """What the admins of the floor's parts share."""
+    """Base of the admins of the floor's parts."""
 
     form = FloorForm
     search_fields = ["restaurant_ref"]
@@ -131,7 +131,7 @@ class FloorAdmin(ShortRefs):
 
 
 class LocksRestaurant(FloorAdmin):
-    """Who changes a row has its restaurant alone, so that nobody is seated meanwhile by what it was before."""
+    """Lock the restaurant while a row is changed, so that nobody is seated by the old values meanwhile."""
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
         earlier = self.model._default_manager.filter(pk=obj.pk).values_list("restaurant_ref", flat=True)

@@ -43,7 +43,7 @@ class HealthAdmin(PageAdmin):
     title = gettext_lazy("Health")
 
     def page_context(self, request: HttpRequest) -> dict[str, Any]:
-        found = diagnostics.look()
+        found = diagnostics.run()
         sections, failed = gathered(request)
         attentions = health_findings.attentions(request, found) + failed
         for section in sections:

@@ -27,7 +27,7 @@ class Attention:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Guests:
-    """How guests stand, apart from the machine: upcoming bookings without a decision. ``soon``: within 24 hours."""
+    """Upcoming bookings without a decision, apart from the state of the machine. ``soon``: within 24 hours."""
 
     in_review: int
     soon: int
@@ -152,9 +152,8 @@ PARTS = {
     "vitals": lambda: _("queue, outbox and last success"),
     "backlog": lambda: _("bookings in review"),
     "runs": lambda: _("runs and workers"),
-    "breakers": lambda: _("breakers"),
+    "lists": lambda: ", ".join((_("breakers"), _("what is possible"))),
     "hours": lambda: _("the last 24 hours"),
-    "optima": lambda: _("what is possible"),
     "integrity": lambda: _("overlaps and lost bookings"),
     "pending": lambda: _("migrations"),
 }
@@ -297,7 +296,7 @@ def _set_aside(request: HttpRequest, condition: Condition) -> Iterator[Attention
                 backlog.poisonous,
             )
             % {"count": backlog.poisonous},
-            remedy=_("Decide them in the review queue. What their callbacks do in the booking project needs mending."),
+            remedy=_("Decide them in the review queue. Fix what their callbacks do in the booking project."),
             url=links.permitted(request, Assignment, state__exact=State.MANUAL_REVIEW),
             link=_("Bookings in review"),
         )

@@ -39,7 +39,7 @@ def host_view(booking_ref: str) -> HostView:
         booking = host.bookings([booking_ref]).get(booking_ref)
         label, url = label_of(booking_ref), host.admin_url(booking_ref)
     except Exception as error:  # noqa: BLE001  (our own records can be shown anyway)
-        log_error(logger, error, "The host failed for the page of booking %s", booking_ref)
+        log_error(logger, error, "The host raised an error when reading booking %s for its page", booking_ref)
         return HostView(
             label=_nameless(booking_ref), problem=_("The booking project could not be reached for this booking.")
         )
@@ -60,7 +60,7 @@ def bookings_of(booking_refs: Sequence[str]) -> Mapping[str, HostBooking]:
     except DatabaseError:
         raise
     except Exception as error:  # noqa: BLE001  (our own records can be shown anyway)
-        log_error(logger, error, "The host failed for the bookings of a page")
+        log_error(logger, error, "The host raised an error when reading the bookings of a page")
         return {}
 
 
@@ -71,7 +71,7 @@ def label_of(booking_ref: str) -> str:
     try:
         return configured().label(booking_ref)
     except Exception as error:  # noqa: BLE001  (the number will do)
-        log_error(logger, error, "The host failed for the label of booking %s", booking_ref)
+        log_error(logger, error, "The host raised an error when reading the label of booking %s", booking_ref)
         return _nameless(booking_ref)
 
 
@@ -83,7 +83,7 @@ def restaurant_names(restaurant_refs: Sequence[str]) -> Mapping[str, str]:
     except DatabaseError:
         raise
     except Exception as error:  # noqa: BLE001  (the ref will do)
-        log_error(logger, error, "The host failed when asked for names of restaurants")
+        log_error(logger, error, "The host raised an error when asked for names of restaurants")
         return refs
 
 
@@ -108,7 +108,7 @@ def guests_of(request: HttpRequest, booking_refs: Iterable[str]) -> Mapping[str,
     except DatabaseError:
         raise
     except Exception as error:  # noqa: BLE001  (by type: a host's message may name somebody)
-        log_error(logger, error, "The host failed when asked for the guests of a page")
+        log_error(logger, error, "The host raised an error when asked for the guests of a page")
         return {}
 
 
@@ -122,7 +122,7 @@ def find(request: HttpRequest, text: str, *, limit: int) -> Sequence[str]:
     except DatabaseError:
         raise
     except Exception as error:  # noqa: BLE001  (by type: a host's message may name somebody)
-        log_error(logger, error, "The host failed when asked to find bookings")
+        log_error(logger, error, "The host raised an error when asked to find bookings")
         return []
 
 

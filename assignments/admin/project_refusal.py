@@ -1,4 +1,4 @@
-"""What staff are told when the booking project refuses what they did."""
+"""The messages for staff when the booking project refuses their action."""
 
 from django.utils.translation import gettext as _
 

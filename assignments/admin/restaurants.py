@@ -39,7 +39,7 @@ def _asked(user: Any) -> frozenset[str] | None:
     except DatabaseError:
         raise
     except Exception as error:  # noqa: BLE001  (by type: a host's message may name somebody)
-        log_error(logger, error, "The host failed when asked whose restaurants user %s may see", user.pk)
+        log_error(logger, error, "The host raised an error when asked whose restaurants user %s may see", user.pk)
         return frozenset()
     return None if refs is None else frozenset(map(str, refs))
 

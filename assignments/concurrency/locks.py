@@ -114,7 +114,7 @@ def try_enter(
 
 
 def try_days(restaurant_ref: str, days: Iterable[date]) -> bool:
-    """Try to lock these further days of the restaurant, without waiting; whether all are locked. One query."""
+    """Try to lock these further days of the restaurant, without waiting. Return whether all are locked. One query."""
     keys = [_day_key(restaurant_ref, day) for day in sorted(set(days))]
     with connection.cursor() as cursor:
         cursor.execute(
@@ -176,7 +176,7 @@ def _lock_patiently(keys: list[str], *, shared: int) -> datetime:
 
 
 def lock_restaurant(restaurant_ref: str) -> datetime:
-    """Have the restaurant alone: wait until nobody plans or seats there, keep everybody out, and return the database time.
+    """Lock the restaurant exclusively: wait until no other process plans or seats there. Return the database time.
 
     Who changes closures or the calendar calls it before reading anything. ``LOCK_TIMEOUT_MS`` then applies to the rest of
     the transaction if it is ours. Raises OperationalError (SQLSTATE 55P03) after it, which ``transactions.run`` retries,

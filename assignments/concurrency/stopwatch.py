@@ -21,7 +21,7 @@ class Stopwatch:
 
     @property
     def milliseconds(self) -> float:
-        """How long it has run since it was made, or since the last lap."""
+        """Return the milliseconds since it was made, or since the last lap."""
         return self._until(_waited_ms(), time.perf_counter())
 
     def lap(self) -> float:

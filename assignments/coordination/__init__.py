@@ -1,1 +1,1 @@
-"""V3 at work: which bookings are decided now, and the one transaction that decides them."""
+"""The coordinator: selects the bookings to decide now, and decides them in one transaction."""

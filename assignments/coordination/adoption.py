@@ -8,11 +8,13 @@ from assignments import conf
 from assignments.integration.floor_cache import floor_or_none
 from assignments.integration.host import Host, HostBooking, is_cancelled
 from assignments.integration.planners import MANUAL
-from assignments.lifecycle import intake, ledger, seating_validity, sentences, waiting
+from assignments.lifecycle import buffers, intake, ledger, seating_validity, sentences, waiting
 from assignments.lifecycle.settlement import Settlement
 from assignments.lifecycle.staff_decisions import REJECTED
 from assignments.models import GONE, OPEN_STATES, Allocation, Assignment, SeatingChange, Stage, State
 from assignments.outcome import CoordinatorReason, Outcome
+from assignments.planning.floor import Floor
+from assignments.planning.reasons import Reason
 from assignments.planning.seating_window import SeatingWindow
 
 
@@ -102,7 +104,7 @@ def others_there(booking: HostBooking, table_refs: Sequence[str], *, host: Host,
     """Return what other bookings have of these tables at the booking's time. One or two queries."""
     ledger.remove_expired_holds(booking.restaurant_ref)
     window = _from_now(window_of(booking, host=host), now)
-    return _others(booking, table_refs, _bare(window))
+    return buffers.in_the_way(_others(booking, table_refs, window), window, now=now)
 
 
 def take_over(
@@ -116,7 +118,8 @@ def take_over(
 ) -> Outcome | None:
     """Seat a booking that has no tables here at those that the host shows for it. Its row and its day are locked.
 
-    Where others have them, it goes to review by ``reviewing``, which the caller writes: the sentence names them. None for a
+    Where others have them, or the floor has no such table, it goes to review by ``reviewing``, which the caller writes: the
+    sentence names them. None for a
     booking that is there for that reason already, and for one that has tables here after all.
     """
     if ledger.seatings_of([booking.ref]):
@@ -124,18 +127,20 @@ def take_over(
     there = others_there(booking, table_refs, host=host, now=now)
     told_before = {CoordinatorReason.CONFIRMED_BY_HOST, waiting.CAME_AFTER_ALL}
     is_told = assignment.state == State.MANUAL_REVIEW and assignment.reason in told_before
-    if there and is_told:
-        return None
     floor = floor_or_none(booking.restaurant_ref, host=host)
+    unknown = seating_validity.unknown_tables(table_refs, floor)
+    if (there or unknown) and is_told:
+        return None
     intake.take_over_facts(assignment, booking, floor=floor)
     _note_stage(assignment, booking, now=now)
-    ledger.release([booking.ref], for_others=bool(there))
+    ledger.release([booking.ref], for_others=bool(there or unknown))
     _open(assignment, now=now)
-    if not there:
+    if not (there or unknown):
         return seat(assignment, booking, table_refs, host=host, now=now)
     tables = floor.in_order(table_refs) if floor else tuple(table_refs)
     assignment.told_table_refs = list(tables)  # If staff turn it down, the host shows nothing new with these.
-    detail = sentences.shown_elsewhere(tables, {row.booking_ref for row in there})
+    others = {row.booking_ref for row in there}
+    detail = sentences.not_on_the_floor(unknown) if unknown else sentences.shown_elsewhere(tables, others)
     return reviewing.send_to_review(assignment, reason=CoordinatorReason.CONFIRMED_BY_HOST, detail=detail)
 
 
@@ -148,9 +153,14 @@ def seat(
     """
     floor = floor_or_none(booking.restaurant_ref, host=host)
     window = _from_now(window_of(booking, host=host), now)
-    if _others(booking, table_refs, window) and not _others(booking, table_refs, _bare(window)):
-        window = _bare(window)  # The host does without the time to clear and set its tables.
+    others, despite = _others(booking, table_refs, window), _passed_over(booking, table_refs, floor)
+    if others and not buffers.in_the_way(others, window, now=now):
+        # The host does without the time to clear and set its tables.
+        window, gives_up = buffers.squeezed(window, others)
+        ledger.make_room(others, window)
+        despite |= {Reason.BUFFER} if gives_up else set()
     window, overridden_by = over_closures(booking.restaurant_ref, table_refs, window)
+    despite |= {Reason.CLOSED} if overridden_by else set()
     settlement = Settlement(host=host, planner=MANUAL, actor="host", trigger="adopt", now=now, tells_host=False)
     outcome = settlement.confirm(
         assignment,
@@ -158,10 +168,19 @@ def seat(
         window=window,
         strategy=MANUAL,
         reason=CoordinatorReason.CONFIRMED_BY_HOST,
+        despite=despite,
         overridden_by=overridden_by,
     )
     settlement.write()
     return outcome
+
+
+def _passed_over(booking: HostBooking, table_refs: Sequence[str], floor: Floor | None) -> set[str]:
+    """Return what the host's staff passed over, so that it is on record, and is no reason to move the guests later."""
+    if floor is None:
+        return set()
+    rules = conf.settings().rules()
+    return {each.reason for each in seating_validity.against_tables(booking, table_refs, floor=floor, rules=rules)}
 
 
 def over_closures(restaurant_ref: str, table_refs: Sequence[str], window: SeatingWindow) -> tuple[SeatingWindow, str]:
@@ -173,7 +192,7 @@ def over_closures(restaurant_ref: str, table_refs: Sequence[str], window: Seatin
         return window, ""
     if ledger.are_closed(restaurant_ref, table_refs, window):
         return window, "host"
-    return _bare(window), ""
+    return buffers.bare(window), ""
 
 
 def _open(assignment: Assignment, *, now: datetime) -> None:
@@ -199,12 +218,6 @@ def _from_now(window: SeatingWindow, now: datetime) -> SeatingWindow:
     if not window.blocked_from < now < window.ends_at:
         return window
     return replace(window, blocked_from=now)
-
-
-def _bare(window: SeatingWindow) -> SeatingWindow:
-    """Return the window without buffers."""
-    start = max(window.starts_at, window.blocked_from)
-    return replace(window, blocked_from=start, blocked_until=window.ends_at)
 
 
 def _with_buffers(window: SeatingWindow) -> SeatingWindow:

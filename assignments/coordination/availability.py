@@ -1,4 +1,4 @@
-"""What could be booked, and how long a party without a booking would wait. Nothing is written."""
+"""Times that can be booked, and the wait of a party without a booking. Writes nothing."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -127,7 +127,7 @@ def _by_another(
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Wait:
-    """How long a party without a table would wait. ``minutes``: None if not within three hours; ``place``: 1 is next."""
+    """The wait of a party without a table. ``minutes``: None if not within three hours; ``place``: 1 is next."""
 
     minutes: int | None
     place: int

@@ -1,7 +1,8 @@
 """Closing tables, a zone or a restaurant, and opening them again. One transaction each; the restaurant's lock is first.
 
 A promise at a table that closes ends. Its booking gets other tables in the same transaction if V3 finds some, else it goes
-to review. Guests who sit there keep the tables of theirs that stay open, until staff have moved them.
+to review. Guests who sit there keep the table until it closes, and those of theirs that stay open until staff have moved
+them.
 """
 
 from collections import defaultdict
@@ -12,18 +13,18 @@ from types import EllipsisType
 
 from assignments import conf
 from assignments.concurrency import locks
-from assignments.coordination import host_changes
+from assignments.coordination import host_changes, stays
 from assignments.coordination.snapshots import occupied_during, promised_request
 from assignments.coordination.table_record import success_of
 from assignments.exceptions import ChangedMeanwhileError, ClosureLiftedError, ClosureNotFoundError
-from assignments.integration.floor_cache import floor_or_none
+from assignments.integration.floor_cache import floor_of, floor_or_none
 from assignments.integration.host import Host, HostBooking, is_cancelled, lock_bookings
 from assignments.integration.planners import V3
-from assignments.lifecycle import ledger, promise, sentences, waiting
+from assignments.lifecycle import ledger, promise, seating_validity, sentences, waiting
 from assignments.lifecycle.settlement import Settlement
 from assignments.models import Allocation, Assignment, Closure, OutboxMessage, State
 from assignments.planning.batch_planner import EveningPlanner, in_order
-from assignments.planning.floor import Floor
+from assignments.planning.floor import Floor, InvalidFloorError
 from assignments.planning.request import SeatingRequest
 from assignments.telemetry import correlation, events
 from assignments.telemetry.event_catalogue import STATE_MACHINE
@@ -52,13 +53,13 @@ def close(
     zone_ref: str,
     starts_at: datetime,
     ends_at: datetime | None,
-    reason: str,
+    reason: str | None,
     actor: str,
     host: Host,
 ) -> Closure:
     """Close tables, a zone, or the restaurant if neither is given. Raises ValueError for what cannot be closed."""
     now = locks.lock_restaurant(restaurant_ref)
-    floor = floor_or_none(restaurant_ref, host=host)
+    floor = _floor_of_known(restaurant_ref, host=host)
     extent = _checked(restaurant_ref, floor, table_refs, zone_ref, starts_at, ends_at)
     closure = Closure.objects.create(
         restaurant_ref=restaurant_ref,
@@ -81,7 +82,7 @@ def edit(
     zone_ref: str | EllipsisType,
     starts_at: datetime | EllipsisType,
     ends_at: datetime | EllipsisType | None,
-    reason: str | EllipsisType,
+    reason: str | EllipsisType | None,
     actor: str,
     version: int | None,
     host: Host,
@@ -111,17 +112,20 @@ def edit(
     closure.save()
     _clear(closure, floor=floor, actor=actor, now=now, host=host, before=before)
     if not _includes(extent, before):
+        _let_stay(closure.restaurant_ref, floor=floor, actor=actor, now=now, host=host)
         _tell_freed(closure.restaurant_ref, before, now)
     _announce("edited", closure, actor=actor)
     return closure
 
 
-def lift(closure_id: int, *, actor: str, version: int | None) -> Closure:
+def lift(closure_id: int, *, actor: str, version: int | None, host: Host) -> Closure:
     """End a closure: from now on it closes nothing. Others of the same tables stay."""
     closure, now = _locked(closure_id, version=version)
     closure.lifted_at, closure.lifted_by = now, actor
     closure.version += 1
     closure.save(update_fields=["lifted_at", "lifted_by", "version"])
+    floor = floor_or_none(closure.restaurant_ref, host=host)
+    _let_stay(closure.restaurant_ref, floor=floor, actor=actor, now=now, host=host)
     _tell_freed(closure.restaurant_ref, _extent(closure), now)
     _announce("lifted", closure, actor=actor)
     return closure
@@ -168,6 +172,16 @@ def _locked(closure_id: int, *, version: int | None) -> tuple[Closure, datetime]
     return closure, now
 
 
+def _floor_of_known(restaurant_ref: str, *, host: Host) -> Floor | None:
+    """The floor; None if it is not valid. Raises ValueError for a restaurant that the host does not have."""
+    try:
+        return floor_of(restaurant_ref, host=host)
+    except InvalidFloorError:
+        return None
+    except LookupError:
+        raise ValueError(f"There is no restaurant {restaurant_ref!r}.") from None
+
+
 def _checked(
     restaurant_ref: str,
     floor: Floor | None,
@@ -199,8 +213,8 @@ def _checked(
     return Extent(table_refs=refs, zone_ref=zone_ref, starts_at=starts_at, ends_at=ends_at)
 
 
-def _checked_reason(reason: str) -> str:
-    why = reason.strip()
+def _checked_reason(reason: str | None) -> str:
+    why = (reason or "").strip()
     if len(why) > LONGEST_REASON or "\0" in why:
         raise ValueError(f"Say in at most {LONGEST_REASON} characters why it is closed.")
     return why
@@ -237,7 +251,10 @@ def _clear(
     host: Host,
     before: Extent | None = None,
 ) -> None:
-    """Have everybody leave what closes, from now on. Who was seated by name over what was closed ``before`` stays."""
+    """Have everybody leave what closes, from now on.
+
+    Who was seated by name over what was closed already, by this closure as it was ``before`` or by another one, stays.
+    """
     restaurant_ref, start, until = closure.restaurant_ref, max(closure.starts_at, now), closure.ends_at
     if until is not None and until <= start:
         return
@@ -245,13 +262,37 @@ def _clear(
     if not closure.is_whole_restaurant:
         closed = ledger.tables_closed(closure.table_refs, closure.zone_ref, floor)
     rows = ledger.blocked_at(restaurant_ref, closed, start, until)
-    if before is not None:
-        rows = [row for row in rows if not (row.overridden_by and _was_closed(row, before, floor))]
-    affected = [row for row in rows if (until is None or row.starts_at < until) and start < row.ends_at]
+    known = _known_closures(closure, before) if any(row.overridden_by for row in rows) else []
+    rows = [row for row in rows if not (row.overridden_by and any(_was_closed(row, each, floor) for each in known))]
+    affected = [row for row in rows if (until is None or row.starts_at < until) and start < row.stays_until]
     refs = {row.booking_ref for row in affected}
     ledger.give_up_buffers((row for row in rows if row.booking_ref not in refs), start, until)
     if refs:
-        _Clearing(restaurant_ref, affected, floor=floor, actor=actor, now=now, host=host).run()
+        _Clearing(restaurant_ref, affected, start=start, floor=floor, actor=actor, now=now, host=host).run()
+
+
+def _known_closures(closure: Closure, before: Extent | None) -> list[Extent]:
+    """Return what was closed already: what the closure closed before, and what others close. One query."""
+    others = Closure.objects.not_lifted().filter(restaurant_ref=closure.restaurant_ref).exclude(pk=closure.pk)
+    return [*([before] if before else []), *(_extent(each) for each in others)]
+
+
+def _let_stay(restaurant_ref: str, *, floor: Floor | None, actor: str, now: datetime, host: Host) -> None:
+    """Let guests who sit where it was to close keep their tables, before anybody else gets them."""
+    cut = ledger.closing_later(restaurant_ref, now)
+    refs = sorted({row.booking_ref for row in cut})
+    if not refs:
+        return
+    waiting_for_staff = Assignment.objects.filter(state=State.MANUAL_REVIEW, reason=TABLE_OUT_OF_SERVICE)
+    rows = list(waiting_for_staff.select_for_update().filter(booking_ref__in=refs).order_by("id"))
+    seatings, bookings = ledger.seatings_of(refs), host.bookings(refs)
+    settlement = Settlement(host=host, planner=V3, actor=actor, trigger="staff", now=now)
+    rules = conf.settings().rules()
+    for assignment in rows:
+        booking, own = bookings.get(assignment.booking_ref), seatings[assignment.booking_ref]
+        if booking is not None and seating_validity.is_usable(booking, own, floor=floor, rules=rules):
+            stays.stay_after_all(assignment, own, settlement=settlement)
+    settlement.write()
 
 
 def _was_closed(row: Allocation, before: Extent, floor: Floor | None) -> bool:
@@ -263,19 +304,21 @@ def _was_closed(row: Allocation, before: Extent, floor: Floor | None) -> bool:
 
 
 class _Clearing:
-    """The bookings that have tables (``rows``) which close, on their way elsewhere."""
+    """The bookings that have tables (``rows``) which close at ``start``, on their way elsewhere."""
 
     def __init__(
         self,
         restaurant_ref: str,
         rows: Sequence[Allocation],
         *,
+        start: datetime,
         floor: Floor | None,
         actor: str,
         now: datetime,
         host: Host,
     ) -> None:
         self.restaurant_ref, self.floor, self.now, self.host = restaurant_ref, floor, now, host
+        self.start = start
         self.closing: dict[str, list[Allocation]] = defaultdict(list)
         for row in rows:
             self.closing[row.booking_ref].append(row)
@@ -293,10 +336,10 @@ class _Clearing:
             if not rows or booking is None or is_cancelled(booking):
                 self._put_back(assignment)
             elif not booking.wants_table or rows[0].starts_at <= self.now:
-                ledger.vacate(self.closing[ref], at=self.now, has_sat=True)
-                if len(self.closing[ref]) == len(rows):
+                kept = ledger.close_at(self.closing[ref], self.start, now=self.now)
+                if not kept and len(self.closing[ref]) == len(rows):
                     assignment.take_up_wish()  # Nothing is left of what it was promised.
-                self._ask_staff(assignment, sentences.SAT_THERE)
+                self._ask_staff(assignment, self._why() if kept else sentences.SAT_THERE)
             elif assignment.restaurant_ref != self.restaurant_ref or booking.problem or self.floor is None:
                 ledger.vacate(rows, at=self.now, has_sat=False)
                 assignment.take_up_wish()
@@ -306,6 +349,10 @@ class _Clearing:
         for group in by_day.values():
             self._seat_evening(group)
         self.settlement.write()
+
+    def _why(self) -> str:
+        zone = self.floor.zone if self.floor else UTC
+        return sentences.sits_where_it_closes(f"{self.start.astimezone(zone):%H:%M}")
 
     def _ask_staff(self, assignment: Assignment, detail: str) -> None:
         if assignment.state == State.CONFIRMED:

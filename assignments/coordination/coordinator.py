@@ -72,7 +72,7 @@ class Coordinator:
         ]
 
     def preview(self, preview: Preview) -> Sequence[Decision]:
-        """What it would decide for the day's requests, planned together."""
+        """Return the decisions for the day's requests, planned together."""
         planned = plan_requests(
             preview.requests,
             floor=preview.floor,
@@ -380,7 +380,7 @@ class Coordinator:
 
 
 class _TakenForDeadError(LockContentionError):
-    """Another process has taken this one for dead, and counted a death against its bookings."""
+    """Another process considered this one dead, and counted a death for its bookings."""
 
 
 class _DecidedError(Exception):

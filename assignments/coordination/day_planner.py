@@ -396,10 +396,13 @@ def _want_tables(requests: Sequence[SeatingRequest], decisions: Mapping[str, Dec
 
 
 def cancel_unwanted(assignment: Assignment, booking: HostBooking | None, *, planner: str) -> Outcome:
-    """Cancel, in memory, an open assignment whose booking is gone, cancelled, or seated without us.
+    """Cancel, in memory, an assignment that waits and whose booking is gone, cancelled, or seated without us.
 
-    The caller frees what it held.
+    The caller frees what it held. One that waits for staff, and whose guests sit, stays there: nobody knows at which table.
     """
+    if assignment.is_woken and booking is not None and adoption.is_seated(booking):
+        waiting.let_sleep([assignment])
+        return noop(assignment.booking_ref, Noop.TERMINAL_STATE, planner=planner, detail=assignment.state)
     reason = "booking_cancelled" if is_cancelled(booking) else "no_table_wanted"
     if booking is None:
         reason = Noop.BOOKING_NOT_FOUND

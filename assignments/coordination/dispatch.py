@@ -40,7 +40,7 @@ HANDED_OVER_AT_ONCE = 10
 
 @dataclass(kw_only=True)
 class PassLimits:
-    """How much one pass does. ``limit``: bookings (0: all that are due). ``max_seconds``: wall time (0: no end).
+    """Limits of one pass. ``limit``: bookings (0: all that are due). ``max_seconds``: wall time (0: no end).
 
     ``service_date``: this service day alone.
     """
@@ -63,12 +63,7 @@ class Progress:
     circuit_open: bool = False
 
 
-def register_new(restaurant_ref: str | None = None) -> int:
-    """Request an assignment for every host booking that waits and is unknown here; how many there were."""
-    return take_in(restaurant_ref).new
-
-
-def take_in(restaurant_ref: str | None = None) -> intake.TakenIn:
+def register_new(restaurant_ref: str | None = None) -> intake.Registered:
     """Request an assignment for every host booking that waits and is unknown here, those that started meanwhile included.
 
     Rows that an earlier release stored get their service day first, edited floors are followed, and guests who did not come
@@ -77,13 +72,13 @@ def take_in(restaurant_ref: str | None = None) -> intake.TakenIn:
     host, now = configured(), database_now()
     service_dates.correct(host, now=now, restaurant_ref=restaurant_ref)
     no_shows.mark_due(host, now=now, restaurant_ref=restaurant_ref)
-    taken_in = intake.take_in(host, now=now, restaurant_ref=restaurant_ref)
-    floor_watch.look(host, now=now, restaurant_ref=restaurant_ref)
-    return taken_in
+    registered = intake.register_new(host, now=now, restaurant_ref=restaurant_ref)
+    floor_watch.check(host, now=now, restaurant_ref=restaurant_ref)
+    return registered
 
 
 def _begin() -> datetime:
-    """The database's time, once holds whose time is up are forgotten, and who waits for their tables is woken."""
+    """Return the database's time. Before that, drop expired holds and wake the bookings that wait for their tables."""
     now, has_expired, has_marks = ledger.expired_by_now()
     if has_marks:
         quarantine.note_deaths()
@@ -206,7 +201,7 @@ def _offered_first(assignment: Assignment) -> list[Assignment]:
 
 
 def _in_turn(key: str, assignments: Sequence[Assignment], invocation: Invocation) -> Sequence[Outcome]:
-    """What a planner that is not V3 makes of the last of these bookings, once it has decided the others.
+    """Return the outcome of another planner for the last of these bookings, once it has decided the others.
 
     They are decided a few at once. If it leaves some of them for later, or the time is up, the last one waits as well: it
     must not pass them.
@@ -238,7 +233,7 @@ def _decide(
     should_stop: Callable[[], bool],
     ahead: PlanAhead | None = None,
 ) -> DayResult:
-    """What the planners make of bookings of one restaurant-day, each of those that the router gives it.
+    """Decide a restaurant-day's bookings, each by the planner that the router names.
 
     Woken ones that only ask for this ``day`` get their turn among them, and are decided on the day of their promise.
     For ``ahead`` see ``Coordinator.process_day``.
@@ -285,7 +280,7 @@ class _RouterError(Exception):
 
 
 def _routes(assignments: Sequence[Assignment]) -> Mapping[str, Route]:
-    """What the router says of bookings of one restaurant. Raises _RouterError, unless the database is away."""
+    """Return the router's routes for bookings of one restaurant. Raises _RouterError, unless the database is away."""
     try:
         return router().route(assignments) if assignments else {}
     except TimeBudgetExceededError:
@@ -298,7 +293,7 @@ def _routes(assignments: Sequence[Assignment]) -> Mapping[str, Route]:
 
 
 def _unrouted(assignments: Sequence[Assignment], failed: _RouterError) -> DayResult:
-    """Nobody knows who decides these bookings, so nobody does: they are as they were, and stay due."""
+    """Leave these bookings as they are, and due: the router failed, so no planner may decide them."""
     return DayResult(outcomes=tuple(unstored(each.booking_ref, str(failed), planner=V3) for each in assignments))
 
 
@@ -310,7 +305,7 @@ def _by_others(
     due_before: datetime | None = None,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> Iterator[Outcome]:
-    """What a planner that is not V3 makes of bookings of one restaurant; what V3 had claimed is handed back to it first."""
+    """Yield another planner's outcomes for bookings of one restaurant; those that V3 had claimed are handed back first."""
     refs = [assignment.booking_ref for assignment in assignments]
     if key == NOBODY:
         left_alone = tuple(
@@ -334,7 +329,7 @@ def _handed_over(
     due_before: datetime | None = None,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> Iterator[Outcome]:
-    """What other planners make of the bookings that are theirs, a few at once: what is left when it stops stays due."""
+    """Yield other planners' outcomes for the bookings handed to them, a few at once; the rest stays due if it stops."""
     for key, booking_refs in result.handed_over.items():
         planner = router().planner(key)
         for start in range(0, len(booking_refs), HANDED_OVER_AT_ONCE):
@@ -347,7 +342,7 @@ def _handed_over(
 def _marked(
     planner: Planner, booking_refs: Sequence[str], trigger: str, *, due_before: datetime | None
 ) -> Sequence[Outcome]:
-    """What another planner makes of a few bookings; in a pass with a mark, and those that a process died of alone."""
+    """Return another planner's outcomes for a few bookings; in a pass with a mark, and suspects alone."""
     if due_before is None:
         return planner.process(booking_refs, trigger=trigger, due_before=due_before)
     outcomes: list[Outcome] = []

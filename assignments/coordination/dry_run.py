@@ -23,7 +23,7 @@ from assignments.planning.snapshot import Occupied
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DayPreview:
-    """What each planner would decide for one restaurant-day.
+    """The decisions of each planner for one restaurant-day, in a dry run.
 
     ``floor`` is None, and ``problem`` says why, where the day cannot be planned at all.
     """

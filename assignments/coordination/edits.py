@@ -30,9 +30,9 @@ from assignments.exceptions import HostRefusedError
 from assignments.integration.floor_cache import floor_or_problem
 from assignments.integration.host import Host, HostBooking
 from assignments.integration.planners import MANUAL, NOBODY, V3, Judged, Preview, router
-from assignments.lifecycle import intake, ledger, promise, sentences, waiting
+from assignments.lifecycle import buffers, intake, ledger, promise, sentences, waiting
 from assignments.lifecycle.settlement import Settlement
-from assignments.models import Allocation, Assignment, State
+from assignments.models import Allocation, Assignment, Stage, State
 from assignments.outcome import Change
 from assignments.planning import engine
 from assignments.planning.decision import Decision
@@ -71,13 +71,16 @@ def settle(
     unmet: str = waiting.EDIT_UNMET,
     is_optional: bool = False,
     keeps_stay: bool = True,
+    is_elsewhere: bool = False,
 ) -> Change:
     """Give a booking that has tables what its guest asks for now, or leave it to staff with the tables that it has.
 
     The row and both service days are locked. ``unmet``: the reason code of the review. ``is_optional``: if nothing does,
     nothing changes; the answer for a woken one is ``Change.LATER`` while others asked earlier, who may come to nothing.
     ``keeps_stay``: who asks for the same time and party keeps the promised end, whatever today's turn times are. What is
-    asked for is promised once it is settled, and is noted beside the promise until then.
+    asked for is promised once it is settled, and is noted beside the promise until then. ``is_elsewhere``: the host shows it
+    at other tables, and staff have to decide about that. Then it gets what it asks for at its own tables or not at all, and
+    the host keeps those that it shows.
     """
     ledger.note_promise(seatings, party=assignment.party, zone_ref=assignment.zone_ref)
     chosen_by_staff = assignment.planner == MANUAL
@@ -95,7 +98,15 @@ def settle(
         earlier = waiting_before(assignment, host=host)
         asks = as_promised(booking, assignment, seatings, facts=promised) if keeps_stay else booking
         answer = _answer(
-            assignment, asks, seatings, floor, earlier=earlier, now=now, is_lenient=chosen_by_staff, host=host
+            assignment,
+            asks,
+            seatings,
+            floor,
+            earlier=earlier,
+            now=now,
+            is_lenient=chosen_by_staff,
+            may_move=not is_elsewhere,
+            host=host,
         )
     if isinstance(answer, str):
         if is_optional:
@@ -107,8 +118,8 @@ def settle(
         waiting.stay_awake([assignment] if earlier else [])
         return Change.TO_STAFF
     before = _copy(assignment)
-    settlement.planner = answer.planner
-    stays = set(answer.table_refs) == {row.table_ref for row in seatings}
+    settlement.planner, settlement.tells_host = answer.planner, not is_elsewhere
+    stays, told = set(answer.table_refs) == {row.table_ref for row in seatings}, assignment.told_table_refs
     # Whatever the guests ask for, staff still have to see who gets a table at which others overstay.
     overlaps = assignment.state == State.MANUAL_REVIEW and assignment.reason == waiting.OVERLAPPING
     still_overlaps = overlaps and stays and bool(ledger.overstaying(seatings, answer.window.blocked_from))
@@ -124,8 +135,9 @@ def settle(
         overridden_by=seatings[0].overridden_by if stays else "",
         decision=answer.decision,
         decision_ms=answer.decision_ms,
-        stays_in_review=still_overlaps,
+        stays_in_review=still_overlaps or is_elsewhere,
     )
+    assignment.told_table_refs = told if is_elsewhere else assignment.told_table_refs
     try:
         # A savepoint is two queries, which only a host with constraints of its own needs.
         with transaction.atomic() if getattr(host, "refuses_tables", False) else nullcontext():
@@ -155,6 +167,8 @@ def _settle_promise(
     if assignment.reason != waiting.TABLE_OUT_OF_SERVICE or not assignment.is_wish_undecided:
         return False
     host, now = settlement.host, settlement.now
+    if _is_there(assignment, booking, seatings, now=now):
+        return False
     answer = tables_elsewhere(assignment, booking, seatings, instead=(), host=host, now=now)
     if answer is None:
         return False
@@ -173,6 +187,49 @@ def _settle_promise(
     return True
 
 
+def leave_unusable(
+    assignment: Assignment, booking: HostBooking, seatings: Sequence[Allocation], *, host: Host, now: datetime
+) -> Change:
+    """Give a booking in review, whose tables cannot be used any more, others for what it was promised, or tell staff.
+
+    Guests who sit there are moved by staff alone. Who asked earlier and waits goes first. Two bookings that expect one
+    table wait for staff because of that already.
+    """
+    settlement = Settlement(host=host, planner=V3, actor="host", trigger="edit", now=now)
+    ledger.note_promise(seatings, party=assignment.party, zone_ref=assignment.zone_ref)
+    sits = _is_there(assignment, booking, seatings, now=now)
+    earlier = [] if sits else waiting_before(assignment, host=host)
+    answer = None
+    if not sits and not earlier and not booking.problem:
+        answer = tables_elsewhere(assignment, booking, seatings, instead=(), host=host, now=now)
+    if answer is not None:
+        shared = {row.table_ref for row in ledger.overstaying(seatings, answer.window.blocked_from)}
+        settlement.planner = answer.planner
+        settlement.reseat(
+            assignment,
+            seatings,
+            table_refs=answer.table_refs,
+            window=answer.window,
+            strategy=answer.strategy,
+            reason=waiting.TABLE_OUT_OF_SERVICE,
+            decision=answer.decision,
+            decision_ms=answer.decision_ms,
+            stays_in_review=promise.is_open(assignment) or bool(shared & set(answer.table_refs)),
+        )
+        settlement.write()
+        return Change.MOVED
+    if assignment.reason not in {waiting.OVERLAPPING, waiting.TABLE_OUT_OF_SERVICE}:
+        settlement.review_anew(assignment, reason=waiting.TABLE_OUT_OF_SERVICE, detail=sentences.UNUSABLE)
+        settlement.write()
+    waiting.stay_awake([assignment] if earlier else [])
+    return Change.TO_STAFF
+
+
+def _is_there(assignment: Assignment, booking: HostBooking, seatings: Sequence[Allocation], *, now: datetime) -> bool:
+    """Return whether the guests sit where they were promised to, as far as anybody says."""
+    return assignment.stage == Stage.SEATED or not booking.wants_table or seatings[0].starts_at <= now
+
+
 def _copy(assignment: Assignment) -> dict[str, Any]:
     return {name: list(each) if isinstance(each, list) else each for name, each in vars(assignment).items()}
 
@@ -188,7 +245,9 @@ def _leave_to_staff(
         promise.set_aside(assignment, promised)
     if assignment.state == State.CONFIRMED:
         settlement.keep_for_review(assignment, reason=unmet, detail=detail)
-    else:  # It waits for staff already; what it asks for is new.
+    elif assignment.reason == waiting.EDIT_UNMET:  # What staff have to decide about is new.
+        settlement.review_anew(assignment, reason=waiting.EDIT_UNMET, detail=detail)
+    else:  # It waits for staff already, for another reason, which still holds.
         assignment.touch()
         settlement.changed(assignment)
     settlement.write()
@@ -203,6 +262,7 @@ def _answer(
     earlier: Sequence[SeatingRequest],
     now: datetime,
     is_lenient: bool,
+    may_move: bool,
     host: Host,
 ) -> Answer | str:
     """Return what meets the edit, or a sentence why nothing does. ``earlier``: who asked earlier and waits."""
@@ -220,16 +280,33 @@ def _answer(
     )
     occupied = (*kept, *_first_served(earlier, taken, snapshot))
     snapshot = replace(snapshot, occupied=occupied)
-    refusals = judge_own(snapshot, own, despite=seatings[0].despite, is_lenient=is_lenient)
     window = seating_window(floor, starts_at=request.starts_at, party=request.party, ends_at=request.ends_at)
+    if isinstance(window, SeatingWindow) and Reason.BUFFER in seatings[0].despite:
+        window, others = _without_buffers(window, own, occupied)
+        snapshot = replace(snapshot, occupied=others)
+    refusals = judge_own(snapshot, own, despite=seatings[0].despite, is_lenient=is_lenient)
     is_here = seatings[0].restaurant_ref == floor.restaurant_ref  # Another restaurant may have tables of these names.
     if is_here and not refusals and isinstance(window, SeatingWindow):
         planner = seatings[0].planner or V3
         return Answer(table_refs=own, window=window, planner=planner, strategy=SAME_TABLES)
     why = " ".join(str(refusal.detail) for refusal in refusals)
-    if has_begun(booking, seatings, now=now):
+    if not may_move or has_begun(booking, seatings, now=now):
         return why
     return _asked(assignment, request, floor, occupied, host=host, now=now) or why
+
+
+def _without_buffers(
+    window: SeatingWindow, own: Collection[str], occupied: tuple[Occupied, ...]
+) -> tuple[SeatingWindow, tuple[Occupied, ...]]:
+    """Return the window of guests who do without buffers at their own tables, and what is taken but for their neighbours."""
+    stay = buffers.stay_in(window)
+    beside = {
+        each
+        for each in occupied
+        if each.table_ref in own and not each.closed and not buffers.meet((each.blocked_from, each.blocked_until), stay)
+    }
+    window = buffers.fitted(window, [(each.blocked_from, each.blocked_until) for each in beside])
+    return window, tuple(each for each in occupied if each not in beside)
 
 
 def has_begun(booking: HostBooking, seatings: Sequence[Allocation], *, now: datetime) -> bool:

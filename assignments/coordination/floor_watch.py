@@ -1,4 +1,4 @@
-"""Noticing an edited floor: a table that can no longer be used, and more room for those who wait.
+"""Follow edits of the floor: plan bookings at lost tables again, and wake bookings that wait for room.
 
 Floors and settings are edited without a call. So each pass compares them with what the one before it saw. Promises stand
 whatever is edited; only a booking whose table cannot be used any more is planned anew, or left to staff.
@@ -6,19 +6,20 @@ whatever is edited; only a booking whose table cannot be used any more is planne
 
 import hashlib
 import logging
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import partial
 
 from assignments import conf
 from assignments.concurrency import transactions
-from assignments.coordination import host_changes, one_booking
+from assignments.coordination import edits, host_changes, one_booking
 from assignments.coordination.one_booking import Locked
 from assignments.error_logging import log_error
 from assignments.integration.floor_cache import floor_or_none
-from assignments.integration.host import Host
+from assignments.integration.host import Host, HostBooking, is_cancelled
 from assignments.lifecycle import ledger, seating_validity, waiting
-from assignments.models import GONE, OPEN_STATES, Assignment, FloorSeen, State
+from assignments.models import GONE, OPEN_STATES, Allocation, Assignment, FloorSeen, State
+from assignments.outcome import Change
 
 logger = logging.getLogger("assignments.floor_watch")
 
@@ -27,8 +28,8 @@ STILL_ON = timedelta(hours=6)
 FOR_EVER = datetime(9000, 1, 1, tzinfo=UTC)
 
 
-def look(host: Host, *, now: datetime, restaurant_ref: str | None = None) -> int:
-    """Follow the floors that were edited since the last pass; how many. Three queries where none was."""
+def check(host: Host, *, now: datetime, restaurant_ref: str | None = None) -> int:
+    """Follow the floors that were edited since the last pass. Return their number. Three queries if there are none."""
     promised = Assignment.objects.filter(
         state__in=[State.CONFIRMED, State.MANUAL_REVIEW, *OPEN_STATES], starts_at__gt=now - STILL_ON
     )
@@ -71,12 +72,12 @@ def _fingerprints(host: Host, refs: Collection[str]) -> Mapping[str, str]:
 
 
 def _follow(restaurant_ref: str, host: Host, *, now: datetime) -> bool:
-    """Plan anew who sits at a table that cannot be used any more, and wake who waits. False if something failed."""
+    """Plan bookings at tables that can no longer be used again, and wake those that wait. False if something failed."""
     floor = floor_or_none(restaurant_ref, host=host)
     if floor is None:
         return False  # Nobody can plan there now; the pass that finds it mended looks again.
     coming = Assignment.objects.filter(
-        restaurant_ref=restaurant_ref, state=State.CONFIRMED, starts_at__gt=now - STILL_ON
+        restaurant_ref=restaurant_ref, state__in=[State.CONFIRMED, State.MANUAL_REVIEW], starts_at__gt=now - STILL_ON
     ).exclude(stage__in=GONE)
     refs = list(coming.order_by("requested_at", "id").values_list("booking_ref", flat=True))
     seated = ledger.seatings_of(refs)
@@ -95,5 +96,20 @@ def _follow(restaurant_ref: str, host: Host, *, now: datetime) -> bool:
 
 
 def _follow_booking(locked: Locked, *, host: Host) -> bool:
-    host_changes.follow(locked.assignment, locked.booking, host=host, now=locked.now)
+    leave_unusable(locked.assignment, locked.booking, host=host, now=locked.now)
     return True
+
+
+def leave_unusable(assignment: Assignment, booking: HostBooking, *, host: Host, now: datetime) -> Change:
+    """Plan a booking anew whose tables cannot be used any more, or leave it to staff. The row and its days are locked."""
+    if assignment.state != State.MANUAL_REVIEW or is_cancelled(booking):
+        return host_changes.follow(assignment, booking, host=host, now=now)
+    seatings = ledger.seatings_of([booking.ref]).get(booking.ref, [])
+    if not seatings or _is_usable(booking, seatings, host=host):
+        return Change.NOTHING
+    return edits.leave_unusable(assignment, booking, seatings, host=host, now=now)
+
+
+def _is_usable(booking: HostBooking, seatings: Sequence[Allocation], *, host: Host) -> bool:
+    floor = floor_or_none(seatings[0].restaurant_ref, host=host)
+    return seating_validity.is_usable(booking, seatings, floor=floor, rules=conf.settings().rules())

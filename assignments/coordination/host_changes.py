@@ -1,14 +1,14 @@
 """What follows from a change in the host: an edit, an arrival, a departure, a cancellation, other tables."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 from datetime import datetime
 
 from assignments import conf
-from assignments.coordination import adoption, coming_back, edits, stays
+from assignments.coordination import adoption, coming_back, edits, shown_tables, stays
 from assignments.integration.floor_cache import floor_or_none
 from assignments.integration.host import Host, HostBooking, is_cancelled
-from assignments.integration.planners import MANUAL, V3
+from assignments.integration.planners import V3
+from assignments.integration.project_host import configured
 from assignments.lifecycle import intake, ledger, promise, seating_validity, sentences, transitions, waiting
 from assignments.lifecycle.settlement import Settlement
 from assignments.lifecycle.staff_decisions import REJECTED
@@ -22,7 +22,7 @@ CANCELLED_BY_CALL = "cancelled_by_call"
 CANCELLED_IN_HOST = "booking_cancelled"
 """Reason code: the host shows the booking as cancelled, or does not know it any more. Shown again, it is planned."""
 EDIT_WITHDRAWN = "edit_withdrawn"
-"""Reason code: the guest asks for what was promised again."""
+"""Reason code: the guests have withdrawn their change."""
 TABLES_CHANGED_BY_HOST = waiting.TABLES_CHANGED_BY_HOST
 
 WISHES = frozenset({waiting.EDIT_UNMET, Reason.PINNED_TABLES_TAKEN, TABLES_CHANGED_BY_HOST})
@@ -109,12 +109,20 @@ def is_followed(assignment: Assignment, booking: HostBooking | None, *, now: dat
         end = intake.asked_until(booking)
         is_at_its_end = end is not None and end <= now and assignment.stage not in GONE
         is_same_stage = assignment.stage == (booking.stage or Stage.SEATED)
-        return assignment.state == State.CONFIRMED and is_same_stage and not is_at_its_end
+        if assignment.state != State.CONFIRMED or not is_same_stage or is_at_its_end:
+            return False
+        return assignment.stage in GONE or not _is_shown_elsewhere(assignment, booking)
     if assignment.state == State.CONFIRMED or booking.is_confirmed or booking.table_refs:
         return False
     is_mended = assignment.reason == CoordinatorReason.INVALID_BOOKING and not booking.problem
     is_same_stage = booking.stage in (None, assignment.stage)
     return is_same_stage and not is_mended and not ledger.seatings_of([booking.ref])
+
+
+def _is_shown_elsewhere(assignment: Assignment, booking: HostBooking) -> bool:
+    host = configured()
+    floor = floor_or_none(booking.restaurant_ref, host=host)
+    return shown_tables.changed(assignment, booking, floor, host=host) is not None
 
 
 def _asks_the_same(assignment: Assignment, booking: HostBooking) -> bool:
@@ -136,11 +144,33 @@ def _follow_edit(
     assignment: Assignment, booking: HostBooking, seatings: Sequence[Allocation], *, host: Host, now: datetime
 ) -> Change:
     floor = floor_or_none(booking.restaurant_ref, host=host)
-    told = tables_changed_by_host(assignment, booking, floor, host=host)
-    if told is not None and (assignment.state == State.CONFIRMED or assignment.reason == TABLES_CHANGED_BY_HOST):
-        change = adopt_tables(assignment, booking, seatings, told, host=host, now=now)
+    told = shown_tables.changed(assignment, booking, floor, host=host)
+    is_confirmed = assignment.state == State.CONFIRMED
+    if told == () and is_confirmed and seating_validity.asks_anew(assignment, booking, seatings, floor=floor):
+        # A form that clears the tables with an edit means the edit, which may keep them.
+        change = _settle_edit(assignment, booking, seatings, None, host=host, now=now)
+        if change is Change.KEPT and assignment.state == State.CONFIRMED:
+            seating_validity.show_again(host, booking.ref, ledger.seatings_of([booking.ref])[booking.ref])
+        return change
+    if told is not None and (is_confirmed or assignment.reason == TABLES_CHANGED_BY_HOST):
+        change = shown_tables.adopt(assignment, booking, seatings, told, host=host, now=now)
         if change is not Change.NOTHING:
             return change
+    return _settle_edit(assignment, booking, seatings, told, host=host, now=now)
+
+
+def _settle_edit(
+    assignment: Assignment,
+    booking: HostBooking,
+    seatings: Sequence[Allocation],
+    told: tuple[str, ...] | None,
+    *,
+    host: Host,
+    now: datetime,
+) -> Change:
+    """Settle what the guest asks for, at tables that the host has not changed, or (``told``) that staff decide about."""
+    floor = floor_or_none(booking.restaurant_ref, host=host)
+    is_elsewhere = told is not None and assignment.reason == TABLES_CHANGED_BY_HOST
     asks_anew = seating_validity.asks_anew(assignment, booking, seatings, floor=floor)
     here = floor_or_none(seatings[0].restaurant_ref, host=host)
     usable = seating_validity.is_usable(booking, seatings, floor=here, rules=conf.settings().rules())
@@ -148,7 +178,8 @@ def _follow_edit(
         _note_features(assignment, booking)
     if assignment.state == State.MANUAL_REVIEW:
         meets = seating_validity.meets(assignment, booking, seatings, floor=floor)
-        if usable and (meets if asks_anew else told is None and _is_shown_again(assignment, booking, host=host)):
+        is_as_before = meets if asks_anew else _is_shown_again(assignment, booking, host=host)
+        if usable and is_as_before and not is_elsewhere:
             return restore(assignment, booking, seatings, host=host, actor="host", reason=EDIT_WITHDRAWN)
         if not asks_anew:
             transitions.store([assignment])
@@ -162,14 +193,16 @@ def _follow_edit(
         return _follow_sitting(assignment, booking, seatings, floor, host=host, now=now)
     unmet = waiting.EDIT_UNMET if asks_anew or booking.problem else waiting.TABLE_OUT_OF_SERVICE
     reason = "booking_changed" if asks_anew else waiting.TABLE_OUT_OF_SERVICE
-    return edits.settle(assignment, booking, seatings, host=host, now=now, reason=reason, unmet=unmet)
+    return edits.settle(
+        assignment, booking, seatings, host=host, now=now, reason=reason, unmet=unmet, is_elsewhere=is_elsewhere
+    )
 
 
 def _is_shown_again(assignment: Assignment, booking: HostBooking, *, host: Host) -> bool:
     """Return whether the host shows a booking at its own tables again that it has shown at others."""
     if assignment.reason != TABLES_CHANGED_BY_HOST or booking.problem:
         return False
-    return bool(_tables_shown(booking, host=host))
+    return bool(shown_tables.shown(booking, host=host))
 
 
 def _note_features(assignment: Assignment, booking: HostBooking) -> None:
@@ -201,9 +234,11 @@ def _follow_sitting(
     if seats and party > seats and party > promised["party"]:
         intake.take_over_facts(assignment, booking, floor=floor)
         promise.set_aside(assignment, promised | {"asked_until": assignment.asked_until})
+        detail = sentences.more_guests_than_seats(seats, party)
         if assignment.state == State.CONFIRMED:
-            detail = sentences.more_guests_than_seats(seats, party)
             settlement.keep_for_review(assignment, reason=waiting.EDIT_UNMET, detail=detail)
+        elif assignment.reason == waiting.EDIT_UNMET:
+            settlement.review_anew(assignment, reason=waiting.EDIT_UNMET, detail=detail)
         change = Change.TO_STAFF
     else:
         promise.take_over_here(assignment, booking, floor=floor)
@@ -225,8 +260,10 @@ def restore(
 ) -> Change:
     """Let a booking that waits for staff keep the tables that it has.
 
-    With ``booking``, the guest asks for just that; without, the guest does not get what was asked for.
+    With ``booking``, the guest asks for just that; without, the guest does not get what was asked for. A host that shows
+    other tables, or none, is told its own again.
     """
+    is_shown_elsewhere = booking is None and assignment.reason == TABLES_CHANGED_BY_HOST
     if booking is None:
         assignment.wish_settled = assignment.has_wish
     elif not promise.is_shown(assignment, booking):
@@ -238,7 +275,9 @@ def restore(
         host.on_review({assignment.booking_ref: waiting.EDIT_UNMET})
         return Change.TO_STAFF
     transitions.store([assignment])
-    if host.tracks_confirmation and booking is not None and not booking.is_confirmed:
+    if is_shown_elsewhere:
+        seating_validity.show_again(host, assignment.booking_ref, seatings)
+    elif host.tracks_confirmation and booking is not None and not booking.is_confirmed:
         seating_validity.confirm_again(host, assignment.booking_ref, seatings)
     return Change.RESTORED
 
@@ -250,8 +289,8 @@ def _follow_guests(
     if not seatings:
         if assignment.state == State.CONFIRMED or (assignment.is_terminal and assignment.stage in GONE):
             return Change.NOTHING
-        if assignment.reason == waiting.CAME_AFTER_ALL:
-            return _follow_without_table(assignment, booking, now=now)
+        if _are_there(assignment, booking, host=host, now=now):
+            return _follow_without_table(assignment, booking, host=host, now=now)
         cancel(assignment, "no_table_wanted")
         return Change.CANCELLED
     settlement = Settlement(host=host, planner=assignment.planner, actor="host", trigger="edit", now=now)
@@ -262,10 +301,16 @@ def _follow_guests(
         return Change.CANCELLED if stage == Stage.NO_SHOW else Change.NOTHING
     stays.mark(assignment, stage, now=now)
     end = intake.asked_until(booking)
-    if end is not None and end <= now:  # They have left, whatever the status is called.
+    is_known = end == promise.last_end_asked(assignment)  # Staff may have let them stay longer than the host knows.
+    is_over = end is not None and end <= now and not (is_known and now < seatings[0].stays_until)
+    moved = Change.NOTHING
+    if not is_over:
+        moved = adopt_where_they_sit(assignment, booking, seatings, host=host, now=now)
+        seatings = ledger.seatings_of([booking.ref]).get(booking.ref, [])
+    if is_over:  # They have left, whatever the status is called.
         stays.leave(assignment, seatings, Stage.LEFT, settlement=settlement, is_over=True)
         change = Change.NOTHING
-    elif end is not None and end != promise.last_end_asked(assignment) and end != seatings[0].stays_until:
+    elif end is not None and not is_known and end != seatings[0].stays_until:
         change = stays.stay_until(assignment, seatings, end, settlement=settlement, reason="booking_changed")
     else:
         settlement.changed(assignment)
@@ -274,15 +319,40 @@ def _follow_guests(
         promise.take_over_here(assignment, booking, floor=floor_or_none(booking.restaurant_ref, host=host))
     assignment.touch()
     settlement.write()
-    return change
+    return moved if change in {Change.NOTHING, Change.KEPT} and moved is not Change.NOTHING else change
 
 
-def _follow_without_table(assignment: Assignment, booking: HostBooking, *, now: datetime) -> Change:
-    """Guests are there, and somebody else has their table: staff decide, unless they are gone."""
+def adopt_where_they_sit(
+    assignment: Assignment, booking: HostBooking, seatings: Sequence[Allocation], *, host: Host, now: datetime
+) -> Change:
+    """Take over other tables at which the host shows guests who sit. They grant nothing that is asked for besides."""
+    floor = floor_or_none(booking.restaurant_ref, host=host)
+    told = shown_tables.changed(assignment, booking, floor, host=host)
+    if told is None or assignment.state not in {State.CONFIRMED, State.MANUAL_REVIEW}:
+        return Change.NOTHING
+    return shown_tables.adopt(assignment, booking, seatings, told, host=host, now=now, sits=True)
+
+
+def _are_there(assignment: Assignment, booking: HostBooking, *, host: Host, now: datetime) -> bool:
+    """Return whether a booking that waits for staff without tables has guests who sit somewhere, or have sat there."""
+    if assignment.state != State.MANUAL_REVIEW:
+        return False
+    if assignment.reason == waiting.CAME_AFTER_ALL:
+        return True
+    return adoption.is_seated(booking) and adoption.window_of(booking, host=host).ends_at > now
+
+
+def _follow_without_table(assignment: Assignment, booking: HostBooking, *, host: Host, now: datetime) -> Change:
+    """Guests are there, and nobody knows where they sit: staff decide, unless they are gone."""
     stage = Stage(booking.stage) if booking.stage else Stage.SEATED
     stays.mark(assignment, stage, now=now)
     if stage in GONE:
         assignment.restore(actor="host", reason=stage.value)
+    elif assignment.reason != waiting.CAME_AFTER_ALL:
+        settlement = Settlement(host=host, planner=assignment.planner, actor="host", trigger="edit", now=now)
+        settlement.review_anew(assignment, reason=waiting.CAME_AFTER_ALL, detail=sentences.SIT_SOMEWHERE)
+        settlement.write()
+        return Change.TO_STAFF
     transitions.store([assignment])
     return Change.NOTHING
 
@@ -293,103 +363,6 @@ def _follow_stage(assignment: Assignment, booking: HostBooking, *, now: datetime
         assignment.touch()
     if booking.stage and booking.stage != assignment.stage:
         stays.mark(assignment, Stage(booking.stage), now=now)
-
-
-def tables_changed_by_host(
-    assignment: Assignment, booking: HostBooking, floor: Floor | None, *, host: Host
-) -> tuple[str, ...] | None:
-    """Return the tables that the host shows for a booking, if they differ from what it was last told; else None.
-
-    Compared in the form in which the host can store them: a foreign key holds one table of a join. One query, unless the
-    booking says it.
-    """
-    if assignment.told_table_refs is None:
-        return None
-    return differing_tables(assignment, _tables_shown(booking, host=host), floor, host=host)
-
-
-def _tables_shown(booking: HostBooking, *, host: Host) -> Sequence[str]:
-    if booking.table_refs is not None:
-        return booking.table_refs
-    return host.tables_of([booking.ref]).get(booking.ref, ())
-
-
-def differing_tables(
-    assignment: Assignment, shown: Sequence[str], floor: Floor | None, *, host: Host
-) -> tuple[str, ...] | None:
-    """As ``tables_changed_by_host``, for tables that are read already.
-
-    No tables shown says nothing. Tables that are gone from the floor are gone from the host's booking too, unless that keeps
-    them as a text or in an array: either way nobody has chosen others.
-    """
-    told = tuple(assignment.told_table_refs or ())
-    left = tuple(ref for ref in told if floor is None or ref in floor.table_by_ref)
-    if not left or not shown:
-        return None
-    stored_form = getattr(host, "stored_form", tuple)
-    is_as_told = set(shown) in (set(stored_form(told)), set(stored_form(left)))
-    return None if is_as_told else tuple(shown)
-
-
-def adopt_tables(
-    assignment: Assignment,
-    booking: HostBooking,
-    seatings: Sequence[Allocation],
-    table_refs: Sequence[str],
-    *,
-    host: Host,
-    now: datetime,
-) -> Change:
-    """Take over tables that the host gave a booking which has others, as chosen by staff.
-
-    If they are taken, or have fewer seats than guests, staff decide; nothing changes for a booking that waits for that.
-    """
-    is_turned_down = promise.is_turned_down(assignment, booking)
-    if is_turned_down:
-        booking = promise.promised(booking, assignment, seatings)  # Other tables, not what staff turned down.
-    floor = floor_or_none(booking.restaurant_ref, host=host)
-    tables = floor.in_order(table_refs) if floor else tuple(table_refs)
-    ledger.note_promise(seatings, party=assignment.party, zone_ref=assignment.zone_ref)
-    window = seating_validity.window_as_the_host_has_it(booking, floor)
-    if assignment.stage == Stage.SEATED and window.starts_at < now < window.ends_at:
-        window = replace(window, starts_at=now, blocked_from=now)  # Where they sat until now stays on record.
-    own = {row.pk for row in seatings}
-    there = [
-        row
-        for row in ledger.taken_at(booking.restaurant_ref, tables, window.blocked_from, window.blocked_until)
-        if row.pk not in own
-    ]
-    rules = conf.settings().rules()
-    against = seating_validity.against_tables(booking, tables, floor=floor, rules=rules) if floor else []
-    too_few = next((each.detail for each in against if each.reason == Reason.TOO_FEW_SEATS), None)
-    if (there or too_few) and assignment.state == State.MANUAL_REVIEW:
-        return Change.NOTHING
-    promised = promise.facts_of(assignment)
-    if not is_turned_down:
-        intake.take_over_facts(assignment, booking, floor=floor)
-    settlement = Settlement(host=host, planner=MANUAL, actor="host", trigger="edit", now=now, tells_host=False)
-    if there or too_few:
-        taken = sentences.shown_elsewhere(tables, {row.booking_ref for row in there if row.booking_ref})
-        detail = taken if there else too_few or ""
-        if not is_turned_down:
-            promise.set_aside(assignment, promised)
-        settlement.keep_for_review(assignment, reason=TABLES_CHANGED_BY_HOST, detail=detail)
-        settlement.write()
-        return Change.TO_STAFF
-    window, overridden_by = adoption.over_closures(booking.restaurant_ref, tables, window)
-    settlement.reseat(
-        assignment,
-        seatings,
-        table_refs=tables,
-        window=window,
-        strategy=MANUAL,
-        planner=MANUAL,
-        reason=TABLES_CHANGED_BY_HOST,
-        despite=[each.reason for each in against],
-        overridden_by=overridden_by,
-    )
-    settlement.write()
-    return Change.MOVED
 
 
 def cancel(assignment: Assignment, reason: str) -> None:

@@ -38,7 +38,7 @@ _TERMINAL_EVENT = {
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DayResult:
-    """What one invocation did.
+    """The result of one invocation.
 
     ``handed_over``: refs that are other planners' to decide now, by planner key. ``contended``: another worker holds the
     day, or all permits are taken.
@@ -158,7 +158,7 @@ class Invocation:
 
     @property
     def statement_timeout_ms(self) -> int | None:
-        """What is left of the budget, for PostgreSQL to enforce; None without a budget."""
+        """Return the remaining budget, which PostgreSQL enforces; None without a budget."""
         if self.deadline is None:
             return None
         return max(1, round((self.deadline - time.monotonic()) * 1000))

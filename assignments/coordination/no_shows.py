@@ -1,4 +1,4 @@
-"""Marking guests who did not come, where the project has that done by the clock."""
+"""Mark guests as no-shows after a while, if the project's settings say so."""
 
 from datetime import datetime, timedelta
 from functools import partial
@@ -14,7 +14,7 @@ AT_ONCE = 200
 
 
 def mark_due(host: Host, *, now: datetime, restaurant_ref: str | None = None) -> int:
-    """Mark who is NO_SHOW_MINUTES late as a no-show, which frees their tables; how many.
+    """Mark guests who are NO_SHOW_MINUTES late as no-shows, which frees their tables. Return their number.
 
     Only where the setting is given and the host reports arrivals: otherwise nobody knows who is there. No query without.
     """

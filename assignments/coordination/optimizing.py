@@ -2,6 +2,8 @@
 
 The evening is read as it stands, and solved outside any transaction, which may take seconds. Then a short transaction locks
 the day, reads it again, and writes the answer only if nothing has changed; otherwise it is solved again.
+
+Long because an evening is read, solved, compared and written here, by what was read once.
 """
 
 import logging
@@ -54,7 +56,7 @@ TRIGGER = "optimizer"
 
 
 class Result(StrEnum):
-    """What became of an evening."""
+    """The result of optimizing one evening."""
 
     SEATED = "seated"
     """Waiting bookings have tables now."""
@@ -260,7 +262,7 @@ class _Day:
         )
 
     def _read(self, now: datetime, *, claims: bool) -> _Evening:
-        """Read the evening as it stands. With ``claims`` the rows of who waits are locked, the host's too.
+        """Read the evening. With ``claims``, lock the rows of waiting bookings, the host's too.
 
         Raises _StoppedError if V3 may not optimize it, _ChangedError if somebody has locked a row of who waits.
         """
@@ -319,7 +321,7 @@ class _Day:
             raise _StoppedError(Result.NOBODY_MOVES)
 
     def _requests(self, rows: Sequence[Assignment], floor: Floor, *, claims: bool) -> list[SeatingRequest]:
-        """Return what those ask for who wait for a table, and for nothing but a table.
+        """Return the requests of the bookings that wait for a table and for nothing else.
 
         The usual pass settles the others: who has been changed by the host, who has tables, who stays into another day.
         """

@@ -86,7 +86,7 @@ class PlanAhead:
         return True
 
     def _expected(self) -> Iterable[_Row]:
-        """What is taken once the decisions that were given out are written."""
+        """Return what is taken once the decisions under way are written."""
         seated = {ref: decision for ref in self.written if (decision := self.decisions[ref]).best is not None}
         yield from (row for row in self.occupied if row[1] not in seated)
         for ref, decision in seated.items():

@@ -72,7 +72,7 @@ def take_back(mark: uuid.UUID) -> bool:
 
 
 def note_deaths() -> int:
-    """Count a death against the bookings of each mark that was left by a process that died; how many marks there were.
+    """Count a death for the bookings of each mark that a dead process left. Return the number of marks.
 
     They are due at once, also where a planner died between two transactions.
     """
@@ -112,7 +112,7 @@ def take_back_death(booking_refs: Sequence[str]) -> None:
 
 
 def groups(assignments: Sequence[Assignment]) -> list[list[Assignment]]:
-    """Return who is decided together: those that no process has died of, then each of the others alone, worst last."""
+    """Return the bookings to decide together: first those without deaths, then each other one alone, worst last."""
     innocent = [each for each in assignments if not each.deaths]
     suspects = sorted((each for each in assignments if each.deaths), key=lambda each: each.deaths)
     return [*([innocent] if innocent else []), *([each] for each in suspects)]

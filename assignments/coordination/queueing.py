@@ -26,4 +26,4 @@ def _enqueue(booking_ref: str) -> None:
             enqueue = import_string(conf.settings().TASKS)
             enqueue(restaurant_ref=restaurant_ref, service_date=service_date.isoformat())
     except Exception as error:  # noqa: BLE001  The change is committed, and the next pass decides it.
-        log_error(logger, error, "The queue took no task for booking %s", booking_ref)
+        log_error(logger, error, "The task queue did not accept a task for booking %s", booking_ref)

@@ -29,7 +29,7 @@ AT_MOST = 20_000
 
 
 def correct(host: Host, *, now: datetime, restaurant_ref: str | None = None) -> int:
-    """Correct the rows that are open, still to come, or have begun lately; how many were looked at.
+    """Correct the rows that are open, still to come, or have begun lately. Return the number of rows checked.
 
     One query where there are none.
 
@@ -48,7 +48,7 @@ def correct(host: Host, *, now: datetime, restaurant_ref: str | None = None) -> 
         except Exception as error:
             if not transactions.is_lost_race(error):
                 raise
-            log_error(logger, error, "Service days could not be corrected now; the next pass does it")
+            log_error(logger, error, "Service days could not be corrected; the next pass will try again")
         if looked_at >= AT_MOST:
             break
     return looked_at

@@ -109,7 +109,7 @@ def to_be_kept(
 
 
 def windows_of(requests: Iterable[SeatingRequest], floor: Floor) -> list[SeatingWindow]:
-    """When these requests would sit, those that could sit at all."""
+    """Return the seating windows of those requests that could be seated at all."""
     windows, rules = [], conf.settings().rules()
     for request in requests:
         if party_refusal(request, rules):
@@ -128,7 +128,7 @@ def touched_by(requests: Iterable[SeatingRequest], floor: Floor) -> set[date]:
 def occupied_during(
     requests: Iterable[SeatingRequest], floor: Floor, *, remove_expired: bool = False
 ) -> tuple[Occupied, ...]:
-    """What is taken or closed while any of these requests would sit, and around it as far as scoring looks.
+    """Return what is taken or closed during these requests' seatings, and around them as far as scoring looks.
 
     What they have themselves is part of it. One query; none where none could sit.
 

@@ -2,6 +2,8 @@
 
 Refused are two parties at one table at once, tables that do not exist, and too few seats unless that is said. Any other rule
 may be passed over by naming it.
+
+Long because one place judges, does and records all of it.
 """
 
 from collections.abc import Collection, Sequence
@@ -19,7 +21,7 @@ from assignments.integration.floor_cache import floor_of, floor_or_none
 from assignments.integration.host import Host, HostBooking, named_refusals
 from assignments.integration.planners import MANUAL
 from assignments.integration.swaps import obstacle_to_swaps
-from assignments.lifecycle import intake, ledger, promise, seating_validity, sentences
+from assignments.lifecycle import buffers, intake, ledger, promise, seating_validity, sentences
 from assignments.lifecycle.settlement import Settlement
 from assignments.models import GONE, Allocation, Assignment, Stage, State
 from assignments.outcome import Change, Outcome
@@ -81,6 +83,7 @@ def give_place(
     """Write that a booking has this place, instead of the tables that it has. The row and its day are locked."""
     floor = floor_or_none(assignment.restaurant_ref, host=host)
     passed = _passed(assignment, booking, place, floor, host=host, now=now)
+    place = _with_room(place, assignment.restaurant_ref, {booking.ref})
     settlement = Settlement(host=host, planner=MANUAL, actor=actor, trigger="staff", now=now)
     detail = sentences.despite(place.despite) if place.despite else ""
     if assignment.stage in GONE:
@@ -155,6 +158,10 @@ def swap(
         places.append(place)
     for assignment, booking in (one, other):
         grant(assignment, booking, seatings[booking.ref], host=host)
+    places = [
+        _with_room(place, assignment.restaurant_ref, set(seatings))
+        for (assignment, _booking), place in zip((one, other), places, strict=True)
+    ]
     outcomes = [
         settlement.reseat(
             assignment,
@@ -172,17 +179,47 @@ def swap(
     return outcomes[0], outcomes[1]
 
 
-def extend(assignment: Assignment, until: datetime, *, host: Host, now: datetime, actor: str) -> Change:
-    """Let guests have their tables until then. The row and its day are locked."""
+def extend(
+    assignment: Assignment,
+    until: datetime,
+    *,
+    host: Host,
+    now: datetime,
+    actor: str,
+    overriding: Collection[Reason] = (),
+) -> Change:
+    """Let guests have their tables until then. The row and its day are locked.
+
+    Raises TablesRefusedError where a table closes before, unless that is passed over by name.
+    """
     seatings = _seatings(assignment)
     if until <= max(now, seatings[0].starts_at):
         raise ValueError(
             f"Booking {assignment.booking_ref} cannot end at {until}: that is not after its start, and now."
         )
+    against = closing_before(seatings, until, floor=floor_or_none(assignment.restaurant_ref, host=host))
+    if any(each.reason not in overriding for each in against):
+        raise refused(assignment.booking_ref, [row.table_ref for row in seatings], against)
     settlement = Settlement(host=host, planner=assignment.planner, actor=actor, trigger="staff", now=now)
     change = stays.stay_until(assignment, seatings, until, settlement=settlement)
     settlement.write()
     return change
+
+
+def closing_before(seatings: Sequence[Allocation], until: datetime, *, floor: Floor | None) -> tuple[Refusal, ...]:
+    """Return which of these tables close before guests who stay until then have left. At most one query.
+
+    Not those that were closed while the guests had them, if staff seated them there by name.
+    """
+    since = min(min(row.ends_at, row.blocked.upper) for row in seatings)
+    closures = ledger.closed_during(seatings, since, until)
+    closing = [
+        row.table_ref
+        for row in seatings
+        if any(ledger.closes(each, row) and not (row.overridden_by and each.starts_at < since) for each in closures)
+    ]
+    named = [floor.table_by_ref[ref].name if floor and ref in floor.table_by_ref else ref for ref in closing]
+    return tuple(Refusal(Reason.CLOSED, _("Table %(table)s is closed at that time.", table=name)) for name in named)
 
 
 def mark(assignment: Assignment, stage: Stage, *, host: Host, now: datetime, actor: str) -> tuple[str, ...]:
@@ -223,7 +260,7 @@ def _require_expected(assignment: Assignment) -> None:
 def _sit_down(assignment: Assignment, seatings: Sequence[Allocation], settlement: Settlement, *, host: Host) -> None:
     now = settlement.now
     rows = ledger.overstaying(seatings, now)
-    early = seatings[0].blocked.lower > now
+    early, despite = seatings[0].blocked.lower > now, set(seatings[0].despite)
     if rows or (early and not ledger.begin_at(seatings, now, actor=settlement.actor)):
         floor = floor_or_none(assignment.restaurant_ref, host=host)
         rows = rows or ledger.taken_at(
@@ -233,7 +270,9 @@ def _sit_down(assignment: Assignment, seatings: Sequence[Allocation], settlement
         raise refused(assignment.booking_ref, [row.table_ref for row in seatings], refusals)
     stays.mark(assignment, Stage.SEATED, now=now)
     settlement.changed(assignment)
-    settlement.announce(assignment, "stage", stage=Stage.SEATED.value, actor=settlement.actor)
+    passed_over = sorted({each for row in seatings for each in row.despite} - despite)
+    said = {"despite": passed_over} if passed_over else {}  # That they sit is a fact: nobody was asked.
+    settlement.announce(assignment, "stage", stage=Stage.SEATED.value, actor=settlement.actor, **said)
 
 
 def still_taken(row: Allocation, floor: Floor | None) -> Refusal:
@@ -247,6 +286,31 @@ def still_taken(row: Allocation, floor: Floor | None) -> Refusal:
             booking=row.booking_ref,
         ),
     )
+
+
+def no_time_between(taken: Occupied, floor: Floor) -> Refusal:
+    """Return the refusal that names the table, and the booking beside which there is no time to clear and set it."""
+    text = _(
+        "There is no time to clear and set table %(table)s between this booking and booking %(booking)s.",
+        table=floor.table_by_ref[taken.table_ref].name,
+        booking=taken.booking_ref or "",
+    )
+    return Refusal(Reason.BUFFER, text)
+
+
+def _with_room(place: Place, restaurant_ref: str, booking_refs: Collection[str]) -> Place:
+    """Have the buffers give way that staff do without: those of the place, and those of its neighbours.
+
+    ``booking_refs``: who leaves these tables, or gets them.
+    """
+    if Reason.BUFFER not in place.despite:
+        return place
+    window = place.window
+    taken = ledger.taken_at(restaurant_ref, place.table_refs, window.blocked_from, window.blocked_until)
+    rows = [row for row in taken if row.booking_ref not in booking_refs]
+    window = buffers.fitted(window, buffers.spans(rows))
+    ledger.make_room(rows, window)
+    return replace(place, window=window)
 
 
 def accepted(
@@ -292,15 +356,31 @@ class Possible:
 
     def against(self, table_refs: Sequence[str]) -> tuple[Refusal, ...]:
         """Return every rule that the booking would break at these tables."""
-        floor, occupied = self.snapshot.floor, self.snapshot.occupied
+        floor = self.snapshot.floor
+        there = [each for each in self.snapshot.occupied if self.is_there(each)]
+        clearing = [each for each in self.snapshot.occupied if not self.is_there(each)]
         found = engine.judge(replace(self.snapshot, occupied=()), tuple(table_refs))
         refusals = [
             *self.about_time,
             *(each for each in found if each.reason not in ABOUT_TIME | {Reason.CLOSED, Reason.PACING}),
             *(engine.paced(self.snapshot, self.window) if not self.sits else ()),
-            *engine.taken(floor, occupied, table_refs, self.window),
+            *engine.taken(floor, there, table_refs, self.window),
+            *(no_time_between(each, floor) for each in clearing if self._is_next_to(each, table_refs)),
         ]
         return tuple(dict.fromkeys(each for each in refusals if not (self.sits and each.reason in ABOUT_TIME)))
+
+    def is_there(self, taken: Occupied) -> bool:
+        """Return whether nobody else can be at the table then: it is closed, or guests sit there at the same time."""
+        if taken.closed or taken.starts_at is None or taken.ends_at is None:
+            return True
+        stay = (taken.starts_at, taken.ends_at)
+        there = buffers.stay_of(taken.blocked_from, taken.blocked_until, stay, now=self.snapshot.now)
+        return buffers.meet(there, buffers.stay_in(self.window))
+
+    def _is_next_to(self, taken: Occupied, table_refs: Sequence[str]) -> bool:
+        blocked = (taken.blocked_from, taken.blocked_until)
+        is_next = buffers.meet(blocked, (self.window.blocked_from, self.window.blocked_until))
+        return is_next and taken.table_ref in table_refs and taken.table_ref in self.snapshot.floor.places
 
 
 def possible(
@@ -326,7 +406,12 @@ def possible(
     # Who came and left before this party comes counts too, within its interval of the pacing.
     start = window.blocked_from - (timedelta(minutes=MOST_INTERVAL) if floor.is_paced else timedelta(0))
     occupied = ledger.occupied(
-        floor.restaurant_ref, start, window.blocked_until, floor=floor, remove_expired=remove_expired
+        floor.restaurant_ref,
+        start,
+        window.blocked_until,
+        floor=floor,
+        remove_expired=remove_expired,
+        with_stays=True,
     )
     gone = {booking.ref, *leaving}
     request = seating_request(booking, assignment)

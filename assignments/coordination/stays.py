@@ -1,17 +1,21 @@
 """Stays: guests arrive, sit longer, leave earlier, or never come. What has passed stays on record; changes begin now."""
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from assignments.coordination.edits import Answer, tables_elsewhere
 from assignments.exceptions import TableTakenError
 from assignments.integration.host import HostBooking, lock_bookings
 from assignments.lifecycle import ledger, promise, sentences, waiting
 from assignments.lifecycle.settlement import Settlement
+from assignments.lifecycle.staff_decisions import STAFF
 from assignments.models import Allocation, Assignment, Stage, State
 from assignments.outcome import Change
 from assignments.planning.snapshot import Occupied, occupied_by
+
+TABLE_STAYS_OPEN = "table_stays_open"
+"""Reason code: the table at which guests sit does not close before they leave, after all."""
 
 
 def mark(assignment: Assignment, stage: Stage, *, now: datetime) -> None:
@@ -29,7 +33,7 @@ def leave(
     settlement: Settlement,
     is_over: bool = False,
 ) -> tuple[str, ...]:
-    """Free the tables of guests who have left, or never came, from now on; the tables.
+    """Free the tables of guests who have left, or never came, from now on. Return the tables.
 
     A booking that waits for staff is settled by that: nobody needs its tables any more. One that asks for a later time,
     about which nobody has decided, is planned for that, unless it ``is_over``: the host says that it wants no table.
@@ -80,7 +84,8 @@ def stay_until(
     with the other's ref, and the overstay is noted beside the time for which the tables are blocked; if it ``is_optional``,
     nothing changes then.
     """
-    before = seatings[0].stays_until
+    before, despite = seatings[0].stays_until, set(seatings[0].despite)
+    is_cut = assignment.reason == waiting.TABLE_OUT_OF_SERVICE and any(_is_cut(row) for row in seatings)
     blocked_until = until + seatings[0].buffer_after
     refs = list(dict.fromkeys(row.booking_ref for row in ledger.followers(seatings, blocked_until)))
     moves = _others_for(refs, seatings, blocked_until, settlement) if refs else []
@@ -93,8 +98,11 @@ def stay_until(
     settlement.write_tables()
     if not ledger.stay_until(seatings, until, blocked_until, actor=settlement.actor):
         raise TableTakenError  # Somebody was faster: the whole transaction is done again.
-    overlaps = assignment.state == State.MANUAL_REVIEW and assignment.reason == waiting.OVERLAPPING
-    if overlaps and not ledger.overstaying(seatings):
+    is_settled = assignment.state == State.MANUAL_REVIEW and (
+        (assignment.reason == waiting.OVERLAPPING and not ledger.overstaying(seatings))
+        or (is_cut and settlement.actor.startswith(STAFF))
+    )
+    if is_settled:
         assignment.restore(actor=settlement.actor, reason=reason)
     else:
         assignment.touch()
@@ -105,8 +113,15 @@ def stay_until(
         ends_at=until.isoformat(),
         table_refs=[row.table_ref for row in seatings],
         actor=settlement.actor,
+        **_passed_over(seatings, despite),
     )
     return Change.KEPT
+
+
+def _passed_over(seatings: Sequence[Allocation], before: Set[str]) -> dict[str, Any]:
+    """Return what is said of rules that guests stay despite now, and did not before."""
+    now = sorted({each for row in seatings for each in row.despite} - before)
+    return {"despite": now} if now else {}
 
 
 class _Move(NamedTuple):
@@ -189,6 +204,29 @@ def _overlap(
             settlement.changed(each)
         settlement.announce(each, "overlapping", table_refs=tables, detail=other)
     return Change.TO_STAFF
+
+
+def _is_cut(row: Allocation) -> bool:
+    """Return whether the table is to close before its guests leave."""
+    return bool(row.overstays_until) and bool(row.blocked.upper < row.stays_until)
+
+
+def stay_after_all(assignment: Assignment, seatings: Sequence[Allocation], *, settlement: Settlement) -> Change:
+    """Let guests keep the tables at which they sit, if these stay open until they leave."""
+    cut = [row for row in seatings if _is_cut(row)]
+    if cut:
+        until = max(row.stays_until for row in cut)
+        if ledger.closed_during(cut, min(row.blocked.upper for row in cut), until):
+            return Change.NOTHING
+        change = stay_until(
+            assignment, seatings, until, settlement=settlement, reason=TABLE_STAYS_OPEN, is_optional=True
+        )
+        if change is Change.NOTHING:
+            return change
+    if assignment.state == State.MANUAL_REVIEW:
+        assignment.restore(actor=settlement.actor, reason=TABLE_STAYS_OPEN)
+    settlement.changed(assignment)
+    return Change.RESTORED
 
 
 def settle_overlap(

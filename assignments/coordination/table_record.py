@@ -1,4 +1,4 @@
-"""How well seatings at each table have held: the evidence behind the strategy ``historical_success``."""
+"""How often seatings at each table were kept: the evidence of the strategy ``historical_success``."""
 
 import time
 from collections.abc import Mapping

@@ -4,7 +4,7 @@ Possible as long as nothing followed, and while the tables that it had before ar
 history that the database keeps.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
@@ -23,9 +23,10 @@ from assignments.lifecycle.staff_decisions import STAFF, Undo
 from assignments.models import GONE, Allocation, Assignment, SeatingChange, Stage, State, StateTransition
 from assignments.outcome import Change
 from assignments.planning.floor import Floor
-from assignments.planning.reasons import Refusal
+from assignments.planning.reasons import Reason, Refusal
 from assignments.planning.seating_window import SeatingWindow
 from assignments.planning.service_day import service_date
+from assignments.planning.text import gettext as _
 
 What = SeatingChange.What
 SHOWN = 60
@@ -42,7 +43,7 @@ class _Last:
 
     @property
     def facts(self) -> Mapping[str, Any] | None:
-        """What was promised with the seatings that were given up; None where an earlier release recorded no such thing."""
+        """Return what was promised with the former seatings; None where an earlier release did not record it."""
         given_up = self.of(What.FREED, What.ENDED)
         return given_up[-1].facts if given_up else None  # Newest first: what the transaction found.
 
@@ -190,7 +191,7 @@ def _undo(assignment: Assignment, last: _Last, *, host: Host, now: datetime, act
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Offer:
-    """What ``undo`` would take back. ``against``: who has the tables by now, if anybody; then it raises."""
+    """What ``undo`` would revert. ``against``: who has the tables now; if anybody, ``undo`` raises."""
 
     what: Undo
     against: tuple[Refusal, ...] = ()
@@ -239,6 +240,8 @@ def _last(assignment: Assignment) -> _Last | None:
     happened_then = transition is not None and transition.transaction_id == rows[0].transaction_id
     if transition is not None and not happened_then and transition.at > rows[0].at:
         return None  # Something followed.
+    if transition is not None and happened_then and _is_by_closure(transition):
+        return None  # Whoever lifts the closure takes it back.
     before: dict[int | None, SeatingChange] = {}
     for change in changes:
         earlier = [row for row in rows if row.seating_id == change.seating_id and row.id < changes[-1].id]
@@ -249,6 +252,10 @@ def _last(assignment: Assignment) -> _Last | None:
         before=sorted(before.values(), key=lambda row: row.table_ref),
         transition=transition if happened_then else None,
     )
+
+
+def _is_by_closure(transition: StateTransition) -> bool:
+    return transition.name == "send_to_review" and transition.reason == waiting.TABLE_OUT_OF_SERVICE
 
 
 def _send_away(assignment: Assignment, settlement: Settlement) -> None:
@@ -355,12 +362,20 @@ def _taken(assignment: Assignment, last: _Last, *, now: datetime, host: Host) ->
     """Return the error that names who has the tables by now."""
     refs = [row.table_ref for row in last.before]
     floor = floor_or_none(last.before[0].restaurant_ref, host=host)
-    there = _there(last, now)
-    return refused(
-        assignment.booking_ref,
-        refs,
-        tuple(still_taken(row, floor) for row in there if row.booking_ref != assignment.booking_ref),
-    )
+    others = [row for row in _there(last, now) if row.booking_ref != assignment.booking_ref]
+    refusals = tuple(still_taken(row, floor) for row in others) or tuple(_closed(last, floor, now))
+    return refused(assignment.booking_ref, refs, refusals)
+
+
+def _closed(last: _Last, floor: Floor | None, now: datetime) -> Iterator[Refusal]:
+    """Yield the tables that the booking had before, and that are closed for some part of the time that is to come."""
+    for row in last.before:
+        start, until = max(now, row.starts_at or now), row.ends_at or now
+        window = SeatingWindow(starts_at=start, ends_at=until, blocked_from=start, blocked_until=until)
+        if start < until and ledger.are_closed(row.restaurant_ref, [row.table_ref], window):
+            table = floor.table_by_ref.get(row.table_ref) if floor else None
+            name = table.name if table else row.table_ref
+            yield Refusal(Reason.CLOSED, _("Table %(table)s is closed at that time.", table=name))
 
 
 def _there(last: _Last, now: datetime) -> list[Allocation]:

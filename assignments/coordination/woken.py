@@ -1,15 +1,18 @@
 """Trying woken bookings that still have tables: their edit may be possible now, or an overlap may be over."""
 
 from collections.abc import Sequence
+from datetime import datetime
 from functools import partial
 
-from assignments.coordination import edits, host_changes, one_booking, stays
+from assignments import conf
+from assignments.coordination import edits, floor_watch, host_changes, one_booking, stays
 from assignments.coordination.one_booking import Locked
-from assignments.integration.host import Host
+from assignments.integration.floor_cache import floor_or_none
+from assignments.integration.host import Host, HostBooking
 from assignments.integration.project_host import configured
-from assignments.lifecycle import ledger, waiting
+from assignments.lifecycle import ledger, seating_validity, waiting
 from assignments.lifecycle.settlement import Settlement
-from assignments.models import Assignment
+from assignments.models import Allocation, Assignment
 from assignments.outcome import Change
 
 
@@ -36,7 +39,16 @@ def _try(locked: Locked, *, host: Host) -> bool:
         settlement = Settlement(host=host, planner=assignment.planner, actor="waitlist", trigger="woken", now=now)
         change = stays.settle_overlap(assignment, booking, seatings, settlement=settlement)
         settlement.write()
-    elif assignment.reason == waiting.TABLES_CHANGED_BY_HOST and booking.wants_table and seatings:
+        # Nobody looked at the tables while others expected them too.
+        if floor_watch.leave_unusable(assignment, booking, host=host, now=now) is Change.MOVED:
+            change = Change.MOVED
+    elif assignment.reason == waiting.TABLE_OUT_OF_SERVICE and _may_stay(booking, seatings, host=host, now=now):
+        settlement = Settlement(host=host, planner=assignment.planner, actor="waitlist", trigger="woken", now=now)
+        change = stays.stay_after_all(assignment, seatings, settlement=settlement)
+        settlement.write()
+    elif assignment.reason == waiting.TABLES_CHANGED_BY_HOST and seatings and not booking.wants_table:
+        change = host_changes.adopt_where_they_sit(assignment, booking, seatings, host=host, now=now)
+    elif assignment.reason == waiting.TABLES_CHANGED_BY_HOST and seatings:
         change = host_changes.follow(assignment, booking, host=host, now=now)
     elif booking.wants_table and seatings:
         change = edits.settle(
@@ -45,3 +57,11 @@ def _try(locked: Locked, *, host: Host) -> bool:
     if change is Change.NOTHING:
         waiting.let_sleep([assignment])
     return change not in {Change.NOTHING, Change.LATER}
+
+
+def _may_stay(booking: HostBooking, seatings: Sequence[Allocation], *, host: Host, now: datetime) -> bool:
+    """Return whether guests sit at tables that can be used. Nobody but staff gives them others."""
+    if not seatings or now < seatings[0].starts_at:
+        return False
+    floor = floor_or_none(seatings[0].restaurant_ref, host=host)
+    return seating_validity.is_usable(booking, seatings, floor=floor, rules=conf.settings().rules())

@@ -1,28 +1,34 @@
 """An evening as JSON: a restaurant's floor and services, and the bookings that were made for it. Pure, but for ``read``.
 
     {"restaurant": {"name": "Anchor", "ref": "17", "timezone": "Europe/London", "date": "2025-11-06"},
-     "tables": [{"code": "T1", "zone": "Bar", "capacity": 4, "min_party": 2, "max_party": 4, "active": true}],
+     "zones": [{"name": "Bar", "priority": 5}],
+     "tables": [{"code": "T1", "zone": "Bar", "capacity": 4, "min_party": 2, "max_party": 4, "active": true,
+                 "priority": 10, "features": ["window", "step-free"]}],
      "adjacent": [["T1", "T2"]],
      "joins": [{"tables": ["T1", "T2"], "seats": 6, "min_party": 5, "max_party": 6}],
      "services": [{"key": "dinner", "start": "17:00", "end": "22:00", "weekdays": [4, 5, 6], "allow_overrun": false,
                    "early_minutes": 15, "late_minutes": 0,
-                   "buffer_minutes": {"before": 0, "after": 5}, "turn_minutes": [[2, 60], [4, 75]]}],
+                   "buffer_minutes": {"before": 0, "after": 5}, "turn_minutes": [[2, 60], [4, 75]],
+                   "pacing": {"interval_minutes": 15, "most_covers": 20, "most_parties": 6, "most_present": 80}}],
      "calendar": [{"first_date": "2025-12-24", "last_date": "2025-12-26", "weekdays": []},
                   {"first_date": "2025-12-31",
-                   "services": [{"key": "dinner", "start": "18:00", "end": "02:00", "turn_minutes": 150}]}],
+                   "services": [{"key": "dinner", "start": "18:00", "end": "02:00", "turn_minutes": 150,
+                                 "pacing": {"most_covers": 12}}]}],
      "bookings": [{"ref": "B1", "start": "19:30", "party": 4, "zone": "Bar", "status": "confirmed",
-                   "end": "21:00", "requested_at": "2025-11-01T10:15:00+00:00"}]}
+                   "end": "21:00", "requested_at": "2025-11-01T10:15:00+00:00",
+                   "needs": ["step-free"], "wishes": ["window"]}]}
 
 ``start``, ``end`` and ``requested_at`` of a booking are times of the evening of the restaurant's ``date``, or whole ISO
 8601 moments: its wall clock unless they have an offset. A time after midnight means the night that follows, as in
 ``service_date``. May be left out: ``ref`` (of the restaurant: the name), ``min_party``, ``max_party``, ``active`` (true),
 ``adjacent``, ``joins``, ``weekdays`` (0 is Monday; every day), ``allow_overrun`` (false), ``early_minutes``,
-``late_minutes`` and ``buffer_minutes`` (0), ``calendar``, and of bookings ``zone`` (any), ``status`` (pending), ``end``
-(turn times decide), ``requested_at`` (unknown).
+``late_minutes`` and ``buffer_minutes`` (0), ``calendar``, ``zones``, ``priority`` (of a table: its zone's; of a zone: 0),
+``features`` (none), ``pacing`` (no limit; its ``interval_minutes``: 15), and of bookings ``zone`` (any), ``status``
+(pending), ``end`` (turn times decide), ``requested_at`` (unknown), ``needs`` and ``wishes`` (none). The pacing of a service
+in the calendar holds on the dates of its entry, instead of the usual one.
 
 ``about`` and ``notes`` may stand anywhere, ``known_results`` and ``reference`` in the file itself, with any content:
-nobody reads them. Any other key is a mistake, so that nothing in a file is passed over in silence. What a table is good
-for (its priority, its features) and what guests need have no keys yet; see docs/living-evening.md, rule 12.
+nobody reads them. Any other key is a mistake, so that nothing in a file is passed over in silence.
 
 Long because it is the one description of the format, and each part of it is read and refused by name.
 """
@@ -41,13 +47,17 @@ from typing import Any
 
 from assignments.integration.written_time import YEARS, read_clock, read_date, read_moment
 from assignments.planning.calendar import special_period
+from assignments.planning.features import LONGEST_FEATURE, MOST_FEATURES, words
 from assignments.planning.floor import (
     A_DAY_OF_MINUTES,
     EVERY_WEEKDAY,
+    MOST_INTERVAL,
+    MOST_PRIORITY,
     CalendarEntry,
     Floor,
     InvalidFloorError,
     Join,
+    Pacing,
     ServicePeriod,
     Table,
     TurnTime,
@@ -63,10 +73,11 @@ LARGEST_BYTES = 64 * 1024**2
 FREE_TEXT = ("about", "notes")
 """Keys that may stand anywhere, and that nobody reads."""
 FILE_FREE_TEXT = ("known_results", "reference")
-"""Keys of the file itself that nobody reads."""
-FILE_KEYS = ("restaurant", "tables", "adjacent", "joins", "services", "calendar", "bookings")
+"""Keys of the file itself that nobody reads. Elsewhere ``reference`` may be meant as ``ref``, and would be lost."""
+FILE_KEYS = ("restaurant", "zones", "tables", "adjacent", "joins", "services", "calendar", "bookings")
 RESTAURANT_KEYS = ("name", "ref", "timezone", "date")
-TABLE_KEYS = ("code", "zone", "capacity", "min_party", "max_party", "active")
+ZONE_KEYS = ("name", "priority")
+TABLE_KEYS = ("code", "zone", "capacity", "min_party", "max_party", "active", "priority", "features")
 JOIN_KEYS = ("tables", "seats", "min_party", "max_party")
 SERVICE_KEYS = (
     "key",
@@ -78,10 +89,37 @@ SERVICE_KEYS = (
     "late_minutes",
     "buffer_minutes",
     "turn_minutes",
+    "pacing",
 )
+PACING_LIMITS = ("most_covers", "most_parties", "most_present")
+PACING_KEYS = ("interval_minutes", *PACING_LIMITS)
 CALENDAR_KEYS = ("first_date", "last_date", "weekdays", "services")
-CALENDAR_SERVICE_KEYS = ("key", "start", "end", "turn_minutes")
-BOOKING_KEYS = ("ref", "start", "end", "party", "zone", "status", "requested_at")
+CALENDAR_SERVICE_KEYS = ("key", "start", "end", "turn_minutes", "pacing")
+BOOKING_KEYS = ("ref", "start", "end", "party", "zone", "status", "requested_at", "needs", "wishes")
+ALSO_CALLED = {
+    "party": ("covers", "guests", "people", "pax", "persons", "size", "party_size"),
+    "capacity": ("seats", "covers", "size"),
+    "code": ("name", "ref", "id", "number", "table"),
+    "key": ("name", "ref", "id", "service"),
+    "ref": ("id", "reference", "number", "booking", "name"),
+    "zone": ("area", "room", "section"),
+    "start": ("time", "starts", "starts_at", "from", "opens", "begin"),
+    "end": ("ends", "ends_at", "until", "to", "closes"),
+    "turn_minutes": ("turn_times", "turns", "duration", "minutes"),
+    "buffer_minutes": ("buffer", "buffers"),
+    "requested_at": ("created_at", "created", "made_at", "booked_at", "asked_at"),
+    "first_date": ("date", "from", "day"),
+    "last_date": ("until", "to"),
+    "timezone": ("tz", "time_zone", "zone"),
+    "date": ("day",),
+    "features": ("tags", "attributes"),
+    "allow_overrun": ("overrun",),
+    "seats": ("capacity", "covers", "size"),
+    "tables": ("codes", "refs"),
+    "wishes": ("preferences", "requests"),
+    "needs": ("requirements",),
+}
+"""What others call our keys: no spelling mistakes, so that they resemble the right key too little to be suggested."""
 PENDING, CANCELLED = "pending", "cancelled"
 STATUSES = (PENDING, "confirmed", CANCELLED, "no_show", "completed")
 LARGEST_PARTY = 1000
@@ -112,6 +150,8 @@ class BookingRow:
     requested_at: datetime | None = None
     restaurant: str = ""
     clocks: frozenset[str] = frozenset()
+    needs: tuple[str, ...] = ()
+    wishes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -141,6 +181,7 @@ class EveningFile:
     services: tuple[ServicePeriod, ...] = ()
     calendar: tuple[CalendarEntry, ...] = ()
     joins: tuple[Join, ...] = ()
+    pacing: tuple[Pacing, ...] = ()
     on: date | None = None
     day: date | None = None
 
@@ -159,12 +200,13 @@ class EveningFile:
                 adjacent=adjacency(self.adjacent),
                 joins=self.joins,
                 calendar=self.calendar,
+                pacing=self.pacing,
             )
         except InvalidFloorError as error:
             raise UnusableFileError(str(error)) from error
 
     def requests(self) -> tuple[SeatingRequest, ...]:
-        """What was asked for, cancelled bookings left out. Raises UnusableFileError that names every bad booking."""
+        """Return the requests, without cancelled bookings. Raises UnusableFileError that names every bad booking."""
         bad = list(self.bad_rows)
         requests = []
         zones = {table.zone_ref for table in self.tables}
@@ -184,6 +226,8 @@ class EveningFile:
                         ends_at=row.end and as_aware(row.end, self.timezone),
                         zone_ref=row.zone or None,
                         requested_at=row.requested_at and as_aware(row.requested_at, self.timezone),
+                        needs=frozenset(row.needs),
+                        wishes=frozenset(row.wishes),
                     )
                 )
             except ValueError as error:
@@ -195,7 +239,7 @@ class EveningFile:
 
 
 def as_aware(moment: datetime, timezone: str) -> datetime:
-    """The moment as it is if aware, else read off the wall clock. Raises ValueError for a time that the clocks skip."""
+    """Return the moment, aware: as it is, or from local time. Raises ValueError for a time that the clocks skip."""
     return moment if moment.tzinfo else local_to_aware(moment, time_zone(timezone))
 
 
@@ -300,7 +344,9 @@ def parse(text: str, *, on: date | None = None, longest: Mapping[str, int] | Non
         time_zone(zone)
     except ValueError as error:
         raise UnusableFileError(f"restaurant.timezone: {error}.") from error
-    tables = tuple(_table(row, f"tables[{index}]", lengths) for index, row in enumerate(_get(data, "tables", list)))
+    rows = _get(data, "tables", list)
+    tables = tuple(_table(row, f"tables[{index}]", lengths) for index, row in enumerate(rows))
+    tables = _by_zone(tables, rows, _zones(_get(data, "zones", list, default=[]), tables))
     services = tuple(
         _service(row, f"services[{index}]", lengths) for index, row in enumerate(_get(data, "services", list))
     )
@@ -322,6 +368,7 @@ def parse(text: str, *, on: date | None = None, longest: Mapping[str, int] | Non
             _calendar_entry(row, f"calendar[{index}]", services)
             for index, row in enumerate(_get(data, "calendar", list, default=[]))
         ),
+        pacing=_all_pacing(data),
         bookings=(),
         day=day if on is None else on,
     )
@@ -335,7 +382,13 @@ def parse(text: str, *, on: date | None = None, longest: Mapping[str, int] | Non
         replace(entry, first_date=entry.first_date + moved, last_date=entry.last_date + moved)
         for entry in evening.calendar
     )
-    return replace(evening, calendar=calendar, bookings=bookings, bad_rows=(*bad_rows, *bad))
+    pacing = tuple(
+        replace(each, first_date=each.first_date + moved, last_date=each.last_date + moved)
+        if each.first_date and each.last_date
+        else each
+        for each in evening.pacing
+    )
+    return replace(evening, calendar=calendar, pacing=pacing, bookings=bookings, bad_rows=(*bad_rows, *bad))
 
 
 def placed_or_bad(row: BookingRow, floor: Floor, on: date | None) -> BookingRow | BadRow:
@@ -389,6 +442,8 @@ def _read_booking(row: Mapping[str, Any], place: str, day: date | None, longest:
         requested_at=others.get("requested_at"),
         restaurant=_words(row, "restaurant"),
         clocks=frozenset(clocks),
+        needs=_features(row, "needs"),
+        wishes=_features(row, "wishes"),
     )
 
 
@@ -400,8 +455,26 @@ def _words(row: Mapping[str, Any], name: str) -> str:
     return unicodedata.normalize("NFC", text or "")
 
 
+def _features(row: Mapping[str, Any], name: str) -> tuple[str, ...]:
+    """Features as planning compares them, in alphabetical order; none where the row has none. Raises ValueError."""
+    given = row.get(name)
+    if given is None:
+        return ()
+    if not isinstance(given, list) or not all(isinstance(each, str) and each.strip() for each in given):
+        raise ValueError(f'{name} must list texts, such as ["window"], not {given!r}')
+    for each in given:
+        if problem := text_problem(each.strip(), LONGEST_FEATURE):
+            raise ValueError(f"{name} has {each!r}, which {problem}")
+        if "," in each or ";" in each:
+            raise ValueError(f"{name} has {each!r}: write each of them as a text of its own")
+    found = tuple(sorted(words(unicodedata.normalize("NFC", each) for each in given)))
+    if len(given) > MOST_FEATURES:
+        raise ValueError(f"{name} must list at most {MOST_FEATURES}, not {len(given)}")
+    return found
+
+
 def split(rows: Iterable[BookingRow | BadRow]) -> tuple[tuple[BookingRow, ...], tuple[BadRow, ...]]:
-    """Good and bad rows; of two with the same reference in one restaurant, the second is bad."""
+    """Return good and bad rows; of two with the same reference in one restaurant, the second is bad."""
     good: dict[tuple[str, str], BookingRow] = {}
     bad = []
     for row in rows:
@@ -419,7 +492,7 @@ def split(rows: Iterable[BookingRow | BadRow]) -> tuple[tuple[BookingRow, ...], 
 
 
 def text_problem(text: str, longest: int | None = None) -> str:
-    """Why a text that names something cannot be taken, as the end of a sentence; empty when it can."""
+    """Say why a name cannot be used, as the end of a sentence; empty if it can."""
     if not text.strip():
         return "must not be empty"
     if "\0" in text:
@@ -454,8 +527,21 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     return f" (did you mean {by_fold[near[0]]!r}?)" if near else ""
 
 
+def did_you_mean_key(key: str, known: Sequence[str], free_text: Sequence[str] = ()) -> str:
+    """The known key that is meant, as the end of a sentence: by what others call it, or else the nearest."""
+    called = [each for each in known if key.casefold() in ALSO_CALLED.get(each, ())]
+    if called:
+        return f" (did you mean {called[0]!r}?)"
+    return did_you_mean(key, [each for each in free_text if each == key.casefold()] or known) or did_you_mean(
+        key, free_text
+    )
+
+
 def _get(data: Mapping[str, Any], key: str, kind: type, path: str = "", default: Any = None) -> Any:
     value = data.get(key, default)
+    if value is None and key in data:
+        advice = "" if default is None else ", or leave it out"
+        raise UnusableFileError(f"{path}{key} must be of type {kind.__name__}, not null{advice}.")
     if value is None:
         raise UnusableFileError(f"{path}{key} is missing.")
     if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
@@ -472,7 +558,7 @@ def _text(data: Mapping[str, Any], key: str, path: str, longest: Mapping[str, in
 
 
 def _limits(row: Mapping[str, Any], path: str, seats: int) -> tuple[int | None, int | None]:
-    """The least and the largest party, None where nobody has said."""
+    """Return the smallest and the largest party; None where there is no limit."""
     low, high = (
         None if row.get(name) is None else _number(row, name, f"{path}.", least=1)
         for name in ("min_party", "max_party")
@@ -513,7 +599,7 @@ def _row(row: Any, path: str, known: Sequence[str]) -> Mapping[str, Any]:
 
 
 def _without_repeated_keys(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
-    """JSON lets an object say a key twice, and the first would be lost."""
+    """Refuse an object that repeats a key: JSON allows it, but the first value would be lost."""
     if repeated := [key for key, count in Counter(key for key, _value in pairs).items() if count > 1]:
         raise UnusableFileError(f"The key {repeated[0]!r} is there twice in {dict(pairs)!r:.200}.")
     return dict(pairs)
@@ -521,8 +607,12 @@ def _without_repeated_keys(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
 
 def _unknown_keys(row: Mapping[str, Any], known: Sequence[str], free_text: Sequence[str] = ()) -> str:
     unknown = sorted(set(row) - {*known, *FREE_TEXT, *free_text})
-    named = ", ".join(f"{key!r}{did_you_mean(key, known)}" for key in unknown)
-    return f"unknown keys {named}; known are {', '.join(known)}" if unknown else ""
+    if not unknown:
+        return ""
+    named = ", ".join(f"{key!r}{did_you_mean_key(key, known, (*FREE_TEXT, *free_text))}" for key in unknown)
+    elsewhere = [key for key in unknown if key in FILE_FREE_TEXT]
+    where = f" ({' and '.join(elsewhere)} may stand in the file itself, outside of all objects)" if elsewhere else ""
+    return f"unknown keys {named}; known are {', '.join(known)}{where}"
 
 
 def _table(row: Any, path: str, longest: Mapping[str, int]) -> Table:
@@ -530,6 +620,10 @@ def _table(row: Any, path: str, longest: Mapping[str, int]) -> Table:
     seats = _number(row, "capacity", f"{path}.", least=1)
     min_party, max_party = _limits(row, path, seats)
     code = _text(row, "code", f"{path}.", longest)
+    try:
+        features = _features(row, "features")
+    except ValueError as error:
+        raise UnusableFileError(f"{path}.{error}.") from error
     return Table(
         ref=code,
         name=code,
@@ -538,7 +632,77 @@ def _table(row: Any, path: str, longest: Mapping[str, int]) -> Table:
         min_party=min_party,
         max_party=max_party,
         active=_get(row, "active", bool, f"{path}.", default=True),
+        features=frozenset(features),
+        priority=_priority(row, path, default=0),
     )
+
+
+def _priority(row: Mapping[str, Any], path: str, *, default: int | None = None) -> int:
+    priority: int = _get(row, "priority", int, f"{path}.", default=default)
+    if abs(priority) > MOST_PRIORITY:
+        raise UnusableFileError(
+            f"{path}.priority must be between {-MOST_PRIORITY} and {MOST_PRIORITY}, not {priority}."
+        )
+    return priority
+
+
+def _zones(rows: Sequence[Any], tables: Sequence[Table]) -> Mapping[str, int]:
+    """The priorities of zones that have one, by name."""
+    known = sorted({table.zone_ref for table in tables if table.zone_ref})
+    found = []
+    for index, given in enumerate(rows):
+        path = f"zones[{index}]"
+        row = _row(given, path, ZONE_KEYS)
+        name = unicodedata.normalize("NFC", _get(row, "name", str, f"{path}."))
+        if name not in known:
+            raise UnusableFileError(f"{path}.name: no table is in a zone {name!r}{did_you_mean(name, known)}.")
+        found.append((name, _priority(row, path, default=0)))
+    refuse_repeated("zones", (name for name, _priority in found))
+    return dict(found)
+
+
+def _by_zone(tables: Sequence[Table], rows: Sequence[Mapping[str, Any]], zones: Mapping[str, int]) -> tuple[Table, ...]:
+    """The tables, those whose row has no priority with that of their zone."""
+    return tuple(
+        table if "priority" in row else replace(table, priority=zones.get(table.zone_ref or "", 0))
+        for table, row in zip(tables, rows, strict=True)
+    )
+
+
+def _all_pacing(data: Mapping[str, Any]) -> tuple[Pacing, ...]:
+    """The pacing of services, which is usual, and of their special hours, on these dates. All of it was read before."""
+    found = [
+        _pacing(row["pacing"], f"services[{index}].pacing", service_key=unicodedata.normalize("NFC", row["key"]))
+        for index, row in enumerate(data["services"])
+        if row.get("pacing") is not None
+    ]
+    for index, entry in enumerate(data.get("calendar", ())):
+        for number, row in enumerate(entry.get("services", ())):
+            if row.get("pacing") is not None:
+                first = read_date(entry["first_date"])
+                pacing = _pacing(
+                    row["pacing"],
+                    f"calendar[{index}].services[{number}].pacing",
+                    service_key=unicodedata.normalize("NFC", row["key"]),
+                    first_date=first,
+                    last_date=read_date(entry["last_date"]) if entry.get("last_date") is not None else first,
+                    weekdays=_weekdays(entry, f"calendar[{index}]"),
+                )
+                found.append(pacing)
+    return tuple(found)
+
+
+def _pacing(given: Any, path: str, **where: Any) -> Pacing:
+    row = _row(given, path, PACING_KEYS)
+    limits: dict[str, Any] = {
+        name: None if row.get(name) is None else _number(row, name, f"{path}.", least=0) for name in PACING_LIMITS
+    }
+    if all(most is None for most in limits.values()):
+        raise UnusableFileError(f"{path} has none of {', '.join(PACING_LIMITS)}, so it limits nothing.")
+    interval = _number(row, "interval_minutes", f"{path}.", least=1, default=15)
+    if interval > MOST_INTERVAL:
+        raise UnusableFileError(f"{path}.interval_minutes must be at most {MOST_INTERVAL}, not {interval}.")
+    return Pacing(interval_minutes=interval, **limits, **where)
 
 
 def _known_table(code: Any, path: str, tables: Mapping[str, Table]) -> Table:

@@ -115,19 +115,31 @@ def no_floor(restaurant_ref: str, error: LookupError) -> str:
     )
 
 
-def floors_or_none(restaurant_refs: Collection[str]) -> dict[str, Floor | None]:
-    """Return the floors of several restaurants, each or None as in ``floor_or_none``.
+def fingerprints_of(restaurant_refs: Collection[str]) -> Mapping[str, str]:
+    """Return the fingerprints of these floors that the host tells in one query, if it has ``floor_fingerprints``.
 
-    One query for all cached floors if the host has ``floor_fingerprints`` (as ``ModelHost`` does).
+    Of a host without it, or if that raises, none.
     """
-    host = configured()
     try:
-        fingerprints: Mapping[str, str] = getattr(host, "floor_fingerprints", lambda refs: {})(restaurant_refs)
+        found: Mapping[str, str] = getattr(configured(), "floor_fingerprints", lambda refs: {})(restaurant_refs)
     except DatabaseError:
         raise
     except Exception:  # noqa: BLE001  (each is then asked for by itself, and logged)
-        fingerprints = {}
-    return {ref: floor_or_none(ref, host=host, fingerprint=fingerprints.get(ref, "")) for ref in restaurant_refs}
+        found = {}
+    return found
+
+
+def floors_or_none(
+    restaurant_refs: Collection[str], *, fingerprints: Mapping[str, str] | None = None
+) -> dict[str, Floor | None]:
+    """Return the floors of several restaurants, each or None as in ``floor_or_none``.
+
+    One query for all cached floors if the host has ``floor_fingerprints`` (as ``ModelHost`` does); none if the
+    ``fingerprints`` are given.
+    """
+    host = configured()
+    known = fingerprints_of(restaurant_refs) if fingerprints is None else fingerprints
+    return {ref: floor_or_none(ref, host=host, fingerprint=known.get(ref, "")) for ref in restaurant_refs}
 
 
 def floor_or_none(restaurant_ref: str, *, host: Host | None = None, fingerprint: str = "") -> Floor | None:
@@ -137,8 +149,13 @@ def floor_or_none(restaurant_ref: str, *, host: Host | None = None, fingerprint:
     except DatabaseError:
         raise
     except Exception as error:  # noqa: BLE001  (logged by type; planning reports it again)
-        log_error(logger, error, "The host failed for the floor of restaurant %s", restaurant_ref)
+        log_error(logger, error, "The host raised an error when reading the floor of restaurant %s", restaurant_ref)
         return None
+
+
+def is_known_by(fingerprint: str, floor: Floor) -> bool:
+    """Whether this process has read this very floor by this fingerprint."""
+    return _floors.get((floor.restaurant_ref, fingerprint)) is floor
 
 
 def forget() -> None:

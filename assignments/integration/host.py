@@ -105,6 +105,15 @@ class LimitsUsers(Protocol):
         ...
 
 
+@runtime_checkable
+class FindsRestaurants(Protocol):
+    """A host that finds restaurants by what people call them. Without it, commands know names of those with bookings."""
+
+    def restaurants_called(self, text: str) -> Collection[str]:
+        """Return the refs of the restaurants that have this text as their name, or as a reference of their own."""
+        ...
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Guest:
     """Who comes, for staff who may see it. Read when a page is shown; never stored, logged or announced.
@@ -121,7 +130,7 @@ class Guest:
         return bool(self.name or self.phone or self.notes or self.reference)
 
     def __repr__(self) -> str:
-        """Name nobody, so that no traceback or log does."""
+        """Leave out all names, so that no traceback or log has them."""
         return "Guest(...)"
 
 

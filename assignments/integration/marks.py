@@ -39,7 +39,7 @@ def own_writes(booking_refs: Iterable[str] | None = ALL) -> Iterator[None]:
 
 @dataclass(eq=False, kw_only=True, slots=True)
 class _OnCommit:
-    """Has the marks of one transaction followed once it is committed.
+    """Follows the marks of one transaction once it is committed.
 
     ``savepoints``: those that were open. If one of them is rolled back, Django forgets this hook, and the database the
     marks. ``stamps``: by ref.
@@ -59,7 +59,7 @@ def leave(booking_ref: str, *, follow: Follow | None) -> None:
     Without ``follow`` the next pass looks at it. Several writes of one booking in a transaction cost one mark.
     """
     own = _own.get()
-    if own is None or booking_ref in own or not _has_table():
+    if own is None or booking_ref in own or not are_stored():
         return
     if follow is None:
         _write(booking_ref, uuid.uuid4(), seconds=0)
@@ -81,6 +81,27 @@ def leave_for_a_pass(booking_ref: str, *, cancels: bool = False) -> None:
     ``cancels``: the booking is to be cancelled, whatever the host shows.
     """
     _write(booking_ref, uuid.uuid4(), seconds=0, cancels=cancels)
+
+
+def leave_many_for_a_pass(booking_refs: Iterable[str]) -> None:
+    """Leave a mark at each of these bookings, except our own, that the next pass follows. One query."""
+    own = _own.get()
+    if own is None or not are_stored():
+        return
+    refs = sorted(set(booking_refs) - own)
+    if refs:
+        with connection.cursor() as cursor:
+            cursor.execute(
+                """
+                INSERT INTO assignments_hostmark AS mark
+                       (booking_ref, stamp, created_at, due_at, attempts, last_error, cancels)
+                SELECT ref, gen_random_uuid(), assignments_now(), assignments_now(), 0, '', false
+                  FROM unnest(%s::text[]) AS ref
+                ON CONFLICT (booking_ref)
+                DO UPDATE SET stamp = EXCLUDED.stamp, due_at = EXCLUDED.due_at, attempts = 0, last_error = ''
+                """,
+                [refs],
+            )
 
 
 def settle(booking_ref: str) -> None:
@@ -107,7 +128,7 @@ def _open_savepoints() -> frozenset[str]:
     return frozenset(sid for sid in connection.savepoint_ids if sid is not None)
 
 
-def _has_table() -> bool:
+def are_stored() -> bool:
     """Return whether the table is there: a host that runs before ``migrate`` must still be able to save."""
     global _is_migrated  # noqa: PLW0603  (asked once a process)
     if not _is_migrated and connection.vendor == "postgresql":

@@ -64,7 +64,7 @@ class Judged:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Batch:
-    """What V3 was given, and what it decided, for bookings that were planned together. The fields are those of ``Snapshot``.
+    """V3's input and decisions for bookings that were planned together. The fields are those of ``Snapshot``.
 
     ``decisions`` are by booking ref, also of those that are settled later. ``movable``: the confirmed parties that might
     have been moved for them. ``placed``: for when each booking that was seated or moved has its tables, as written.
@@ -111,7 +111,7 @@ class Planner(Protocol):
         ...
 
     def preview(self, preview: Preview) -> Sequence[Decision]:
-        """What it would decide. Called inside a READ ONLY transaction, and for edits, which this app settles by itself."""
+        """Return what it would decide. Called in a READ ONLY transaction, and for edits, which this app settles itself."""
         ...
 
     def decided(self, judged: Judged) -> None:

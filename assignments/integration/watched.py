@@ -1,7 +1,8 @@
-"""What is watched of the host's models: whose signals tell that a booking was written."""
+"""The models whose signals tell that a booking was written."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import partial
 from typing import Any, Protocol, runtime_checkable
 
@@ -9,6 +10,27 @@ from django.apps import apps
 from django.core.exceptions import FieldDoesNotExist
 from django.db import models
 from django.db.models.constants import LOOKUP_SEP
+from django.db.models.functions import Cast
+
+from assignments.integration import marks
+from assignments.models import Assignment, State
+from assignments.models.moment import DatabaseNow
+
+MOST_BEHIND = 5000
+"""Bookings that are marked when one row behind a foreign key is written, the next ones first."""
+LONGEST_DINNER = timedelta(hours=12)
+_READ_BEHIND = (
+    "start_field",
+    "date_field",
+    "time_field",
+    "end_field",
+    "duration_field",
+    "party_field",
+    "restaurant_field",
+    "zone_field",
+    "read_fields",
+)
+"""What decides about a booking and may lie behind foreign keys."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -35,6 +57,11 @@ class _ParentWatch(Watch):
 
     def models(self) -> list[type[models.Model]]:
         return [each for each in apps.get_models() if each._meta.concrete_model is self.model]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class WatchBehind(Watch):
+    """A model behind a booking's foreign key, such as a slot that says when its bookings start. One row has many."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -74,6 +101,7 @@ def watches(host: object) -> list[Watch]:
     label = getattr(host, "booking_model", "")
     if label:
         found += _bookings(apps.get_model(label))
+        found += _behind(host, apps.get_model(label))
     if isinstance(host, WatchesModels):
         found += host.watched()
     return found
@@ -105,6 +133,39 @@ def _bookings(booking: type[models.Model]) -> Iterator[Watch]:
     yield Watch(model=model, refs=lambda row: [_ref(key, getattr(row, key.attname))])
     for parent in model._meta.all_parents:
         yield _ParentWatch(model=parent, refs=partial(_refs_below, model, _path_to(model, parent)))
+
+
+def _behind(host: object, booking: type[models.Model]) -> Iterator[Watch]:
+    """Yield the watches of what lies on the way to fields behind foreign keys, each model once for each way."""
+    named = [getattr(host, name, None) for name in _READ_BEHIND]
+    paths = [path for given in named for path in ((given,) if isinstance(given, str) else given or ())]
+    ways = {
+        LOOKUP_SEP.join(steps[:number])
+        for steps in (str(path).split(LOOKUP_SEP) for path in paths)
+        for number in range(1, len(steps))
+    }
+    for way in sorted(ways):
+        model: Any = booking
+        for step in way.split(LOOKUP_SEP):
+            try:
+                model = model._meta.get_field(step).related_model
+            except FieldDoesNotExist:
+                model = None
+            if not isinstance(model, type):
+                break  # The checks say so.
+        else:
+            yield WatchBehind(model=model, refs=partial(_refs_by_way, booking, way))
+
+
+def _refs_by_way(booking: type[models.Model], way: str, row: models.Model) -> list[str]:
+    """Return the refs of bookings to come that a row decides about, the next ones first. One query."""
+    if not marks.are_stored():
+        return []
+    there: models.QuerySet[Any] = models.QuerySet(booking).filter(**{f"{way}{LOOKUP_SEP}pk": row.pk})
+    refs = there.annotate(assignments_ref=Cast("pk", models.TextField())).values("assignments_ref")
+    known = Assignment.objects.filter(booking_ref__in=refs, starts_at__gt=DatabaseNow() - LONGEST_DINNER)
+    known = known.exclude(state=State.CANCELLED).order_by("starts_at", "pk")
+    return list(known.values_list("booking_ref", flat=True)[:MOST_BEHIND])
 
 
 def _path_to(model: Any, parent: type[models.Model]) -> str:

@@ -1,1 +1,1 @@
-"""What happens to a booking: intake, state transitions, seatings in the ledger, settling a decision."""
+"""The life of a booking: intake, state transitions, seatings in the ledger, settling a decision."""

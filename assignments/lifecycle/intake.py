@@ -111,7 +111,7 @@ def came_too_late(assignment: Assignment, refusal: Refusal) -> bool:
 
 
 def request(bookings: Sequence[HostBooking], *, now: datetime, host: Host, missed_since: datetime | None = None) -> int:
-    """Create the assignments that are missing; how many there were. Safe to repeat, and to run twice at once.
+    """Create the missing assignments. Return their number. Safe to repeat, also concurrently.
 
     ``missed_since``: see ``unsaved``.
     """
@@ -185,7 +185,7 @@ def look_back(now: datetime) -> datetime:
     except DatabaseError as error:
         if connection.in_atomic_block or transactions.is_database_away(error):
             raise
-        log_error(logger, error, "The earlier runs could not be read")  # New bookings are taken in all the same.
+        log_error(logger, error, "The record of earlier runs could not be read")  # New bookings are registered anyway.
         return now
     if runs["first_at"] is None:
         return now
@@ -198,14 +198,14 @@ def look_back(now: datetime) -> datetime:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class TakenIn:
-    """How many bookings of the host were new, and how many that have started are still unknown here."""
+class Registered:
+    """Counts of the host's bookings that were new, and of those that have started and are still unknown here."""
 
     new: int
     unseen: int
 
 
-def take_in(host: Host, *, now: datetime, restaurant_ref: str | None = None) -> TakenIn:
+def register_new(host: Host, *, now: datetime, restaurant_ref: str | None = None) -> Registered:
     """Request an assignment for every booking that waits in the host and is unknown here."""
     since, new = look_back(now), 0
     started: list[str] = []
@@ -213,4 +213,4 @@ def take_in(host: Host, *, now: datetime, restaurant_ref: str | None = None) -> 
         started += [booking.ref for booking in bookings if since < stored_start(booking) <= now]
         new += request(bookings, now=now, host=host, missed_since=since)
     known = Assignment.objects.filter(booking_ref__in=started).count() if started else 0
-    return TakenIn(new=new, unseen=len(started) - known)
+    return Registered(new=new, unseen=len(started) - known)

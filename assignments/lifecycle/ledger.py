@@ -18,13 +18,14 @@ from psycopg.types.range import TimestamptzRange
 
 from assignments.concurrency.transactions import is_overlap
 from assignments.exceptions import HoldExpiredError, TableTakenError
-from assignments.lifecycle import waiting
+from assignments.lifecycle import buffers, waiting
 from assignments.models import Allocation, Closure
 from assignments.models.closure import TimeRange
 from assignments.models.insertion import insert
 from assignments.models.moment import DatabaseNow
 from assignments.planning.floor import Floor
 from assignments.planning.natural_order import natural_key
+from assignments.planning.reasons import Reason
 from assignments.planning.seating_window import SeatingWindow
 from assignments.planning.snapshot import Occupied
 
@@ -58,10 +59,12 @@ def occupied(
     *,
     floor: Floor | None = None,
     remove_expired: bool = False,
+    with_stays: bool = False,
 ) -> tuple[Occupied, ...]:
-    """What is taken or closed in the restaurant over ``[start, until)``, expired holds left out. One query.
+    """Return what is taken or closed in the restaurant over ``[start, until)``, without expired holds. One query.
 
-    Closures of a zone or of the whole restaurant close the tables that ``floor`` has there now.
+    Closures of a zone or of the whole restaurant close the tables that ``floor`` has there now. ``with_stays``: with when
+    the guests are there, buffers left out, also where no pacing asks for it.
 
     Who goes on to take tables sets ``remove_expired``, so that the constraint no longer sees those holds either (one query
     more if there are any).
@@ -81,7 +84,7 @@ def occupied(
         .values_list("refs", "zone", "blocked", "booking_ref", "is_expired", "covers", "comes", "goes")
     )
     closed = (
-        Closure.objects.standing()
+        Closure.objects.not_lifted()
         .during(start, until)
         .filter(restaurant_ref=restaurant_ref)
         .annotate(
@@ -99,7 +102,7 @@ def occupied(
     rows = list(taken.union(closed, all=True).order_by())
     if remove_expired and any(row[4] for row in rows):
         remove_expired_holds(restaurant_ref)
-    is_paced = floor is not None and floor.is_paced
+    has_stays = with_stays or (floor is not None and floor.is_paced)
     return tuple(
         Occupied(
             table_ref=table_ref,
@@ -107,7 +110,7 @@ def occupied(
             blocked_until=blocked.upper or until,
             booking_ref=booking_ref or None,
             closed=not booking_ref,
-            **(_sitting(covers, comes, goes) if is_paced and booking_ref else {}),
+            **(_sitting(covers, comes, goes) if has_stays and booking_ref else {}),
         )
         for table_refs, zone_ref, blocked, booking_ref, expired, covers, comes, goes in rows
         if not expired
@@ -185,7 +188,7 @@ def seat_hold(token: uuid.UUID) -> tuple[str, ...]:
 
 
 def release(booking_refs: Sequence[str], *, for_others: bool = True) -> Mapping[str, tuple[str, ...]]:
-    """Free every table that these bookings have, held or seated, and wake who waits for one; table refs by booking.
+    """Free all tables of these bookings, held or seated, and wake bookings that wait. Return table refs by booking.
 
     What ended before stays on record. Not ``for_others``: the caller seats these bookings next, so nobody is woken.
     """
@@ -216,6 +219,28 @@ def vacate(rows: Sequence[Allocation], *, at: datetime, has_sat: bool) -> None:
         row.blocked = TimestamptzRange(row.blocked.lower, min(at, row.blocked.upper))
         row.save(update_fields=["ended_at", "blocked"])
     _wake(freed)
+
+
+def close_at(rows: Sequence[Allocation], at: datetime, *, now: datetime) -> list[Allocation]:
+    """Take tables that close at that moment from the guests who sit there, and return what they have until then.
+
+    A table that closes now is freed now. One that closes later is theirs until then: how long they are going to stay is kept
+    beside the time for which it is blocked.
+    """
+    kept = [row for row in rows if now < at and row.blocked.lower < at]
+    vacate([row for row in rows if row not in kept], at=now, has_sat=True)
+    for row in kept:
+        if at < row.stays_until:
+            row.overstays_until = row.stays_until
+        row.blocked = TimestamptzRange(row.blocked.lower, min(at, row.blocked.upper))
+        row.save(update_fields=["blocked", "overstays_until"])
+    return kept
+
+
+def closing_later(restaurant_ref: str, now: datetime) -> list[Allocation]:
+    """Return what guests have of tables that are to close before they leave (see ``close_at``). One query."""
+    rows = Allocation.objects.current().filter(restaurant_ref=restaurant_ref, overstays_until__gt=now)
+    return [row for row in rows if row.blocked.upper < row.stays_until]
 
 
 def note_promise(rows: Sequence[Allocation], *, party: int, zone_ref: str | None) -> None:
@@ -253,7 +278,7 @@ def _wake(freed: Iterable[tuple[str, datetime, datetime]], deleting: Sequence[in
 
 
 def release_hold(token: uuid.UUID) -> int:
-    """Give a hold's tables back; how many there were (0 if it was gone already)."""
+    """Release a hold. Return the number of its tables (0 if it was gone already)."""
     rows = list(Allocation.objects.filter(token=token, kind=Allocation.Kind.HOLD))
     _delete(rows)
     return len(rows)
@@ -283,7 +308,9 @@ def taken_at(restaurant_ref: str, table_refs: Sequence[str], start: datetime, un
 
 def are_closed(restaurant_ref: str, table_refs: Sequence[str], window: SeatingWindow) -> bool:
     """Return whether one of these tables is closed for some part of the window, as the database judges it. One query."""
-    closures = Closure.objects.standing().during(window.starts_at, window.ends_at).filter(restaurant_ref=restaurant_ref)
+    closures = (
+        Closure.objects.not_lifted().during(window.starts_at, window.ends_at).filter(restaurant_ref=restaurant_ref)
+    )
     return closures.filter(Q(table_refs=[]) | Q(table_refs__overlap=list(table_refs))).exists()
 
 
@@ -308,19 +335,32 @@ def give_up_buffers(rows: Iterable[Allocation], start: datetime, until: datetime
         row.save(update_fields=["blocked"])
 
 
+def make_room(rows: Iterable[Allocation], window: SeatingWindow) -> None:
+    """Have these give up their buffers where they meet the window. None of their guests is there then."""
+    for row in rows:
+        blocked = buffers.shortened(row, window)
+        if blocked is not None:
+            row.blocked = blocked
+            row.save(update_fields=["blocked"])
+
+
 def stay_until(seatings: Sequence[Allocation], ends_at: datetime, blocked_until: datetime, *, actor: str) -> bool:
     """Keep guests at their tables until then, longer or shorter; False if somebody follows too soon.
 
-    Then nothing is changed. Where they stay longer than a table is open, the row names ``actor``.
+    Then nothing is changed. Where they stay longer than a table is open, the row names ``actor``; if only the time to clear
+    it runs into a closure, that is given up.
     """
     before = {row.pk: (row.ends_at, row.blocked, row.overstays_until) for row in seatings}
-    _note_override(seatings, min(row.blocked.upper for row in seatings), blocked_until, actor)
+    closures = closed_during(seatings, min(row.blocked.upper for row in seatings), blocked_until)
+    _note_override(seatings, [each for each in closures if each.starts_at < ends_at], actor)
+    if any(ends_at <= each.starts_at for each in closures):
+        blocked_until = ends_at
     try:
         with transaction.atomic():
             for row in seatings:
                 row.ends_at, row.overstays_until = ends_at, None
                 row.blocked = TimestamptzRange(row.blocked.lower, max(blocked_until, row.blocked.lower + _INSTANT))
-                row.save(update_fields=["ends_at", "blocked", "overstays_until", "overridden_by"])
+                row.save(update_fields=["ends_at", "blocked", "overstays_until", "overridden_by", "despite"])
     except IntegrityError as error:
         if not is_overlap(error):
             raise
@@ -334,14 +374,26 @@ def stay_until(seatings: Sequence[Allocation], ends_at: datetime, blocked_until:
     return True
 
 
-def _note_override(seatings: Sequence[Allocation], since: datetime, until: datetime, actor: str) -> None:
-    """Name ``actor`` in the rows of tables that are closed for some part of ``[since, until)``. One query."""
+def closed_during(seatings: Sequence[Allocation], since: datetime, until: datetime) -> list[Closure]:
+    """Return what closes one of these tables for some part of ``[since, until)``. One query, none for no time."""
     if until <= since:
+        return []
+    closures = Closure.objects.not_lifted().during(since, until).filter(restaurant_ref=seatings[0].restaurant_ref)
+    return [each for each in closures if any(closes(each, row) for row in seatings)]
+
+
+def closes(closure: Closure, row: Allocation) -> bool:
+    """Return whether the closure names the row's table, or none."""
+    return not closure.table_refs or row.table_ref in closure.table_refs
+
+
+def _note_override(seatings: Sequence[Allocation], closures: Sequence[Closure], actor: str) -> None:
+    """Note in memory that guests have tables although these closures close some of them, and name ``actor`` there."""
+    if not closures:
         return
-    closures = Closure.objects.standing().during(since, until).filter(restaurant_ref=seatings[0].restaurant_ref)
-    closed = list(closures.values_list("table_refs", flat=True))
     for row in seatings:
-        if not row.overridden_by and any(not refs or row.table_ref in refs for refs in closed):
+        row.despite = sorted({*row.despite, Reason.CLOSED.value})
+        if not row.overridden_by and any(closes(each, row) for each in closures):
             row.overridden_by = actor
 
 
@@ -386,12 +438,12 @@ def begin_at(seatings: Sequence[Allocation], at: datetime, *, actor: str) -> boo
 
     Where a table is closed until then, the row names ``actor``.
     """
-    _note_override(seatings, at, seatings[0].blocked.lower, actor)
+    _note_override(seatings, closed_during(seatings, at, seatings[0].blocked.lower), actor)
     try:
         with transaction.atomic():
             for row in seatings:
                 row.blocked = TimestamptzRange(at, row.blocked.upper)
-                row.save(update_fields=["blocked", "overridden_by"])
+                row.save(update_fields=["blocked", "overridden_by", "despite"])
     except IntegrityError as error:
         if not is_overlap(error):
             raise
@@ -407,14 +459,14 @@ def overstay(seatings: Sequence[Allocation], until: datetime, *, actor: str) -> 
     Where they stay longer than a table is open, the row names ``actor``.
     """
     next_ones = followers(seatings, until)
-    _note_override(seatings, min(row.blocked.upper for row in seatings), until, actor)
+    _note_override(seatings, closed_during(seatings, min(row.blocked.upper for row in seatings), until), actor)
     for row in seatings:
         first = min(
             (next_one.blocked.lower for next_one in next_ones if next_one.table_ref == row.table_ref), default=until
         )
         row.overstays_until = until
         row.blocked = TimestamptzRange(row.blocked.lower, max(first, row.blocked.upper))
-        row.save(update_fields=["overstays_until", "blocked", "overridden_by"])
+        row.save(update_fields=["overstays_until", "blocked", "overridden_by", "despite"])
 
 
 def followers(seatings: Sequence[Allocation], until: datetime) -> list[Allocation]:

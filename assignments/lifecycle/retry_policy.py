@@ -1,4 +1,4 @@
-"""When a booking is tried again. Delays are due dates in the database, never sleeps."""
+"""Decide when a booking is tried again. Delays are due dates in the database, never sleeps."""
 
 import random
 
@@ -6,7 +6,7 @@ from assignments import conf
 
 
 def delay_seconds(booking_ref: str, attempts: int) -> float:
-    """Seconds until the next try after ``attempts`` tries: min(30, 1 * 2^n) and up to 1 s of jitter.
+    """Return the seconds until the next try after ``attempts`` tries: min(30, 1 * 2^n) and up to 1 s of jitter.
 
     The jitter is drawn from the booking and the attempt, so that the same history always gives the same due date.
     """

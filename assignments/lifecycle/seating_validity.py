@@ -4,7 +4,7 @@ from collections.abc import Sequence, Set
 from datetime import timedelta
 
 from assignments.integration.floor_cache import floor_or_none
-from assignments.integration.host import Host, HostBooking, Seating, lock_bookings, named_refusals
+from assignments.integration.host import Host, HostBooking, Move, Seating, lock_bookings, named_refusals, tell_of_moves
 from assignments.lifecycle import intake
 from assignments.models import Allocation, Assignment, State
 from assignments.planning.feasibility import objections
@@ -56,6 +56,11 @@ def against_tables(
         booking_ref=booking.ref, starts_at=booking.starts_at, party=booking.party, zone_ref=booking.zone_ref
     )
     return [each for each in objections(floor, request, rules, table_refs) if each.reason in UNUSABLE]
+
+
+def unknown_tables(table_refs: Sequence[str], floor: Floor | None) -> tuple[str, ...]:
+    """Return which of these tables the floor does not have; none without a floor. Runs no query."""
+    return tuple(ref for ref in table_refs if floor is not None and ref not in floor.table_by_ref)
 
 
 def asks_anew(
@@ -170,3 +175,20 @@ def confirm_again(host: Host, booking_ref: str, seatings: Sequence[Allocation]) 
     )
     with named_refusals([booking_ref]):
         host.on_confirmed([seating])
+
+
+def show_again(host: Host, booking_ref: str, seatings: Sequence[Allocation]) -> None:
+    """Have a host that shows other tables for a confirmed booking, or none, store its own, in the caller's transaction."""
+    lock_bookings(host, [booking_ref])
+    refs = [row.table_ref for row in seatings]
+    floor = floor_or_none(seatings[0].restaurant_ref, host=host)
+    tables = floor.in_order(refs) if floor else tuple(refs)
+    move = Move(
+        booking_ref=booking_ref,
+        from_table_refs=tables,
+        to_table_refs=tables,
+        starts_at=seatings[0].starts_at,
+        ends_at=seatings[0].ends_at,
+    )
+    with named_refusals([booking_ref]):
+        tell_of_moves(host, [move])

@@ -13,19 +13,27 @@ from assignments.planning.text import gettext as _
 
 NO_FLOOR = _("Its table was closed, and the restaurant has no floor to plan with.")
 SAT_THERE = _("Its guests sat there when the table was taken out of service.")
+SIT_SOMEWHERE = _("Its guests sit, and nobody has said at which table.")
+UNUSABLE = _("Its table is out of service, gone, or has too few seats.")
+
+
+def sits_where_it_closes(clock: str) -> Text:
+    """Why guests who sit have to be moved, though not yet."""
+    return _("Its guests sit at a table that closes at %(time)s.", time=clock)
+
 
 STILL_ASKED = _("Nobody has decided yet about what its guests ask for instead.")
 
 
 def expect_the_same_table(other_refs: Collection[str]) -> Text:
-    """Why two bookings overlap, told of one of them."""
+    """Say why two bookings overlap, from one's point of view."""
     return _(
         "Its guests and those of booking %(booking)s expect the same table.", booking=", ".join(sorted(other_refs))
     )
 
 
 def shown_elsewhere(table_refs: Collection[str], other_refs: Collection[str]) -> Text:
-    """Why tables that the host chose cannot be taken over."""
+    """Say why tables that the host chose cannot be taken over."""
     return _(
         "The booking project shows it at %(tables)s, where booking %(booking)s is seated.",
         tables=", ".join(table_refs),
@@ -33,13 +41,26 @@ def shown_elsewhere(table_refs: Collection[str], other_refs: Collection[str]) ->
     )
 
 
+def not_on_the_floor(table_refs: Collection[str]) -> Text:
+    """Why tables that the host chose cannot be taken over: there are none of that name."""
+    return _(
+        "The booking project shows it at %(tables)s, which is not on this restaurant's floor.",
+        tables=", ".join(table_refs),
+    )
+
+
+def shown_without_tables(table_refs: Collection[str]) -> Text:
+    """Why staff decide about a promise: its tables were cleared in the host, and are here still."""
+    return _("The booking project shows no table for it, and here it has %(tables)s.", tables=", ".join(table_refs))
+
+
 def more_guests_than_seats(seats: int, party: int) -> Text:
-    """Why an edit of guests who sit already is left to staff."""
+    """Say why an edit of seated guests is left to staff."""
     return _("Its guests sit at %(seats)s seats, and are %(party)s now.", seats=seats, party=party)
 
 
 def came_after_all(table_names: Collection[str], other_refs: Collection[str]) -> Text:
-    """Why guests who were marked as gone, and are there, have no tables."""
+    """Say why guests who were marked as gone, but are there, have no tables."""
     tables = ", ".join(table_names)
     if not other_refs:
         return _("Its guests are there after all, and %(tables)s cannot be used.", tables=tables)
@@ -51,7 +72,7 @@ def came_after_all(table_names: Collection[str], other_refs: Collection[str]) ->
 
 
 def refused_by_host(constraint: str) -> Text:
-    """Why the tables that were found could not be stored in the booking project."""
+    """Say why the tables could not be stored in the booking project."""
     return _("The booking project's database refuses other tables: %(constraint)s.", constraint=constraint)
 
 
@@ -62,18 +83,21 @@ DESPITE = "Despite %(reasons)s."
 
 
 def despite(reasons: Collection[Reason]) -> Text:
-    """Which rules staff passed over, by their codes."""
+    """Say which rules staff passed over, by their codes."""
     return Text(DESPITE, {"reasons": ", ".join(sorted(reasons))})
 
 
 def passed_over(reasons: str) -> Text:
-    """Which rules staff passed over, in words."""
+    """Say which rules staff passed over, in words."""
     return _("Rules passed over: %(reasons)s.", reasons=reasons)
 
 
 _KNOWN = (
     NO_FLOOR,
     SAT_THERE,
+    sits_where_it_closes(""),
+    SIT_SOMEWHERE,
+    UNUSABLE,
     STILL_ASKED,
     expect_the_same_table(()),
     shown_elsewhere((), ()),

@@ -14,6 +14,6 @@ def messages() -> QuerySet[OutboxMessage]:
 
 
 def retry(ids: Collection[int]) -> int:
-    """Make these messages due again, with nothing counted against them; how many of them had been set aside."""
+    """Make these messages due again with their attempts reset. Return how many had been set aside."""
     fresh = {"set_aside_at": None, "failed_since": None, "claimed_by": None, "deaths": 0, "attempts": 0}
     return messages().filter(pk__in=ids).update(due_at=DatabaseNow(), **fresh)

@@ -18,7 +18,9 @@ from assignments.error_logging import log_error
 from assignments.exceptions import MovesRefusedError
 from assignments.integration import release
 from assignments.integration.host import Host, Move, Seating, named_refusals, tell_of_moves
+from assignments.integration.planners import MANUAL
 from assignments.lifecycle import ledger, retry_policy, sentences, transitions, waiting
+from assignments.lifecycle.staff_decisions import STAFF
 from assignments.models import GONE, Allocation, Assignment, Attempt, OutboxMessage, Stage, State
 from assignments.outcome import Kind, Outcome
 from assignments.planning.decision import Decision
@@ -97,6 +99,7 @@ class Settlement:
         assignment.assign(actor=self.actor, reason=reason)
         assignment.confirm(actor=self.actor, reason=reason, detail=detail)
         tables = tuple(table_refs)
+        self._follow_pin(assignment, tables)
         if not already_seated:
             self._place(assignment, tables, window, despite=despite, overridden_by=overridden_by)
         assignment.told_table_refs = list(tables)
@@ -203,6 +206,7 @@ class Settlement:
         else:
             assignment.reseat(actor=self.actor, reason=reason, detail=detail)
         tables, ref = tuple(table_refs), assignment.booking_ref
+        self._follow_pin(assignment, tables)
         self._vacated.append((list(seatings), assignment.stage == Stage.SEATED))
         self._place(assignment, tables, window, despite=despite, overridden_by=overridden_by)
         before = tuple(row.table_ref for row in seatings)
@@ -225,6 +229,12 @@ class Settlement:
             ends_at=window.ends_at.isoformat(),
         )
         assignment.told_table_refs = list(tables)
+
+    def _follow_pin(self, assignment: Assignment, table_refs: tuple[str, ...]) -> None:
+        """Have the later choice hold: staff, or the host's, who give a pinned booking other tables, pin it to these."""
+        is_chosen = self.planner == MANUAL or self.actor.startswith(STAFF)
+        if is_chosen and assignment.pinned_table_refs and set(assignment.pinned_table_refs) != set(table_refs):
+            assignment.pinned_table_refs = sorted(table_refs)
 
     def _place(
         self,
@@ -299,6 +309,11 @@ class Settlement:
         self._reviews[assignment.booking_ref] = reason
         self.changed(assignment)
 
+    def review_anew(self, assignment: Assignment, *, reason: str, detail: str = "") -> None:
+        """Staff have to decide about a booking that waits for them already, and for another reason than until now."""
+        assignment.restore(actor=self.actor, reason=reason)
+        self.keep_for_review(assignment, reason=reason, detail=detail)
+
     def changed(self, assignment: Assignment) -> None:
         """It was changed otherwise, in memory: store that along with the rest."""
         if assignment not in self._changed:
@@ -371,7 +386,7 @@ class Settlement:
                 self.host.on_review(self._reviews)
         except Exception as error:  # noqa: BLE001  (logged by type; a host's message may name a guest)
             refs = ", ".join(sorted(self._reviews))
-            log_error(logger, error, "The host failed when told of the review of booking %s", refs)
+            log_error(logger, error, "The host raised an error when it was told that booking %s went to review", refs)
 
     def _begin(self, assignment: Assignment) -> None:
         if self.resumes:

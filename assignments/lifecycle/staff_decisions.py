@@ -1,4 +1,4 @@
-"""What staff may decide about a booking, and which of their decisions can be taken back.
+"""The decisions that staff may take about a booking, and which of them can be undone.
 
 The rules behind ``api.reopen``, ``api.reject`` and ``api.undo``; nothing here writes.
 """

@@ -16,7 +16,7 @@ from assignments.telemetry import correlation, events
 from assignments.telemetry.event_catalogue import STATE_MACHINE
 
 CAME_AFTER_ALL = "came_after_all"
-"""Reason code: guests who were marked as gone are there, and somebody else has their tables."""
+"""Reason code: guests are there, and have no tables here: somebody else has theirs, or nobody knows where they sit."""
 EDIT_UNMET = "edit_unmet"
 """Reason code: the guest asks for something that cannot be met, and keeps the old tables until staff decide."""
 OVERLAPPING = "overlapping"

@@ -16,8 +16,8 @@ from django.db.models import signals
 from assignments import conf
 from assignments.error_logging import log_error
 from assignments.integration import marks, watched
-from assignments.integration.watched import WatchedLinks
-from assignments.maintenance import marked
+from assignments.integration.watched import WatchBehind, WatchedLinks
+from assignments.maintenance import mark_following
 
 logger = logging.getLogger("assignments.host_signals")
 
@@ -40,8 +40,11 @@ def connect() -> None:
         host = conf.load(settings.HOST)
         watches, links = watched.watches(host), watched.links(host)
         for number, watch in enumerate(watches):
+            is_behind = isinstance(watch, WatchBehind)
+            # Before the delete: afterwards a foreign key with SET_NULL leads nowhere.
+            deleted = signals.pre_delete if is_behind else signals.post_delete
             for model in watch.models():
-                _connect_rows(model, watch.refs, uid=f"assignments.{number}")
+                _connect_rows(model, watch.refs, uid=f"assignments.{number}", deleted=deleted)
     except (ImproperlyConfigured, LookupError, ValueError):
         return
     except Exception as error:  # noqa: BLE001  (the project starts all the same)
@@ -51,7 +54,9 @@ def connect() -> None:
         _connect_links(links)
 
 
-def _connect_rows(model: type[models.Model], refs: Callable[[Any], Iterable[str]], *, uid: str) -> None:
+def _connect_rows(
+    model: type[models.Model], refs: Callable[[Any], Iterable[str]], *, uid: str, deleted: Any = signals.post_delete
+) -> None:
     def written(instance: models.Model, using: str, *, raw: bool = False, **kwargs: object) -> None:
         if using != DEFAULT_DB_ALIAS:
             return
@@ -60,11 +65,11 @@ def _connect_rows(model: type[models.Model], refs: Callable[[Any], Iterable[str]
         except DatabaseError:
             raise  # The project's transaction is broken.
         except Exception as error:  # noqa: BLE001  (the project must be able to save)
-            log_error(logger, error, "A change of %s could not be marked", model._meta.label)
+            log_error(logger, error, "A change to %s could not be recorded for the next pass", model._meta.label)
             return
         _mark(found, is_raw=raw)
 
-    for signal in (signals.post_save, signals.post_delete):
+    for signal in (signals.post_save, deleted):
         _connect(signal, written, sender=model, uid=uid)
 
 
@@ -93,9 +98,14 @@ def _connect(signal: Any, receiver: Callable[..., None], *, sender: type[models.
 
 
 def _mark(booking_refs: Iterable[str], *, is_raw: bool = False) -> None:
-    """Mark these bookings. Fixtures are half loaded while their signals are sent, so a pass follows them."""
-    for ref in booking_refs:
-        marks.leave(ref, follow=None if is_raw else marked.follow_at_once)
+    """Mark these bookings. Fixtures are half loaded while their signals are sent, so a pass follows them.
+
+    It also follows those of a row with many bookings, except the first: one query marks them all.
+    """
+    refs = list(booking_refs)
+    for ref in refs[: mark_following.INLINE]:
+        marks.leave(ref, follow=None if is_raw else mark_following.follow_at_once)
+    marks.leave_many_for_a_pass(refs[mark_following.INLINE :])
 
 
 def _reconnect(*, setting: str, **kwargs: object) -> None:

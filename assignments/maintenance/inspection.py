@@ -53,7 +53,7 @@ class RestaurantFound:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Planned:
-    """What would happen to a booking. ``decision``: None where no planner was asked."""
+    """The predicted result for a booking. ``decision``: None where no planner was asked."""
 
     booking: HostBooking
     says: str
@@ -64,7 +64,7 @@ class Planned:
 
 @dataclass(kw_only=True)
 class Inspection:
-    """What was found. ``bookings`` counts by what they are here: waiting, confirmed, seated or left, cancelled, odd."""
+    """The findings. ``bookings`` counts by what they are here: waiting, confirmed, seated or left, cancelled, odd."""
 
     host: str
     fields: dict[str, str] = field(default_factory=dict)
@@ -99,7 +99,7 @@ def inspect(*, restaurant_ref: str | None = None) -> Inspection:
         refs = Counter[str]()
         for booking in _read(host, found, now, restaurant_ref):
             if restaurant_ref in {None, booking.restaurant_ref}:
-                found.bookings[_standing(booking)] += 1
+                found.bookings[_state_of(booking)] += 1
                 if booking.problem:
                     found.odd.append(f"Booking {booking.ref}: {booking.problem}")
                 elif booking.restaurant_ref:
@@ -196,7 +196,7 @@ def _around_now(host: Host, now: datetime, restaurant_ref: str | None) -> Iterat
         yield from page
 
 
-def _standing(booking: HostBooking) -> str:
+def _state_of(booking: HostBooking) -> str:
     if booking.problem:
         return "odd"
     if is_cancelled(booking):

@@ -10,14 +10,14 @@ from django.db.models import Q
 
 from assignments import api, conf
 from assignments.concurrency import locks, transactions
-from assignments.coordination import adoption, host_changes
+from assignments.coordination import adoption, host_changes, shown_tables
 from assignments.error_logging import log_error
-from assignments.exceptions import TableTakenError
+from assignments.exceptions import TablesRefusedError, TableTakenError
 from assignments.integration.floor_cache import floor_or_none
 from assignments.integration.host import HostBooking, is_cancelled, pages
 from assignments.integration.project_host import configured
-from assignments.lifecycle import intake, ledger, seating_validity
-from assignments.maintenance import marked
+from assignments.lifecycle import intake, ledger, seating_validity, waiting
+from assignments.maintenance import mark_following
 from assignments.models import GONE, Allocation, Assignment, State
 from assignments.outcome import Change, CoordinatorReason
 from assignments.planning.floor import Floor
@@ -74,7 +74,7 @@ def reconcile(*, dry_run: bool = False, restaurant_ref: str | None = None) -> It
     are followed first.
     """
     if not dry_run:
-        marked.sweep()
+        mark_following.sweep()
     yield from _waiting(dry_run=dry_run, restaurant_ref=restaurant_ref)
     now = transactions.database_now()
     new: set[str] = set()
@@ -167,7 +167,7 @@ def _findings(assignments: Sequence[Assignment], *, now: datetime) -> Iterator[_
         found = (
             _seated_by_host(assignment, booking, seatings, shown, now=now)
             or _difference(assignment, booking, seatings, floor, now=now)
-            or _chosen_elsewhere(assignment, booking, shown, floor, now=now)
+            or _chosen_elsewhere(assignment, booking, seatings, shown, floor, now=now)
         )
         if found is not None:
             yield found
@@ -280,22 +280,26 @@ def _wrong_with_confirmed(
 def _chosen_elsewhere(
     assignment: Assignment,
     booking: HostBooking | None,
+    seatings: Sequence[Allocation],
     shown: tuple[str, ...],
     floor: Floor | None,
     *,
     now: datetime,
 ) -> _Finding | None:
-    """Return that the host's staff chose other tables for a booking that has some, if they did."""
-    if booking is None or not booking.wants_table or assignment.starts_at <= now:
+    """Return that the host's staff chose other tables for a booking that has some, if they did and its stay is not over."""
+    if booking is None or not seatings or assignment.stage in GONE or not (booking.wants_table or booking.keeps_tables):
+        return None
+    if max(row.stays_until for row in seatings) <= now:
         return None
     if assignment.state != State.CONFIRMED and assignment.reason != host_changes.TABLES_CHANGED_BY_HOST:
         return None
-    if host_changes.differing_tables(assignment, shown, floor, host=configured()) is None:
+    differing = shown_tables.differing(assignment, booking, shown, floor, host=configured())
+    if differing is None:
         return None
     ref = assignment.booking_ref
     return _finding(
         ref,
-        "other tables in the host than here",
+        "other tables in the host than here" if differing else "no tables in the host, but here",
         "taken over if they are free, else sent to review",
         lambda: api.booking_changed(booking_ref=ref),
         otherwise=WITH_STAFF,
@@ -324,9 +328,10 @@ def _unwanted(assignment: Assignment, booking: HostBooking | None, *, has_tables
     if is_cancelled(booking):
         problem = "the booking no longer exists in the host" if booking is None else "cancelled in the host"
         return _finding(ref, problem, "cancelled, its tables are freed", lambda: api.booking_cancelled(booking_ref=ref))
-    if state == State.CONFIRMED:
+    if state == State.CONFIRMED or assignment.reason == waiting.CAME_AFTER_ALL:
         return None
-    return _finding(ref, "seated without this app", "cancelled here", lambda: api.booking_changed(booking_ref=ref))
+    action = "left to staff" if state == State.MANUAL_REVIEW else "cancelled here"
+    return _finding(ref, "seated without this app", action, lambda: api.booking_changed(booking_ref=ref))
 
 
 def _has_changed(assignment: Assignment, booking: HostBooking) -> bool:
@@ -376,10 +381,10 @@ def seated_without_us(*, now: datetime, dry_run: bool, restaurant_ref: str | Non
 def _adopted(discrepancy: Discrepancy, table_refs: Sequence[str]) -> Discrepancy:
     try:
         api.adopt(booking_ref=discrepancy.booking_ref, table_refs=table_refs)
-    except TableTakenError:
-        # The host has two bookings at one table: this one goes to review.
+    except (TableTakenError, TablesRefusedError) as error:
+        # The host has two bookings at one table, or one at a table that the floor does not have: this one goes to review.
         api.booking_changed(booking_ref=discrepancy.booking_ref)
-        return replace(discrepancy, remedy=OCCUPIED)
+        return replace(discrepancy, remedy=OCCUPIED if isinstance(error, TableTakenError) else WITH_STAFF)
     return discrepancy
 
 

@@ -3,7 +3,7 @@
 Long because every kind of field that projects have is guessed here, so that one look tells what is found and what is not.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -46,6 +46,12 @@ ACTIVE = ("active", "in_use", "in_service", "enabled", "available", "bookable", 
 LEAST = ("min", "smallest", "least")
 MOST = ("max", "largest", "most")
 NAMES = ("name", "label", "number", "code", "title")
+OPENS = ("open", "start", "begin", "from")
+CLOSES = ("clos", "end", "until", "to")
+WEEKDAYS = ("weekday", "day_of_week", "dow", "day")
+HOURS = ("opening", "hours", "schedule", "shift", "service", "meal")
+TURNS = ("turn", "stay", "duration", "sitting", "dwell")
+TIME_ZONES = ("time_zone", "timezone", "tz")
 CONFIRMING = ("confirm", "accept", "approv")
 DELETED = "delet"
 CANCELLING = ("cancel", "declin", "reject", "withdrawn", "void", DELETED)
@@ -70,6 +76,10 @@ STAGES = {
 }  # fmt: skip
 LONGEST_PARTY = 20
 """Characters of a text that is a number of covers. Longer ones are names or notes."""
+STATUS_ROWS = (
+    'guess: {name} is a foreign key to {label}, whose rows say the statuses. Set status_field = "{name}", and '
+    "waiting_statuses, confirmed_status and cancelled_statuses to the keys of its rows."
+)
 NO_CHOICES = "guess: the model lists no choices, so these statuses are guessed: put in what your code stores"
 BY_NAME = "guess: by its name"
 TO_ONE_TABLE = "guess: leads to a table; of a join, the first is stored"
@@ -107,6 +117,8 @@ class Scaffold:
     values: dict[str, Any] = field(default_factory=dict)
     comments: dict[str, str] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
+    is_told_elsewhere: bool = False
+    """Whether a note says where statuses are, so that tables do not mean that guests are seated."""
     has_tables: bool = True
     """Whether there is a model of tables. Otherwise the class builds its floors itself."""
 
@@ -125,6 +137,10 @@ class Scaffold:
         own = {} if self.has_tables else {"floor": _no_floor}
         host: type[ModelHost] = type(self.class_name, (ModelHost,), {**self.values, **own})
         return [each.msg for each in host().check() if each.level >= checks.ERROR]
+
+    def has_no_more_than(self, problems: Collection[str]) -> bool:
+        """Return whether nothing else is wrong than before the last guess: what is wrong elsewhere does not refute it."""
+        return set(self.problems()) <= set(problems)
 
     def text(self) -> str:
         """Return the module's source."""
@@ -197,6 +213,13 @@ def scaffold(app: AppConfig, *, booking: str | None = None, table: str | None = 
         made.has_tables = False
         made.set("tables_field", written[0].name, "guess: a table's ref, as floor() names it")
     _seated_by_tables(made)
+    restaurant = _restaurant_model(made, chosen)
+    if restaurant is not None:
+        made.set("restaurant_timezone_field", _best(restaurant, TIME_ZONES, models.CharField))
+    used = {chosen, *tables[:1], *(each.related_model for each in _fields(chosen) if each.is_relation)}
+    others = [model for model in known if model not in used]
+    _hours(made, others, restaurant)
+    _turns(made, others, restaurant)
     made.notes += [f"check says: {problem}" for problem in made.problems()]
     return made
 
@@ -237,7 +260,10 @@ def _instead(candidates: Sequence[type[models.Model]], option: str) -> str:
 
 
 def _booking_score(model: type[models.Model]) -> int:
-    if not _of_type(model, models.DateField):  # A datetime is one, too.
+    # A datetime is a date, too. One that Django sets itself says nothing, but a start may lie behind a foreign key.
+    if not any(not _is_set_by_django(each) for each in _of_type(model, models.DateField)) and not _behind(
+        model, models.DateTimeField
+    ):
         return 0
     points = 1 + 4 * _is_like(model.__name__, BOOKINGS)
     points += 2 * bool(_best(model, PARTIES, models.IntegerField))
@@ -337,17 +363,47 @@ def _time(made: Scaffold, model: type[models.Model]) -> None:
     if "end_field" not in made.values and hasattr(ModelHost, "duration_field"):
         minutes = _best(model, DURATIONS, (models.IntegerField, models.DurationField))
         made.set("duration_field", minutes, "guess: minutes, or a DurationField")
+    start = made.values.get("start_field") or made.values.get("time_field", "")
+    if not {"end_field", "duration_field"} & made.values.keys() and "__" in start:
+        end, stay = _end_beside(model, start)
+        made.set("end_field", end, "guess: the end of what it leads to")
+        made.set("duration_field", None if end else stay, "guess: minutes, or a DurationField")
     made.set("requested_field", _requested(model))
 
 
 def _behind(model: type[models.Model], kind: Any) -> str | None:
-    """Return the path to a time that lies behind a foreign key, such as a slot's."""
-    for link in _fields(model):
-        if link.many_to_one and _is_like(link.name, CLOCKS):
+    """Return the path to a time that lies behind a foreign key, such as a slot's.
+
+    A link that is called like a time comes first, then one to a model with a single field that is called like a start.
+    """
+    links = [each for each in _fields(model) if each.many_to_one and isinstance(each.related_model, type)]
+    for link in links:
+        if _is_like(link.name, CLOCKS):
             found = _best(link.related_model, CLOCKS, kind, without=(*NOT_STARTS, *ENDS))
             if found:
                 return f"{link.name}__{found}"
+    for link in links:
+        starts = [
+            each.name
+            for each in _of_type(link.related_model, kind)
+            if _is_like(each.name, STARTS) and not _is_like(each.name, NOT_STARTS) and not _is_set_by_django(each)
+        ]
+        if len(starts) == 1:
+            return f"{link.name}__{starts[0]}"
     return None
+
+
+def _is_set_by_django(moment: Any) -> bool:
+    return bool(getattr(moment, "auto_now", False) or getattr(moment, "auto_now_add", False))
+
+
+def _end_beside(model: type[models.Model], path: str) -> tuple[str | None, str | None]:
+    """Return the paths to an end and to a duration that lie behind the same foreign key as the start."""
+    link = path.partition("__")[0]
+    further: Any = model._meta.get_field(link).related_model
+    end = _best(further, ENDS, (models.DateTimeField, models.TimeField), without=("creat", "updat", "cancel", "sent"))
+    stay = _best(further, DURATIONS, (models.IntegerField, models.DurationField))
+    return (f"{link}__{end}" if end else None), (f"{link}__{stay}" if stay else None)
 
 
 def _first_of(found: Sequence[Any], kind: str) -> str:
@@ -394,7 +450,7 @@ def _party(made: Scaffold, model: type[models.Model]) -> None:
     if numbers:
         made.set("party_field", numbers[0], FIRST_OF_KIND)
     else:
-        made.notes.append("No number of guests was found: set party_field.")
+        made.notes.append("No number of guests was found: set party_field, or write party_of().")
 
 
 def _restaurant(made: Scaffold, model: type[models.Model], table: type[models.Model]) -> None:
@@ -439,8 +495,14 @@ def _zone(made: Scaffold, model: type[models.Model], table: type[models.Model]) 
 
 def _standing(made: Scaffold, model: type[models.Model]) -> None:
     status = _best(model, STATUSES, models.Field)
+    rows = [each for each in _fields(model) if each.many_to_one and _is_like(each.name, STATUSES)]
     if status:
         _statuses(made, model._meta.get_field(status))
+    elif rows and isinstance(rows[0].target_field, models.CharField):
+        _statuses(made, rows[0])
+    elif rows:
+        made.notes.append(STATUS_ROWS.format(name=rows[0].name, label=rows[0].related_model._meta.label))
+        made.is_told_elsewhere = True
     else:
         made.set("confirmed_field", _best(model, CONFIRMING, models.BooleanField))
     made.set("cancelled_field", _cancelled(model), BESIDE_STATUS if status else BY_NAME)
@@ -460,11 +522,12 @@ def _cancelled(model: type[models.Model]) -> str | None:
 
 def _seated_by_tables(made: Scaffold) -> None:
     """Without a status or a confirmation, who has a table is seated, if one can be without."""
-    if {"status_field", "confirmed_field"} & made.values.keys():
+    if {"status_field", "confirmed_field"} & made.values.keys() or made.is_told_elsewhere:
         return
     if "tables_field" in made.values:
+        before = made.problems()
         made.set("tables_mean_seated", True, "guess: bookings have no status, so who has a table is seated")
-        if not made.problems():
+        if made.has_no_more_than(before):
             return
         made.drop("tables_mean_seated")
     made.notes.append("guess: bookings have no status, so each of them waits until this app gives it a table.")
@@ -520,9 +583,11 @@ def _tables(made: Scaffold, model: type[models.Model], candidates: Sequence[type
     for table in candidates:
         links = [each for each in _fields(model) if each.is_relation and each.related_model is table]
         for link in sorted(links, key=lambda each: not each.many_to_many):
-            made.set("tables_field", link.name, "guess: leads to the tables" if link.many_to_many else TO_ONE_TABLE)
+            made.drop("tables_field")
             _table_fields(made, table, candidates)
-            if not made.problems():
+            before = made.problems()
+            made.set("tables_field", link.name, "guess: leads to the tables" if link.many_to_many else TO_ONE_TABLE)
+            if made.has_no_more_than(before):
                 if not link.many_to_many and not link.null and "status_field" not in made.values:
                     made.notes.append("The table is required, so every booking shows one before it is confirmed.")
                 return
@@ -532,9 +597,10 @@ def _tables(made: Scaffold, model: type[models.Model], candidates: Sequence[type
         return
     made.notes.append("guess: bookings do not say their tables. Store them in on_confirmed, or read them in this app.")
     for unfit in (("restaurant_field", "table_restaurant_field"), ("zone_field",), ("end_field",)):
-        if not made.problems():
-            return
+        before, values = made.problems(), dict(made.values)
         made.drop(*unfit)
+        if len(made.problems()) >= len(before):
+            made.values = values
 
 
 def _numbered(made: Scaffold, model: type[models.Model], table: type[models.Model]) -> bool:
@@ -542,12 +608,13 @@ def _numbered(made: Scaffold, model: type[models.Model], table: type[models.Mode
     keys = [
         each.name for each in _of_type(table, (models.IntegerField, models.CharField)) if _is_like(each.name, NAMES)
     ]
+    before = made.problems()
     for written in _written_tables(model, table.__name__.lower()):
         # First what the field's own name says: table_number holds a number.
         for key in sorted(keys, key=lambda each: not written.name.endswith(each)):
             made.set("tables_field", written.name, f"guess: holds the table's {key}")
             made.set("table_key_field", key, "guess: what bookings call a table; unique in a restaurant")
-            if not made.problems():
+            if made.has_no_more_than(before):
                 if made.values.get("table_name_field") == key:
                     made.drop("table_name_field")  # The ref is the name.
                 return True
@@ -574,3 +641,67 @@ def _table_fields(made: Scaffold, table: type[models.Model], candidates: Sequenc
         first = made.values.get(name)
         if first and first.partition("__")[0] not in {each.name for each in _fields(table)}:
             made.drop(name, *(["restaurant_field"] if name == "table_restaurant_field" else ["zone_field"]))
+
+
+# Hours and turn times
+
+
+def _restaurant_model(made: Scaffold, booking: type[models.Model]) -> type[models.Model] | None:
+    """Return the model of the restaurants, if bookings have a foreign key to it."""
+    name = made.values.get("restaurant_field")
+    return booking._meta.get_field(name).related_model if name else None
+
+
+def _hours(made: Scaffold, candidates: Sequence[type[models.Model]], restaurant: type[models.Model] | None) -> None:
+    """Choose the model of opening hours: it has an opening, a closing and a weekday, or is called like one."""
+    for model in candidates:
+        clocks = (models.TimeField, models.CharField)
+        opens = _best(model, OPENS, clocks)
+        closes = _best(model, CLOSES, clocks)
+        weekday = _best(model, WEEKDAYS, (models.IntegerField, models.CharField))
+        where = _path(model, restaurant) if restaurant else None
+        if not (opens and closes) or opens == closes or (restaurant and not where):
+            continue
+        if not weekday and not _is_like(model.__name__, HOURS):
+            continue
+        before, values = made.problems(), dict(made.values)
+        made.set("hours_model", model._meta.label, "guess: has an opening and a closing time")
+        made.set("hours_restaurant_field", where, "guess: leads to the same model")
+        made.set("hours_opens_field", opens)
+        made.set("hours_closes_field", closes)
+        if weekday:
+            made.set("hours_weekday_field", weekday)
+            if isinstance(model._meta.get_field(weekday), models.IntegerField):
+                made.set("hours_monday", *_monday(model._meta.get_field(weekday)))
+        made.set("hours_name_field", _best(model, ("name", "meal", "service", "label"), models.CharField))
+        if made.has_no_more_than(before):
+            return
+        made.values = values
+
+
+def _monday(weekday: Any) -> tuple[int, str]:
+    """Return the number that means Monday, and how sure that is."""
+    for value, label in weekday.flatchoices:
+        if str(label).lower().startswith("mon"):
+            return value, BY_CHOICES
+    return 0, "guess: which number is Monday? 0 in Python, 1 in ISO and where Sunday is 0"
+
+
+def _turns(made: Scaffold, candidates: Sequence[type[models.Model]], restaurant: type[models.Model] | None) -> None:
+    """Choose the model of turn times: it is called like one, and has a size of parties and a duration."""
+    for model in candidates:
+        minutes = _best(model, ("minutes", *TURNS), (models.IntegerField, models.DurationField))
+        party = _best(model, ("max", "up_to", *PARTIES), models.IntegerField, without=LEAST)
+        where = _path(model, restaurant) if restaurant else None
+        if not _is_like(model.__name__, TURNS) or not (minutes and party) or minutes == party:
+            continue
+        if restaurant and not where:
+            continue
+        before, values = made.problems(), dict(made.values)
+        made.set("turn_model", model._meta.label, "guess: has a size of parties and a duration")
+        made.set("turn_restaurant_field", where, "guess: leads to the same model")
+        made.set("turn_party_field", party)
+        made.set("turn_minutes_field", minutes)
+        if made.has_no_more_than(before):
+            return
+        made.values = values

@@ -16,7 +16,7 @@ _T = TypeVar("_T")
 
 @dataclass(kw_only=True)
 class Trial:
-    """What was called for each booking, and what went wrong, in words."""
+    """The callbacks that were called for each booking, and the problems, in words."""
 
     tried: list[str] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)

@@ -1,10 +1,14 @@
-"""Types of command options for argparse. Invalid values are bad usage, exit code 2."""
+"""Types of command options for argparse, and who gives them. Invalid values are bad usage, exit code 2."""
 
+import getpass
 import math
+import os
 from argparse import ArgumentTypeError
 
 LARGEST_COUNT = 2**31 - 1
 LARGEST_PORT = 2**16 - 1
+LONGEST_ACTOR = 200
+RESTAURANT = "Its key in the booking project, its reference there, or its name if only one is called that."
 A_DAY = 24 * 60 * 60.0
 
 
@@ -40,3 +44,19 @@ def restaurant_ref(text: str) -> str:
     if not text.strip():
         raise ArgumentTypeError("must not be empty; leave the option out for all restaurants")
     return text
+
+
+def actor(text: str) -> str:
+    """Parse who does it, such as ``staff:7``."""
+    who = text.strip()
+    if not who or len(who) > LONGEST_ACTOR or not who.isprintable():
+        raise ArgumentTypeError(f"must be a name of at most {LONGEST_ACTOR} characters, not {text!r}")
+    return who
+
+
+def login() -> str:
+    """Return who runs this command, for history and the audit log: ``command:<login>``."""
+    try:
+        return f"command:{getpass.getuser()}"
+    except (KeyError, OSError):  # A container may run as a user that has no name.
+        return f"command:{os.getuid()}"

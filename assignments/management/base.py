@@ -8,6 +8,7 @@ from django.db import InterfaceError, OperationalError, ProgrammingError
 from assignments.checks import UNDEFINED_TABLE
 from assignments.concurrency.transactions import is_database_away, sqlstate
 from assignments.management.output import Output
+from assignments.staff import restaurants
 
 EXIT_UNEXPECTED = 1
 EXIT_USAGE = 2
@@ -58,3 +59,14 @@ class DatabaseCommand(BaseCommand):
                 # The type only: a message from the host's database may contain a guest's name.
                 raise CommandError(f"Unexpected {type(error).__name__}.", returncode=EXIT_UNEXPECTED) from error
             raise CommandError(f"The database is unavailable: {error}", returncode=EXIT_DATABASE_AWAY) from error
+
+
+def restaurant_meant(text: str) -> str:
+    """Return the ref of the restaurant that an argument means; what is empty, or nobody knows, as it is.
+
+    Raises CommandError where several may be meant.
+    """
+    try:
+        return restaurants.ref_of(text) if text else text
+    except restaurants.AmbiguousRestaurantError as error:
+        raise CommandError(str(error), returncode=EXIT_USAGE) from error

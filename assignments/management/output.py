@@ -1,4 +1,4 @@
-"""What commands say, on a disk that may be full or to a reader that may be gone: the work goes on all the same."""
+"""Print the output of commands; a full disk or a closed pipe does not stop their work."""
 
 import os
 from contextlib import suppress
@@ -31,7 +31,7 @@ class Output(OutputWrapper):
             self.error = self.error or error
 
     def end(self) -> None:
-        """Write what waits in a buffer. What cannot be written is dropped, or Python would complain of it as it exits."""
+        """Write what waits in a buffer. What cannot be written is dropped, because Python would report an error at exit."""
         try:
             self._out.flush()  # type: ignore[attr-defined]
         except OSError as error:

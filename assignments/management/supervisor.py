@@ -38,7 +38,7 @@ _PR_SET_PDEATHSIG = 1
 
 @dataclass(kw_only=True)
 class Worker:
-    """What a worker knows of its supervisor; without one it says nothing. ``elapsed``: seconds since the first worker."""
+    """A worker's link to its supervisor; without one it reports nothing. ``elapsed``: seconds since the first worker."""
 
     run: uuid.UUID = field(default_factory=uuid.uuid4)
     elapsed: float = 0.0

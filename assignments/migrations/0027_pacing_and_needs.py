@@ -21,7 +21,7 @@ class Migration(migrations.Migration):
                 blank=True,
                 db_default=[],
                 default=list,
-                help_text="Features that its tables must have.",
+                help_text="Features that every table of this booking must have.",
                 size=None,
             ),
         ),

@@ -37,7 +37,7 @@ class State(models.TextChoices):
 
 
 class Stage(models.TextChoices):
-    """How far the guests are, as the host or staff say. It is independent of the state."""
+    """The guests' stage, as the host or staff report it. Independent of the state."""
 
     EXPECTED = "expected", _("expected")
     LATE = "late", _("late")
@@ -347,7 +347,11 @@ class Assignment(FSMModelMixin, models.Model):
         default=0, db_default=0, help_text=_("How often V3 has moved it to seat somebody else.")
     )
     needs = ArrayField(
-        models.TextField(), default=list, db_default=[], blank=True, help_text=_("Features that its tables must have.")
+        models.TextField(),
+        default=list,
+        db_default=[],
+        blank=True,
+        help_text=_("Features that every table of this booking must have."),
     )
     wishes = ArrayField(
         models.TextField(), default=list, db_default=[], blank=True, help_text=_("Features that they had better have.")
@@ -442,7 +446,7 @@ class Assignment(FSMModelMixin, models.Model):
 
     @property
     def is_wish_undecided(self) -> bool:
-        """Whether nobody has decided yet about what its guest asks for instead."""
+        """Whether the guest's requested change still needs a decision."""
         return self.has_wish and not self.wish_settled
 
     @property
@@ -462,14 +466,14 @@ class Assignment(FSMModelMixin, models.Model):
 
     @property
     def start_to_decide(self) -> datetime:
-        """The start about which staff have to decide: the one that is asked for, if that is another."""
+        """The start that staff have to decide about: the requested one if it differs from the confirmed one."""
         asked = self.asked_starts_at if self.state == State.MANUAL_REVIEW else None
         start: datetime = self.starts_at if asked is None else asked
         return start
 
     @property
     def party_to_decide(self) -> int:
-        """The covers about which staff have to decide: those that are asked for, if they are others."""
+        """The covers that staff have to decide about: the requested number if it differs from the confirmed one."""
         asked = self.asked_party if self.state == State.MANUAL_REVIEW else None
         party: int = self.party if asked is None else asked
         return party
@@ -481,7 +485,7 @@ class Assignment(FSMModelMixin, models.Model):
         self.wish_settled = False
 
     def take_up_wish(self) -> None:
-        """Nothing is promised any more, so it is what is asked for that counts. In memory."""
+        """Make the requested change the booking's own values, because nothing is promised any more. In memory."""
         if self.asked_restaurant_ref is None or self.asked_date is None or self.asked_starts_at is None:
             return
         self.restaurant_ref, self.service_date = self.asked_restaurant_ref, self.asked_date

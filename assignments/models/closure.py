@@ -14,12 +14,12 @@ from assignments.planning.natural_order import natural_key
 
 
 class ClosureQuerySet(models.QuerySet["Closure"]):
-    def standing(self) -> ClosureQuerySet:
-        """Filter those that nobody has lifted."""
+    def not_lifted(self) -> ClosureQuerySet:
+        """Filter closures that have not been lifted."""
         return self.filter(lifted_at__isnull=True)
 
     def during(self, start: datetime, until: datetime) -> ClosureQuerySet:
-        """Filter those that last for some part of ``[start, until)``."""
+        """Filter closures that overlap ``[start, until)``."""
         return self.filter(Q(ends_at__isnull=True) | Q(ends_at__gt=start), starts_at__lt=until)
 
 

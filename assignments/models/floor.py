@@ -84,7 +84,7 @@ class TableDetails(models.Model):
 
 
 class TablePlace(models.Model):
-    """Where a table stands on the floor plan, and its shape. Of a table without one, its zone decides.
+    """A table's position and shape on the floor plan. Without one, the table is drawn with its zone.
 
     ``x`` and ``y``: the middle, in units of a centimetre of a plan that is ``PLAN_WIDTH`` wide.
     """
@@ -116,7 +116,7 @@ class TablePlace(models.Model):
 
 
 class ZonePriority(models.Model):
-    """How much a zone's tables are preferred, where a table has no priority of its own."""
+    """The priority of a zone's tables that have none of their own."""
 
     restaurant_ref = models.TextField()
     zone = models.TextField(help_text=_("The zone's ref, as the tables name it."))

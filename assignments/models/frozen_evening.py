@@ -1,4 +1,4 @@
-"""Frozen evenings: staff have said that nobody in them is moved any more."""
+"""Frozen evenings: staff no longer let their bookings be moved."""
 
 from django.db import models
 from django.utils.translation import gettext_lazy as _

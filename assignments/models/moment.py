@@ -11,7 +11,7 @@ from django.db.models import BigIntegerField, DateTimeField, Func, Model
 
 
 class _Moved(threading.local):
-    """How far this thread's clock is moved."""
+    """The offset of this thread's clock."""
 
     by = timedelta(0)
 

@@ -1,4 +1,4 @@
-"""What staff did on the evening's page: each form acts once, and others see who did what."""
+"""Actions of staff on the evening's page: each form acts once, and others see who did what."""
 
 import uuid
 

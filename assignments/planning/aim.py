@@ -1,4 +1,4 @@
-"""Whom the optimum of an evening seats, if it cannot seat everybody."""
+"""The goal of an evening's optimum when not every booking can be seated."""
 
 from enum import StrEnum
 

@@ -68,7 +68,7 @@ class _Guest:
 
     @property
     def is_loose(self) -> bool:
-        """Whether it may sit at any tables that fit: nobody pinned it, and some are free apart from the batch."""
+        """Whether it may sit at any tables that fit: it is not pinned, and some are free apart from the batch."""
         return not self.request.pinned_table_refs and bool(self.party.options)
 
     def taken(self, unit: Unit, *, is_paced: bool) -> list[Occupied]:
@@ -118,7 +118,7 @@ class EveningPlanner:
         self._batch = Batch()
         self._guests: dict[Party, _Guest] = {}
         self._confirmed: list[_Guest] = []
-        self._standing: dict[str, _Guest] = {}
+        self._unseated: dict[str, _Guest] = {}
         self._decisions: dict[str, Decision] = {}
         self._no_room: dict[tuple[int, tuple[Party, ...]], int] = {}
         for mover in movers.values():
@@ -282,7 +282,7 @@ class EveningPlanner:
             plans, moves = self._with_moves(guest)
         refusal = None if plans else self._no_capacity(guest, fit)
         if not plans:
-            self._standing[guest.request.booking_ref] = guest
+            self._unseated[guest.request.booking_ref] = guest
         return replace(
             decision, plans=plans, refusal=refusal, considered=fit.considered, rejected=rejected, moves=moves
         )
@@ -391,35 +391,35 @@ class EveningPlanner:
         """
         if self._floor.is_paced:
             return
-        standing = [guest for ref, guest in self._standing.items() if ref in booking_refs and guest.is_loose]
+        unseated = [guest for ref, guest in self._unseated.items() if ref in booking_refs and guest.is_loose]
         loose = [
             guest for guest in self._guests.values() if guest.request.booking_ref in booking_refs and guest.is_loose
         ]
-        if standing and loose:
-            parties = [guest.party for guest in standing], [guest.party for guest in loose]
-            covers = {guest.party: guest.request.party for guest in (*standing, *loose)}
+        if unseated and loose:
+            parties = [guest.party for guest in unseated], [guest.party for guest in loose]
+            covers = {guest.party: guest.request.party for guest in (*unseated, *loose)}
             if found := seat_more(self._batch.seated, *parties, covers):
-                self._seat_instead(standing, loose, found)
+                self._seat_instead(unseated, loose, found)
 
-    def _seat_instead(self, standing: list[_Guest], loose: list[_Guest], found: Mapping[Party, Unit]) -> None:
+    def _seat_instead(self, unseated: list[_Guest], loose: list[_Guest], found: Mapping[Party, Unit]) -> None:
         """Seat guests where ``found`` has them; those whom it does not have lose their seat."""
         self._no_room.clear()
         changed = [guest for guest in loose if found.get(guest.party) is not guest.party.unit]
         moving = [guest for guest in changed if guest.party in found]
         losing = [guest for guest in changed if guest.party not in found]
-        newcomers = [guest for guest in standing if guest.party in found]
+        newcomers = [guest for guest in unseated if guest.party in found]
         for guest in changed:
             self._release(guest)
         for guest in losing:
             self._batch.leave(guest.party)
             del self._guests[guest.party]
-            self._standing[guest.request.booking_ref] = guest
+            self._unseated[guest.request.booking_ref] = guest
         for guest in moving:
             self._take(guest, found[guest.party])
         for guest in newcomers:
             self._batch.meet(guest.party)
             self._seat(guest, found[guest.party])
-            del self._standing[guest.request.booking_ref]
+            del self._unseated[guest.request.booking_ref]
         decisions = self._decisions
         for guest in moving:
             decisions[guest.request.booking_ref] = self._decision_on_moved(guest)

@@ -300,15 +300,13 @@ def _problems(floor: Floor) -> Iterator[str]:
     refs = {table.ref for table in floor.tables}
     yield from _adjacency_problems(floor.adjacent, refs)
     yield from _join_problems(floor.joins, refs)
-    for service in floor.services:
-        yield from _service_problems(service)
-        if not floor.is_of_earlier_release:
-            yield from _hours_problems(service)
     for entry in floor.calendar:
         if entry.last_date < entry.first_date:
             yield f"a calendar entry ends on {entry.last_date} before it begins on {entry.first_date}"
-        for service in entry.services:
-            yield from _service_problems(service)
+    for service in (*floor.services, *(each for entry in floor.calendar for each in entry.services)):
+        yield from _service_problems(service)
+        if not floor.is_of_earlier_release:
+            yield from _hours_problems(service)
     for pacing in floor.pacing:
         yield from _pacing_problems(pacing)
 

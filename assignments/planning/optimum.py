@@ -1,4 +1,4 @@
-"""The optimum: whom the tables of an evening could seat at best, found and proven by a constraint solver.
+"""The optimum: the best seating of an evening, found and proven by a constraint solver.
 
 It has one Boolean for each booking and set of tables, and at most one booking at each table at every start. Everybody who
 is confirmed keeps a seat. Then waiting bookings are seated by the ``Aim``, then as few parties as possible move, then the
@@ -275,7 +275,7 @@ class _Search:
         return [unit for unit in units if unit.mask & free == unit.mask]
 
     def _in_order(self) -> tuple[int, int]:
-        """Seat who asked first. Returns the number of seated bookings, and at most how many there could be."""
+        """Seat bookings in the order of asking. Returns the number seated, and its upper bound."""
         asked = {request.booking_ref: request.requested_at or _LAST for request in self._problem.requests}
         unproven = 0
         for _moment, group in groupby(self._waiting, key=lambda guest: asked[guest.ref]):

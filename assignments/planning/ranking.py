@@ -21,7 +21,7 @@ def needed(free: Sequence[Unit]) -> list[Unit]:
 
 
 def rank(units: Sequence[Unit], circumstances: Circumstances, rules: PlanningRules) -> list[tuple[Unit, TablePlan]]:
-    """The best units, at most ``rules.ranked_plans``, each with its plan; best first, equals by their places."""
+    """Return up to ``rules.ranked_plans`` units with their plans, best first; ties are ordered by position."""
     scored = []
     for unit in units:
         shares = breakdown(unit, circumstances, rules.weights)

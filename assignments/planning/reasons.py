@@ -46,6 +46,7 @@ class Reason(StrEnum):
     WRONG_ZONE = "wrong_zone"
     TABLE_TAKEN = "table_taken"
     MORE_TABLES_THAN_NEEDED = "more_tables_than_needed"
+    BUFFER = "buffer"
 
 
 INVALID_REASONS = frozenset({Reason.INVALID_PARTY, Reason.INVALID_START, Reason.STARTS_IN_PAST})

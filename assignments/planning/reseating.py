@@ -196,7 +196,7 @@ class Grid:
         return found
 
     def _met_by(self, party: Party) -> list[Party]:
-        """Return all who would be there at the same time, wherever they sit."""
+        """Return all parties that would be there at the same time, at any table."""
         met = self._meeting.get(party)
         if met is None:
             first, last = self.spans[party]
@@ -257,7 +257,7 @@ class _Chains:
         return False
 
     def _clearable(self, party: Party, taken: int) -> list[tuple[Unit, list[Party]]]:
-        """Return the units from which all could move, with who that is.
+        """Return the units whose parties could all move, with these parties.
 
         Fewest tables first, so that few move; then those whose confirmed parties come latest.
         """
@@ -311,7 +311,7 @@ def _cost(found: tuple[int, float, int, Unit, list[Party]]) -> tuple[int, float,
 
 
 class _Ejections:
-    """A search that seats a party where others sit, then those others in the same way, until nobody stands.
+    """Search: seat a party where others sit, then those others in the same way, until everybody has a seat.
 
     A party weighs more each time it had to stand up, so that it is left alone later and others are tried. That finds moves
     that no single chain makes. Changes the grid.
@@ -323,17 +323,17 @@ class _Ejections:
         self._weight: dict[Party, int] = {}
 
     def find(self, most: int) -> Mapping[Party, Unit] | None:
-        """Return who sits elsewhere in the end, or None if it was not found within so many steps."""
-        standing = [self._newcomer]
+        """Return the parties that move in the end, or None if no way was found within the allowed steps."""
+        unseated = [self._newcomer]
         for _ in range(most):
-            party = standing.pop()
+            party = unseated.pop()
             unit, leaving = self._lightest(party)
             for other in leaving:
                 self._grid.rise(other)
                 self._weight[other] = self._weight.get(other, 1) + 1
             self._grid.sit(party, unit)
-            standing += leaving
-            if not standing:
+            unseated += leaving
+            if not unseated:
                 moves = self._moves()
                 return moves if len(moves) <= MOST_MOVED else None
         return None
@@ -376,7 +376,7 @@ class _Ejections:
         return sum([weight.get(party, 1) for party in parties])
 
     def _moves(self) -> dict[Party, Unit]:
-        """Return the new units. Whoever can sit where it sat before does."""
+        """Return the new units. A party that can keep its unit does."""
         grid = self._grid
         for party, unit in list(grid.placed.items()):
             if party.unit is not None and unit is not party.unit:

@@ -1,6 +1,6 @@
 """Seating more of the bookings that asked at the same time: nobody among them has a claim before the others.
 
-Deciding one after the other leaves some standing who would have a seat if others had none. This looks for a way to seat as
+Deciding one after the other leaves some unseated who would have a seat if others had none. This looks for a way to seat as
 many as possible: somebody takes a seat, whoever loses it looks for another one, and what seats most is kept, of that what
 seats most covers. A search of random steps from a fixed seed, so that the same evening is always seated alike.
 """
@@ -23,14 +23,14 @@ _LONGER = 0.1
 
 
 def seat_more(
-    seated: Sequence[Party], standing: Sequence[Party], loose: Collection[Party], covers: Mapping[Party, int]
+    seated: Sequence[Party], unseated: Sequence[Party], loose: Collection[Party], covers: Mapping[Party, int]
 ) -> Mapping[Party, Unit]:
-    """Return units for parties of ``loose`` and ``standing``, more than are seated now; empty if none were found.
+    """Return units for parties of ``loose`` and ``unseated``, more than are seated now; empty if none were found.
 
     All other seated parties stay where they are. Who of the two has no unit in the result has no seat. ``covers``: those of
     each party of the two. Changes nothing.
     """
-    search = _Search(seated, [party for party in standing if party.options], loose, covers)
+    search = _Search(seated, [party for party in unseated if party.options], loose, covers)
     search.run()
     if search.best:
         search.prefer_covers()
@@ -45,25 +45,25 @@ class _Search:
     def __init__(
         self,
         seated: Sequence[Party],
-        standing: Sequence[Party],
+        unseated: Sequence[Party],
         loose: Collection[Party],
         covers: Mapping[Party, int],
     ) -> None:
         self.best: dict[Party, Unit] = {}
-        self._grid = Grid([*seated, *standing])
+        self._grid = Grid([*seated, *unseated])
         self._stays = {party: (*span, party) for party, span in self._grid.spans.items()}
         self._at_table: defaultdict[int, list[_Stay]] = defaultdict(list)
         """Who sits at a table at any time, by the table's place."""
         for party, unit in self._grid.placed.items():
             for place in unit.places:
                 self._at_table[place].append(self._stays[party])
-        self._loose = set(loose) | set(standing)
-        self._standing = list(standing)
+        self._loose = set(loose) | set(unseated)
+        self._unseated = list(unseated)
         self._covers = covers
-        self._order = {party: number for number, party in enumerate([*seated, *standing])}
-        self._turned_away = sum(covers[party] for party in standing)
-        """Covers of those who stand."""
-        self._least = len(standing), self._turned_away
+        self._order = {party: number for number, party in enumerate([*seated, *unseated])}
+        self._turned_away = sum(covers[party] for party in unseated)
+        """Covers of those without a seat."""
+        self._least = len(unseated), self._turned_away
         self._random = Random(0).random
         self._room = {party: self._room_of(party) for party in self._loose}
 
@@ -74,20 +74,20 @@ class _Search:
 
     def run(self) -> None:
         """Take the steps. ``best`` has the units of the best evening on the way."""
-        left = patience = PATIENCE_EACH * len(self._standing)
-        for _ in range(min(STEPS_EACH * len(self._standing), MOST_STEPS)):
+        left = patience = PATIENCE_EACH * len(self._unseated)
+        for _ in range(min(STEPS_EACH * len(self._unseated), MOST_STEPS)):
             self._step()
             left -= 1
             if not left:
                 return
-            now = len(self._standing), self._turned_away
+            now = len(self._unseated), self._turned_away
             is_more = now[0] < self._least[0]
             if is_more:
                 left = patience
             if is_more or (self.best and now < self._least):
                 self._least = now
                 self.best = {party: unit for party, unit in self._grid.placed.items() if party in self._loose}
-                if not self._standing:
+                if not self._unseated:
                     return
 
     def prefer_covers(self) -> None:
@@ -96,7 +96,7 @@ class _Search:
             self._rise(party)
         for party, unit in self.best.items():
             self._sit(party, unit)
-        self._standing = sorted(self._loose - self.best.keys(), key=self._by_covers)
+        self._unseated = sorted(self._loose - self.best.keys(), key=self._by_covers)
         while self._exchange():
             pass
         self.best = {party: unit for party, unit in self._grid.placed.items() if party in self._loose}
@@ -105,8 +105,8 @@ class _Search:
         return -self._covers[party], self._order[party]
 
     def _exchange(self) -> bool:
-        """Let one standing party sit where nobody does, or in place of a smaller one. Returns whether any could."""
-        for party in self._standing:
+        """Seat one unseated party at free tables or in place of a smaller party. Returns whether any could be seated."""
+        for party in self._unseated:
             taken = self._grid.taken_around(party)
             for unit in party.options:
                 other = self._only_one_at(unit, party)
@@ -116,17 +116,17 @@ class _Search:
                 if other is not None:
                     self._rise(other)
                 self._sit(party, unit)
-                self._standing.remove(party)
+                self._unseated.remove(party)
                 if other is not None:
                     self._sit_or_stand(other)
-                    self._standing.sort(key=self._by_covers)
+                    self._unseated.sort(key=self._by_covers)
                 return True
         return False
 
     def _step(self) -> None:
-        standing = self._standing
-        place = int(self._random() * len(standing))
-        party = standing[place]
+        unseated = self._unseated
+        place = int(self._random() * len(unseated))
+        party = unseated[place]
         chosen = self._choice(party)
         if chosen is None:
             return
@@ -134,14 +134,14 @@ class _Search:
         if other is not None:
             self._rise(other)
         self._sit(party, unit)
-        standing[place] = standing[-1]
-        standing.pop()
+        unseated[place] = unseated[-1]
+        unseated.pop()
         self._turned_away -= self._covers[party]
         if other is not None:
             self._sit_or_stand(other)
 
     def _choice(self, party: Party) -> tuple[Unit, Party | None] | None:
-        """Return where the party could sit instead of nobody, or of one other; None if nowhere."""
+        """Return a unit that is free, or taken by one other party, for this party; None if there is none."""
         taken = self._grid.taken_around(party)
         options = party.options
         for unit in options:
@@ -169,7 +169,7 @@ class _Search:
         return None
 
     def _only_one_at(self, unit: Unit, party: Party) -> Party | None:
-        """Return who sits at the unit during the party's stay, if that is one party only."""
+        """Return the party that sits at the unit during the stay, if it is the only one."""
         begins, ends = self._grid.spans[party]
         found = None
         for place in unit.places:
@@ -186,7 +186,7 @@ class _Search:
             if not unit.mask & taken:
                 self._sit(party, unit)
                 return
-        self._standing.append(party)
+        self._unseated.append(party)
         self._turned_away += self._covers[party]
 
     def _sit(self, party: Party, unit: Unit) -> None:

@@ -28,14 +28,14 @@ class Text(str):
         return text
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """A copy is one too."""
+        """Keep template and values when the text is pickled or copied."""
         return Text, (self.template, self.values, self.plural)
 
     def __deepcopy__(self, memo: Any) -> "Text":
         return self
 
     def to_json(self) -> dict[str, Any]:
-        """How it was made, as values that JSON has."""
+        """Return template and values as JSON values."""
         return {
             "template": self.template,
             "parameters": {

@@ -23,7 +23,7 @@ class Unit:
     ``table_refs`` are in the floor's order, and ``places`` are their places in it: what decides between equal units.
     ``mask`` has the bits (see ``table_bits``) of its tables. ``seats``: see ``seats_of``. Parties of ``min_party`` to
     ``max_party`` covers may sit here. ``filled_at``: the party from which spare seats count, or None where the restaurant
-    itself says how small a party may be. ``zone_ref`` is None for a listed join across zones: it is in none of them.
+    itself has set a least or a largest party. ``zone_ref`` is None for a listed join across zones: it is in none of them.
     ``features``: those that each of its tables has.
     """
 
@@ -195,7 +195,7 @@ def _single(floor: Floor, bit: int, table: Table) -> Unit:
         min_party=least,
         max_party=most,
         zone_ref=table.zone_ref,
-        filled_at=_filled_at(floor, table.min_party, most, table.seats),
+        filled_at=_filled_at(floor, table, table.seats),
         features=table.features,
     )
 
@@ -213,7 +213,7 @@ def _join(floor: Floor, mask: int, tables: list[Table], listed: Join | None) -> 
         min_party=least,
         max_party=most,
         zone_ref=tables[0].zone_ref if len({table.zone_ref for table in tables}) == 1 else None,
-        filled_at=_filled_at(floor, min_party, most, seats),
+        filled_at=_filled_at(floor, listed, seats),
         is_listed=listed is not None,
         features=frozenset.intersection(*(table.features for table in tables)),
     )
@@ -224,10 +224,10 @@ def _limits(min_party: int | None, max_party: int | None, seats: int) -> tuple[i
     return (1 if min_party is None else min_party), (seats if max_party is None else min(max_party, seats))
 
 
-def _filled_at(floor: Floor, min_party: int | None, largest: int, seats: int) -> int | None:
-    if floor.is_of_earlier_release:
-        return seats
-    return largest if min_party is None else None
+def _filled_at(floor: Floor, place: Table | Join | None, seats: int) -> int | None:
+    """The seats, unless the restaurant itself has set whom this table or listed join takes: its word beats the limit."""
+    is_set = place is not None and (place.min_party is not None or place.max_party is not None)
+    return None if is_set and not floor.is_of_earlier_release else seats
 
 
 def _place(bit: int) -> int:

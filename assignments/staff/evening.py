@@ -234,8 +234,8 @@ def _in_order(refs: Collection[str], floor: Floor | None) -> tuple[str, ...]:
 
 
 def _closures(restaurant_ref: str, floor: Floor | None, start: datetime, until: datetime) -> Iterator[Closed]:
-    standing = Closure.objects.standing().during(start, until).filter(restaurant_ref=restaurant_ref)
-    for closure in standing.order_by("starts_at", "id"):
+    closures = Closure.objects.not_lifted().during(start, until).filter(restaurant_ref=restaurant_ref)
+    for closure in closures.order_by("starts_at", "id"):
         tables = (
             () if closure.is_whole_restaurant else ledger.tables_closed(closure.table_refs, closure.zone_ref, floor)
         )

@@ -1,4 +1,4 @@
-"""Where tables stand on the floor plan: as staff have placed them, else in rows by zone. No browser, no words."""
+"""Positions of tables on the floor plan: as staff have placed them, else in rows by zone. No markup, no texts."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass

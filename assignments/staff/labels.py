@@ -1,4 +1,4 @@
-"""What is stored as codes and numbers, in words and in the reader's language: states, reasons, outcomes, decisions.
+"""Turn stored codes into words in the reader's language: states, reasons, outcomes, decisions.
 
 Codes, and the English sentences that planners leave in ``detail``, are for ever and the same for everybody; what staff read
 is made from them here, when it is read. ``render`` is the one place where a ``Text`` is translated. What the booking project
@@ -14,7 +14,7 @@ from typing import Any
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
-from assignments.coordination import edits, host_changes
+from assignments.coordination import edits, host_changes, stays
 from assignments.integration.planners import MANUAL, V3
 from assignments.lifecycle import sentences, settlement, staff_decisions, waiting
 from assignments.models import Attempt, Stage, State
@@ -53,6 +53,7 @@ _REASONS: Mapping[str, Any] = {
     Reason.WRONG_ZONE: gettext_lazy("The tables are not in the zone that was asked for."),
     Reason.TABLE_TAKEN: gettext_lazy("Somebody else has a table then."),
     Reason.MORE_TABLES_THAN_NEEDED: gettext_lazy("Fewer tables are enough."),
+    Reason.BUFFER: gettext_lazy("There is no time to clear and set a table between two bookings."),
     CoordinatorReason.INVALID_BOOKING: gettext_lazy("The booking cannot be planned as it is."),
     CoordinatorReason.CONFIRMED_BY_HOST: gettext_lazy(
         "It was confirmed without this app, so it has no tables here: staff have to choose them."
@@ -66,7 +67,7 @@ _REASONS: Mapping[str, Any] = {
     CoordinatorReason.UNEXPECTED_ERROR: gettext_lazy("Something unexpected was raised."),
     CoordinatorReason.REFUSED_BY_HOST: gettext_lazy("The booking project's database refuses these tables."),
     CoordinatorReason.POISONOUS: gettext_lazy("Deciding it ended the process several times, so nobody tries it again."),
-    Noop.PIPELINE_DISABLED: gettext_lazy("No planner, or another one, is on duty for it."),
+    Noop.PIPELINE_DISABLED: gettext_lazy("No planner is responsible for it, or another one is."),
     Noop.LOCK_CONTENTION: gettext_lazy("Somebody else was at it."),
     Noop.BOOKING_NOT_FOUND: gettext_lazy("The booking project no longer knows it."),
     Noop.TERMINAL_STATE: gettext_lazy("It was decided already."),
@@ -75,9 +76,9 @@ _REASONS: Mapping[str, Any] = {
     ),
     waiting.OVERLAPPING: gettext_lazy("Guests stay longer, and the next booking expects the same table."),
     waiting.TABLE_OUT_OF_SERVICE: gettext_lazy("Its table was taken out of service."),
-    waiting.CAME_AFTER_ALL: gettext_lazy("Its guests came after all, and somebody else has their table."),
+    waiting.CAME_AFTER_ALL: gettext_lazy("Its guests are there, and have no table here."),
     host_changes.CANCELLED_BY_CALL: gettext_lazy("The booking project cancelled it."),
-    host_changes.EDIT_WITHDRAWN: gettext_lazy("The guests ask for what they were promised again."),
+    host_changes.EDIT_WITHDRAWN: gettext_lazy("The guests have withdrawn their change and keep what was confirmed."),
     host_changes.TABLES_CHANGED_BY_HOST: gettext_lazy("The booking project gave it other tables."),
     staff_decisions.EDIT_REJECTED: gettext_lazy("Staff rejected the change. It keeps what it was promised."),
     staff_decisions.REJECTED: gettext_lazy("Staff rejected it."),
@@ -95,11 +96,11 @@ _REASONS: Mapping[str, Any] = {
     "left": gettext_lazy("Its guests have left."),
     "moved_by_staff": gettext_lazy("Staff moved it to other tables."),
     "no_show": gettext_lazy("Its guests did not come."),
-    "no_table_wanted": gettext_lazy("It wants no table any more."),
+    "no_table_wanted": gettext_lazy("The booking no longer needs a table."),
     "overlap_over": gettext_lazy("Nobody else expects its table any more."),
     "pinned": gettext_lazy("It was pinned to tables."),
     "rejection_undone": gettext_lazy("Staff took its rejection back."),
-    "replanned": gettext_lazy("It was planned again by today's rules."),
+    "replanned": gettext_lazy("It was planned again under today's rules."),
     "released": gettext_lazy("Its tables were freed."),
     "requested_again": gettext_lazy("The booking project asked for a table again."),
     "retry": gettext_lazy("Staff had it tried again."),
@@ -107,6 +108,7 @@ _REASONS: Mapping[str, Any] = {
     settlement.REARRANGED: gettext_lazy("It has another table, so that somebody else could be seated."),
     "swapped_by_staff": gettext_lazy("Staff swapped its tables with those of another booking."),
     "table_needed_longer": gettext_lazy("Other guests need its table for longer."),
+    stays.TABLE_STAYS_OPEN: gettext_lazy("Its table does not close before its guests leave."),
     "unpinned": gettext_lazy("It is pinned to no tables any more."),
     "walk_in": gettext_lazy("Its guests came without a booking, and staff seated them."),
     "woken": gettext_lazy("A table may have become free for it."),
@@ -221,17 +223,17 @@ def state(value: str) -> str:
 
 
 def outcome(kind: str) -> str:
-    """What became of the booking in one attempt."""
+    """The booking's result in one attempt."""
     return str(_OUTCOMES.get(kind, kind))
 
 
 def stage(value: str) -> str:
-    """How far the guests are."""
+    """The guests' stage."""
     return str(Stage(value).label) if value in Stage.values else value
 
 
 def planner(key: str) -> str:
-    """Who planned."""
+    """The planner's name."""
     return str(_PLANNERS.get(key, key))
 
 
@@ -241,12 +243,12 @@ def strategy(name: str) -> str:
 
 
 def trigger(name: str) -> str:
-    """What caused an attempt."""
+    """The cause of an attempt."""
     return str(_TRIGGERS.get(name, name))
 
 
 def transition(name: str) -> str:
-    """What a transition does, as an order."""
+    """A transition, as an imperative."""
     return str(_TRANSITIONS.get(name) or name.replace("_", " "))
 
 
@@ -259,12 +261,12 @@ def actor(who: str) -> str:
 
 
 def outcomes() -> list[tuple[str, str]]:
-    """What an attempt may come to: a booking that nobody had to decide is none."""
+    """The possible results of an attempt, without those where nothing had to be decided."""
     return [(kind, str(name)) for kind, name in _OUTCOMES.items() if kind != Kind.NOOP]
 
 
 def triggers() -> list[tuple[str, str]]:
-    """What causes attempts."""
+    """The causes of attempts."""
     return [(name, str(words)) for name, words in _TRIGGERS.items()]
 
 
@@ -293,7 +295,7 @@ class Words:
         return describe.names(table_refs, self._floor)
 
     def attempt(self, attempt: Attempt) -> str:
-        """What one attempt decided, and why."""
+        """The decision of one attempt, with its reason."""
         stored = attempt.decision or {}
         if stored.get("refusal"):
             return refusal(stored["refusal"])
@@ -318,7 +320,10 @@ def refusal(stored: Mapping[str, Any]) -> str:
 
 
 def render(said: object) -> str:
-    """A text, or an exception that says one, in the reader's language, and so what is inside of it; else as it is."""
+    """Translate a text, or an exception's text, into the reader's language, with the texts inside it.
+
+    Return anything else as a string.
+    """
     if isinstance(said, Exception):
         return render(said.args[0]) if len(said.args) == 1 else str(said)
     if isinstance(said, StrEnum):

@@ -1,4 +1,4 @@
-"""Where one booking could sit: for each table whether it will do, and if not, why and who would have to move."""
+"""The tables at which one booking could sit: for each whether it fits, and if not, why and who would have to move."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -53,7 +53,7 @@ class Choice:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Moves:
-    """Where a booking could sit. ``ranked``: the options by the rules, best first; ``choices``: each table, by zone."""
+    """The tables for a booking. ``ranked``: the options by the rules, best first; ``choices``: each table, by zone."""
 
     floor: Floor
     place: Possible
@@ -77,7 +77,7 @@ class InTheWay:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Preview:
-    """What giving a booking these tables would mean, before anybody does it."""
+    """The consequences of giving a booking these tables, before it is done."""
 
     table_refs: tuple[str, ...]
     against: tuple[Refusal, ...]
@@ -137,6 +137,7 @@ def who_has(place: Possible, table_refs: Sequence[str]) -> tuple[str, ...]:
             each.booking_ref
             for each in rows
             if each.booking_ref
+            and place.is_there(each)
             and each.table_ref in table_refs
             and each.blocked_from < window.blocked_until
             and window.blocked_from < each.blocked_until

@@ -1,4 +1,4 @@
-"""What an evening was like when its day sheet was last printed, and what has changed since."""
+"""The evening at the last print of its day sheet, and the changes since."""
 
 from collections import defaultdict
 from collections.abc import Collection, Mapping

@@ -112,7 +112,7 @@ def counts(
     return {section: past if section is Section.PAST else numbers[section.value] for section in Section}
 
 
-def standing(now: datetime, *, within: Collection[str] | None = None) -> tuple[int, int]:
+def to_decide(now: datetime, *, within: Collection[str] | None = None) -> tuple[int, int]:
     """Return how many upcoming bookings need a decision, and how many of them within a day. One query."""
     waiting = queue(Section.REVIEW, now=now, within=within).order_by().annotate(start=_START_TO_DECIDE)
     numbers = waiting.aggregate(all=Count("id"), soon=Count("id", filter=Q(start__lt=now + A_DAY)))
@@ -316,11 +316,11 @@ def _by_passing_over(place: Possible) -> list[Option]:
 def _free_units(place: Possible) -> list[Unit]:
     """Return the tables and joins of which no other booking has a part, the most suitable first, MOST_JUDGED at most.
 
-    Tables that are closed or out of service are among them: they are there.
+    Tables that are closed or out of service are among them: they are there. So are those that are only to be cleared or set.
     """
     snapshot, window = place.snapshot, place.window
     floor, party = snapshot.floor, snapshot.request.party
-    others = [each for each in snapshot.occupied if not each.closed]
+    others = [each for each in snapshot.occupied if not each.closed and place.is_there(each)]
     taken = Occupancy(floor, others).taken(window.blocked_from, window.blocked_until)
     units = [unit for unit in seatable_units(floor, snapshot.rules.max_tables + 1) if not unit.mask & taken]
     bits = table_bits(floor)

@@ -1,4 +1,4 @@
-"""Which bookings without a table could be seated as things stand, and where."""
+"""Find the bookings without a table that could be seated now, and their tables."""
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta

@@ -197,7 +197,7 @@ def service_day(
 
 
 def opening_day(floor: Floor | None, restaurant_ref: str, now: datetime) -> date:
-    """Today by the restaurant's clock if anybody comes, else the next day on which somebody does, else today.
+    """Return today in the restaurant's time zone if it has bookings, else the next day that has some, else today.
 
     One query.
     """
@@ -233,7 +233,7 @@ def _taken(restaurant_ref: str, start: datetime, until: datetime, now: datetime)
 
 def _closed(restaurant_ref: str, floor: Floor | None, start: datetime, until: datetime) -> list[Taken]:
     """Return each table that is closed in ``[start, until)``, once for each closure."""
-    standing = Closure.objects.standing().during(start, until).filter(restaurant_ref=restaurant_ref)
+    closures = Closure.objects.not_lifted().during(start, until).filter(restaurant_ref=restaurant_ref)
     return [
         Taken(
             table_ref=table_ref,
@@ -247,7 +247,7 @@ def _closed(restaurant_ref: str, floor: Floor | None, start: datetime, until: da
             closure_id=closure.pk,
             closure_version=closure.version,
         )
-        for closure in standing
+        for closure in closures
         for table_ref in ledger.tables_closed(closure.table_refs, closure.zone_ref, floor)
     ]
 

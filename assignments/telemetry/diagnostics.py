@@ -3,6 +3,7 @@
 Each part is one query with a timeout, so that the page opens even if the database is slow. Parts that fail are listed.
 """
 
+import json
 import logging
 import platform
 from collections.abc import Callable, Mapping, Sequence
@@ -17,11 +18,12 @@ from django.core.checks.registry import registry
 from django.db import connection, models, transaction
 from django.db.migrations.executor import MigrationExecutor
 from django.db.models.functions import Coalesce
+from django.utils.dateparse import parse_datetime
 
 from assignments import conf
 from assignments.concurrency import transactions
 from assignments.concurrency.circuit_breaker import STATE, State, name_for
-from assignments.concurrency.sql import dicts
+from assignments.concurrency.sql import dicts, rows
 from assignments.error_logging import log_error
 from assignments.models import EveningOptimum, Run
 from assignments.models.moment import DatabaseNow, process_now
@@ -158,25 +160,27 @@ class Condition:
         return sorted({*alive, self.versions.app} - {""})
 
 
-def look() -> Condition:
-    """Run all diagnostics. About ten queries."""
+def run() -> Condition:
+    """Run all diagnostics. About nine queries."""
     parts = _Parts()
     found: dict[str, Any] = parts.measured(
         vitals=health.vitals,
         backlog=_backlog,
         runs=_runs,
-        breakers=_breakers,
+        lists=_lists,
         integrity=_integrity,
         hours=_hours,
-        optima=_optima,
         pending=_pending,
     )
-    pending, backlog, both = found.pop("pending"), found["backlog"], found.pop("runs")
-    latest, workers = (None, None) if both is None else both
+    pending, backlog = found.pop("pending"), found["backlog"]
+    latest, workers = found.pop("runs") or (None, None)
+    breakers, optima = found.pop("lists") or (None, None)
     return Condition(
         **found,
         runs=latest,
         workers=workers,
+        breakers=breakers,
+        optima=optima,
         versions=Versions(
             app=run_log.version(),
             django=django.get_version(),
@@ -259,23 +263,38 @@ def _runs() -> tuple[Sequence[Run], Sequence[Worker]]:
     return [run for run in found if run.kind == "latest"], sorted(workers, key=lambda worker: not worker.is_alive)
 
 
-def _breakers() -> Sequence[OpenBreaker]:
+def _lists() -> tuple[Sequence[OpenBreaker], Sequence[EveningOptimum]]:
+    """Return the breakers, and what coming evenings could seat at best, as far as the optimizer has examined them.
+
+    Both lists are short, and come in one statement.
+    """
+    yesterday = (process_now() - RECENT).date()
+    ((breakers, optima),) = rows(_LISTS, listed=LISTED, yesterday=yesterday)
     prefix = name_for("")
     return [
         OpenBreaker(
             restaurant_ref=row["name"].removeprefix(prefix),
             failures=row["failures"],
-            opened_until=row["opened_until"],
+            opened_until=parse_datetime(row["opened_until"] or ""),
             state=State(row["state"]),
         )
-        for row in dicts(_BREAKERS, listed=LISTED)
-    ]
+        for row in json.loads(breakers)
+    ], [_optimum(row) for row in json.loads(optima)]
 
 
-_BREAKERS = f"""
-SELECT name, failures, opened_until, {STATE} AS state
-  FROM assignments_breaker WHERE failures > 0 OR opened_until IS NOT NULL
- ORDER BY opened_until DESC NULLS LAST, name LIMIT %(listed)s
+def _optimum(row: Mapping[str, Any]) -> EveningOptimum:
+    fields = EveningOptimum._meta.concrete_fields
+    return EveningOptimum(**{each.attname: each.to_python(row[each.attname]) for each in fields})
+
+
+_LISTS = f"""
+SELECT (SELECT coalesce(json_agg(breaker), '[]')::text
+          FROM (SELECT name, failures, opened_until, {STATE} AS state
+                  FROM assignments_breaker WHERE failures > 0 OR opened_until IS NOT NULL
+                 ORDER BY opened_until DESC NULLS LAST, name LIMIT %(listed)s) AS breaker),
+       (SELECT coalesce(json_agg(optimum), '[]')::text
+          FROM (SELECT * FROM assignments_eveningoptimum WHERE service_date >= %(yesterday)s
+                 ORDER BY service_date, restaurant_ref LIMIT %(listed)s) AS optimum)
 """  # noqa: S608  (our own SQL)
 
 
@@ -305,11 +324,6 @@ SELECT hour AS begins, coalesce(confirmed, 0) AS confirmed, coalesce(retry, 0) A
   LEFT JOIN waited ON waited.begins = hour
  ORDER BY hour
 """  # noqa: S608
-
-
-def _optima() -> Sequence[EveningOptimum]:
-    """Return what coming evenings could seat at best, as far as the optimizer has examined them, the nearest first."""
-    return list(EveningOptimum.objects.filter(service_date__gte=(process_now() - RECENT).date())[:LISTED])
 
 
 def _integrity() -> Integrity:

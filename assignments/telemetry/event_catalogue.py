@@ -1,4 +1,4 @@
-"""The catalogue of events: what each one means, and what whoever sees it should do. English, marked for translation."""
+"""The catalogue of events: the meaning of each, and what to do about it. English, marked for translation."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -39,7 +39,7 @@ ALLOWED_CONTEXT: Mapping[str, ContextField] = {
     "service_date": ContextField(meaning=_("Service day, in the restaurant's time zone.")),
     "slot": ContextField(meaning=_("Number of the permit, from 1.")),
     "stage": ContextField(meaning=_("How far the guests are: expected, late, arrived, seated, left or no_show.")),
-    "strategy": ContextField(meaning=_("Strategy that set the chosen plan apart.")),
+    "strategy": ContextField(meaning=_("Strategy that decided in favour of the chosen plan.")),
     "table_refs": ContextField(meaning=_("Tables, by their keys in the booking project.")),
     "to_state": ContextField(meaning=_("New state or stage.")),
     "total_ms": ContextField(meaning=_("Total wall time."), unit=_("milliseconds")),
@@ -139,7 +139,7 @@ info(
 )
 info("closure.edited", "table_refs detail actor", _("A closure was changed. The detail is the closure."))
 info("closure.lifted", "table_refs detail actor", _("A closure was lifted. The detail is the closure."))
-info("evening.frozen", "service_date actor", _("Nobody of the service day is moved any more to seat somebody else."))
+info("evening.frozen", "service_date actor", _("From now on, no booking of this service day is moved to seat another."))
 info("evening.unfrozen", "service_date actor", _("Confirmed bookings of the service day may be moved again."))
 info, warning, error = declare(COORDINATOR)
 info(

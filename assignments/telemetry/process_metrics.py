@@ -41,7 +41,7 @@ def _tolerated() -> Iterator[None]:
     try:
         yield
     except Exception as error:  # noqa: BLE001  (the measured work is done)
-        log_error(logger, error, "A metric of this process could not be kept")
+        log_error(logger, error, "A metric of this process could not be recorded")
 
 
 @_tolerated()

@@ -219,7 +219,7 @@ class ComparisonAdmin(RowPageAdmin):
 
 
 def counts() -> list[dict[str, Any]]:
-    """How many comparisons there are of each class, up to COUNTED each. One query through an index."""
+    """Count the comparisons of each class, up to COUNTED each. One query through an index."""
     found = dict(rows(_COUNTS, verdicts=list(map(str, VERDICTS)), limit=COUNTED + 1))
     url = reverse("admin:rollout_comparison_changelist")
     return [
@@ -277,7 +277,7 @@ def page(request: HttpRequest, comparison: Comparison) -> dict[str, Any]:
         "unreadable": [(PARTS.get(part, part), error) for part, error in shown.unreadable],
         "zones": [(zone_name(ref, floor), [_card(seat, shown) for seat in tables]) for ref, tables in zones if tables],
         "drawing": drawing,
-        "waivers": [(waiver, _standing(waiver)) for waiver in around.waivers],
+        "waivers": [(waiver, _validity(waiver)) for waiver in around.waivers],
         "older": around.older,
         "newer": around.newer,
         "replay": _replay(comparison, is_hosts=is_hosts),
@@ -354,7 +354,7 @@ def _sentence(shown: Compared) -> str:
 
 
 def _answer(key: str, decision: Decision | None, shown: Compared, words: labels.Words) -> str:
-    """What a planner decided, as the end of a sentence."""
+    """A planner's decision, as the end of a sentence."""
     if decision is None:
         return _("has no readable decision")
     if decision.best is None:
@@ -432,7 +432,7 @@ def _beside(seat: Seat, floor: Floor) -> str:
     return _("next to %(tables)s") % {"tables": ", ".join(table.name for table in seat.beside)}
 
 
-def _standing(waiver: Waiver) -> str:
+def _validity(waiver: Waiver) -> str:
     if waiver.withdrawn_at is not None:
         return _("withdrawn")
     return _("expired") if waiver.expires_at <= movable_clock.now() else _("valid")

@@ -104,7 +104,7 @@ class Confirmation(_FormView):
                     "The database failed (%(error)s). It is not known whether the change was made; check below."
                 )
             else:
-                problem = _("The database failed (%(error)s). Nothing was changed.")
+                problem = _("The database raised an error (%(error)s). Nothing was changed.")
             return self.back_to_page(messages.ERROR, problem % {"error": type(error).__name__})
 
     def back_to_page(self, level: int, text: str) -> HttpResponse:

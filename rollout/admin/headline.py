@@ -29,7 +29,7 @@ _MORE_SHADOW = gettext_lazy(
     "Let the stage go on, so that more decisions are compared; rollout backtest adds past evenings."
 )
 _LOOK = gettext_lazy("Look at the comparisons. Then mend the cause, or accept the difference below.")
-_MORE_LIVE = gettext_lazy("Let the stage go on: V3 has decided too few bookings.")
+_MORE_LIVE = gettext_lazy("Stay at this stage: V3 has decided too few bookings.")
 HELP: Mapping[str, str | Promise] = {
     SOAK: _WAIT,
     "integrity": gettext_lazy("See Health, which names what to do."),

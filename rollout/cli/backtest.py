@@ -18,6 +18,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 from assignments.integration import release
 from assignments.integration.evening_file import UnusableFileError, decode, read
 from assignments.integration.project_host import configured
+from assignments.management import arguments
 from assignments.planning import optimum
 from assignments.planning.floor import InvalidFloorError
 from assignments.telemetry import events
@@ -41,15 +42,15 @@ class Advance(Protocol):
 
 class Action(base.Action):
     help = (
-        "Replay past bookings through both planners, in the order in which they were made, each on an evening of its own "
-        "that fills up as it decides. Writes nothing (PostgreSQL is told to refuse it), unless --feed is given."
+        "Replay past bookings through both planners, in the order in which they were made. Each planner fills its own copy "
+        "of the evening. Writes nothing unless --feed is given: the transaction is read-only."
     )
 
     @staticmethod
     def add_arguments(parser: ArgumentParser) -> None:
         parser.add_argument("--from", dest="first", type=base.local_date, help="The first evening, YYYY-MM-DD.")
         parser.add_argument("--to", dest="last", type=base.local_date, help="The last evening, included.")
-        parser.add_argument("--restaurant", help="Only this restaurant's (its ref).")
+        parser.add_argument("--restaurant", help=f"Only this restaurant. {arguments.RESTAURANT}")
         parser.add_argument(
             "--file",
             type=Path,
@@ -59,16 +60,16 @@ class Action(base.Action):
         parser.add_argument(
             "--feed",
             action="store_true",
-            help="Keep V3's decisions on the legacy planner's evening as comparisons, so that gates count them; the same "
-            "file counts once for a release, whatever it is called.",
+            help="Store V3's decisions on the legacy planner's evening as comparisons, so that gates count them. The same "
+            "file counts once for a release, whatever its name.",
         )
 
         parser.add_argument(
             "--no-possible",
             dest="says_possible",
             action="store_false",
-            help="Do not say how many bookings could have been seated at best. Saying it takes the optimizer a few seconds "
-            "for each busy evening.",
+            help="Leave out how many bookings could have been seated at best. The optimizer takes a few seconds to find "
+            "that for each busy evening.",
         )
 
     def run(self, options: dict[str, Any]) -> None:
@@ -84,6 +85,7 @@ class Action(base.Action):
         elif first is None or last is None:
             raise CommandError("Give --from and --to, or --file.", returncode=base.EXIT_USAGE)
         else:
+            options["restaurant"] = base.restaurant_meant(options["restaurant"] or "") or None
             evenings = past = _past(options)
             left_out = past.left_out
         digest = content_digest(options["file"].read_bytes()) if options["file"] and options["feed"] else ""
@@ -209,10 +211,10 @@ class Action(base.Action):
 _ROWS: tuple[tuple[str, Callable[[Tally], str]], ...] = (
     ("seated", lambda tally: f"{tally.seated}"),
     ("covers seated", lambda tally: f"{tally.covers}"),
-    ("seats used of those given", lambda tally: f"{tally.seat_use:.1%}"),
+    ("seats occupied at assigned tables", lambda tally: f"{tally.seat_use:.1%}"),
     ("joined tables", lambda tally: f"{tally.joins}"),
-    ("seated by this planner alone", lambda tally: f"{tally.seated_alone}"),
-    ("tables that must not be given", lambda tally: f"{tally.impossible}"),
+    ("seated only by this planner", lambda tally: f"{tally.seated_alone}"),
+    ("unsafe table assignments", lambda tally: f"{tally.impossible}"),
     ("decision ms p50 / p95 / max", lambda tally: " / ".join(f"{ms:.2f}" for ms in tally.decision_ms.values())),
 )
 

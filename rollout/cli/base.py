@@ -1,6 +1,5 @@
 """Common base of all actions of ``manage.py rollout``."""
 
-import getpass
 import json
 from argparse import ArgumentParser, ArgumentTypeError
 from collections.abc import Callable
@@ -12,6 +11,7 @@ from django.core.management.color import Style
 from django.core.serializers.json import DjangoJSONEncoder
 
 from assignments.integration.written_time import YEARS
+from assignments.management import arguments, base
 from assignments.telemetry import events
 from rollout.models import Position
 
@@ -56,18 +56,23 @@ class Action:
             return
         paused = ", paused" if position.paused else ""
         self.stdout.write(
-            f"{position.environment} is at {position.stage}, since {position.since:%Y-%m-%d %H:%M} UTC. "
+            f"Environment {position.environment} is at stage {position.stage}, since {position.since:%Y-%m-%d %H:%M} UTC. "
             f"V3 decides for {position.percent} % of restaurants{paused}."
         )
 
 
 def actor() -> str:
-    """Who runs this command, for the audit log: ``command:<login>``."""
-    return f"command:{getpass.getuser()}"
+    """Return who runs this command, for the audit log: ``command:<login>``."""
+    return arguments.login()
+
+
+def restaurant_meant(text: str) -> str:
+    """Return the ref of the restaurant that an argument means; what is empty, or nobody knows, as it is."""
+    return base.restaurant_meant(text)
 
 
 def of_others(comparisons: int) -> str:
-    """How many comparisons do not count, in words."""
+    """Say how many comparisons do not count."""
     if not comparisons:
         return "no comparisons belong to other releases"
     return f"comparisons that belong to other releases and do not count: {comparisons}"

@@ -3,6 +3,7 @@
 from argparse import ArgumentParser
 from typing import Any
 
+from assignments.management import arguments
 from rollout.cli import base
 from rollout.control import steering
 from rollout.models import ForcedPlanner
@@ -11,16 +12,21 @@ NONE = "none"
 
 
 class Action(base.Action):
-    help = "Force one planner for a restaurant at stages where V3 decides, regardless of the percentage, or end that."
+    help = "Force one planner for a restaurant at stages where V3 decides, regardless of the percentage, or stop forcing it."
     asks_reason = True
 
     @staticmethod
     def add_arguments(parser: ArgumentParser) -> None:
-        parser.add_argument("restaurant", help="Its reference: the primary key in the booking project.")
-        parser.add_argument("--planner", required=True, choices=[*ForcedPlanner.PlannerChoice.values, NONE])
+        parser.add_argument("restaurant", help=arguments.RESTAURANT)
+        parser.add_argument(
+            "--planner",
+            required=True,
+            choices=[*ForcedPlanner.PlannerChoice.values, NONE],
+            help=f"The planner to force; {NONE}: no longer force one.",
+        )
 
     def run(self, options: dict[str, Any]) -> None:
-        ref, planner, reason = options["restaurant"], options["planner"], options["reason"]
+        ref, planner, reason = base.restaurant_meant(options["restaurant"]), options["planner"], options["reason"]
         if planner == NONE:
             steering.unforce_planner(restaurant_ref=ref, actor=base.actor(), reason=reason)
         else:

@@ -12,8 +12,8 @@ from rollout.control import guard
 class Action(base.Action):
     help = (
         "Measure V3's recent decisions (for cron, every few minutes). On a breach of a guardrail, roll back to the "
-        "previous safe stage, record why, and exit with 3. An unsafe seating of the legacy planner is a breach too; "
-        "the stage stays then."
+        "previous safe stage, record why, and exit with 3. An unsafe seating of the legacy planner is a breach "
+        "too, but leaves the stage as it is."
     )
 
     def run(self, options: dict[str, Any]) -> None:

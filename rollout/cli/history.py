@@ -9,7 +9,7 @@ from rollout.models import Change
 
 
 class Action(base.Action):
-    help = "Changes with author and reason, newest first."
+    help = "List changes with author and reason, newest first."
 
     @staticmethod
     def add_arguments(parser: ArgumentParser) -> None:

@@ -11,8 +11,8 @@ from rollout.control import steering
 
 class Action(base.Action):
     help = (
-        "Go to the next stage. Refused, with exit code 1 and everything that blocks it, unless all gates pass and "
-        "the rollout is not paused, cooling down or in a change freeze. 'rollout plan' shows this beforehand."
+        "Go to the next stage. Unless all gates pass and the rollout is not paused, cooling down or in a change freeze, "
+        "list what blocks the promotion and exit with 1. 'rollout plan' shows this beforehand."
     )
     asks_reason = True
 
@@ -27,8 +27,8 @@ class Action(base.Action):
         parser.add_argument(
             "--override",
             action="store_true",
-            help="Promote although gates do not pass, or in a change freeze or cool-down; stored "
-            "permanently. Does not lift a pause.",
+            help="Promote although gates do not pass, or in a change freeze or cool-down. Stored "
+            "permanently in the audit log. Does not lift a pause.",
         )
 
     def run(self, options: dict[str, Any]) -> None:

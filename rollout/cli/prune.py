@@ -13,15 +13,15 @@ from rollout.maintenance import retention
 
 class Action(base.Action):
     help = (
-        "Delete old comparisons of decisions and of days, the floors that only they needed, and old guard runs without "
-        "a breach, old audits, and, after BATCH_DAYS, what V3 was given. How many comparisons there were of each verdict, "
-        "restaurant and day is kept, and how many audits."
+        "Delete old comparisons of decisions and of days, floors that only they needed, old guard runs without a breach, "
+        "old audits and, after BATCH_DAYS, the inputs of V3's decisions. The numbers of audits, and of comparisons by "
+        "verdict, restaurant and day, are kept."
     )
 
     @staticmethod
     def add_arguments(parser: ArgumentParser) -> None:
         parser.add_argument("--days", type=arguments.count, default=90, help="Days to keep (default: 90).")
-        parser.add_argument("--dry-run", action="store_true", help="Only count.")
+        parser.add_argument("--dry-run", action="store_true", help="Only count; delete nothing.")
 
     def run(self, options: dict[str, Any]) -> None:
         try:

@@ -17,17 +17,17 @@ RUNS = 200
 
 class Action(base.Action):
     help = (
-        "Break V3 on purpose, in memory, on the frozen situations of the comparisons, and show which gate and which "
-        "guardrail catches each kind of fault, after how many decisions, and how often V3 as it is fails. Writes nothing "
-        "(PostgreSQL is told to refuse it)."
+        "Break V3 on purpose, in memory, on the frozen situations of the comparisons. Show which gate and which guardrail "
+        "catches each kind of fault, after how many decisions, and how often V3 fails without a fault. Writes nothing: the "
+        "transaction is read-only."
     )
 
     @staticmethod
     def add_arguments(parser: ArgumentParser) -> None:
         parser.add_argument(
-            "--runs", type=arguments.count, default=RUNS, help=f"How often each kind is tried. Default: {RUNS}."
+            "--runs", type=arguments.count, default=RUNS, help=f"How often to try each kind (default: {RUNS})."
         )
-        parser.add_argument("--seed", type=int, default=0, help="Draws other situations and runs. Default: 0.")
+        parser.add_argument("--seed", type=int, default=0, help="Random seed of situations and runs (default: 0).")
         parser.add_argument(
             "--kind",
             action="append",

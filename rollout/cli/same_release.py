@@ -9,8 +9,8 @@ from rollout.control import releases
 
 class Action(base.Action):
     help = (
-        "Declare, on record, that the running release decides like another one: the evidence of that one counts for it too. "
-        "Only for a change that cannot alter decisions. Run it before workers are restarted, and the time in stage goes on."
+        "Record that the running release decides like another one, so that the other's evidence counts for it too. Use it "
+        "only for a change that cannot alter decisions. Run it before you restart workers: then the time in stage continues."
     )
     asks_reason = True
 

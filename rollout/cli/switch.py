@@ -15,9 +15,9 @@ class Action(base.Action):
 
     @staticmethod
     def add_arguments(parser: ArgumentParser) -> None:
-        parser.add_argument("switch", choices=sorted(switches.SWITCHES))
-        parser.add_argument("value", choices=["on", "off"])
-        parser.add_argument("--reason", required=True, help="Why; stored with the switch and in the audit log.")
+        parser.add_argument("switch", choices=sorted(switches.SWITCHES), help="The switch to turn.")
+        parser.add_argument("value", choices=["on", "off"], help="On or off.")
+        parser.add_argument("--reason", required=True, help="Why. Stored with the switch and in the audit log.")
 
     def run(self, options: dict[str, Any]) -> None:
         try:

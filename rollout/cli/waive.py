@@ -22,9 +22,11 @@ class Action(base.Action):
     @staticmethod
     def add_arguments(parser: ArgumentParser) -> None:
         what = parser.add_mutually_exclusive_group()
-        what.add_argument("--verdict", choices=[str(verdict) for verdict in steering.WAIVABLE])
+        what.add_argument(
+            "--verdict", choices=[str(verdict) for verdict in steering.WAIVABLE], help="The verdict to accept."
+        )
         what.add_argument("--withdraw", type=arguments.count, metavar="ID", help="The waiver to withdraw.")
-        parser.add_argument("--restaurant", default="", help="Its reference (default: all restaurants).")
+        parser.add_argument("--restaurant", default="", help=f"{arguments.RESTAURANT} Default: all restaurants.")
         parser.add_argument("--refusal", default="", help="The reason code of the refusing planner (default: any).")
         parser.add_argument(
             "--at-most",
@@ -34,7 +36,7 @@ class Action(base.Action):
         )
         parser.add_argument("--owner", default="", help="Who is responsible for it: a team or a user id.")
         parser.add_argument("--days", type=arguments.count, default=14, help="Days until it expires (default: 14).")
-        parser.add_argument("--reason", default="", help="Why; required for a change.")
+        parser.add_argument("--reason", default="", help="Why. Required for a change.")
 
     def run(self, options: dict[str, Any]) -> None:
         if options["verdict"]:
@@ -42,7 +44,7 @@ class Action(base.Action):
                 verdict=options["verdict"],
                 owner=options["owner"],
                 expires_at=clock.now() + timedelta(days=options["days"]),
-                restaurant_ref=options["restaurant"],
+                restaurant_ref=base.restaurant_meant(options["restaurant"]),
                 refusal=options["refusal"],
                 at_most=options["at_most"],
                 actor=base.actor(),

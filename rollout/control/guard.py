@@ -3,7 +3,6 @@
 import logging
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
-from datetime import timedelta
 from typing import Any
 
 from assignments.error_logging import log_error
@@ -12,14 +11,13 @@ from assignments.telemetry import events
 from rollout import conf
 from rollout.control import legacy_watch, releases, steering
 from rollout.events import SOURCE
-from rollout.evidence import decision_audit, live_decisions, measuring
+from rollout.evidence import decision_audit, known_floors, measuring
 from rollout.flags import resolution
 from rollout.flags.resolution import Mode
 from rollout.models import GuardRun, Position
 from rollout.policy import guardrails
 from rollout.policy.guardrails import Breach
 from rollout.policy.measurements import Facts, Seatings
-from rollout.shadow.recorder import keep_floors
 
 ACTOR = steering.GUARD
 logger = logging.getLogger("rollout.guard")
@@ -58,8 +56,14 @@ def run() -> Findings:
     Before that, note a release that has come, and audit what waits for it of V3's decisions, and what the legacy planner has
     seated, wherever either decides.
 
-    Of several parallel runs, one rolls back; the others store their findings too.
+    Of several parallel runs, one rolls back; the others store their findings too. The number of queries does not grow with
+    the restaurants, but for what is found and for floors that were edited.
     """
+    with known_floors.one_look():
+        return _run()
+
+
+def _run() -> Findings:
     position = releases.note()
     _audit()
     legacy = legacy_watch.measure()
@@ -84,7 +88,6 @@ def run() -> Findings:
     facts = measuring.measure_live(position, minutes=rails["window_minutes"])
     found = guardrails.breaches(facts, rails)
     rolled_back_to, problem = _roll_back(position, facts, found) if found else ("", _STAYS if of_legacy else "")
-    _keep_floors(facts)
     breaches = (*found, *of_legacy)
     _keep(position, {**facts.as_dict(), "legacy": asdict(legacy)}, breaches, rolled_back_to)
     return Findings(
@@ -140,9 +143,3 @@ def _roll_back(position: Position, facts: Facts, found: Sequence[Breach]) -> tup
         detail=f"{why}{f' ({problem})' if problem else ''}"[:1000],
     )
     return stage, problem
-
-
-def _keep_floors(facts: Facts) -> None:
-    """Store the current floors, so that after an edit V3's earlier seatings are audited by the floor that it knew."""
-    since = facts.now - timedelta(days=1)
-    keep_floors(live_decisions.current_floors(live_decisions.restaurants(since)).values())

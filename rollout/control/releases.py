@@ -46,7 +46,7 @@ def note() -> Position | None:
 
 
 def same(*, as_release: str, actor: str, reason: str) -> Position:
-    """Declare, on record, that the running release decides like ``as_release``, whose evidence then counts for it too.
+    """Record that the running release decides like ``as_release``, whose evidence then counts for it too.
 
     The time in stage goes on where the other release still decides at the stage; declare before workers are restarted.
     Raises UnusableError for a release that is the running one or has no evidence, NotBegunError, and BusyError.

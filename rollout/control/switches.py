@@ -22,7 +22,7 @@ class ContradictionError(ValueError):
 
 
 def contradiction(name: str, active: bool) -> Text | None:
-    """Why the switch cannot be set to this value, as a sentence; None if it can."""
+    """Say why the switch cannot be set to this value; None if it can."""
     others = {resolution.V3_SWITCH: resolution.SHADOW_SWITCH, resolution.SHADOW_SWITCH: resolution.V3_SWITCH}
     if not active or name not in others:
         return None

@@ -3,14 +3,14 @@
 The guard calls it. It reads and judges in a READ ONLY transaction, so that neither the audit nor a
 planner that it asks can change anything, and then writes its own rows. Parallel runs may judge a batch twice; one writes.
 
-What raises is audited again in halves, down to single decisions. So one that cannot be audited keeps no other from it, and
-once it has waited for IN_TIME, it gets an audit that says why there is none.
+What raises is audited again in halves, down to single decisions, after all the others. So one that cannot be audited keeps
+no other from it, and once it has waited for IN_TIME, it gets an audit that says why there is none. Several do in each run.
 """
 
 import logging
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from time import monotonic
 from typing import Any
 from uuid import UUID
@@ -35,7 +35,7 @@ from rollout.models import Audit, FloorRecord, FrozenBatch
 from rollout.policy.batch_audit import Judgement, judge
 from rollout.policy.measurements import Seatings
 from rollout.policy.verdict import Verdict, compare_with_a_sound_control
-from rollout.shadow import frozen
+from rollout.shadow import frozen_batches
 from rollout.shadow.candidate import v3
 from rollout.shadow.days import Judge
 from rollout.shadow.recorder import keep_floors
@@ -49,58 +49,83 @@ DECISIONS_TOGETHER = 250
 """Once so many decisions are judged together, no further batch is added to them."""
 SECONDS = 20.0
 """After so long no further batches are begun: the guard waits for the audit before it measures."""
-STATEMENT_TIMEOUT_MS = 20_000
-LEAST_STATEMENT_TIMEOUT_MS = 2_000
+SECONDS_FOR_FAILED = 40.0
+"""How much longer those are looked into that raised: long enough to get to several decisions that do."""
+STATEMENT_TIMEOUT_MS = 10_000
+LEAST_STATEMENT_TIMEOUT_MS = 1_000
 IN_TIME = timedelta(minutes=15)
 """How long a decision may wait for its audit before it holds up a promotion: cron runs the guard every few minutes."""
+FOR_LONG = timedelta(hours=12)
+"""After so long at most GIVEN_UP_TOGETHER decisions get an audit with an error at once if one of them raises.
+
+However many raise, the others' rates are behind by a day at most.
+"""
+GIVEN_UP_TOGETHER = 16
 _REFUSALS_FIRST = Case(When(refusals__gt=0, then=Value(0)), default=Value(1))
 
 
 def run(limit: int | None = None, *, seconds: float = SECONDS) -> int:
-    """Audit what waits for it, batches with refusals first, then the oldest; return how many decisions were audited.
+    """Audit waiting batches, those with refusals first, then the oldest. Return the number of decisions audited.
 
     At most about ``limit`` decisions, by default AUDITED_PER_RUN: a batch is audited as a whole. After
-    ``seconds`` nothing more is begun. Raises what the database raises if it is away.
+    ``seconds`` nothing more is begun, but for what raised. Raises what the database raises if it is away.
     """
     limit = conf.settings().AUDITED_PER_RUN if limit is None else limit
-    begun, tried = 0, dict[UUID, int]()
+    begun, tried, failed = 0, dict[UUID, int](), list[tuple[datetime, _Chunk, Exception]]()
     until = monotonic() + seconds
     while begun < limit and monotonic() < until:
         waiting = FrozenBatch.objects.filter(audited_at=None).exclude(key__in=tried)
-        keys = list(waiting.order_by(_REFUSALS_FIRST, "at").values_list("key", "attempts")[:CHUNK])
+        found = list(waiting.order_by(_REFUSALS_FIRST, "at").values_list("key", "attempts", "at")[:CHUNK])
         chosen: dict[UUID, int] = {}
+        oldest = []
         enough = min(limit, begun + DECISIONS_TOGETHER)
-        for key, attempts in keys:
+        for key, attempts, at in found:
             if begun >= enough:
                 break
             chosen[key] = attempts
+            oldest.append(at)
             begun += attempts
         if not chosen:
             break
         tried |= chosen
-        _audit(_Chunk(list(chosen)), until)
+        chunk = _Chunk(list(chosen))
+        error = _raised(chunk, STATEMENT_TIMEOUT_MS)
+        if error is not None:
+            log_error(logger, error, "%d batches could not be audited together", len(chosen))
+            failed.append((min(oldest), chunk, error))
+    until = monotonic() + SECONDS_FOR_FAILED
+    for number, (_oldest, chunk, error) in enumerate(sorted(failed, key=lambda each: each[0])):
+        if number == 0 or monotonic() < until:
+            _take_apart(chunk, error, until)
     left = FrozenBatch.objects.filter(key__in=tried, audited_at=None).values_list("key", flat=True) if tried else ()
     return begun - sum(tried[key] for key in left)
 
 
-def _audit(chunk: "_Chunk", until: float, timeout_ms: int = STATEMENT_TIMEOUT_MS) -> None:
-    """Audit a chunk; if that raises, its halves. The first half always, so that each run gets to what raises.
-
-    Statements of a half have half of the time, so that one that never ends costs twice the first time at most.
-    """
+def _raised(chunk: "_Chunk", timeout_ms: int) -> Exception | None:
+    """Audit a chunk; return what that raises."""
     try:
         chunk.audit(timeout_ms)
     except Exception as error:
         if transactions.is_database_away(error):
             raise  # Nothing is wrong with the decisions.
-        if timeout_ms == STATEMENT_TIMEOUT_MS:
-            log_error(logger, error, "%d batches could not be audited together", len(chunk.keys))
-        halves = chunk.halves()
-        if not halves:
-            chunk.give_up(error, timeout_ms)
-        for number, half in enumerate(halves):
-            if number == 0 or monotonic() < until:
-                _audit(half, until, max(timeout_ms // 2, LEAST_STATEMENT_TIMEOUT_MS))
+        return error
+    return None
+
+
+def _take_apart(chunk: "_Chunk", error: Exception, until: float, timeout_ms: int = STATEMENT_TIMEOUT_MS) -> None:
+    """Audit the halves of a chunk that raised, and give up what has none. The first half always: each run gets there.
+
+    Statements of a half have half of the time, so that the way to one that never ends costs little more than the first time.
+    """
+    halves = () if chunk.is_given_up_together() else chunk.halves()
+    if not halves:
+        chunk.give_up(error, timeout_ms)
+    shorter = max(timeout_ms // 2, LEAST_STATEMENT_TIMEOUT_MS)
+    for number, half in enumerate(halves):
+        if number == 0 or monotonic() < until:
+            problem = _raised(half, shorter)
+            if problem is not None:
+                _take_apart(half, problem, until, shorter)
 
 
 @dataclass
@@ -161,28 +186,34 @@ class _Chunk:
     def _part(self, keys: Sequence[UUID], attempts: Sequence[int] | None = None, *, asks_host: bool = True) -> "_Chunk":
         return _Chunk(keys, attempts, asks_host=asks_host, _judgements=self._judgements)
 
-    def give_up(self, error: Exception, timeout_ms: int) -> None:
-        """Write that this decision, or this batch, could not be audited, if it has waited for long enough.
+    def is_given_up_together(self) -> bool:
+        """Whether these are few decisions that have all waited for so long that they are not taken apart any further."""
+        batches = FrozenBatch.objects.filter(key__in=self.keys, audited_at=None)
+        if batches.exclude(at__lt=DatabaseNow() - FOR_LONG).exists():
+            return False
+        waiting = self.attempts or [each for key in self.keys for each in self._waiting_of(key)]
+        return len(waiting) <= GIVEN_UP_TOGETHER
 
-        Before that, audit it without the host, which may be what raises: all but ``untold`` can be said without it.
+    def give_up(self, error: Exception, timeout_ms: int) -> None:
+        """Write that these decisions could not be audited, of those batches that have waited for long enough.
+
+        Before that, audit them without the host, which may be what raises: all but ``untold`` can be said without it.
         """
         late = FrozenBatch.objects.filter(key__in=self.keys, audited_at=None, at__lt=DatabaseNow() - IN_TIME)
-        batch = late.defer("content", "floor").first()
-        if batch is None:
+        batches = list(late.defer("content", "floor"))
+        if not batches:
             return
         if self._is_read and self.asks_host:
-            try:
-                self._part(self.keys, self.attempts, asks_host=False).audit(timeout_ms)
-            except Exception as problem:
-                if transactions.is_database_away(problem):
-                    raise
-                error = problem
-            else:
+            problem = _raised(self._part(self.keys, self.attempts, asks_host=False), timeout_ms)
+            if problem is None:
                 return
-        log_error(logger, error, "Decisions of batch %s cannot be audited", batch.key)
-        waiting = self._waiting_of(batch.key) if self.attempts is None else self.attempts
-        attempts = Attempt.objects.filter(pk__in=waiting).defer("decision")
-        found = {batch.key: [_audit_of(batch, each, type(error).__name__) for each in attempts]}
+            error = problem
+        found = {}
+        for batch in batches:
+            log_error(logger, error, "Decisions of batch %s cannot be audited", batch.key)
+            waiting = self._waiting_of(batch.key) if self.attempts is None else self.attempts
+            attempts = Attempt.objects.filter(pk__in=waiting).defer("decision")
+            found[batch.key] = [_audit_of(batch, each, type(error).__name__) for each in attempts]
         self._embedded = {}
         self._write(found, timeout_ms)
 
@@ -247,12 +278,12 @@ class _Chunk:
         return found
 
     def _judgement(self, batch: FrozenBatch) -> "_Judged":
-        """What the audit says of a batch: an error or judgements by booking, and the batch."""
+        """Return the audit's result for a batch: an error or judgements by booking, and the batch."""
         if batch.key not in self._judgements:
             error, judged, read = "", dict[str, Judgement](), None
             try:
-                read = frozen.read(batch.content, self._floors[batch.floor_version])
-                judged = dict(_judge(read, frozen.movers_of(batch.content)))
+                read = frozen_batches.read(batch.content, self._floors[batch.floor_version])
+                judged = dict(_judge(read, frozen_batches.movers_of(batch.content)))
             except DatabaseError:
                 raise
             except Exception as problem:  # noqa: BLE001  (what a stored batch makes the code raise is not known beforehand)
@@ -262,7 +293,7 @@ class _Chunk:
         return self._judgements[batch.key]
 
 
-_Judged = tuple[str, Mapping[str, Judgement], frozen.Frozen | None]
+_Judged = tuple[str, Mapping[str, Judgement], frozen_batches.Frozen | None]
 
 
 def _audit_of(batch: FrozenBatch, attempt: Attempt, error: str) -> Audit:
@@ -285,7 +316,7 @@ def _audited_of(keys: Sequence[UUID]) -> Iterable[int]:
     return Audit.objects.filter(attempt__in=of_batches).values_list("attempt", flat=True)
 
 
-def _judge(read: frozen.Frozen, moved_for: Mapping[str, Sequence[str]]) -> Mapping[str, Judgement]:
+def _judge(read: frozen_batches.Frozen, moved_for: Mapping[str, Sequence[str]]) -> Mapping[str, Judgement]:
     asking = {request.booking_ref: request for request in read.requests}
     before = read.before
 
@@ -317,7 +348,7 @@ def _is_untold(booking: HostBooking, request: SeatingRequest) -> bool:
     return is_the_same and booking.wants_table and not booking.is_confirmed
 
 
-def _ask_the_legacy_planner(audit: Audit, about: Judgement, read: frozen.Frozen) -> None:
+def _ask_the_legacy_planner(audit: Audit, about: Judgement, read: frozen_batches.Frozen) -> None:
     """Compare with what the legacy planner decides on the same snapshot, if it is installed.
 
     Not where parties were moved: what was free when this booking's turn came is not what is free after the moves.
@@ -345,7 +376,7 @@ def _legacy_judge() -> Judge | None:
 
 
 def waiting() -> tuple[int, int]:
-    """How many decisions, and how many refusals among them, have not been audited yet."""
+    """Count the decisions that wait for their audit, and the refusals among them."""
     ((decisions, refusals),) = rows(f"SELECT decisions, refusals FROM ({WAITING}) AS waiting")  # noqa: S608
     return decisions, refusals
 

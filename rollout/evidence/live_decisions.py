@@ -8,16 +8,17 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from functools import cached_property
+from itertools import chain
 from types import MappingProxyType
 from typing import Any
+from uuid import UUID
 
 from django.db.models import F, Window
 from django.db.models.functions import RowNumber
 
 from assignments import api
 from assignments import conf as assignments_conf
-from assignments.concurrency.sql import dicts, rows
-from assignments.integration.floor_cache import floors_or_none
+from assignments.concurrency.sql import dicts
 from assignments.integration.host import HostBooking
 from assignments.integration.planners import V3
 from assignments.integration.project_host import configured
@@ -27,6 +28,7 @@ from assignments.planning.floor import Floor
 from assignments.planning.reasons import Reason
 from assignments.planning.snapshot import PlanningRules
 from assignments.planning.text import gettext as _
+from rollout.evidence import known_floors
 from rollout.models import FloorRecord
 from rollout.policy import seating_audit
 from rollout.policy.measurements import AUDITED_REASONS, Outcomes, Percentile, Seatings
@@ -47,16 +49,6 @@ ENOUGH_MEANWHILE = 30
 EVERY_TABLE = ""
 
 
-def current_floors(refs: Sequence[str]) -> Mapping[str, Floor]:
-    """Valid floors of these restaurants."""
-    return {ref: floor for ref, floor in floors_or_none(refs).items() if floor is not None}
-
-
-def restaurants(since: datetime) -> list[str]:
-    """Refs of at most RESTAURANTS restaurants that V3 of any release decided for, drawn at random."""
-    return [ref for (ref,) in rows(_RESTAURANTS, planner=V3, since=since, limit=RESTAURANTS, releases=None)]
-
-
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Taken:
     """A table that is taken, since when, and by whom. No booking: it is closed; no table: all of them are."""
@@ -73,7 +65,8 @@ class _Decided:
     """A planner's last decision on a booking. ``is_unsure``: tables were released since, so what was free then is unknown.
 
     ``is_adjusted``: its guests came, or its stay was changed since, so that its times are no longer the planner's.
-    ``is_altered``: some seating of that evening was moved or ended since.
+    ``is_altered``: some seating of that evening was moved or ended since. ``batch``: the frozen batch that it was part of,
+    if any, which knows the floor that it was decided by.
     """
 
     booking_ref: str
@@ -94,6 +87,8 @@ class _Decided:
     is_unsure: bool
     is_adjusted: bool
     is_altered: bool
+    batch: UUID | None
+    floor_version: str | None
 
 
 def decisions(
@@ -118,8 +113,7 @@ def decisions(
         )
     ]
     host_bookings = configured().bookings(sorted({each.booking_ref for each in decided}))
-    floors = current_floors(sorted({each.restaurant_ref for each in decided}))
-    inspection = _Inspection(floors, host_bookings, _taken(decided))
+    inspection = _Inspection(_Floors(decided), host_bookings, _taken(decided))
     seatings, hopeless = inspection.of(decided)
     judged = Counter(each.outcome == Kind.MANUAL_REVIEW for each in decided if each.outcome != Kind.CONFIRMED)
     hopeless_review = _scaled(hopeless[Kind.MANUAL_REVIEW], judged[True], review)
@@ -148,8 +142,7 @@ def of_the_legacy_planners_seatings(since: datetime) -> Seatings:
     if not seated:
         return Seatings()
     host_bookings = configured().bookings([each.booking_ref for each in seated])
-    floors = current_floors(sorted({each.restaurant_ref for each in seated}))
-    inspection = _Inspection(floors, host_bookings, _taken(seated), excused=seating_audit.V3S_SETTINGS)
+    inspection = _Inspection(_Floors(seated), host_bookings, _taken(seated), excused=seating_audit.V3S_SETTINGS)
     seatings, _hopeless = inspection.of(seated)
     return seatings
 
@@ -159,11 +152,54 @@ def _scaled(found: int, judged: int, everything: int) -> int:
     return round(found * everything / judged) if judged else 0
 
 
+class _Floors:
+    """The floors that decisions are judged by: the one that a decision was made by if a frozen batch has it, or today's."""
+
+    def __init__(self, decided: Sequence[_Decided]) -> None:
+        batches = {each.floor_version: each.batch for each in decided if each.floor_version and each.batch}
+        self._refs = sorted({each.restaurant_ref for each in decided})
+        self._of_batches = known_floors.of_batches(batches)
+        others = {each.restaurant_ref for each in decided if each.floor_version not in self._of_batches}
+        self._current = known_floors.current(sorted(others)) if others else {}
+        self._of_host: dict[str, Floor | None] = {}
+
+    def of(self, decided: _Decided) -> Floor | None:
+        of_batch = self._of_batches.get(decided.floor_version) if decided.floor_version else None
+        return of_batch or self._current.get(decided.restaurant_ref)
+
+    def others(self, decided: _Decided, floor: Floor) -> Iterator[Floor]:
+        """What else may excuse a decision that is wrong by its floor: the one that the host has now, then earlier ones.
+
+        The host is asked for those restaurants alone where something is wrong.
+        """
+        now = self._by_host(decided.restaurant_ref)
+        if now is not None and now.version != floor.version:
+            yield now
+        yield from self._earlier.get(decided.restaurant_ref, ())
+
+    def _by_host(self, restaurant_ref: str) -> Floor | None:
+        if restaurant_ref not in self._of_host:
+            self._of_host[restaurant_ref] = known_floors.from_host(restaurant_ref)
+        return self._of_host[restaurant_ref]
+
+    @cached_property
+    def _earlier(self) -> Mapping[str, Sequence[Floor]]:
+        """Earlier floors by restaurant. One query, made only if something is wrong by the host's floor, too."""
+        rank = Window(RowNumber(), partition_by=F("restaurant_ref"), order_by=F("recorded_at").desc())
+        records = FloorRecord.objects.filter(restaurant_ref__in=self._refs).exclude(
+            version__in=[floor.version for floor in self._current.values()]
+        )
+        found: dict[str, list[Floor]] = {}
+        for record in records.annotate(rank=rank).filter(rank__lte=EARLIER_FLOORS).order_by("rank"):
+            found.setdefault(record.restaurant_ref, []).append(floor_from_json(record.content))
+        return found
+
+
 @dataclass(frozen=True)
 class _Inspection:
     """Audits V3's decisions with ``rollout.policy.seating_audit``."""
 
-    floors: Mapping[str, Floor]
+    floors: _Floors
     bookings: Mapping[str, HostBooking]
     taken: Mapping[tuple[str, date], Sequence[Taken]]
     rules: PlanningRules = field(default_factory=lambda: assignments_conf.settings().rules())
@@ -176,7 +212,7 @@ class _Inspection:
         """
         reasons, refused_rightly, found = Counter[str](), Counter[str](), Counter[str]()
         for each in decided:
-            floor, booking = self.floors.get(each.restaurant_ref), self.bookings.get(each.booking_ref)
+            floor, booking = self.floors.of(each), self.bookings.get(each.booking_ref)
             party = _party(each, booking)
             if each.outcome != Kind.CONFIRMED:
                 is_wrong = bool(floor and party and not each.is_unsure and self._could_seat(floor, party, each))
@@ -222,7 +258,7 @@ class _Inspection:
         assert decided.blocked_from is not None
         assert decided.blocked_until is not None
         found: list[Flaw] = []
-        for each in self._floors_of(floor, decided.restaurant_ref):
+        for each in chain([floor], self.floors.others(decided, floor)):
             found = seating_audit.place_flaws(each, party, decided.tables, self.rules)
             if decided.strategy == SAME_TABLES:
                 found = [flaw for flaw in found if flaw not in seating_audit.PREFERENCES]
@@ -231,23 +267,6 @@ class _Inspection:
                 found += seating_audit.time_flaws(each, party, decided.blocked_from, decided.blocked_until, decided.at)
             if not found:
                 return []
-        return found
-
-    def _floors_of(self, floor: Floor, restaurant_ref: str) -> Iterator[Floor]:
-        """The current floor, then earlier ones."""
-        yield floor
-        yield from self._earlier.get(restaurant_ref, ())
-
-    @cached_property
-    def _earlier(self) -> Mapping[str, Sequence[Floor]]:
-        """Earlier floors by restaurant. One query, made only if the current floor shows a flaw."""
-        rank = Window(RowNumber(), partition_by=F("restaurant_ref"), order_by=F("recorded_at").desc())
-        records = FloorRecord.objects.filter(restaurant_ref__in=self.floors).exclude(
-            version__in=[floor.version for floor in self.floors.values()]
-        )
-        found: dict[str, list[Floor]] = {}
-        for record in records.annotate(rank=rank).filter(rank__lte=EARLIER_FLOORS).order_by("rank"):
-            found.setdefault(record.restaurant_ref, []).append(floor_from_json(record.content))
         return found
 
 
@@ -283,7 +302,7 @@ def _taken(decided: Sequence[_Decided]) -> Mapping[tuple[str, date], Sequence[Ta
 def _last(since: str, by: str = "planner = %(planner)s") -> str:
     return f"""
 WITH tried AS MATERIALIZED (
-     SELECT id, booking_ref, outcome, reason, strategy, decision_ms, at, assignment_id
+     SELECT id, booking_ref, outcome, reason, strategy, decision_ms, at, assignment_id, batch
        FROM assignments_attempt
       WHERE {by} AND at >= {since}
         AND (%(releases)s::text[] IS NULL OR release = ANY(%(releases)s::text[]))),
@@ -324,9 +343,6 @@ SELECT count(*) AS attempts, count(*) FILTER (WHERE reason = %(unexpected)s) AS 
 _DRAWN = """SELECT restaurant_ref FROM last GROUP BY restaurant_ref
              ORDER BY md5(restaurant_ref || %(since)s::timestamptz::text), restaurant_ref"""
 
-_RESTAURANTS = f"""{_last("%(since)s")} {_DRAWN} LIMIT %(limit)s"""
-
-
 _NEW = """NOT EXISTS (SELECT FROM assignments_attempt AS earlier
                             WHERE earlier.booking_ref = {booking_ref} AND earlier.at < {since})"""
 """Retries of bookings refused earlier say nothing about new bookings."""
@@ -345,7 +361,7 @@ def _decided(by: str, *, among: str = "true", only: str = "true") -> str:
        JOIN assignments_assignment AS assignment ON assignment.id = left_since.assignment_id
       WHERE left_since.source = 'confirmed' AND left_since.at >= %(since)s
       GROUP BY assignment.restaurant_ref, assignment.service_date),
-     altered AS (
+     altered AS MATERIALIZED (
      SELECT restaurant_ref, starts_at::date AS day, max(at) AS at
        FROM assignments_seatingchange
       WHERE at >= %(since)s AND what IN ('changed', 'ended', 'freed')
@@ -361,7 +377,8 @@ SELECT last.booking_ref, last.restaurant_ref, last.service_date, last.outcome, l
        AS is_adjusted,
        EXISTS (SELECT FROM altered
                 WHERE altered.restaurant_ref = last.restaurant_ref AND altered.at >= last.at
-                  AND altered.day BETWEEN last.service_date - 1 AND last.service_date + 2) AS is_altered
+                  AND altered.day BETWEEN last.service_date - 1 AND last.service_date + 2) AS is_altered,
+       last.batch, (SELECT floor_version FROM rollout_frozenbatch WHERE key = last.batch) AS floor_version
   FROM (SELECT * FROM last WHERE restaurant_ref IN (SELECT restaurant_ref FROM drawn) AND {only}
          ORDER BY id DESC LIMIT %(limit)s) AS last
   LEFT JOIN gone ON gone.restaurant_ref = last.restaurant_ref AND gone.service_date = last.service_date
@@ -418,7 +435,7 @@ def reference(
     now: datetime,
     judges: bool,
 ) -> Reference:
-    """What the legacy planner seated elsewhere meanwhile, or else before.
+    """Return what the legacy planner seated elsewhere meanwhile, or else before.
 
     Both are rows of ``of_the_legacy_planner``: from ``live_since`` to ``now``, and from ``since`` to ``live_since``.
     ``judges``: whether its refusals are judged, which costs queries; otherwise all of its bookings count as feasible.
@@ -441,7 +458,7 @@ def reference(
 
 
 def _refused_rightly_by_the_legacy_planner(refused: int, since: datetime, until: datetime) -> int:
-    """How many of its refusals are right by the rules that V3's are judged by."""
+    """Count the refusals that are right by the rules by which V3's are judged."""
     if not refused:
         return 0
     parameters = {"others": NOT_THE_LEGACY_PLANNER, "since": since, "until": until, "releases": None}
@@ -452,8 +469,7 @@ def _refused_rightly_by_the_legacy_planner(refused: int, since: datetime, until:
     if not decided:
         return 0
     host_bookings = configured().bookings(sorted({each.booking_ref for each in decided}))
-    floors = current_floors(sorted({each.restaurant_ref for each in decided}))
-    _seatings, hopeless = _Inspection(floors, host_bookings, _taken(decided)).of(decided)
+    _seatings, hopeless = _Inspection(_Floors(decided), host_bookings, _taken(decided)).of(decided)
     return _scaled(hopeless.total(), len(decided), refused)
 
 

@@ -34,6 +34,8 @@ from rollout.policy.verdict import Verdict
 from rollout.shadow.recorder import RECORDED_DAYS
 
 STATEMENT_TIMEOUT_MS = 20_000
+WORK_MEMORY = "64MB"
+"""So much a sort may take: a hundred thousand comparisons are then sorted without files."""
 
 
 def measure(
@@ -59,7 +61,7 @@ def measure(
             "audits": decision_audit.audited(_LIVE_SINCE, _LIVE_SINCE),
             "overdue": decision_audit.overdue(_LIVE_SINCE),
         },
-        common=_BOUNDS,
+        common=_BOUNDS + _JUDGED,
         oldest=now - timedelta(days=conf.settings().EVIDENCE_DAYS),
         environment=position.environment,
         beginnings=["", ladder.bottom.key],
@@ -195,7 +197,8 @@ def one_moment(statement_timeout_ms: int = STATEMENT_TIMEOUT_MS) -> Iterator[dat
             level = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ;" if is_outermost else ""
             # One round trip. Without parameters, several statements are possible however parameters are bound.
             cursor.execute(
-                f"{level} SET LOCAL statement_timeout = {int(statement_timeout_ms)}; SELECT assignments_now()"
+                f"{level} SET LOCAL statement_timeout = {int(statement_timeout_ms)}; SET LOCAL work_mem = '{WORK_MEMORY}';"
+                "SELECT assignments_now()"
             )
             while cursor.nextset():
                 pass
@@ -246,7 +249,7 @@ def _facts(
 
 
 def drift_of(position: Position, as_they_are: resolution.Flags) -> str:
-    """How the flags differ from the position's stage, as a sentence; empty if they do not. No query."""
+    """Say how the flags differ from the position's stage; empty if they do not. No query."""
     try:
         stage = conf.current_ladder().stage(position.stage)
     except UnknownStageError as error:
@@ -270,6 +273,14 @@ _BOUNDS_GIVEN = "WITH bounds AS MATERIALIZED (SELECT %(since)s AS since, %(since
 
 _SINCE = "(SELECT since FROM bounds)"
 _LIVE_SINCE = "(SELECT live_since FROM bounds)"
+
+# The rows are wide, because of their snapshots. So they are read once for all queries.
+_JUDGED = f""",
+     judged AS MATERIALIZED (
+     SELECT id, restaurant_ref, booking_ref, verdict, error, control_repeats, candidate_ms, origin, recorded_at, release,
+            service_date, peak, party, joined
+       FROM rollout_comparison WHERE recorded_at >= {_SINCE} AND verdict <> '')
+"""  # noqa: S608
 
 
 # Comparisons
@@ -309,16 +320,17 @@ def _comparisons(
     )
 
 
-def latest(since: str, releases: str = "") -> str:
+def latest(since: str, releases: str = "", source: str = "rollout_comparison") -> str:
     """The decisions to count, recorded since then, of all releases or of these (SQL): one of each booking, its final one.
 
     In shadow mode an unsafe decision and an error count whatever follows: to try again does not take them back.
+    ``source``: what has their columns.
     """
     of_these = f"AND release = ANY({releases})" if releases else ""
     return f"""
 SELECT DISTINCT ON (restaurant_ref, booking_ref)
        id, restaurant_ref, verdict, error, control_repeats, candidate_ms, origin, recorded_at
-  FROM rollout_comparison AS comparison
+  FROM {source} AS comparison
  WHERE recorded_at >= {since} AND verdict <> '' {of_these}
  ORDER BY restaurant_ref, booking_ref, (origin = 'shadow' AND verdict = 'unsafe') DESC,
           (origin = 'shadow' AND verdict = 'v3_error') DESC, id DESC
@@ -329,24 +341,33 @@ COUNTED = "%(releases)s"
 LATEST = latest("%(since)s", COUNTED)
 """Those that count for the running release."""
 
-# The first of a waiver's comparisons are waived, up to its ceiling.
+# The first of a waiver's comparisons are waived, up to its ceiling. What no waiver is about is not looked at for one.
 _VERDICTS = f"""
-SELECT restaurant_ref, verdict, count(*) AS found, count(*) FILTER (WHERE place <= at_most) AS waived,
-       count(control_repeats) AS asked_twice, count(*) FILTER (WHERE control_repeats) AS repeated,
-       count(candidate_ms) FILTER (WHERE error = '') AS timed
-  FROM (SELECT latest.*, waiver.at_most, row_number() OVER (PARTITION BY waiver.id ORDER BY latest.id) AS place
-          FROM ({latest(_SINCE, COUNTED)}) AS latest
-          LEFT JOIN LATERAL (
-               SELECT known.id, known.at_most
-                 FROM rollout_waiver AS known
-                 JOIN rollout_comparison AS whole ON whole.id = latest.id
-                WHERE known.verdict = latest.verdict AND known.withdrawn_at IS NULL AND known.expires_at > %(now)s
-                  AND known.restaurant_ref IN ('', latest.restaurant_ref)
-                  AND (known.refusal = '' OR known.refusal = coalesce(whole.candidate #>> '{{refusal,0}}',
-                                                                      whole.control #>> '{{refusal,0}}'))
-                ORDER BY known.restaurant_ref = '', known.refusal = '', known.id
-                LIMIT 1) AS waiver ON true) AS judged
- GROUP BY restaurant_ref, verdict
+  WITH latest AS MATERIALIZED ({latest(_SINCE, COUNTED, "judged")}),
+       waived AS (
+       SELECT restaurant_ref, verdict, count(*) FILTER (WHERE place <= at_most) AS waived
+         FROM (SELECT latest.restaurant_ref, latest.verdict, waiver.at_most,
+                      row_number() OVER (PARTITION BY waiver.id ORDER BY latest.id) AS place
+                 FROM latest
+                CROSS JOIN LATERAL (
+                      SELECT known.id, known.at_most
+                        FROM rollout_waiver AS known
+                        JOIN rollout_comparison AS whole ON whole.id = latest.id
+                       WHERE known.verdict = latest.verdict AND known.withdrawn_at IS NULL AND known.expires_at > %(now)s
+                         AND known.restaurant_ref IN ('', latest.restaurant_ref)
+                         AND (known.refusal = '' OR known.refusal = coalesce(whole.candidate #>> '{{refusal,0}}',
+                                                                             whole.control #>> '{{refusal,0}}'))
+                       ORDER BY known.restaurant_ref = '', known.refusal = '', known.id
+                       LIMIT 1) AS waiver
+                WHERE latest.verdict IN (SELECT verdict FROM rollout_waiver
+                                          WHERE withdrawn_at IS NULL AND expires_at > %(now)s)) AS placed
+        GROUP BY restaurant_ref, verdict)
+SELECT counted.*, coalesce(waived.waived, 0) AS waived
+  FROM (SELECT restaurant_ref, verdict, count(*) AS found,
+               count(control_repeats) AS asked_twice, count(*) FILTER (WHERE control_repeats) AS repeated,
+               count(candidate_ms) FILTER (WHERE error = '') AS timed
+          FROM latest GROUP BY restaurant_ref, verdict) AS counted
+  LEFT JOIN waived USING (restaurant_ref, verdict)
 """  # noqa: S608  (text of our own)
 
 _MILLISECONDS = f"""
@@ -388,18 +409,15 @@ def _sample_limit() -> str:
     return "" if sample >= 1 else f"{ceil(sample * 2**64):016x}"
 
 
-_SEEN = f"""
+_SEEN = """
 SELECT count(DISTINCT (restaurant_ref, service_date)) FILTER (WHERE peak) AS peaks,
        count(DISTINCT booking_ref) FILTER (WHERE party >= %(large)s) AS large_parties,
        count(DISTINCT booking_ref) FILTER (WHERE joined) AS joins
-  FROM rollout_comparison
- WHERE recorded_at >= {_SINCE} AND verdict <> '' AND release = ANY(%(releases)s)
-"""  # noqa: S608
+  FROM judged
+ WHERE (peak OR joined OR party >= %(large)s) AND release = ANY(%(releases)s)
+"""
 
-_OTHERS = f"""
-SELECT count(*) AS others FROM rollout_comparison
- WHERE recorded_at >= {_SINCE} AND verdict <> '' AND release <> ALL(%(releases)s)
-"""  # noqa: S608
+_OTHERS = "SELECT count(*) AS others FROM judged WHERE release <> ALL(%(releases)s)"
 
 _BOOKED = f"""
 SELECT count(DISTINCT restaurant_ref) AS restaurants FROM assignments_assignment WHERE starts_at >= {_SINCE}

@@ -8,7 +8,7 @@ from rollout.policy.ladder import Stage
 
 
 def drift(stage: Stage, percent: int, flags: Flags) -> Text:
-    """How flags and stored percentage differ from the stage, as a sentence; empty if they do not."""
+    """Say how flags and stored percentage differ from the stage; empty if they do not."""
     found = []
     if flags.killed:
         value = repr(flags.v3.raw)

@@ -14,7 +14,7 @@ CHUNK = 5000
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Pruned:
-    """What was pruned so far, or would be."""
+    """Counts of the rows that were deleted, or would be."""
 
     comparisons: int = 0
     floors: int = 0
@@ -29,7 +29,7 @@ class EvidenceNeededError(ValueError):
 
 
 def count(days: int) -> Pruned:
-    """What ``prune`` would delete, including floors that no comparison would need. Raises EvidenceNeededError."""
+    """Count what ``prune`` would delete, including floors that no comparison would need. Raises EvidenceNeededError."""
     _check(days)
     names = ("comparisons", "floors", "guard_runs", "days", "batches", "audits")
     (found,) = rows(_COUNT, days=days, batch_days=conf.settings().BATCH_DAYS)

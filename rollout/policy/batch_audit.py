@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Judgement:
-    """What is said of one decision. ``beside``: the snapshot as it was when its turn came, for another planner.
+    """The audit's finding for one decision. ``beside``: the snapshot as it was when its turn came, for another planner.
 
     ``wrong_refusal``: tables were free, without moving anybody, that nobody who asked before has.
     ``avoidable_by_moves``: not that, but one party that might have been moved was in the way.
@@ -52,7 +52,7 @@ def judge(
     moved_for: Mapping[str, Collection[str]] | None = None,
     again: Again,
 ) -> Mapping[str, Judgement]:
-    """What is said of each decision, by booking ref.
+    """Return the audit's finding for each decision, by booking ref.
 
     ``before``: the day without the batch. ``moves``: the new tables of confirmed parties that were moved; ``moved_windows``:
     for when they have them, as far as that is known; ``moved_for``: who they were, by the booking that they were moved for.
@@ -109,7 +109,7 @@ def _sitting_at(movable: Movable, table_refs: Sequence[str]) -> list[Taken]:
 
 
 def _party_of(movable: Movable) -> Party:
-    """What it was promised."""
+    """Return the number of covers that it was promised."""
     window = movable.window
     return Party(
         covers=movable.party,

@@ -46,7 +46,7 @@ class Taken:
 
 @dataclass(kw_only=True, slots=True)
 class DayTotals:
-    """What a planner makes of a day: booking refs, and ``covers`` of those ``seated``.
+    """A planner's result for a day: booking refs, and ``covers`` of those ``seated``.
 
     ``refused``: although tables were free, without moving anybody, that nobody who asked before has. ``moved``: changed
     tables for others of their batch. ``unsafe``: given tables with a flaw, so not seated; ``flaws`` counts them by kind.
@@ -61,7 +61,7 @@ class DayTotals:
 
     @property
     def feasible(self) -> int:
-        """How many bookings it has seated, or could have."""
+        """Return the number of bookings that it has seated, or could have."""
         return len(self.seated | self.refused | self.unsafe)
 
     def add(self, other: DayTotals) -> None:
@@ -76,7 +76,7 @@ class DayTotals:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class AuditedBatch:
-    """What was made of a batch, and the tables that its parties have now: as long as they sit, whatever the planner says.
+    """The audit of a batch, and the tables that its parties have now: as long as they sit, whatever the planner says.
 
     ``flaws``: of each unsafe seating, by booking ref.
     """

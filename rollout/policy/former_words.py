@@ -27,6 +27,9 @@ def gettext_noop(text: str) -> str:
 
 
 TEXTS = (
+    gettext_noop("at %(stage)s for %(soaked)s h of %(hours)s h"),
+    gettext_noop("decisions compared, in shadow mode and in backtests"),
+    gettext_noop("decisions compared, in shadow mode and in backtests; %(others)s more belong to other releases"),
     gettext_noop("%(count)s of %(sample)s %(what)s: above the limit of %(limit)s (95 %% confidence)"),
     gettext_noop(
         "V3 seats %(seated)s of %(bookings)s bookings, the legacy planner %(old_seated)s of %(old_bookings)s (%(reference)s)"

@@ -64,7 +64,7 @@ def evaluate(stage: Stage, facts: Facts) -> tuple[GateResult, ...]:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Reading:
-    """What a rule reads off what was measured. ``threshold``: where it is another than the one that the rule was given.
+    """A rule's reading of the measurements. ``threshold``: set if it differs from the one that the rule was given.
 
     It may neither pass nor fail: then nothing can be said yet.
     """
@@ -94,12 +94,17 @@ class Reading:
         )
 
 
+NOT_COMPARED = _("no decision has been compared")
+NO_DAY = _("no day has been compared")
+NO_SEATING = _("no seating has been checked")
+NOTHING_FEASIBLE = _("V3 has decided no feasible booking")
+
 Measure = Callable[[Facts, float], Reading]
 Gate = Callable[[Facts, float], GateResult]
 
 
 def _gates(measures: Mapping[str, Measure]) -> Mapping[str, Gate]:
-    """The gates that measure so, by name."""
+    """Return the gates with these measures, by name."""
     return {name: _gate(name, measure) for name, measure in measures.items()}
 
 
@@ -118,7 +123,7 @@ def _soak(facts: Facts, hours: float) -> Reading:
         value=round(soaked, 2),
         passes=soaked >= hours,
         detail=_(
-            "at %(stage)s for %(soaked)s h of %(hours)s h",
+            "in stage %(stage)s for %(soaked)s of %(hours)s h",
             stage=facts.stage,
             soaked=f"{soaked:.1f}",
             hours=f"{hours:g}",
@@ -142,14 +147,17 @@ def _flags(facts: Facts, threshold: float) -> Reading:
     return _no_more(int(bool(facts.drift)), 1, threshold, facts.drift or _("the flags match the stage"))
 
 
-def _no_more(count: int, sample: int, threshold: float, detail: str) -> Reading:
-    """A number of cases, known once there is a sample. It needs no bounds: each case is one too many, or none is."""
+def _no_more(count: int, sample: int, threshold: float, detail: str, *, without: str = "") -> Reading:
+    """A number of cases, known once there is a sample. It needs no bounds: each case is one too many, or none is.
+
+    ``without``: the detail while there is no sample.
+    """
     return Reading(
         value=count if sample else None,
         sample=sample,
         passes=sample > 0 and count <= threshold,
         fails=count > threshold,
-        detail=detail,
+        detail=detail if sample or not without else without,
     )
 
 
@@ -163,6 +171,8 @@ def _seatings(facts: Facts, threshold: float) -> Reading:
         detail = _("%(unsafe)s of %(checked)s seatings break a rule of the floor: %(rules)s", **counts, rules=reasons)
     else:
         detail = _("%(unsafe)s of %(checked)s seatings break a rule of the floor", **counts)
+    if not checked:
+        detail = NO_SEATING
     if facts.unaudited:
         detail = _("%(found)s; %(waiting)s decisions wait for their audit", found=detail, waiting=facts.unaudited)
     reading = _no_more(seatings.unsafe, checked, threshold, detail)
@@ -171,10 +181,11 @@ def _seatings(facts: Facts, threshold: float) -> Reading:
 
 def _comparable(facts: Facts, threshold: float) -> Reading:
     total, others = facts.comparisons.total, facts.comparisons.others
-    detail = _("decisions compared, in shadow mode and in backtests")
+    detail = _("decisions compared since evidence began to count, in shadow mode and in backtests")
     if others:
         detail = _(
-            "decisions compared, in shadow mode and in backtests; %(others)s more belong to other releases",
+            "decisions compared since evidence began to count, in shadow mode and in backtests; "
+            "%(others)s more belong to other releases",
             others=others,
         )
     return Reading(
@@ -192,7 +203,7 @@ def _counted(verdict: Verdict, what: Text, *, waivable: bool) -> Measure:
         found = counts.get(verdict, 0)
         covered = comparisons.verdicts.get(verdict, 0) - found
         detail = _("%(what)s (%(count)s more are waived)", what=what, count=covered) if covered else what
-        return _no_more(found, comparisons.total, threshold, detail)
+        return _no_more(found, comparisons.total, threshold, detail, without=NOT_COMPARED)
 
     return rule
 
@@ -216,6 +227,25 @@ def _parity(facts: Facts, threshold: float) -> Reading:
     lower, upper = rate_bounds(gained, differ)
     _lower, worse = rate_bounds(lost, total)
     worse_at = _worse_at(facts, threshold)
+    if not total:
+        detail = _("no feasible decision has been compared")
+    elif not differ:
+        detail = _(
+            "neither planner was better in %(total)s feasible decisions; V3 is worse in at most %(worse)s of them",
+            total=total,
+            worse=f"{worse:.2%}",
+        )
+    else:
+        detail = _(
+            "V3 was better %(gained)s times and worse %(lost)s times; bounds %(lower)s to %(upper)s; "
+            "worse in at most %(worse)s of the feasible decisions; proven to be worse at %(restaurants)s restaurants",
+            gained=gained,
+            lost=lost,
+            lower=f"{lower:.3f}",
+            upper=f"{upper:.3f}",
+            worse=f"{worse:.2%}",
+            restaurants=len(worse_at),
+        )
     fails = bool(worse_at) or (_enough(differ) and is_below(gained, differ, threshold))
     return Reading(
         value=gained / differ if differ else None,
@@ -226,16 +256,7 @@ def _parity(facts: Facts, threshold: float) -> Reading:
             or (_enough(total) and is_below(lost, total, NEGLIGIBLE))
         ),
         fails=fails,
-        detail=_(
-            "V3 was better %(gained)s times and worse %(lost)s times; bounds %(lower)s to %(upper)s; "
-            "worse in at most %(worse)s of the feasible decisions; proven to be worse at %(restaurants)s restaurants",
-            gained=gained,
-            lost=lost,
-            lower=f"{lower:.3f}",
-            upper=f"{upper:.3f}",
-            worse=f"{worse:.2%}",
-            restaurants=len(worse_at),
-        ),
+        detail=detail,
     )
 
 
@@ -279,7 +300,9 @@ def _largest_share(facts: Facts, threshold: float) -> Reading:
             "%(largest)s of %(total)s decisions compared are the largest restaurant's",
             largest=comparisons.largest,
             total=comparisons.total,
-        ),
+        )
+        if comparisons.total
+        else NOT_COMPARED,
     )
 
 
@@ -291,12 +314,12 @@ def _days_unsafe(facts: Facts, threshold: float) -> Reading:
         days=days.compared,
         errors=days.errors,
     )
-    return _no_more(days.unsafe + days.errors, days.compared, threshold, detail)
+    return _no_more(days.unsafe + days.errors, days.compared, threshold, detail, without=NO_DAY)
 
 
 def _days_refused(facts: Facts, threshold: float) -> Reading:
     detail = _("bookings that V3 refuses when it plans the whole day, although tables are free")
-    return _no_more(facts.days.refused, facts.days.compared, threshold, detail)
+    return _no_more(facts.days.refused, facts.days.compared, threshold, detail, without=NO_DAY)
 
 
 def _days_worse(facts: Facts, threshold: float) -> Reading:
@@ -307,23 +330,31 @@ def _days_worse(facts: Facts, threshold: float) -> Reading:
     days = facts.days
     differ = days.better + days.worse
     lower, upper = rate_bounds(days.worse, differ)
+    seated = {"days": days.paired, "v3": days.seated, "old": days.control_seated}
+    if not days.paired:
+        detail = NO_DAY
+    elif not differ:
+        detail = _(
+            "both planners seat as many on each of %(days)s days; in all V3 seats %(v3)s, the legacy planner %(old)s",
+            **seated,
+        )
+    else:
+        detail = _(
+            "V3 seats fewer on %(worse)s days and more on %(better)s of %(days)s days; bounds %(lower)s to %(upper)s; "
+            "in all it seats %(v3)s, the legacy planner %(old)s",
+            worse=days.worse,
+            better=days.better,
+            lower=f"{lower:.3f}",
+            upper=f"{upper:.3f}",
+            **seated,
+        )
     return Reading(
         value=days.worse / differ if differ else None,
         sample=differ or days.paired,
         passes=_enough(days.paired)
         and (not days.worse or (_enough(differ) and is_below(days.worse, differ, threshold))),
         fails=_enough(differ) and is_above(days.worse, differ, threshold),
-        detail=_(
-            "V3 seats fewer on %(worse)s days and more on %(better)s of %(days)s days; bounds %(lower)s to %(upper)s; "
-            "in all it seats %(v3)s, the legacy planner %(old)s",
-            worse=days.worse,
-            better=days.better,
-            days=days.paired,
-            lower=f"{lower:.3f}",
-            upper=f"{upper:.3f}",
-            v3=days.seated,
-            old=days.control_seated,
-        ),
+        detail=detail,
     )
 
 
@@ -343,7 +374,9 @@ def _complete(facts: Facts, threshold: float) -> Reading:
             compared=comparisons.compared_live,
             expected=comparisons.expected,
             waiting=comparisons.waiting,
-        ),
+        )
+        if comparisons.expected
+        else _("the legacy planner has decided nothing since this stage began"),
     )
 
 
@@ -393,7 +426,9 @@ def _confirmed(facts: Facts, threshold: float) -> Reading:
             feasible=v3.feasible,
             lower=f"{lower:.3f}",
             upper=f"{upper:.3f}",
-        ),
+        )
+        if v3.feasible
+        else NOTHING_FEASIBLE,
     )
 
 
@@ -406,6 +441,19 @@ def _no_worse(facts: Facts, margin: float) -> Reading:
     lower, upper = difference_bounds(v3.confirmed, v3.feasible, facts.reference_seated, facts.reference_feasible)
     known = _enough(v3.feasible) and _enough(facts.reference_feasible)
     has_both = v3.feasible > 0 and facts.reference_feasible > 0
+    if has_both:
+        detail = _(
+            "V3 seated %(v3)s, control %(old)s (%(reference)s); difference %(lower)s to %(upper)s",
+            v3=f"{v3.confirmed}/{v3.feasible}",
+            old=f"{facts.reference_seated}/{facts.reference_feasible}",
+            reference=facts.reference or _("no control data"),
+            lower=f"{lower:+.3f}",
+            upper=f"{upper:+.3f}",
+        )
+    elif v3.feasible:
+        detail = _("there is no feasible booking of the legacy planner to compare with")
+    else:
+        detail = NOTHING_FEASIBLE
     value = v3.confirmed / v3.feasible - facts.reference_seated / facts.reference_feasible if has_both else None
     return Reading(
         value=value,
@@ -413,19 +461,15 @@ def _no_worse(facts: Facts, margin: float) -> Reading:
         sample=min(v3.feasible, facts.reference_feasible),
         passes=known and lower >= -margin,
         fails=known and upper < -margin,
-        detail=_(
-            "V3 seated %(v3)s, control %(old)s (%(reference)s); difference %(lower)s to %(upper)s",
-            v3=f"{v3.confirmed}/{v3.feasible}",
-            old=f"{facts.reference_seated}/{facts.reference_feasible}",
-            reference=facts.reference or _("no control data"),
-            lower=f"{lower:+.3f}",
-            upper=f"{upper:+.3f}",
-        ),
+        detail=detail,
     )
 
 
-def _share(take: Callable[[Facts], tuple[int, int]], what: Text) -> Measure:
-    """A share that passes if its upper bound is at most the threshold, and fails if its lower bound is above it."""
+def _share(take: Callable[[Facts], tuple[int, int]], what: Text, *, without: Text) -> Measure:
+    """A share that passes if its upper bound is at most the threshold, and fails if its lower bound is above it.
+
+    ``without``: the detail while there is nothing to take a share of.
+    """
 
     def rule(facts: Facts, threshold: float) -> Reading:
         count, sample = take(facts)
@@ -442,7 +486,9 @@ def _share(take: Callable[[Facts], tuple[int, int]], what: Text) -> Measure:
                 what=what,
                 lower=f"{lower:.4f}",
                 upper=f"{upper:.4f}",
-            ),
+            )
+            if sample
+            else without,
         )
 
     return rule
@@ -451,14 +497,24 @@ def _share(take: Callable[[Facts], tuple[int, int]], what: Text) -> Measure:
 def _percentile(take: Callable[[Facts], Percentile]) -> Measure:
     def rule(facts: Facts, threshold: float) -> Reading:
         measured = take(facts)
-        lower = "?" if measured.lower is None else f"{measured.lower:.2f}"
-        upper = "?" if measured.upper is None else f"{measured.upper:.2f}"
+        lower = "" if measured.lower is None else f"{measured.lower:.2f}"
+        upper = "" if measured.upper is None else f"{measured.upper:.2f}"
+        if measured.value is None:
+            detail = _("no planning time has been measured")
+        elif lower and upper:
+            detail = _("planning time in ms; bounds %(lower)s to %(upper)s", lower=lower, upper=upper)
+        elif lower:
+            detail = _("planning time in ms; at least %(lower)s, no upper bound yet", lower=lower)
+        elif upper:
+            detail = _("planning time in ms; at most %(upper)s, no lower bound yet", upper=upper)
+        else:
+            detail = _("planning time in ms; no bounds yet")
         return Reading(
             value=measured.value,
             sample=measured.sample,
             passes=measured.upper is not None and measured.upper <= threshold,
             fails=measured.lower is not None and measured.lower > threshold,
-            detail=_("planning time in ms; bounds %(lower)s to %(upper)s", lower=lower, upper=upper),
+            detail=detail,
         )
 
     return rule
@@ -483,12 +539,22 @@ GATES: Mapping[str, Gate] = _gates(
         "candidate_p99_ms": _percentile(lambda facts: facts.comparisons.p99),
         "complete": _complete,
         "coverage": _coverage,
-        "noise": _share(_differed, _("repeated decisions of the legacy planner differed")),
+        "noise": _share(
+            _differed,
+            _("repeated decisions of the legacy planner differed"),
+            without=_("no decision of the legacy planner has been repeated"),
+        ),
         "explanations": _waivers,
-        "errors": _share(lambda facts: (facts.v3.errors, facts.v3.attempts), _("attempts raised an unexpected error")),
+        "errors": _share(
+            lambda facts: (facts.v3.errors, facts.v3.attempts),
+            _("attempts raised an unexpected error"),
+            without=_("V3 has not tried to seat any booking"),
+        ),
         "confirmed": _confirmed,
         "review": _share(
-            lambda facts: (facts.v3.review, facts.v3.feasible), _("feasible bookings were sent to review")
+            lambda facts: (facts.v3.review, facts.v3.feasible),
+            _("feasible bookings were sent to review"),
+            without=NOTHING_FEASIBLE,
         ),
         "no_worse": _no_worse,
         "decision_p95_ms": _percentile(lambda facts: facts.v3.p95),

@@ -38,7 +38,7 @@ NOT_RATES = frozenset({"less_seated", "window_minutes"})
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Power:
-    """What a gate or guardrail finds. ``rate`` (0..1): of the fault; ``within``: decisions until it is found.
+    """The power of a gate or guardrail. ``rate`` (0..1): of the fault; ``within``: decisions until it is found.
 
     ``probability``: with which it is found by then; ``error``: with which the rule is ever wrong about a healthy V3; 0 where
     a single case decides.

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 class Flaw(StrEnum):
-    """What is wrong with a seating. Stored with guard runs; never rename one."""
+    """A flaw of a seating. Stored with guard runs; never rename one."""
 
     ANOTHER_BOOKING = "another_booking"
     WITHOUT_TIMES = "without_times"
@@ -89,7 +89,7 @@ def party_of(request: SeatingRequest) -> Party:
 
 
 def flaws_of(snapshot: Snapshot, decision: Decision) -> list[Flaw]:
-    """What is wrong with acting on the decision; empty for a refusal, which ``could_be_seated`` judges."""
+    """Return the flaws of the decision; empty for a refusal, which ``could_be_seated`` judges."""
     request = snapshot.request
     found = [Flaw.ANOTHER_BOOKING] if decision.booking_ref != request.booking_ref else []
     if not decision.plans:
@@ -144,7 +144,7 @@ def time_flaws(
     blocked_until: datetime,
     decided_at: datetime | None = None,
 ) -> list[Flaw]:
-    """What is wrong with the time for which tables are kept."""
+    """Return the flaws of the time for which tables are kept."""
     needed = window(floor, party)
     if needed is None:
         return [Flaw.OUTSIDE_SERVICE]
@@ -158,7 +158,7 @@ def time_flaws(
 
 
 def place_flaws(floor: Floor, party: Party, table_refs: Sequence[str], rules: PlanningRules) -> list[Flaw]:
-    """What is wrong with tables for the party, whoever has them."""
+    """Return the flaws of these tables for the party, regardless of other seatings."""
     if not isinstance(party.covers, int) or not 1 <= party.covers <= rules.max_party:
         return [Flaw.INVALID_PARTY]
     tables = {table.ref: table for table in floor.tables}
@@ -207,7 +207,7 @@ def _limit_flaws(
     if floor.stored_outside_minutes is not None:
         spare = seats - party.covers
     else:
-        spare = largest - party.covers if least is None else 0
+        spare = seats - party.covers if least is None and most is None else 0
     if spare > rules.max_spare_seats:
         yield Flaw.TOO_MANY_SPARE_SEATS
     if not (1 if least is None else least) <= party.covers <= largest:
@@ -312,7 +312,7 @@ def yardstick(floor: Floor, covers: int, table_refs: Collection[str]) -> tuple[i
 
 
 def unmet_wishes(snapshot: Snapshot, table_refs: Collection[str]) -> int:
-    """How many of the guests' wishes these tables do not meet; one that a table of a join lacks is not met."""
+    """Count the guests' wishes that these tables do not meet; one that a table of a join lacks is not met."""
     tables = [table for table in snapshot.floor.tables if table.ref in table_refs]
     return sum(1 for wish in snapshot.request.wishes if any(wish not in table.features for table in tables))
 

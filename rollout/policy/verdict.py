@@ -11,7 +11,7 @@ from rollout.policy import seating_audit
 
 
 class Verdict(StrEnum):
-    """How V3's decision compares with the control's. Stored; never rename one."""
+    """The result of comparing V3's decision with the control's. Stored; never rename one."""
 
     SAME_TABLES = "same_tables"
     EQUIVALENT = "equivalent"

@@ -107,7 +107,9 @@ def _wastes_seats(snapshot: Snapshot, decide: Decide) -> Decision:
 def _may_have(snapshot: Snapshot, table: Table) -> bool:
     request = snapshot.request
     most = table.seats if table.max_party is None else table.max_party
-    least = max(1, most - snapshot.rules.max_spare_seats) if table.min_party is None else table.min_party
+    least = 1 if table.min_party is None else table.min_party
+    if table.min_party is None and table.max_party is None:  # A limit that somebody has set beats that of spare seats.
+        least = table.seats - snapshot.rules.max_spare_seats
     return request.zone_ref in {None, table.zone_ref} and least <= request.party <= min(most, table.seats)
 
 

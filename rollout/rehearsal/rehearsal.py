@@ -33,7 +33,7 @@ class Tried:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Rehearsal:
-    """What a rehearsal found. ``failed_gates`` and ``rollbacks``: in how many runs V3 as it is failed.
+    """The findings of a rehearsal. ``failed_gates`` and ``rollbacks``: in how many runs V3 without a fault failed.
 
     ``not_tried``: gates of the ladder that no fault can fail here.
     """

@@ -68,19 +68,19 @@ class Rules:
 
     @property
     def comparisons(self) -> int:
-        """How many comparisons a run has."""
+        """Return the number of comparisons of a run."""
         return max([LONGEST, *(ceil(stage.gates.get("comparable", 0)) for stage in self.watched)])
 
 
 def caught_by_gate(judged: Judged, rules: Rules, *, runs: int, seed: int) -> Caught:
-    """Which gate fails in runs of this kind, before V3 decides for anybody."""
+    """Return the gate that fails in runs of this kind, before V3 decides for any restaurant."""
     return _most_often(
         [failed_gate(_draws(judged, rules.comparisons, f"{seed} gate {run}"), rules) for run in range(runs)]
     )
 
 
 def caught_by_rail(judged: Judged, rules: Rules, *, runs: int, seed: int) -> Caught:
-    """Which guardrail is breached in runs of this kind, where V3 decides."""
+    """Return the guardrail that is breached in runs of this kind, where V3 decides."""
     return _most_often(
         [breached_rail(_draws(judged, LONGEST_LIVE, f"{seed} rail {run}"), rules) for run in range(runs)]
     )
@@ -131,7 +131,7 @@ def _draws(judged: Judged, longest: int, seed: str) -> Iterator[Outcome]:
 
 
 class _Seen:
-    """What has been drawn so far."""
+    """The draws so far."""
 
     def __init__(self) -> None:
         self.count = 0
@@ -178,7 +178,7 @@ class _Seen:
         )
 
     def decided(self, rules: Rules) -> Facts:
-        """As the guard measures them, in the first window of the stage."""
+        """Return the facts as the guard measures them in the stage's first window."""
         counts, error = self._counts, guardrails.window_error(1)
         began = NOW - timedelta(hours=1)
         seatings = Seatings(

@@ -1,4 +1,4 @@
-"""Who imports the legacy planner, directly or through others, by the import graph of the whole project."""
+"""Find what imports the legacy planner, directly or through others, by the whole project's import graph."""
 
 import sys
 from collections.abc import Mapping

@@ -12,7 +12,7 @@ from typing import Any
 from django.db.models import Count, Max
 from django.urls import NoReverseMatch, reverse
 
-from assignments.concurrency.sql import dicts, rows
+from assignments.concurrency.sql import dicts
 from assignments.integration.planners import V3
 from assignments.models import EveningOptimum
 from assignments.planning.describe import describe
@@ -20,6 +20,7 @@ from assignments.planning.floor import Floor
 from rollout import conf
 from rollout.control import steering
 from rollout.evidence.measuring import LATEST, one_moment
+from rollout.evidence.sql import at_once
 from rollout.flags import resolution
 from rollout.models import Change, Comparison, ForcedPlanner, GuardRun, Position, Waiver
 from rollout.policy import power
@@ -60,7 +61,17 @@ def build() -> Report:
         releases = position.counted_for(facts.release)
         stages = conf.current_ladder().stages
         gates = next((each.gates for each in stages if each.key == position.stage), {})
-        per_day = rows(_PER_DAY, since=facts.since, releases=releases)
+        verdicts = at_once(
+            {"per_day": _PER_DAY, "different": _DIFFERENT},
+            common=f"WITH latest AS MATERIALIZED ({LATEST})",
+            since=facts.since,
+            releases=releases,
+            verdicts=[each.value for each in DIFFERENT],
+            each=DIFFERENCES_EACH,
+        )
+        per_day = [
+            (date.fromisoformat(row["day"]), row["origin"], row["verdict"], row["found"]) for row in verdicts["per_day"]
+        ]
         changes = Change.objects.filter(environment=position.environment).defer("evidence")
         return Report(
             made_at=now,
@@ -74,7 +85,7 @@ def build() -> Report:
             days=_days(per_day),
             waivers=tuple(Waiver.objects.filter(withdrawn_at__isnull=True)[:WAIVERS]),
             slowest=_slowest(facts.since, max(facts.since, facts.stage_since), releases),
-            differences=_differences(facts.since, releases),
+            differences=_differences([row["id"] for row in verdicts["different"]]),
             guard=_guard(position),
             changes=tuple(changes[:CHANGES]),
             restaurants=facts.comparisons.restaurants,
@@ -120,10 +131,8 @@ def _slowest(since: datetime, live_since: datetime, releases: Sequence[str]) -> 
     return tuple(Slow(**row) for row in found)
 
 
-def _differences(since: datetime, releases: Sequence[str]) -> tuple[Difference, ...]:
-    verdicts = [each.value for each in DIFFERENT]
-    wanted = rows(_DIFFERENT, since=since, verdicts=verdicts, each=DIFFERENCES_EACH, releases=releases)
-    order = {pk: place for place, (pk,) in enumerate(wanted)}
+def _differences(wanted: Sequence[int]) -> tuple[Difference, ...]:
+    order = {pk: place for place, pk in enumerate(wanted)}
     floors: dict[str, Floor | None] = {}
     comparisons = Comparison.objects.filter(pk__in=order).select_related("floor").defer("snapshot")
     return tuple(_difference(each, floors) for each in sorted(comparisons, key=lambda each: order[each.pk]))
@@ -188,11 +197,11 @@ def _guard(position: Position) -> GuardHistory:
     return GuardHistory(looks=looks["count"], last=looks["last"], breached=tuple(breached[:BREACHES]))
 
 
-_PER_DAY = f"""
-SELECT (recorded_at AT TIME ZONE 'UTC')::date, origin, verdict, count(*)
-  FROM ({LATEST}) AS latest
+_PER_DAY = """
+SELECT (recorded_at AT TIME ZONE 'UTC')::date AS day, origin, verdict, count(*) AS found
+  FROM latest
  GROUP BY 1, 2, 3
-"""  # noqa: S608  (text of our own)
+"""
 
 _SLOWEST = """
 SELECT * FROM (
@@ -214,28 +223,28 @@ SELECT * FROM (
 """
 
 # How far apart: by seats kept empty, then by tables. What a planner said of itself is not trusted to be a number.
-_DIFFERENT = f"""
+_DIFFERENT = """
 SELECT id
   FROM (SELECT latest.id, array_position(%(verdicts)s::text[], latest.verdict) AS place,
                row_number() OVER (PARTITION BY latest.verdict
                                       ORDER BY abs(seats.control - seats.candidate) DESC,
                                                abs(tables.control - tables.candidate) DESC,
                                                whole.party DESC, latest.id DESC) AS number
-          FROM ({LATEST}) AS latest
+          FROM latest
           JOIN rollout_comparison AS whole ON whole.id = latest.id AND latest.verdict = ANY(%(verdicts)s)
          CROSS JOIN LATERAL (
-               SELECT CASE jsonb_typeof(whole.control #> '{{plans,0,spare_seats}}')
-                      WHEN 'number' THEN (whole.control #>> '{{plans,0,spare_seats}}')::numeric ELSE 0 END AS control,
-                      CASE jsonb_typeof(whole.candidate #> '{{plans,0,spare_seats}}')
-                      WHEN 'number' THEN (whole.candidate #>> '{{plans,0,spare_seats}}')::numeric ELSE 0 END AS candidate
+               SELECT CASE jsonb_typeof(whole.control #> '{plans,0,spare_seats}')
+                      WHEN 'number' THEN (whole.control #>> '{plans,0,spare_seats}')::numeric ELSE 0 END AS control,
+                      CASE jsonb_typeof(whole.candidate #> '{plans,0,spare_seats}')
+                      WHEN 'number' THEN (whole.candidate #>> '{plans,0,spare_seats}')::numeric ELSE 0 END AS candidate
                ) AS seats
          CROSS JOIN LATERAL (
-               SELECT CASE jsonb_typeof(whole.control #> '{{plans,0,table_refs}}')
-                      WHEN 'array' THEN jsonb_array_length(whole.control #> '{{plans,0,table_refs}}')
+               SELECT CASE jsonb_typeof(whole.control #> '{plans,0,table_refs}')
+                      WHEN 'array' THEN jsonb_array_length(whole.control #> '{plans,0,table_refs}')
                       ELSE 0 END AS control,
-                      CASE jsonb_typeof(whole.candidate #> '{{plans,0,table_refs}}')
-                      WHEN 'array' THEN jsonb_array_length(whole.candidate #> '{{plans,0,table_refs}}')
+                      CASE jsonb_typeof(whole.candidate #> '{plans,0,table_refs}')
+                      WHEN 'array' THEN jsonb_array_length(whole.candidate #> '{plans,0,table_refs}')
                       ELSE 0 END AS candidate) AS tables) AS ranked
  WHERE number <= %(each)s
  ORDER BY place, number
-"""  # noqa: S608
+"""

@@ -30,7 +30,7 @@ WORDS = {
 
 
 def context(report: Report, *, site: str = "") -> dict[str, Any]:
-    """What a template shows. ``site``: the booking project's address, for links into its admin."""
+    """The context of a template. ``site``: the booking project's address, for links into its admin."""
     values, v3, seatings = report.as_dict(), report.plan.facts.v3, report.plan.facts.seatings
     gates, coming = report.plan.gates, values["next"]
     most = max((each.count for each in report.verdicts), default=0)

@@ -24,7 +24,7 @@ HARMFUL = (Verdict.UNSAFE, Verdict.V3_ERROR)
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class VerdictCount:
-    """How often a verdict was given: in shadow mode, in backtests, and how many no waiver covers."""
+    """Counts of a verdict: in shadow mode, in backtests, and how many no waiver covers."""
 
     verdict: str
     shadow: int
@@ -66,7 +66,7 @@ class Slow:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Choice:
-    """What one planner chose. Without tables ``why`` is the refusal. Scores compare within one decision only.
+    """One planner's choice. Without tables ``why`` is the refusal. Scores compare within one decision only.
 
     ``blocked_from`` and ``blocked_until``: how long the tables are kept, buffers included.
     """
@@ -116,7 +116,7 @@ class Optimum:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class GuardHistory:
-    """How often the guard has run at this stage, when last, and its latest runs that found breaches, newest first."""
+    """The guard's runs at this stage: their number, the last one's time, and the latest with breaches, newest first."""
 
     looks: int
     last: datetime | None

@@ -36,6 +36,7 @@ from rollout import conf
 from rollout.models import Comparison
 from rollout.policy.verdict import Verdict, compare
 from rollout.shadow import days
+from rollout.shadow.candidate_environment import without_secrets
 from rollout.shadow.recorder import is_joined
 from rollout.shadow.serialization import (
     UNREADABLE,
@@ -46,7 +47,6 @@ from rollout.shadow.serialization import (
     snapshot_from_json,
     snapshot_to_json,
 )
-from rollout.shadow.withheld import without_secrets
 
 logger = logging.getLogger("rollout.shadow")
 
@@ -258,7 +258,7 @@ def _compare_in_any_case(comparison: Comparison, floors: dict[str, Floor], candi
     except DatabaseError:
         raise  # The transaction is over; nothing is wrong with the comparison.
     except Exception as error:  # noqa: BLE001  (what a snapshot makes the code raise is not known beforehand)
-        log_error(logger, error, "Comparison %s could not be made", comparison.pk)
+        log_error(logger, error, "Decision %s could not be compared", comparison.pk)
         comparison.verdict, comparison.error = Verdict.V3_ERROR, f"not comparable: {type(error).__name__}"
 
 

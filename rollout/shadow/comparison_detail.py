@@ -33,7 +33,7 @@ _T = TypeVar("_T")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Seat:
-    """A table of the floor. ``taken``: by whom during the seating; ``beside``: the tables next to it."""
+    """A table of the floor. ``taken``: who has it during the seating; ``beside``: the tables next to it."""
 
     table: Table
     taken: tuple[Occupied, ...]

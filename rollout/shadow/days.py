@@ -81,7 +81,7 @@ def day_of(start: Snapshot, requests: Iterable[SeatingRequest], occupied: Iterab
 
 
 def by_v3(day: FrozenDay, together: Together) -> DayTotals:
-    """What V3 makes of the day: batches in the order of asking, with those who still wait. Raises NoDecisionsError."""
+    """Return V3's decisions for the day, batch by batch, with bookings that still wait. Raises NoDecisionsError."""
     totals = DayTotals()
     start, waiting = day.start, list[SeatingRequest]()
     queue = sorted(day.requests, key=lambda request: request.requested_at or _LAST)
@@ -105,7 +105,7 @@ def by_v3(day: FrozenDay, together: Together) -> DayTotals:
 
 
 def by_the_control(day: FrozenDay, judge: Judge) -> DayTotals:
-    """What the control makes of the day, booking by booking."""
+    """Return the control's decisions for the day, booking by booking."""
     totals, start = DayTotals(), day.start
     for request in day.requests:
         snapshot = replace(start, request=request)

@@ -35,7 +35,8 @@ _ROWS = {
         FROM assignments_allocation ORDER BY id""",
     "assignments": """
         SELECT booking_ref, state, reason, due_at, wake_at, stage, version, requested_at, service_date, planner,
-               pinned_table_refs, party, starts_at, asked_until, zone_ref, table_told, moves
+               pinned_table_refs, party, starts_at, asked_until, asked_starts_at, asked_ends_at, zone_ref, table_told,
+               moves
         FROM assignments_assignment ORDER BY id""",
     "closures": """
         SELECT id, table_refs, starts_at, ends_at, lifted_at FROM assignments_closure ORDER BY id""",
@@ -212,6 +213,7 @@ def broken_promises(
     floor: Floor,
     now: datetime,
     cancelled: Collection[str],
+    host: Mapping[str, HostBooking],
     moving: Moving | None = None,
     no_show: timedelta | None = None,
 ) -> Iterator[str]:
@@ -247,7 +249,7 @@ def broken_promises(
             if no_show and assignment["stage"] == "no_show" and start + no_show <= now + A_MINUTE:
                 judged["a no-show by the clock"] += action.by == "planner"
                 continue
-            if assignment["stage"] == "left" and action.by == "staff" and ref in action.refs:
+            if assignment["stage"] == "left" and ref in action.refs and _is_over(before, ref, host, now):
                 continue  # Its host says that they sit, and gives an end that is over.
             if not unusable:
                 yield f"{ref} lost {sorted(held)}: {assignment['state']} ({assignment['reason']})"
@@ -283,6 +285,38 @@ def broken_promises(
             fixed = moving.why_not(before, ref, now) if moving else "nobody is moved for others"
             if fixed:
                 yield f"{ref} was moved from {sorted(held)} to {sorted(others)}: {fixed}"
+
+
+def taken_from_under(
+    before: Evening, after: Evening, action: Action, *, floor: Floor, now: datetime, cancelled: Collection[str]
+) -> Iterator[str]:
+    """Tables at which guests sit, taken from them although they have not left and the table has not closed yet."""
+    tables = {table.ref: table for table in floor.tables}
+    for ref, rows in before.current.items():
+        assignment = before.assignments.get(ref)
+        gone = ref in cancelled or assignment is None or after.assignments[ref]["stage"] in GONE
+        if gone or ref in action.refs or assignment is None:
+            continue
+        if assignment["stage"] != "seated" and rows[0]["starts_at"] > now:
+            continue
+        judged["guests who sit"] += 1
+        held = {row["table_ref"] for row in rows}
+        has = {row["table_ref"] for row in after.current.get(ref, [])}
+        if has - held:
+            continue  # They were moved, about which others judge.
+        for table in sorted(held - has):
+            is_there = table in tables and tables[table].active
+            if is_there and not is_closed(after, table, now, now + A_MINUTE):
+                yield f"{ref} sits at {table}, which is not closed yet and was taken from it"
+
+
+def _is_over(before: Evening, ref: str, host: Mapping[str, HostBooking], now: datetime) -> bool:
+    """Return whether the host says that the stay is over: by another end than before, or since the promised one is over."""
+    end = host[ref].ends_at if ref in host else None
+    row, first, later = before.assignments[ref], before.current[ref][0], now + A_MINUTE
+    asked = row["asked_until"] if row["asked_starts_at"] is None else row["asked_ends_at"]
+    is_past = max(first["ends_at"], first["overstays_until"] or first["ends_at"]) <= later
+    return end is not None and end <= later and (end != asked or is_past)
 
 
 ANYTHING = frozenset({"seat", "tables", "start", "end"})
@@ -342,6 +376,8 @@ def overlaps_unseen(evening: Evening, cursor: Any) -> Iterator[str]:
         and next_one["table_ref"] == row["table_ref"]
         and row["starts_at"] < next_one["starts_at"]
         and next_one["start"] < row["overstays_until"]
+        # Who sits where it closes has to be elsewhere by then; staff know.
+        and not is_closed(evening, row["table_ref"], row["until"], row["until"] + A_MINUTE)
     ]
     if not staying:
         return

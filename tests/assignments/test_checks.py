@@ -75,12 +75,58 @@ def test_without_psycopg_3_it_says_what_to_install(on_sqlite: Path) -> None:
     assert said.splitlines()[-1].endswith("psycopg 3 (pip install 'psycopg[binary]'): no pq wrapper available")
 
 
-@pytest.mark.parametrize("app", ["waffle", "assignments"])
-def test_without_an_app_that_the_rollout_needs_it_says_which(on_sqlite: Path, app: str) -> None:
-    (on_sqlite / "settings.py").write_text(SETTINGS.replace(f'"{app}", ', ""))
+def test_without_an_app_that_the_rollout_needs_it_says_which(on_sqlite: Path) -> None:
+    (on_sqlite / "settings.py").write_text(SETTINGS.replace('"assignments", ', ""))
     code, said = manage(on_sqlite, "check")
     assert code == 1
-    assert said.splitlines()[-1].endswith(f'INSTALLED_APPS has "rollout", which also needs "{app}".')
+    assert said.splitlines()[-1].endswith('INSTALLED_APPS has "rollout", which also needs "assignments".')
+    (on_sqlite / "settings.py").write_text(SETTINGS.replace('"waffle", ', ""))
+    code, said = manage(on_sqlite, "check")
+    assert code == 1
+    assert '(rollout.E011) INSTALLED_APPS has "rollout", which also needs "waffle"' in said
+    assert "Traceback" not in said
+
+
+@pytest.mark.parametrize(
+    ("source", "said"),
+    [
+        ("def (", "SyntaxError: invalid syntax, {file}:1"),
+        ("import os\nHost = Hots", "NameError: name 'Hots' is not defined, {file}:2"),
+        ("from nowhere import Host", "ModuleNotFoundError: No module named 'nowhere', {file}:1"),
+        ("1 / 0", "ZeroDivisionError: division by zero, {file}:1"),
+        ("", 'ImportError: Module "broken" does not define a "Thing" attribute/class'),
+    ],
+)
+def test_whatever_a_named_module_raises_is_told_with_its_file_and_line(
+    source: str, said: str, tmp_path: Path, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "broken.py"
+    file.write_text(source)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    right = settings.ASSIGNMENTS
+    for given, id_ in (
+        ({"HOST": "broken.Thing"}, "assignments.E002"),
+        ({"ROUTER": "broken.Thing"}, "assignments.E002"),
+        ({"TASKS": "broken.Thing"}, "assignments.E002"),
+        ({"EVENT_SINKS": ["broken.Thing"]}, "assignments.E002"),
+        ({"LEGACY_PLANNER": "broken.Thing"}, "rollout.E003"),
+        ({"CANDIDATE": "broken.Thing"}, "rollout.E010"),
+    ):
+        is_ours = id_.startswith("assignments")
+        settings.ASSIGNMENTS = {**right, **given} if is_ours else right
+        settings.ROLLOUT = {"ENVIRONMENT": "dev", **({} if is_ours else given)}
+        monkeypatch.delitem(sys.modules, "broken", raising=False)
+        (told,) = [each for each in run_checks() if each.is_serious()]
+        assert told.id == id_
+        assert f"'broken.Thing' cannot be imported: {said.format(file=file)}" in told.msg
+        assert told.hint
+
+
+def test_a_host_whose_own_check_raises_is_told(settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(StayHost, "check", lambda self: 1 / 0)
+    settings.ASSIGNMENTS = {"HOST": "tests.shapes.hosts.StayHost"}
+    (told,) = [each for each in run_checks() if each.is_serious()]
+    assert (told.id, "cannot be checked: ZeroDivisionError" in told.msg) == ("assignments.E002", True)
 
 
 class Elsewhere:

@@ -838,6 +838,22 @@ class TestStaysThatStaffExtended:
         api.move(booking_ref="A", table_refs=["T2"], actor="staff:7")
         assert Allocation.objects.current().get(booking_ref="A").ends_at == until
 
+    @pytest.mark.parametrize("end", ["as before", "earlier"])
+    def test_they_stay_though_the_end_that_the_host_stores_is_over(self, open_now: TheHost, end: str) -> None:
+        """The host says again that they sit. Only by another end than before does it say that they have left."""
+        start = datetime.now(UTC) - timedelta(minutes=50)
+        open_now.book("A", starts_at=start, ends_at=start + timedelta(hours=1), party=2)
+        api.assign(booking_ref="A", table_refs=["T1"], actor="staff:7")
+        open_now.edit("A", stage="seated", wants_table=False, keeps_tables=True)
+        api.booking_changed(booking_ref="A")
+        api.extend(booking_ref="A", until=start + timedelta(hours=2), actor="staff:7")
+        if end == "earlier":
+            open_now.edit("A", ends_at=start + timedelta(minutes=55))
+        with at(start + timedelta(minutes=70)):
+            api.booking_changed(booking_ref="A")
+        stage = Assignment.objects.get(booking_ref="A").stage
+        assert (stage, tables_of("A")) == ((Stage.SEATED, ["T1"]) if end == "as before" else (Stage.LEFT, []))
+
     def test_so_is_a_shorter_stay_of_guests_without_a_booking(self, open_now: TheHost) -> None:
         outcome = api.seat_walk_in(restaurant_ref="R1", party=2, table_refs=["T1"], actor="staff:7")
         ref = outcome.booking_ref

@@ -3,6 +3,10 @@
 Hypothesis plays them on small floors with joins. ``evening_judge`` looks at the rows after each commit.
 ``PLAYED_STEPS`` says how many steps are played in all (300), ``PLAYED_SEED`` which ones. With ``PLAYED_FAST`` an evening
 that breaks something is shown as it was played; to find the shortest one takes minutes.
+
+Faults put into the app on purpose, and the steps after which 300 steps find them: an edit that does not ask who asked
+earlier 20, a closure that ends nobody's seating 46, an overlap of which one party alone hears 62, a table that breaks and
+takes the promised end along 76; a batch that does not ask who asked earlier 84, with the legacy planner in turn.
 """
 
 import logging
@@ -186,8 +190,12 @@ class PlayedEvening(RuleBasedStateMachine):
                 floor=self.floor,
                 now=self.now,
                 cancelled=cancelled,
+                host=self.host.rows,
                 moving=self.moving() if self.rearranges else None,
                 no_show=NO_SHOW,
+            ),
+            *evening_judge.taken_from_under(
+                before, after, self.action, floor=self.floor, now=self.now, cancelled=cancelled
             ),
             *evening_judge.misfits(before, after, self.action, self.floor),
             *evening_judge.passed_over(
@@ -300,9 +308,29 @@ class PlayedEvening(RuleBasedStateMachine):
     @rule(slot=st.integers(0, 34))
     def two_want_the_largest_table(self, slot: int) -> None:
         """Who asks for it later is decided first."""
-        sizes = [party for party in range(1, 9) if any(True for _unit in evening_judge.units(self.floor, party, None))]
-        for how in ("requested", "inline") if sizes else ():
-            self.book(slot=slot, party=sizes[-1], zone=None, stay=None, how=how)
+        for how in ("requested", "inline") if self.largest_party() else ():
+            self.book(slot=slot, party=self.largest_party(), zone=None, stay=None, how=how)
+
+    @rule(slot=st.integers(0, 34))
+    def an_edit_wants_the_largest_table(self, slot: int) -> None:
+        """Somebody has asked for it, whom nobody has looked at yet. A pair that asked later has a table, and grows."""
+        party = self.largest_party()
+        if not party:
+            return
+        self.book(slot=slot, party=party, zone=None, stay=None, how="left to cron")
+        self.book(slot=slot, party=2, zone=None, stay=None, how="inline")
+        first, pair = self.refs[-2:]
+        with self.doing("request", "guest", first):
+            api.request(booking_ref=first)
+        if pair in self.seen.current:
+            with self.doing("edit party", "guest", pair):
+                self.host.edit(pair, party=party)
+                api.booking_changed(booking_ref=pair)
+
+    def largest_party(self) -> int:
+        """The most guests for whom a planner would find tables; 0 if there are none."""
+        sizes = (party for party in range(8, 0, -1) if any(True for _ in evening_judge.units(self.floor, party, None)))
+        return next(sizes, 0)
 
     def starts(self, slot: int) -> datetime:
         return FIRST_START + timedelta(minutes=15 * slot)
@@ -423,15 +451,34 @@ class PlayedEvening(RuleBasedStateMachine):
             else:
                 api.extend(booking_ref=ref, until=until, actor="staff:7")
 
-    @precondition(lambda self: self.next_at_a_table())
-    @rule(number=st.integers(0, 20))
-    def overstay(self, number: int) -> None:
-        """Guests stay until the next party is there."""
+    @precondition(lambda self: self.seen.current)
+    @rule(number=st.integers(0, 20), pinned=st.booleans())
+    def overstay(self, number: int, pinned: bool) -> None:
+        """Guests stay until the next party is there, which may be pinned to their table."""
+        if not self.next_at_a_table():
+            self.somebody_follows(self.confirmed(number))
         pairs = self.next_at_a_table()
+        if not pairs:
+            return
         row, next_one = pairs[number % len(pairs)]
+        if pinned:
+            tables = [each["table_ref"] for each in self.seen.current[next_one["booking_ref"]]]
+            with self.doing("pin", "staff", next_one["booking_ref"]):
+                api.pin(booking_ref=next_one["booking_ref"], table_refs=tables, actor="staff:7")
         with self.doing("extend to the next", "staff", row["booking_ref"]):
             until = next_one["starts_at"] + timedelta(minutes=30)
             api.extend(booking_ref=row["booking_ref"], until=until, actor="staff:7")
+
+    def somebody_follows(self, ref: str) -> None:
+        """Staff give a party that comes an hour after these guests have left one of their tables."""
+        if ref not in self.seen.current:
+            return
+        row = self.seen.current[ref][0]
+        self.refs.append(next_ref := f"B{len(self.refs) + 1}")
+        with self.doing("assign", "staff", next_ref):
+            start = row["ends_at"].replace(second=0) + timedelta(hours=1)
+            self.host.book(next_ref, starts_at=start, party=2, requested_at=self.now)
+            api.assign(booking_ref=next_ref, table_refs=[row["table_ref"]], actor="staff:7", overriding=OVERRIDABLE)
 
     def next_at_a_table(self) -> list[tuple[Any, Any]]:
         """The bookings that follow each other at a table within two hours, by table."""
@@ -563,6 +610,26 @@ class PlayedEvening(RuleBasedStateMachine):
         with self.doing(f"change {what}", "owner"):
             self.host.floors["R1"] = changed
             assert not [each.error for each in reconcile() if each.error]
+
+    @precondition(lambda self: self.seen.current)
+    @rule(number=st.integers(0, 20), minutes=st.sampled_from([-15, 30]))
+    def table_breaks(self, number: int, minutes: int) -> None:
+        """The owner edits the turn times, and then a table breaks at which guests are expected."""
+        ref = self.confirmed(number)
+        if ref not in self.seen.current:
+            return
+        self.change_floor(minutes=minutes, table=0, what="turn")
+        rows = self.seen.current.get(ref, [])
+        if any(row["table_ref"] in self.floor.table_by_ref for row in rows):
+            with self.doing("close", "owner"):
+                key = api.close(
+                    restaurant_ref="R1",
+                    table_refs=[row["table_ref"] for row in rows],
+                    starts_at=self.now,
+                    ends_at=self.now + timedelta(hours=8),
+                    actor="staff:7",
+                )
+                self.closures.append(key)
 
     def floor_with_other_turn(self, minutes: int, _table: int) -> Floor:
         (dinner,) = self.floor.services
@@ -724,6 +791,7 @@ HAS_TO_JUDGE = (
     "two who expect one table",
     "a stage told",
     "a seating told",
+    "guests who sit",
 )
 
 

@@ -285,7 +285,7 @@ def test_tables_close_and_open_and_the_evening_freezes(page: Page, tonight: date
     said(page, "lifted")
     page.locator("#evening-said").get_by_role("button", name="Close it again").click()
     said(page, "D1-T05: closed.")
-    again = Closure.objects.standing().get()
+    again = Closure.objects.not_lifted().get()
     assert closure.ends_at is not None
     assert (again.reason, again.ends_at) == (closure.reason, closure.ends_at.replace(microsecond=0))
     page.locator(f'.evening-bar[data-closure="{again.pk}"]').first.click()

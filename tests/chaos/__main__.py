@@ -1,8 +1,8 @@
-"""``python -m tests.chaos``: every fault, one after the other; a run that was broken off goes on where it was.
+"""``python -m tests.chaos``: inject every fault, one after the other; a run that was interrupted resumes where it stopped.
 
-A result counts for the code that it was found with. What a fault needs of Debian is looked for before the first one.
+A result counts only for the code that produced it. The Debian packages that faults need are checked before the first one.
 
-Exit code 1 when anything is violated, or a fault was never met by the flow that it was meant for.
+Exit code 1 when anything is violated, or a fault never occurred in the flow that it was meant for.
 """
 
 import argparse
@@ -22,11 +22,11 @@ TRIED = ("assignments", "rollout", "example", "tests/chaos")
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.chaos", description=__doc__)
     parser.add_argument("--state", type=Path, default=STATE, help="Folder of the server and the results.")
-    parser.add_argument("--only", metavar="NAME", action="append", help="Only faults whose name has this in it.")
-    parser.add_argument("--quick", action="store_true", help="Only some of the points of each flow.")
+    parser.add_argument("--only", metavar="NAME", action="append", help="Only faults whose name contains this.")
+    parser.add_argument("--quick", action="store_true", help="Only some points of each flow.")
     parser.add_argument("--anew", action="store_true", help="Forget the results of an earlier run.")
     parser.add_argument("--json", action="store_true", help="One JSON object for each fault.")
-    parser.add_argument("--list", action="store_true", help="Only name the faults.")
+    parser.add_argument("--list", action="store_true", help="List the faults and exit.")
     options = parser.parse_args()
     with set_up(options.state) as server:
         return run(options, server)

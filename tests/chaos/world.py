@@ -18,7 +18,7 @@ from psycopg import sql
 
 from assignments.concurrency import clock
 from assignments.coordination import dispatch
-from assignments.maintenance import marked, outbox, promise_check, reconcile
+from assignments.maintenance import mark_following, outbox, promise_check, reconcile
 from assignments.models import Allocation, Assignment, BatchMark, OutboxMessage
 from example import models
 from tests import process_state
@@ -79,8 +79,8 @@ def recover(passes: int = 2) -> None:
 
 def one_pass() -> None:
     """What ``run_coordinator`` does in one pass."""
-    marked.sweep()
-    dispatch.take_in()
+    mark_following.sweep()
+    dispatch.register_new()
     list(dispatch.run_pass())
 
 

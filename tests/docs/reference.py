@@ -308,6 +308,7 @@ def host() -> str:
         names.MovesGuests,
         names.LimitsUsers,
         names.KnowsGuests,
+        names.FindsRestaurants,
         project_host.MakesWalkIns,
         watched.WatchesModels,
     )

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 from django.contrib.auth import get_user_model
 from django.db import connection
@@ -101,3 +102,24 @@ def test_a_password_that_was_changed_is_the_printed_one_again() -> None:
     assert make_user() == password
     user.refresh_from_db()
     assert user.check_password(password)
+
+
+def test_a_copy_has_the_same_rows_and_is_dropped_in_the_end() -> None:
+    Restaurant.objects.create(name="Anchor")
+    settings = connection.get_connection_params()
+    with demo_database.copied("_copied") as name:
+        assert name == f"{settings['dbname']}_copied"
+        with psycopg.connect(**{**_plain(settings), "dbname": name}) as copy:
+            assert copy.execute("SELECT name FROM example_restaurant").fetchall() == [("Anchor",)]
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT count(*) FROM pg_database WHERE datname = %s", [name])
+        assert cursor.fetchone() == (0,)
+
+
+def test_a_database_to_which_somebody_is_connected_is_not_copied() -> None:
+    with psycopg.connect(**_plain(connection.get_connection_params())), demo_database.copied("_copied") as name:
+        assert name is None
+
+
+def _plain(settings: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in settings.items() if key in {"dbname", "user", "password", "host", "port"}}

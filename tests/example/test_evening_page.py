@@ -94,6 +94,25 @@ class TestForms:
             assert f"was noted as arrived by {admin_user.username}" in html, name
         assert stage_of(booking) == Stage.ARRIVED
 
+    def test_a_stay_into_a_closure_is_offered_by_name_and_given_when_that_is_said(
+        self, admin_client: Client, query: dict[str, str]
+    ) -> None:
+        booking = seated()
+        row = Allocation.objects.filter(booking_ref=booking.booking_ref)[0]
+        until = row.ends_at + timedelta(minutes=15)
+        api.close(
+            restaurant_ref=query["restaurant"], table_refs=[row.table_ref], starts_at=row.ends_at, actor="staff:7"
+        )
+        html = admin_client.get(reverse(URL), {**query, "booking": str(booking.pk)}).content.decode()
+        assert "+15 min, not by the rules" in html
+        assert re.search(r'name="overriding"\s+value="closed"', html)
+        html = act(admin_client, "extend", query, booking, until=round(until.timestamp())).content.decode()
+        assert "is closed at that time" in html
+        act(admin_client, "extend", query, booking, until=round(until.timestamp()), overriding="closed")
+        row.refresh_from_db()
+        assert (row.ends_at, row.despite) == (until, ["closed"])
+        assert row.overridden_by.startswith("staff:")
+
     def test_without_scripts_a_form_leads_back_to_the_page_and_says_what_it_did(
         self, admin_client: Client, query: dict[str, str]
     ) -> None:
@@ -347,7 +366,7 @@ class TestDaySheet:
         # Only now does somebody say so: what has happened since the page was made is not on paper.
         act(admin_client, "printed", query, as_of=as_of[1])
         html = admin_client.get(reverse(self.URL), query).content.decode()
-        gone = html[html.index("No longer on the sheet") :]
+        gone = html[html.index("No longer on the day sheet") :]
         name = models.Table.objects.get(pk=int(was)).code
         assert re.search(rf"Booking {cancelled.booking_ref} [^<]*was [^<]*{name}[^<]*; cancelled", gone)
         assert f"Booking {moved.booking_ref} " in gone

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -17,7 +17,7 @@ from assignments import api
 from assignments.integration.evening_file import EveningFile
 from assignments.models import Allocation, Assignment
 from example import booking as bookings
-from example import demo, evening, friday, friday_checks, friday_script, models
+from example import demo, demo_database, evening, friday, friday_checks, friday_script, models
 from example import settings as example_settings
 from rollout.control import switches
 from rollout.flags import resolution
@@ -98,6 +98,23 @@ class TestPlaying:
         with connection.cursor() as cursor:
             cursor.execute("SELECT to_regclass('friday_witness')")
             assert cursor.fetchone() == (None,)
+
+    def test_where_the_database_cannot_be_copied_one_evening_is_played_after_the_other(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        played: list[tuple[str, bool]] = []
+
+        def play(source: EveningFile, *, moves: bool = False, **_options: Any) -> str:
+            played.append((source.name, moves))
+            return source.name
+
+        monkeypatch.setattr(demo_database, "copied", lambda _suffix: nullcontext(None))
+        monkeypatch.setattr(friday, "play", play)
+        said: list[str] = []
+        source = the_evening().called("Anchor")
+        assert friday.play_both(source, seed=1, say=said.append) == ("Anchor (nobody is moved)", "Anchor")  # type: ignore[comparison-overlap]
+        assert played == [("Anchor (nobody is moved)", False), ("Anchor", True)]
+        assert said == ["Anchor (nobody is moved):", "Anchor:"]
 
 
 def friday_refs_in_review() -> set[str]:
@@ -188,6 +205,17 @@ class TestChecks:
                 [row.pk],
             )
         assert self.found(restaurant) == (0, 1, 0)
+
+    def test_a_table_given_away_while_guests_sit_there_is_found(self, restaurant: models.Restaurant) -> None:
+        ref = self.ref(restaurant)
+        api.seated(booking_ref=ref, actor="staff:1")
+        row = Allocation.objects.get(booking_ref=ref)
+        Allocation.objects.filter(pk=row.pk).update(
+            ended_at=row.blocked.lower, blocked=(row.blocked.lower, row.blocked.lower + timedelta(seconds=1))
+        )
+        assert self.found(restaurant)[1] == 0
+        api.move(booking_ref=self.ref(restaurant, "B2"), table_refs=[row.table_ref], actor="staff:1")
+        assert self.found(restaurant)[1] == 1
 
     @pytest.mark.parametrize(
         "sabotage",

@@ -1,19 +1,20 @@
 """load_evening: what is in the file is in the database, whole or not at all, once."""
 
 import json
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from importlib import import_module
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from django.apps import apps
 from django.core.management import CommandError, call_command
 
 from assignments import api
 from assignments.coordination import dispatch
 from assignments.integration import evening_file
-from assignments.models import Allocation, Assignment, CalendarEntry
+from assignments.models import Allocation, Assignment, CalendarEntry, PacingLimit
 from example import demo, evening, models, twins
 from example.booking import cancel_booking, make_booking
 from example.host import ExampleHost
@@ -64,7 +65,7 @@ class TestJson:
 
     def test_loading_twice_changes_nothing_even_after_it_was_seated(self, capsys: Any) -> None:
         load(demo.REAL_EVENING, "--date", "2030-01-17")
-        assert dispatch.register_new() == 117
+        assert dispatch.register_new().new == 117
         assert list(dispatch.run_pass())
         seated = list(Allocation.objects.order_by("pk").values())
         capsys.readouterr()
@@ -125,7 +126,7 @@ class TestJson:
             ),
             (
                 lambda data: data["tables"][3].update(seats=4),
-                r"tables\[3\]: unknown keys 'seats'; known are code, zone",
+                r"tables\[3\]: unknown keys 'seats' \(did you mean 'capacity'\?\); known are code, zone",
             ),
             (
                 lambda data: data["services"][0].update(ende="23:00"),
@@ -243,7 +244,7 @@ class TestJson:
     def test_two_copies_under_names_of_their_own(self) -> None:
         for name in ("North", "South"):
             load(demo.REAL_EVENING, "--restaurant-name", name)
-        assert [each.reference for each in models.Restaurant.objects.all()] == ["North", "South"]
+        assert [each.name for each in models.Restaurant.objects.all()] == ["North", "South"]
         assert models.Booking.objects.filter(reference="B001").count() == 2
 
 
@@ -354,10 +355,15 @@ class TestAFloorThatIsLoadedAgain:
         assert not ten.active
         assert at_ten.tables.get().code == "T1"
         assert restaurant.zones.filter(name="Cellar").exists(), "a guest has asked for it"
+        before = twins.contents()
         again = json.loads(self.load(tmp_path, capsys, file, "--json"))
-        assert (again["removed"], again["notes"]) == ({"tables": ["T10"], "zones": ["Terrace"]}, []), (
-            "nobody has it now"
+        assert (again["removed"], again["notes"]) == ({}, []), (
+            "the same file changes nothing, though nobody has T10 now"
         )
+        assert twins.contents() == before
+        self.load(tmp_path, capsys, a_floor())
+        ten.refresh_from_db()
+        assert ten.active, "it is in the file again"
 
     @pytest.mark.parametrize("table", [{"active": False}, {"capacity": 2}])
     def test_guests_who_cannot_stay_and_for_whom_there_is_no_other_table_are_in_review(
@@ -405,6 +411,67 @@ class TestAFloorThatIsLoadedAgain:
             assert refused.value.returncode == 2
         assert twins.contents() == before
 
+    def test_what_the_file_says_of_tables_guests_and_the_kitchen_is_stored_and_follows_the_file(
+        self, tmp_path: Path, capsys: Any
+    ) -> None:
+        row = {"ref": "B1", "start": "19:00", "party": 2, "needs": ["Step-free"], "wishes": ["window", "quiet"]}
+        file = a_floor(bookings=[row], zones=[{"name": "Bar", "priority": -3}])
+        file["tables"][0].update(priority=7, features=["Window", "step-free"])
+        file["services"][1]["pacing"] = {"most_covers": 20, "most_present": 60}
+        file["calendar"][1]["services"] = [
+            {"key": "dinner", "start": "18:00", "end": "02:00", "pacing": {"interval_minutes": 30, "most_parties": 4}}
+        ]
+        self.load(tmp_path, capsys, file)
+        restaurant = models.Restaurant.objects.get()
+        floor = ExampleHost().floor(str(restaurant.pk))
+        parsed = evening_file.parse(json.dumps(file)).floor()
+        assert {table.name: (table.priority, sorted(table.features)) for table in floor.tables} == {
+            table.name: (table.priority, sorted(table.features)) for table in parsed.tables
+        }
+        assert {table.name: table.priority for table in floor.tables}["T1"] == 7
+        assert -3 in {table.priority for table in floor.tables}
+        assert set(floor.pacing) == set(parsed.pacing)
+        assert {(each.service_key, each.interval_minutes, each.most_parties) for each in floor.pacing} == {
+            ("dinner", 15, None),
+            ("dinner", 30, 4),
+        }
+        booking = models.Booking.objects.get()
+        known = ExampleHost().bookings([str(booking.pk)])[str(booking.pk)]
+        assert (known.needs, known.wishes) == (("step-free",), ("quiet", "window"))
+        before = twins.contents()
+        report = json.loads(self.load(tmp_path, capsys, file, "--json"))
+        assert (report["removed"], report["notes"], report["pacing"]["unchanged"]) == ({}, [], 2)
+        assert twins.contents() == before
+        PacingLimit.objects.create(restaurant_ref=str(restaurant.pk), most_covers=9)
+        said = self.load(tmp_path, capsys, a_floor(bookings=[{"ref": "B1", "start": "19:00", "party": 2}]))
+        assert "removed pacing: dinner, dinner 2030-12-31 - 2031-01-01" in said
+        assert "Kept as pacing, though not in the file: every service." in said
+        assert [each.most_covers for each in PacingLimit.objects.all()] == [9]
+        floor = ExampleHost().floor(str(restaurant.pk))
+        assert {(table.priority, table.features) for table in floor.tables} == {(0, frozenset())}
+        booking.refresh_from_db()
+        assert (booking.needs, booking.wishes) == ([], [])
+
+    def test_an_end_that_is_gone_from_the_file_is_gone_from_the_booking_and_said(
+        self, tmp_path: Path, capsys: Any
+    ) -> None:
+        row = {"ref": "B1", "start": "19:00", "party": 2}
+        self.load(tmp_path, capsys, a_floor(bookings=[{**row, "end": "22:30"}]))
+        booking = models.Booking.objects.get()
+        assert booking.end is not None
+        assert api.assign_now(booking_ref=str(booking.pk)).table_refs
+        said = self.load(tmp_path, capsys, a_floor(bookings=[row]))
+        assert "B1 has no end in the file any more, nor here." in said
+        assert models.Booking.objects.get().end is None
+        (seating,) = Allocation.objects.all()
+        assert seating.ends_at - seating.starts_at == timedelta(hours=1.5), "turn times decide"
+        # Rows of CSV have no end, and say nothing about it. One that staff gave is theirs.
+        models.Booking.objects.update(end=booking.start + timedelta(hours=3))
+        load(a_file(tmp_path, f"ref,restaurant,start,party\nB1,{booking.restaurant.name},2030-01-18T19:00,2\n"))
+        self.load(tmp_path, capsys, a_floor(bookings=[row]))
+        booking.refresh_from_db()
+        assert booking.end == booking.start + timedelta(hours=3)
+
     def test_a_status_that_a_booking_does_not_take_over_is_said(self, tmp_path: Path, capsys: Any) -> None:
         row = {"ref": "B1", "start": "19:00", "party": 2}
         self.load(tmp_path, capsys, a_floor(bookings=[row]))
@@ -442,6 +509,59 @@ class TestNames:
         assert "line 3: there are 2 restaurants 'Roma'; write the reference of one: '2', '3'" in complaints
         assert "line 4: there is no restaurant 'Bela Roma' (did you mean 'Bella Roma'?)" in complaints
         assert models.Booking.objects.get().restaurant.reference == "2"
+
+    @pytest.mark.parametrize("first", ["name", "ref"])
+    def test_a_name_and_a_ref_that_read_the_same_are_two_restaurants(
+        self, tmp_path: Path, capsys: Any, first: str
+    ) -> None:
+        named, referred = (
+            a_floor(),
+            a_floor(tables=[{"code": "X1", "zone": "Bar", "capacity": 4}], adjacent=[], joins=[]),
+        )
+        named["restaurant"]["name"] = "Anchor"
+        referred["restaurant"].update(name="Bistro", ref="Anchor")
+        files = [named, referred] if first == "name" else [referred, named]
+        for file in [*files, *files]:
+            load(a_file(tmp_path, json.dumps(file), "floor.json"))
+        assert set(models.Restaurant.objects.values_list("reference", "name")) == {
+            (None, "Anchor"),
+            ("Anchor", "Bistro"),
+        }
+        assert models.Restaurant.objects.get(name="Anchor").tables.count() == 4
+        assert [table.code for table in models.Restaurant.objects.get(name="Bistro").tables.all()] == ["X1"]
+        assert "It is a new restaurant. 'Anchor' is the " in capsys.readouterr().out
+        with pytest.raises(CommandError):
+            load(a_file(tmp_path, "ref,restaurant,start,party\nC1,Anchor,2030-01-18T20:00,2\n"))
+        assert "'Anchor' may be 'Bistro', of which it is the reference, or the restaurant of that name" in (
+            capsys.readouterr().err
+        )
+
+    def test_a_restaurant_may_be_given_its_name_as_its_ref(self, tmp_path: Path) -> None:
+        file = a_floor()
+        for ref in (None, file["restaurant"]["name"], None):
+            file["restaurant"].pop("ref", None)
+            file["restaurant"].update({"ref": ref} if ref else {})
+            load(a_file(tmp_path, json.dumps(file), "floor.json"))
+        assert models.Restaurant.objects.get().reference == file["restaurant"]["name"]
+
+    def test_references_that_were_made_of_names_are_forgotten_and_back(self, bistro: models.Restaurant) -> None:
+        migration = import_module("example.migrations.0009_what_files_say")
+        for name, reference in (("Anchor", "Anchor"), ("Harbour", "17"), ("bistro", None)):
+            models.Restaurant.objects.create(name=name, reference=reference)
+
+        def references() -> dict[str, str | None]:
+            return dict(models.Restaurant.objects.values_list("name", "reference"))
+
+        migration.forget_names(apps, None)
+        assert references() == {"Anchor": None, "Harbour": "17", "bistro": None, "Bistro": "bistro"}
+        migration.remember_names(apps, None)
+        again = models.Restaurant.objects.get(name="bistro")
+        assert references() == {
+            "Anchor": "Anchor",
+            "Harbour": "17",
+            "bistro": f"bistro ({again.pk})",
+            "Bistro": "bistro",
+        }
 
     def test_slugs_become_references_and_back(self, db: None) -> None:
         migration = import_module("example.migrations.0004_references")

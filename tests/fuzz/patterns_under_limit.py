@@ -41,7 +41,7 @@ CASES: dict[str, tuple[str, ...]] = {
     ),
     "rollout/removal/patterns.py": ("planner", "'legacy_", '"tests.legacy_'),
     "rollout/removal/pythonfiles.py": ("rollout-removal: ignore",),
-    "rollout/shadow/withheld.py": ("_SECRET", "API_", "redis://:a@b", "password=a"),
+    "rollout/shadow/candidate_environment.py": ("_SECRET", "API_", "redis://:a@b", "password=a"),
     "example/evening.py": ("sep=;", "ref,restaurant,start,party\nB1,R1,19:00,", "1"),
     "example/management/commands/serve.py": ("a.b", "[::1]:80"),
     "assignments/admin/evening/search.py": ("B1", "12 "),
@@ -65,7 +65,7 @@ def readers() -> dict[str, Callable[[str], Any]]:
     from rollout.policy import former_words
     from rollout.removal import patterns, pythonfiles, textfiles
     from rollout.reporting import sanitize
-    from rollout.shadow import withheld
+    from rollout.shadow import candidate_environment
 
     names = patterns.current()
 
@@ -98,8 +98,9 @@ def readers() -> dict[str, Callable[[str], Any]]:
         "rollout/removal/textfiles.py": lines,
         "rollout/removal/patterns.py": each(names.mention.search, names.decided.search, names.quoted.search),
         "rollout/removal/pythonfiles.py": pythonfiles.IGNORE.search,
-        "rollout/shadow/withheld.py": each(
-            withheld._SECRET_NAME.search, lambda text: withheld.without_secrets({text: "", "ITS_DSN": text})
+        "rollout/shadow/candidate_environment.py": each(
+            candidate_environment._SECRET_NAME.search,
+            lambda text: candidate_environment.without_secrets({text: "", "ITS_DSN": text}),
         ),
         "example/evening.py": each(evening.parse_csv, evening.parse_json),
         "example/management/commands/serve.py": each(serve._address),

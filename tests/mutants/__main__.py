@@ -1,6 +1,6 @@
 """``make mutants``: make small mistakes in the code that decides, one at a time, and see whether a test notices each.
 
-A run that was broken off goes on where it was. Exit code 1 when fewer than 85 % of the mistakes are noticed.
+A run that was interrupted resumes where it stopped. Exit code 1 when fewer than 85 % of the mistakes are noticed.
 """
 
 import argparse
@@ -28,9 +28,9 @@ FEW_TESTS = "tests/assignments/lifecycle/test_ledger.py"
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.mutants", description=__doc__)
-    parser.add_argument("--count", type=int, default=500, help="How many mistakes are tried (default 500).")
-    parser.add_argument("--seed", type=int, default=0, help="Which ones are chosen (default 0).")
-    parser.add_argument("--only", metavar="FILE", action="append", help="Only in files that have this in their path.")
+    parser.add_argument("--count", type=int, default=500, help="How many mistakes to try (default 500).")
+    parser.add_argument("--seed", type=int, default=0, help="Random seed of the choice (default 0).")
+    parser.add_argument("--only", metavar="FILE", action="append", help="Only in files whose path contains this.")
     parser.add_argument("--most-seconds", type=float, default=60, help="Seconds of tests for one mistake (default 60).")
     parser.add_argument("--anew", action="store_true", help="Forget earlier results, and which test runs which line.")
     parser.add_argument("--json", action="store_true", help="One JSON object for each mistake.")

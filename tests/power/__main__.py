@@ -1,4 +1,4 @@
-"""``make power``: weeks of a healthy V3 that nothing may stop, and faults that have to be found.
+"""``make power``: simulate weeks of a healthy V3, which nothing may stop, and faults, which must be found.
 
 It exits with 1 if a figure is missed.
 
@@ -16,12 +16,12 @@ import numpy as np
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--weeks", type=int, default=1000, help="Weeks of each healthy V3. Default: 1000.")
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--weeks", type=int, default=1000, help="Weeks of each healthy V3 (default: 1000).")
+    parser.add_argument("--seed", type=int, default=0, help="Random seed (default: 0).")
     parser.add_argument(
         "--database",
         action="store_true",
-        help="Instead: play ten weeks on a database of its own, where V3 decides and the command `rollout guard` looks.",
+        help="Instead, play ten weeks on a database of its own, in which V3 decides and `rollout guard` checks.",
     )
     options = parser.parse_args()
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "tests.settings")

@@ -145,7 +145,7 @@ def test_an_unreachable_broker_stops_no_booking(
         app.conf.broker_url = "memory://"
         app.conf.task_publish_retry = True
     assert open_ones() == 6
-    assert said == ["The queue took no task for booking %s"] * 6
+    assert said == ["The task queue did not accept a task for booking %s"] * 6
 
 
 def test_each_task_has_a_name_in_celery() -> None:

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from django.apps import apps
 from django.core import checks
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management import call_command
@@ -20,8 +21,8 @@ from assignments.testing import MemoryHost
 from tests.assignments.integration.test_host_check import WRONG, MuddleHost
 from tests.assignments.test_checks import Elsewhere
 from tests.docs.test_checks import ROW, TEXT
-from tests.shapes.hosts import CardHost, InvitationHost, StayHost
-from tests.shapes.models import Board, Card, Stay
+from tests.shapes.hosts import CardHost, InvitationHost, StayHost, SupperHost
+from tests.shapes.models import Board, Card, House, Stay
 
 pytestmark = pytest.mark.django_db
 
@@ -132,6 +133,11 @@ def seated_already(settings: Any, monkeypatch: Any) -> None:
     host(StayHost)(settings, monkeypatch)
 
 
+def unknown_time_zone(settings: Any, monkeypatch: Any) -> None:
+    House.objects.create(name="Anchor", time_zone="Berlin")
+    host(SupperHost, restaurant_timezone_field="time_zone")(settings, monkeypatch)
+
+
 def unusable_join(settings: Any, monkeypatch: Any) -> None:
     ListedJoin.objects.create(restaurant_ref="venue", table_refs=["gone", "lost"], seats=8)
 
@@ -162,6 +168,22 @@ def without_a_planner(settings: Any, monkeypatch: Any) -> None:
     settings.ASSIGNMENTS = {**RIGHT, "ROUTER": "rollout.routing.RolloutRouter"}
 
 
+def without_a_planner_nor_a_database(settings: Any, monkeypatch: Any) -> None:
+    settings.ROLLOUT = {"LEGACY_PLANNER": "", "ENVIRONMENT": "dev", "ENVIRONMENT_VARIABLES": {V3: "true"}}
+    settings.ASSIGNMENTS = {**RIGHT, "ROUTER": "rollout.routing.RolloutRouter"}
+    monkeypatch.setattr(sys.modules[__name__], "DATABASES", [])
+    assert found() == []  # The variable lets V3 decide.
+    settings.ROLLOUT = {**settings.ROLLOUT, "ENVIRONMENT_VARIABLES": {V3: "no"}}
+
+
+def without(app: str) -> Callable[[Any, Any], None]:
+    def apply(settings: Any, monkeypatch: Any) -> None:
+        is_installed = apps.is_installed
+        monkeypatch.setattr(apps, "is_installed", lambda name: name != app and is_installed(name))
+
+    return apply
+
+
 def both_switches(settings: Any, monkeypatch: Any) -> None:
     for name in ("assignment_pipeline_v3", "assignment_pipeline_v3_shadow"):
         Switch.objects.update_or_create(name=name, defaults={"active": True})
@@ -181,6 +203,7 @@ CASES: dict[str, tuple[Callable[[Any, Any], None], str]] = {
     "assignments.E010": (django(DATABASE_ROUTERS=[Elsewhere("assignments")]), "'reports'"),
     "assignments.E011": (bookings_elsewhere, "shapes.Muddle"),
     "assignments.E012": (host(Unreadable), "ZeroDivisionError"),
+    "assignments.E013": (unknown_time_zone, "'Berlin' of restaurant"),
     "assignments.W001": (host(MuddleHost, cancelled_statuses=("N",)), "['N']"),
     "assignments.W002": (seated_already, "is seated by the host but unknown here"),
     "assignments.W006": (unusable_join, "gone"),
@@ -197,7 +220,12 @@ CASES: dict[str, tuple[Callable[[Any, Any], None], str]] = {
     "rollout.E007": (moved_in_production, "In production the clock must not be movable"),
     "rollout.E008": (unnamed_environment, "ENVIRONMENT"),
     "rollout.E009": (without_a_planner, "nobody decides"),
+    "rollout.E010": (rollout(CANDIDATE="rollout.nowhere.v3"), "'rollout.nowhere.v3'"),
+    "rollout.E011": (without("waffle"), '"waffle"'),
+    "rollout.W001": (without_a_planner_nor_a_database, "does not turn V3 on"),
+    "assignments.W012": (without("django.contrib.postgres"), "django.contrib.postgres"),
 }
+DATABASES = ["default"]
 BESIDE = {
     "assignments.W010": {"assignments.W021"},
     "rollout.E004": {"rollout.E005"},
@@ -214,7 +242,7 @@ def _right_at_first(settings: Any) -> None:
 
 
 def found() -> list[Any]:
-    every = checks.run_checks(databases=["default"], include_deployment_checks=True)
+    every = checks.run_checks(databases=DATABASES, include_deployment_checks=True)
     return [each for each in every if (each.id or "").startswith(("assignments.", "rollout."))]
 
 

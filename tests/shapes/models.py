@@ -1,4 +1,7 @@
-"""Three booking projects in one app: each shape has what the others lack."""
+"""Three booking projects in one app: each shape has what the others lack.
+
+Long because every shape of booking that projects have is a model here.
+"""
 
 import uuid
 from typing import ClassVar
@@ -13,6 +16,7 @@ class House(models.Model):
     objects: ClassVar[models.Manager["House"]] = models.Manager()
 
     name = models.CharField(max_length=50)
+    time_zone = models.CharField(max_length=40, blank=True)
 
     def __str__(self) -> str:
         return self.name
@@ -390,6 +394,44 @@ class Plate(models.Model):
         return str(self.pk)
 
 
+class Sitting(models.Model):
+    """What several bookings share: when they begin and end."""
+
+    objects: ClassVar[models.Manager["Sitting"]] = models.Manager()
+
+    starts_at = models.DateTimeField()
+    ends_at = models.DateTimeField(null=True)
+
+    def __str__(self) -> str:
+        return f"{self.starts_at:%H:%M}"
+
+
+class Standing(models.Model):
+    """A status, as a row."""
+
+    objects: ClassVar[models.Manager["Standing"]] = models.Manager()
+
+    code = models.SlugField(primary_key=True)
+
+    def __str__(self) -> str:
+        return self.code
+
+
+class Outing(models.Model):
+    """Its start and end are those of a sitting, its status is a row, and its board may be deleted."""
+
+    objects: ClassVar[models.Manager["Outing"]] = models.Manager()
+
+    created = models.DateTimeField(auto_now_add=True)
+    sitting = models.ForeignKey(Sitting, on_delete=models.CASCADE)
+    covers = models.IntegerField()
+    status = models.ForeignKey(Standing, on_delete=models.PROTECT, default="pending")
+    board = models.ForeignKey(Board, null=True, on_delete=models.SET_NULL)
+
+    def __str__(self) -> str:
+        return str(self.pk)
+
+
 class Given(models.Model):
     """A board that somebody who called has."""
 
@@ -415,6 +457,8 @@ class Muddle(models.Model):
     moment = models.DateTimeField()
     count = models.IntegerField(default=0)
     facts = models.JSONField(default=dict)
+    weight = models.FloatField(default=0)
+    noted_at = models.DateTimeField(auto_now_add=True)
     only_board = models.OneToOneField(Board, null=True, on_delete=models.PROTECT, related_name="+")
     board = models.ForeignKey(Board, on_delete=models.PROTECT, related_name="muddles")
     boards = models.ManyToManyField(Board, related_name="+")

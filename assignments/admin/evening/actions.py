@@ -1,4 +1,4 @@
-"""What can be done on the evening's page. All changes go through ``assignments.api``; each form acts once.
+"""Actions of the evening's page. All changes go through ``assignments.api``; each form acts once.
 
 Long because it is a list: one short function for each thing that people do there.
 """
@@ -17,7 +17,7 @@ from django.utils.translation import gettext as _
 from assignments import api
 from assignments.admin import project_refusal
 from assignments.admin.actor import actor
-from assignments.admin.evening import news, record
+from assignments.admin.evening import recent_changes, record
 from assignments.admin.evening.panel import Button, lift_button
 from assignments.admin.evening.state import State
 from assignments.admin.host_lookup import label_of
@@ -63,7 +63,7 @@ class MistakenError(Exception):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Said:
-    """What became of a form. ``level``: success, warning or error. ``state``: what the page shows next.
+    """The result of a form. ``level``: success, warning or error. ``state``: what the page shows next.
 
     ``undo``: the key of the assignment whose change can be taken back. ``offers``: what takes back a change of a closure.
     """
@@ -246,7 +246,13 @@ def _extend(form: _Form) -> _Result:
         raise MistakenError(_("Say until when."))
     end = datetime.fromtimestamp(until, tz=UTC)
     try:
-        change = api.extend(booking_ref=ref, until=end, actor=form.who, version=form.number("version"))
+        change = api.extend(
+            booking_ref=ref,
+            until=end,
+            actor=form.who,
+            version=form.number("version"),
+            overriding=form.overriding,
+        )
     except ValueError:
         raise MistakenError(_("A stay ends after its start, and not in the past.")) from None
     values = {"booking": label_of(ref), "until": form.at(end)}
@@ -571,13 +577,13 @@ def _why(error: Exception, form: _Form) -> str:
         return _("Nothing was changed: a planner or another user is processing this evening. Try again.")
     if isinstance(error, GONE):
         return _gone()
-    log_error(logger, error, "The evening's form %s failed", form.what)
+    log_error(logger, error, "The action %s on the evening's page failed", form.what)
     return project_refusal.sentence(error)
 
 
 def _changed_meanwhile(form: _Form) -> str:
     if form.assignment is not None:
-        return news.meanwhile(form.assignment, form.now)
+        return recent_changes.meanwhile(form.assignment, form.now)
     if form.what in {"lift", "edit_closure"}:
         return _("Nothing was changed: somebody else has changed this closure. These are its times now.")
     return _gone()

@@ -1,4 +1,4 @@
-"""What the parts of the evening's page are made of: version, grid, the line of bookings without a table, panel."""
+"""Context for the parts of the evening's page: version, grid, the line of bookings without a table, panel."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -10,7 +10,7 @@ from django.utils.translation import get_language
 from django.utils.translation import gettext as _
 
 from assignments.admin import links
-from assignments.admin.evening import news, panel
+from assignments.admin.evening import panel, recent_changes
 from assignments.admin.evening.captions import Captions
 from assignments.admin.evening.grid import grid_of
 from assignments.admin.evening.panel import Button
@@ -97,7 +97,7 @@ def grid_context(
         "printed": clock(version.printed, labels.Words(shown.floor).zone) if version.printed else "",
         "is_frozen": version.is_frozen,
         "freeze": _freeze(state, is_frozen=version.is_frozen) if may["assign"] else None,
-        "news": news.latest(request, state.restaurant, state.day, now) if version.has_news else None,
+        "news": recent_changes.latest(request, state.restaurant, state.day, now) if version.has_news else None,
         "live_url": f"{reverse(LIST)}?{state.bare.query}",
         "extend_url": state.act("extend"),
         "reclose_url": state.bare.act("edit_closure") if may["lift"] else "",

@@ -21,7 +21,7 @@ from assignments.admin.evening.state import State
 from assignments.admin.host_lookup import guests_of, host_view, label_of
 from assignments.admin.moments import moment
 from assignments.admin.timeline_svg import clock, seats, zone_name
-from assignments.coordination import undoing
+from assignments.coordination import staff_actions, undoing
 from assignments.error_logging import log_error
 from assignments.integration.host import Guest, HostBooking
 from assignments.integration.project_host import configured
@@ -122,7 +122,7 @@ def booking_panel(
     common = (("version", assignment.version),)
     if may["assign"]:
         found["stages"] = _stages(assignment, seatings, state, common, now)
-        found["stays"] = _stays(assignment, seatings, state, common, now, zone)
+        found["stays"] = _stays(assignment, seatings, state, common, now, floor)
         found["others"] = _others(assignment, seatings, holds, state, common)
         found |= _undo(assignment, state, common, now)
     if (
@@ -211,24 +211,34 @@ def _stays(
     state: State,
     common: tuple[tuple[str, Any], ...],
     now: datetime,
-    zone: tzinfo,
+    floor: Floor | None,
 ) -> list[Button]:
     if not seatings or assignment.stage in GONE:
         return []
-    first = seatings[0]
+    first, zone = seatings[0], floor.zone if floor else UTC
     ends = first.stays_until
     found = []
     for step, key in ((-STEP, "-"), (STEP, "+")):
         until = ends + step
         if until > max(now, first.starts_at):
             minutes = int(step / timedelta(minutes=1))
+            text, about = _("%(minutes)s min"), _("until %(until)s") % {"until": clock(until, zone)}
+            against = staff_actions.closing_before(seatings, until, floor=floor)
+            if against:
+                text = _("%(minutes)s min, not by the rules")
+                about = " ".join([about, *(str(labels.render(each.detail)) for each in against)])
             found.append(
                 Button(
                     url=state.act("extend"),
-                    text=_("%(minutes)s min") % {"minutes": f"{minutes:+d}"},
-                    about=_("until %(until)s") % {"until": clock(until, zone)},
-                    hidden=(*common, ("until", round(until.timestamp()))),
+                    text=text % {"minutes": f"{minutes:+d}"},
+                    about=about,
+                    hidden=(
+                        *common,
+                        ("until", round(until.timestamp())),
+                        *(("overriding", code) for code in sorted({each.reason.value for each in against})),
+                    ),
                     key=key,
+                    look="page-grave" if against else "",
                 )
             )
     return found
@@ -333,7 +343,7 @@ def _option(
 
 
 _FITS: Mapping[Fit, Any] = {
-    Fit.HERE: gettext_lazy("has it"),
+    Fit.HERE: gettext_lazy("has the table"),
     Fit.FITS: gettext_lazy("fits"),
     Fit.JOINED: gettext_lazy("fits together with others"),
     Fit.DESPITE: gettext_lazy("against a rule"),
@@ -495,7 +505,7 @@ def closure_panel(
     state: State, *, floor: Floor | None, now: datetime, may: Mapping[str, bool]
 ) -> dict[str, Any] | None:
     """Return what the panel says about a closure; None if there is no such closure."""
-    closure = Closure.objects.standing().filter(pk=state.closure or 0, restaurant_ref=state.restaurant).first()
+    closure = Closure.objects.not_lifted().filter(pk=state.closure or 0, restaurant_ref=state.restaurant).first()
     if closure is None:
         return None
     zone: tzinfo = floor.zone if floor else UTC

@@ -25,7 +25,7 @@ HOLD = Allocation.Kind.HOLD.value
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Spot:
-    """A table on the plan. ``block``: who has it at that time, if anybody. ``lines``: what is written in it."""
+    """A table on the plan. ``block``: who has it at that time, or None. ``lines``: its text."""
 
     placed: Placed
     row: GridRow

@@ -1,4 +1,4 @@
-"""The search for bookings, by label, number, or who comes. The text arrives by POST, and is kept nowhere."""
+"""Search bookings by label, number or guest. The text arrives by POST and is never stored."""
 
 import re
 from dataclasses import dataclass

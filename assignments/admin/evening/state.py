@@ -1,4 +1,4 @@
-"""What the evening's page shows, as its address says it: so that every step is a link, and works without scripts."""
+"""The state of the evening's page, as its address holds it: every step is a link and works without scripts."""
 
 from dataclasses import dataclass, replace
 from datetime import date, time

@@ -94,7 +94,7 @@ def _refs(seatings: Sequence[Allocation], floor: Floor | None) -> Sequence[str]:
 
 
 def _promised(seatings: Sequence[Allocation], floor: Floor | None) -> dict[str, Any] | None:
-    """What the guests have while staff decide: tables, time and covers."""
+    """Return what the guests keep while staff decide: tables, time and covers."""
     if not seatings:
         return None
     first = seatings[0]

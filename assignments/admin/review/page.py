@@ -211,7 +211,7 @@ class ReviewItemAdmin(PageAdmin):
             if transactions.is_lost_race(error):
                 said = _("Nothing was changed: a planner or another user is processing this evening. Try again.")
             else:  # Most likely from the host. Logged by type, because its message may name a guest.
-                log_error(logger, error, "The host failed for booking %s", assignment.booking_ref)
+                log_error(logger, error, "The host raised an error when reading booking %s", assignment.booking_ref)
                 said = project_refusal.sentence(error)
         else:
             return answer()

@@ -89,7 +89,7 @@ def settled(change: Change, label: str) -> str:
 
 
 def passed(booking_labels: Sequence[str]) -> str:
-    """Name who asked earlier and could have had the tables that staff gave to somebody else."""
+    """Name the earlier bookings that could have had the tables that staff gave to another."""
     return ngettext(
         "%(bookings)s asked earlier and could have had these tables.",
         "These asked earlier and could have had these tables: %(bookings)s.",

@@ -1,4 +1,4 @@
-"""What a project writes: the names of its models and fields, and what its statuses mean."""
+"""The attributes that a project sets: names of its models and fields, and the meaning of its statuses."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
@@ -144,8 +144,11 @@ class Attributes:
     """Largest party that the row is for. The last row holds for larger ones, too."""
     turn_minutes_field: str = "minutes"
     """Minutes, or a duration."""
+    restaurant_timezone_field: str | None = None
+    """The restaurant's time zone, such as ``"Europe/Berlin"``: a field of the model that ``restaurant_field`` leads to, or
+    behind its foreign keys. Where that is empty, ``timezone`` holds. ``VenueSettings`` of this app are stronger."""
     timezone: str | None = None
-    """The venue's time zone if ``VenueSettings`` has none. Default: Django's TIME_ZONE."""
+    """The time zone of restaurants that have none of their own. Default: Django's TIME_ZONE."""
 
     @property
     def tracks_confirmation(self) -> bool:
@@ -259,9 +262,28 @@ class Attributes:
     def _default_timezone(self) -> str:
         return self.timezone or django_settings.TIME_ZONE
 
-    def _time_zones(self) -> dict[str, str]:
-        """Return the time zones of restaurants that have their own, by ref. One query."""
+    def _venue_zones(self) -> dict[str, str]:
+        """Return the time zones that this app has of restaurants, by ref. One query."""
         return dict(VenueSettings.objects.values_list("restaurant_ref", "timezone"))
+
+    def _time_zones(self) -> dict[str, str]:
+        """Return the time zones of restaurants that have their own, by ref. One query, or two."""
+        if not self.restaurant_timezone_field:
+            return self._venue_zones()
+        key = self._restaurant_key
+        rows = key.model._default_manager.values_list(key.attname, self.restaurant_timezone_field)
+        return {**{str(ref): str(zone) for ref, zone in rows if zone}, **self._venue_zones()}
+
+    @cached_property
+    def _restaurant_key(self) -> Any:
+        """Return the field of the restaurant's model that its ref is: what ``restaurant_field`` stores."""
+        return field_at(self.bookings_table, self.restaurant_field or "").target_field
+
+    def _zones_of(self, restaurant_ref: str) -> QuerySet[Any]:
+        """Return the restaurant's time zone in the project, for ``restaurant_timezone_field``."""
+        key = self._restaurant_key
+        rows = key.model._default_manager.filter(**{key.attname: key.to_python(restaurant_ref)})
+        return rows.values_list(self.restaurant_timezone_field, flat=True)  # type: ignore[no-any-return]
 
     @cached_property
     def _tables_are_many(self) -> bool:
@@ -311,7 +333,7 @@ class Attributes:
 
 def _names(field: str | Sequence[str] | None) -> tuple[str, ...]:
     """Return the names of an attribute that may name one field, several, or none."""
-    return (field,) if isinstance(field, str) else tuple(field or ())
+    return tuple(name for name in ((field,) if isinstance(field, str) else field or ()) if name)
 
 
 def field_at(model: type[models.Model], path: str) -> Any:

@@ -4,7 +4,7 @@ Long because each mistake has a check of its own, with what to write instead.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from difflib import get_close_matches
 from typing import Any
 
@@ -16,6 +16,7 @@ from django.db import models
 from assignments.integration.model_host import values
 from assignments.integration.model_host.attributes import Attributes, column_at, field_at, fits
 from assignments.integration.model_host.floors import Floors
+from assignments.integration.model_host.python_types import wrong_types
 from assignments.integration.model_host.reading import Reading
 from assignments.integration.model_host.writing import Writing, compares
 from assignments.models import Stage
@@ -26,6 +27,14 @@ Problem = tuple[str, str, str]
 
 _TEXTS = (models.CharField, models.TextField)
 _NUMBERS = (models.IntegerField, models.DecimalField, models.FloatField)
+_STATUSES = (
+    *_TEXTS,
+    models.IntegerField,
+    models.DecimalField,
+    models.BooleanField,
+    models.UUIDField,
+    models.ForeignKey,
+)
 ALIKE = 0.85
 """How alike two names are, from 0 to 1, if one is probably the other misspelt."""
 _GUESTS = ("guest_name", "guest_phone", "guest_notes", "guest_reference")
@@ -39,13 +48,18 @@ class Checking(Reading, Writing, Floors):
     def check(self) -> list[checks.CheckMessage]:
         """Find what is wrong with the attributes.
 
-        E006: a configured model or field does not exist or does not fit. E020 to E040: a field has another type, a status
-        does not fit, tables cannot be stored; each says what to write. W001: no status counts as cancelled. W020 to W022:
-        what may surprise. See docs/checks.md.
+        E041: an attribute is of another Python type; then nothing else is checked. E006: a configured model or field does
+        not exist or does not fit. E020 to E043: a field has another type, a status does not fit, tables cannot be stored;
+        each says what to write. W001: no status counts as cancelled. W020 to W027: what may surprise. See docs/checks.md.
         """
         place = f"{type(self).__module__}.{type(self).__qualname__}"
         hint = f"Correct the attributes of {place}."
         found: list[checks.CheckMessage] = [
+            checks.Error(what, hint=f"{do} ({place})", id="assignments.E041") for what, do in wrong_types(self)
+        ]
+        if found:
+            return found
+        found = [
             checks.Error(problem, hint=hint, id="assignments.E006")
             for problem in list(self._wrong_names()) or [*self._wrong_relation(), *self._wrong_restaurants()]
         ]
@@ -95,7 +109,7 @@ class Checking(Reading, Writing, Floors):
             f"{kind}_model": [] for kind in ("booking", "table", "hours", "turn")
         }
         for name in [*vars(Attributes)]:
-            if not name.endswith(("_field", "read_fields")):
+            if not name.endswith(("_field", "read_fields")) or name == "restaurant_timezone_field":
                 continue
             kind = name.partition("_")[0]
             given = getattr(self, name)
@@ -159,7 +173,21 @@ class Checking(Reading, Writing, Floors):
             and not (field.null or field.has_db_default() or field.generated or isinstance(field, models.AutoField))
         ]
 
+    def _wrong_zone_field(self) -> Iterable[str]:
+        if not self.restaurant_timezone_field:
+            return
+        named = f"restaurant_timezone_field is {self.restaurant_timezone_field!r}"
+        restaurant: Any = self.restaurant_field and field_at(self.bookings_table, self.restaurant_field)
+        if not restaurant or not restaurant.many_to_one:
+            yield f"{named}, but restaurant_field is no foreign key to a model that could have it."
+            return
+        try:
+            field_at(restaurant.related_model, self.restaurant_timezone_field)
+        except FieldDoesNotExist:
+            yield f"{named}, but {restaurant.related_model._meta.label} has no such field."
+
     def _wrong_restaurants(self) -> Iterable[str]:
+        yield from self._wrong_zone_field()
         overrides_floor = type(self).floor is not Floors.floor  # The many-to-many itself determines the tables.
         if self.restaurant_field and not self.table_restaurant_field and not overrides_floor:
             yield (
@@ -194,21 +222,40 @@ class Checking(Reading, Writing, Floors):
             if isinstance(field, models.DateField) and not field.null:
                 what = f"cancelled_field is {name!r}, which is never null: every booking would count as cancelled."
                 yield "E029", what, "Name a date or datetime that is null until the booking is cancelled."
+        if self.told_field:
+            do = "Name a boolean, or a date or datetime that is null until the guests are told, or set told_statuses."
+            yield from self._typed("E042", "told_field", (models.BooleanField, models.DateField), do)
+        yield from self._wrong_zones()
+        if self.requested_field:
+            do = "Name the datetime at which the booking was made, or None."
+            yield from self._typed("E036", "requested_field", (models.DateTimeField,), do)
+
+    def _wrong_zones(self) -> Iterator[Problem]:
+        if path := self.restaurant_timezone_field:
+            field = field_at(self._restaurant_key.model, path)
+            if field.is_relation or isinstance(field, (*_NUMBERS, models.DateField, models.BooleanField)):
+                what = (
+                    f"restaurant_timezone_field is {path!r}, which is a {type(field).__name__}, and names no time zone."
+                )
+                yield "E040", what, "Name a text such as 'Europe/Berlin', or None."
         if self.timezone:
             try:
                 time_zone(self.timezone)
             except ValueError:
                 what = f"timezone is {self.timezone!r}, which is no time zone: no booking could be read."
                 yield "E040", what, "Write an IANA name, such as 'Europe/Berlin', or None for Django's TIME_ZONE."
-        if self.requested_field:
-            do = "Name the datetime at which the booking was made, or None."
-            yield from self._typed("E036", "requested_field", (models.DateTimeField,), do)
 
     def _paths_to_many(self) -> Iterator[Problem]:
         """E039: a path leads to several rows, or to a row that a booking's lock does not cover."""
         for name, path in self._named()["booking_model"]:
             steps = path.split("__")
-            if len(steps) == 1 or not self._has(path):
+            if not self._has(path):
+                continue
+            if name not in {"tables_field", "read_fields"} and field_at(self.bookings_table, path).many_to_many:
+                do = "Name a field with one value."
+                yield "E039", f"{name} is {path!r}, but a booking may have several {steps[-1]}.", do
+                continue
+            if len(steps) == 1:
                 continue
             kind = name.removesuffix("_field")
             if kind not in {*_READ_ONLY, "party", "read_fields"}:
@@ -295,7 +342,7 @@ class Checking(Reading, Writing, Floors):
         column = f"{self.booking_model}.{self.status_field}"
         given = {"waiting_statuses": self.waiting_statuses, "cancelled_statuses": self.cancelled_statuses}
         for name, statuses in given.items():
-            if isinstance(statuses, str) or not isinstance(statuses, Sequence):
+            if isinstance(statuses, str):
                 what = f"{name} is {statuses!r}, and not several statuses."
                 yield "E025", what, f"Write {name} = ({statuses!r},)"
                 return
@@ -357,6 +404,16 @@ class Checking(Reading, Writing, Floors):
             yield "E031", what, "Set tables_field, or status_field or confirmed_field."
         if not self.table_model or type(self).floor is not Floors.floor:
             return
+        if self.table_restaurant_field and not self.restaurant_field and self.venue_ref == Attributes.venue_ref:
+            what = (
+                f"table_restaurant_field is {self.table_restaurant_field!r}, but restaurant_field is None: bookings are all "
+                f"of one restaurant, called {self.venue_ref!r}, and only tables of that name would be its own."
+            )
+            do = (
+                f"Set restaurant_field to the restaurant of {self.booking_model}; for a single venue set "
+                f"table_restaurant_field to None, or venue_ref to what the tables call it."
+            )
+            yield "E043", what, do
         numbers = ("table_seats_field", "table_min_party_field", "table_max_party_field")
         for name in numbers:
             do = "Name a whole number, or a text of digits."
@@ -436,6 +493,8 @@ class Checking(Reading, Writing, Floors):
 
     def _doubtful(self) -> Iterator[Problem]:
         yield from self._misspelt()
+        yield from self._unlikely()
+        yield from self._ignored()
         if not self.tables_field or self._is_written_elsewhere:
             return
         if not self.tracks_confirmation and self._tables_are_one and not self._can_be_without_tables:
@@ -455,6 +514,45 @@ class Checking(Reading, Writing, Floors):
             )
             do = "Give the constraint a condition that leaves cancelled bookings out, or clear the table on cancelling."
             yield "W021", what, do
+
+    def _unlikely(self) -> Iterator[Problem]:
+        """W023 to W025: a field whose type or value hardly means what it is named for."""
+        for name in () if self._is_own("party_of") else self._party_fields:
+            if isinstance(field_at(self.bookings_table, name), models.FloatField):
+                what = f"party_field is {name!r}, which is a FloatField: a booking of 2.5 guests could not be planned."
+                yield "W023", what, "Name a field of whole numbers, or write party_of()."
+        if self.status_field:
+            field = field_at(self.bookings_table, self.status_field)
+            if not isinstance(field, _STATUSES):
+                what = (
+                    f"status_field is {self.status_field!r}, which is a {type(field).__name__}: a booking has a status only "
+                    f"if the whole value equals it."
+                )
+                yield "W024", what, "Name a text, a number, a boolean or a foreign key that holds the status alone."
+        if self.start_field and not self._is_own("start_of"):
+            start = field_at(self.bookings_table, self.start_field)
+            if start.auto_now or start.auto_now_add:
+                what = f"start_field is {self.start_field!r}, which Django sets to the moment at which a row is saved."
+                yield "W025", what, "Name the datetime at which the guests come, and this one as requested_field."
+
+    def _ignored(self) -> Iterator[Problem]:
+        """W026 and W027: of two attributes that say the same, one is ignored."""
+        if self.start_field and not self._is_own("start_of"):
+            for name in ("date_field", "time_field"):
+                if getattr(self, name):
+                    yield (
+                        "W026",
+                        f"{name} is ignored, because start_field is set.",
+                        f"Set {name} or start_field to None.",
+                    )
+        for name, others in (
+            ("confirmed_field", ("status_field",)),
+            ("tables_mean_seated", ("status_field", "confirmed_field")),
+        ):
+            stronger = next((other for other in others if getattr(self, other)), None)
+            if getattr(self, name) and stronger:
+                what = f"{name} is ignored, because {stronger} is set: that alone says which bookings are confirmed."
+                yield "W027", what, f"Leave out {name}, or {stronger}."
 
     def _misspelt(self) -> Iterator[Problem]:
         """W022: an attribute that nothing reads, and that is nearly one of ours."""

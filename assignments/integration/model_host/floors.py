@@ -44,6 +44,7 @@ from assignments.planning.floor import (
     TurnTime,
     adjacency,
 )
+from assignments.planning.timezone import time_zone
 
 ALL_DAY = ServicePeriod(
     key="all_day",
@@ -75,7 +76,7 @@ class Floors(Attributes):
     """The floor, the calendar, and by what their changes are noticed."""
 
     def floor(self, restaurant_ref: str) -> Floor:
-        """Build the floor from the host's tables and this app's floor data. At most eleven queries.
+        """Build the floor from the host's tables and this app's floor data. At most twelve queries.
 
         Adjacencies and joins of deleted tables are ignored. Raises LookupError for an unknown restaurant. If
         restaurants are plain text, one without tables has an empty floor.
@@ -99,7 +100,7 @@ class Floors(Attributes):
         ]
         return Floor(
             restaurant_ref=restaurant_ref,
-            timezone=venue.timezone if venue else self._default_timezone,
+            timezone=venue.timezone if venue else self._zone_of(restaurant_ref),
             tables=tables,
             services=services,
             adjacent=adjacency(pair for pair in neighbours if known.issuperset(pair)),
@@ -116,6 +117,25 @@ class Floors(Attributes):
             calendar=self.calendar(restaurant_ref, services),
             pacing=self.pacing(restaurant_ref),
         )
+
+    def _zone_of(self, restaurant_ref: str) -> str:
+        """Return the time zone of a restaurant for which this app has none. A query, if the project has them."""
+        told = self._zones_of(restaurant_ref).first() if self.restaurant_timezone_field else None
+        return str(told or self._default_timezone)
+
+    def unknown_time_zones(self, *, limit: int) -> Iterator[tuple[str, str]]:
+        """Yield restaurants of the project whose time zone does not exist, of the first ones, with its name. For checks."""
+        if not self.restaurant_timezone_field:
+            return
+        key, ours = self._restaurant_key, self._venue_zones()
+        rows = key.model._default_manager.order_by("pk").values_list(key.attname, self.restaurant_timezone_field)
+        for ref, zone in rows[:limit]:
+            if str(ref) in ours:
+                continue
+            try:
+                time_zone(str(zone or self._default_timezone))
+            except ValueError:
+                yield str(ref), str(zone)
 
     def calendar(
         self, restaurant_ref: str, services: Sequence[ServicePeriod]
@@ -189,6 +209,7 @@ class Floors(Attributes):
         """
         return [
             *([self._tables(restaurant_ref)] if self.table_model else []),
+            *([self._zones_of(restaurant_ref)] if self.restaurant_timezone_field else []),
             *(
                 model._default_manager.filter(restaurant_ref=restaurant_ref)
                 for model in (VenueSettings, TableDetails, ZonePriority, AdjacentTables, ListedJoin, ServiceHours)
@@ -239,7 +260,7 @@ class Floors(Attributes):
 
     @cached_property
     def _compiled(self) -> dict[str, tuple[float, tuple[str, tuple[Any, ...]]]]:
-        """When each restaurant's digest was compiled, and its SQL."""
+        """The time at which each restaurant's digest was compiled, and its SQL."""
         return {}
 
     def _check_exists(self, restaurant_ref: str) -> None:

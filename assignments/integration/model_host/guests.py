@@ -1,4 +1,4 @@
-"""Who comes: names, phones and notes from a project's bookings, for staff who may see them. Nothing is kept."""
+"""Read names, phones and notes of guests from the project's bookings, for staff with permission. Stores nothing."""
 
 from collections.abc import Collection, Mapping, Sequence
 from functools import reduce
@@ -16,7 +16,7 @@ LONGEST = 100
 
 
 class Guests(Attributes):
-    """Who comes with which booking, and the search for it."""
+    """Read the guests of bookings, and search bookings by guest."""
 
     def guests(self, refs: Sequence[str]) -> Mapping[str, Guest]:
         if not self._guest_fields or not refs:

@@ -1,6 +1,9 @@
-"""Reads a project's bookings by the names of its fields."""
+"""Reads a project's bookings by the names of its fields.
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+Long because each fact of a booking (start, end, party, status, tables ...) may be stored in several ways.
+"""
+
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, date, datetime, time, timedelta
 from functools import cached_property, reduce
@@ -33,6 +36,8 @@ NEVER = datetime(9000, 1, 1, tzinfo=UTC)
 
 NO_START = "The booking has no start."
 A_DAY = timedelta(days=1)
+MOST_CALLED = 10
+"""Restaurants of the same name that are told apart."""
 FEWEST_READ = 200
 """Bookings that are read at a time where not the database but we select those of a time."""
 
@@ -169,6 +174,22 @@ class Reading(Attributes):
                 keys.append(key.to_python(ref))
         known = field.related_model._default_manager.filter(**{f"{key.attname}__in": keys})
         return {str(getattr(restaurant, key.attname)): str(restaurant) for restaurant in known}
+
+    def restaurants_called(self, text: str) -> Collection[str]:
+        """Return the refs of the restaurants with this text in a field called ``name``, or in a unique one. One query."""
+        field: Any = self.restaurant_field and field_at(self.bookings_table, self.restaurant_field)
+        if not field or not field.related_model:
+            return []
+        texts = [
+            each.name
+            for each in field.related_model._meta.concrete_fields
+            if isinstance(each, models.CharField) and not each.primary_key and (each.unique or each.name == "name")
+        ]
+        if not texts:
+            return []
+        is_called = reduce(or_, (Q(**{name: text}) for name in texts))
+        called = field.related_model._default_manager.filter(is_called).order_by("pk")
+        return [str(each) for each in called.values_list(field.target_field.attname, flat=True)[:MOST_CALLED]]
 
     def label(self, booking_ref: str) -> str:
         return f"{capfirst(self.bookings_table._meta.verbose_name)} {booking_ref}"
@@ -310,7 +331,8 @@ class Reading(Attributes):
         )
 
     def _read(self, rows: QuerySet[Any]) -> Iterable[HostBooking]:
-        zones = self._time_zones() if self._needs_clocks else {}
+        zones = self._venue_zones() if self._needs_clocks else {}
+        told_zone = self._zone_column if self._needs_clocks else None
         shown = []
         if self.tables_field and self._tables_are_many:
             to_booking, to_table = self._links
@@ -320,13 +342,23 @@ class Reading(Attributes):
             rows, shown = rows.annotate(assignments_shown=ArraySubquery(links.values(to_table.attname))), [SHOWN]
         elif self.tables_field:
             shown = [self._column(self.tables_field)]
-        for row in rows.values("pk", *dict.fromkeys([*self._columns, *self._parents.values(), *shown])):
+        for row in rows.values(
+            "pk", *dict.fromkeys([*self._columns, *self._parents.values(), *shown, *filter(None, [told_zone])])
+        ):
             restaurant_ref = self.venue_ref
             if self.restaurant_field:
                 given = row[self.restaurant_field]
                 restaurant_ref = "" if given is None else str(given)
-            row[TIMEZONE] = zones.get(restaurant_ref, self._default_timezone)
+            told = row[told_zone] if told_zone else None
+            row[TIMEZONE] = zones.get(restaurant_ref) or str(told or self._default_timezone)
             yield self._booking(row, restaurant_ref, self._refs_in(row[shown[0]]) if shown else None)
+
+    @property
+    def _zone_column(self) -> str | None:
+        """Return the path from a booking to its restaurant's time zone, if the project has that."""
+        if not (self.restaurant_field and self.restaurant_timezone_field):
+            return None
+        return f"{self.restaurant_field}{LOOKUP_SEP}{self.restaurant_timezone_field}"
 
     def _refs_in(self, found: Any) -> tuple[str, ...]:
         """Return the refs of tables from what the column holds, or from an array of keys."""

@@ -12,7 +12,7 @@ from assignments.concurrency import clock
 from assignments.exceptions import AssignmentsError
 from assignments.integration.floor_cache import floor_or_none
 from assignments.management import arguments
-from assignments.management.base import EXIT_UNEXPECTED, EXIT_USAGE, DatabaseCommand
+from assignments.management.base import EXIT_UNEXPECTED, EXIT_USAGE, DatabaseCommand, restaurant_meant
 from assignments.models import Closure
 from assignments.planning.seating_window import local_to_aware
 
@@ -29,19 +29,31 @@ class Command(DatabaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
-        listing = actions.add_parser("list", help="List the closures that last or are to come.")
-        listing.add_argument("--restaurant", type=arguments.restaurant_ref, help="Only this restaurant (its ref).")
-        listing.add_argument("--all", action="store_true", help="Also those that are over or lifted.")
+        listing = actions.add_parser("list", help="List current and future closures.")
+        listing.add_argument(
+            "--restaurant", type=arguments.restaurant_ref, help=f"Only this restaurant. {arguments.RESTAURANT}"
+        )
+        listing.add_argument("--all", action="store_true", help="Include closures that are over or lifted.")
         listing.add_argument("--json", action="store_true", help="One JSON object per closure, one per line.")
         add = actions.add_parser("add", help="Close tables, a zone, or the whole restaurant if neither is named.")
-        add.add_argument("restaurant", type=arguments.restaurant_ref, help="The restaurant's ref.")
+        add.add_argument("restaurant", type=arguments.restaurant_ref, help=arguments.RESTAURANT)
         self._add_extent(add, required=True)
-        edit = actions.add_parser("edit", help="Change a closure; what is not given stays.")
+        self._add_actor(add)
+        edit = actions.add_parser("edit", help="Change a closure; options that are not given stay as they are.")
         edit.add_argument("id", type=arguments.count, help="The closure's id, as listed.")
         self._add_extent(edit, required=False)
         edit.add_argument("--whole-restaurant", action="store_true", help="Close every table from now on.")
+        self._add_actor(edit)
         lift = actions.add_parser("lift", help="End a closure now. It is kept on record.")
         lift.add_argument("id", type=arguments.count, help="The closure's id, as listed.")
+        self._add_actor(lift)
+
+    def _add_actor(self, parser: ArgumentParser) -> None:
+        parser.add_argument(
+            "--actor",
+            type=arguments.actor,
+            help="Who does it, for history, such as staff:7 (default: command: and the login of this user).",
+        )
 
     def _add_extent(self, parser: ArgumentParser, *, required: bool) -> None:
         parser.add_argument(
@@ -56,6 +68,10 @@ class Command(DatabaseCommand):
         parser.add_argument("--reason", help="Why, for staff. Do not name a guest.")
 
     def handle(self, *args: Any, **options: Any) -> None:
+        if "actor" in options:
+            options["actor"] = options["actor"] or arguments.login()
+        if "restaurant" in options:
+            options["restaurant"] = restaurant_meant(options["restaurant"])
         try:
             getattr(self, f"_{options['action']}")(options)
         except ValueError as error:
@@ -66,7 +82,7 @@ class Command(DatabaseCommand):
     def _list(self, options: dict[str, Any]) -> None:
         closures = Closure.objects.all()
         if not options["all"]:
-            closures = closures.standing().during(clock.now(), datetime.max.replace(tzinfo=UTC))
+            closures = closures.not_lifted().during(clock.now(), datetime.max.replace(tzinfo=UTC))
         if options["restaurant"]:
             closures = closures.filter(restaurant_ref=options["restaurant"])
         count = 0
@@ -86,7 +102,7 @@ class Command(DatabaseCommand):
             starts_at=_moment(options["starts_at"], zone),
             ends_at=None if until in {None, FOREVER} else _moment(until, zone),
             reason=options["reason"] or "",
-            actor="host",
+            actor=options["actor"],
         )
         self.stdout.write(_as_line(Closure.objects.get(pk=closure_id)))
 
@@ -106,11 +122,11 @@ class Command(DatabaseCommand):
             changes["reason"] = options["reason"]
         if not changes:
             raise ValueError("Say what is to change: see --help.")
-        api.edit_closure(closure_id=options["id"], actor="host", **changes)
+        api.edit_closure(closure_id=options["id"], actor=options["actor"], **changes)
         self.stdout.write(_as_line(Closure.objects.get(pk=options["id"])))
 
     def _lift(self, options: dict[str, Any]) -> None:
-        api.lift_closure(closure_id=options["id"], actor="host")
+        api.lift_closure(closure_id=options["id"], actor=options["actor"])
         self.stdout.write(_as_line(Closure.objects.get(pk=options["id"])))
 
 

@@ -30,7 +30,7 @@ class Command(SupervisedCommand):
             type=int,
             nargs="+",
             metavar="ID",
-            help="Make these messages that were set aside due again, then deliver.",
+            help="Deliver these set-aside messages again.",
         )
 
     def handle(self, *args: Any, **options: Any) -> None:

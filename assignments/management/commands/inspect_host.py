@@ -12,7 +12,7 @@ from assignments.maintenance import inspection, trial
 from assignments.maintenance.inspection import MOST_ODD, Inspection, Planned, RestaurantFound
 from assignments.maintenance.trial import Trial
 from assignments.management import arguments
-from assignments.management.base import EXIT_UNEXPECTED, DatabaseCommand
+from assignments.management.base import EXIT_UNEXPECTED, DatabaseCommand, restaurant_meant
 
 TRIED = (
     "Now the host's callbacks on_confirmed, on_moved, on_released and on_review are called for these bookings, in a "
@@ -23,7 +23,7 @@ TRIED = (
 
 class Command(DatabaseCommand):
     help = (
-        "Read the project's bookings and floors through the host class, say in words what was found, and plan the next ten "
+        "Read the project's bookings and floors through the host class, report what was found, and plan the next ten "
         "bookings. It writes nothing and calls no callback; with --try-writes it also calls the callbacks, in a transaction "
         "that is rolled back. Exit codes: 0 fine; 1 problems were found; 2 bad usage, or migrations are missing; 75 the "
         "database is unavailable."
@@ -31,8 +31,10 @@ class Command(DatabaseCommand):
     requires_system_checks = ()
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("--restaurant", type=arguments.restaurant_ref, help="Look at this restaurant only.")
-        parser.add_argument("--try-writes", action="store_true", help="Also call the callbacks, and roll back.")
+        parser.add_argument(
+            "--restaurant", type=arguments.restaurant_ref, help=f"Only this restaurant. {arguments.RESTAURANT}"
+        )
+        parser.add_argument("--try-writes", action="store_true", help="Also call the host's callbacks, and roll back.")
         parser.add_argument("--json", action="store_true", help="Print one JSON object.")
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -40,7 +42,7 @@ class Command(DatabaseCommand):
             self.check()  # Not those that query: what they find is found here, and the rows are named.
         except (SystemCheckError, ImproperlyConfigured) as error:
             raise CommandError(str(error), returncode=EXIT_UNEXPECTED) from error
-        found = inspection.inspect(restaurant_ref=options["restaurant"])
+        found = inspection.inspect(restaurant_ref=restaurant_meant(options["restaurant"]))
         tried = None
         if not options["json"]:
             self.stdout.write("\n".join(_lines(found)))

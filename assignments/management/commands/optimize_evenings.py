@@ -9,7 +9,8 @@ from django.core.management.base import CommandError
 
 from assignments.coordination import optimizing
 from assignments.coordination.optimizing import OptimizedDay, Result
-from assignments.management.base import EXIT_USAGE, DatabaseCommand
+from assignments.management import arguments
+from assignments.management.base import EXIT_USAGE, DatabaseCommand, restaurant_meant
 from assignments.planning.optimum import OptimizerMissingError
 from assignments.telemetry import events
 
@@ -18,24 +19,24 @@ LONGEST = 366
 _SAID = {
     Result.SEATED: "seated {seated} of {waiting} waiting, moved {moved}",
     Result.WOULD_SEAT: "would seat {seated} of {waiting} waiting, and move {moved}",
-    Result.NOTHING_TO_GAIN: "nobody of {waiting} waiting can be seated, whoever moves",
+    Result.NOTHING_TO_GAIN: "none of {waiting} waiting can be seated, whoever moves",
     Result.NOT_V3: "nothing changed: V3 does not decide here",
-    Result.NOBODY_MOVES: "nothing changed: V3 may move nobody here (switch, settings or host)",
-    Result.CHANGED_MEANWHILE: "nothing changed: the evening changed each time while it was solved",
-    Result.BUSY: "nothing changed: another worker decides it, or its circuit breaker is open",
+    Result.NOBODY_MOVES: "nothing changed: V3 may not move anybody here (switch, settings or host)",
+    Result.CHANGED_MEANWHILE: "nothing changed: the evening changed at each attempt while it was being solved",
+    Result.BUSY: "nothing changed: another worker is deciding it, or its circuit breaker is open",
     Result.REFUSED_BY_HOST: "nothing changed: the host refused the moves",
-    Result.UNPLANNABLE: "nothing changed: nobody who waits can be planned as it is",
-    Result.FAILED: "nothing changed: an error, which is in the log",
+    Result.UNPLANNABLE: "nothing changed: no waiting booking can be planned as it is",
+    Result.FAILED: "nothing changed: there was an error; see the log",
 }
 
 
 class Command(DatabaseCommand):
     help = (
-        "Look at the evenings of the next days on which bookings wait for a table, find out with a constraint solver whom "
-        "of them the tables could seat, and seat them, by moving confirmed parties that have not been told their table. "
-        "Nobody loses a seat. Run it from cron, less often than run_coordinator: an evening may take the solver seconds. "
+        "For evenings in the next days with waiting bookings, use a constraint solver to find out which of them could be "
+        "seated, and seat them by moving confirmed parties that have not been told their table. Nobody loses a seat. Run it "
+        "from cron, less often than run_coordinator: an evening can keep the solver busy for seconds. "
         "Needs the extra table-assignments[optimizer]. "
-        "--check replays the answers that were written, without the solver, and writes nothing. "
+        "--check replays the solver's recorded answers without the solver, and writes nothing. "
         "Exit codes: 0 done; 1 an evening failed, or an answer breaks a rule; "
         "2 bad usage or configuration, the extra or migrations are missing; 75 the database is "
         "unavailable."
@@ -43,16 +44,17 @@ class Command(DatabaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument(
-            "--days", type=_days, default=14, help="How many days ahead, with --check back (default: 14)."
+            "--days", type=_days, default=14, help="How many days ahead (with --check: back) to look (default 14)."
         )
-        parser.add_argument("--restaurant", default="", help="Only this restaurant.")
-        parser.add_argument("--dry-run", action="store_true", help="Only say what it would do; write nothing.")
+        parser.add_argument("--restaurant", default="", help=f"Only this restaurant. {arguments.RESTAURANT}")
+        parser.add_argument("--dry-run", action="store_true", help="Print what it would do; write nothing.")
         parser.add_argument(
-            "--check", action="store_true", help="Only check the answers of the last days by the rules."
+            "--check", action="store_true", help="Only check the solver's recent answers against the rules."
         )
         parser.add_argument("--json", action="store_true", help="Print one JSON object.")
 
     def handle(self, *args: Any, **options: Any) -> None:
+        options["restaurant"] = restaurant_meant(options["restaurant"])
         if options["check"]:
             self._check(options)
             return

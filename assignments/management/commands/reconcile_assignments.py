@@ -10,7 +10,7 @@ from django.core.management.base import CommandError
 from assignments.maintenance.promise_check import violations
 from assignments.maintenance.reconcile import OutdatedPromise, outdated_promises, reconcile
 from assignments.management import arguments
-from assignments.management.base import EXIT_UNEXPECTED, EXIT_USAGE, DatabaseCommand
+from assignments.management.base import EXIT_UNEXPECTED, EXIT_USAGE, DatabaseCommand, restaurant_meant
 
 DAYS_CHECKED = 7
 EXIT_VIOLATED = 4
@@ -21,8 +21,8 @@ class Command(DatabaseCommand):
         "Compare assignments and ledger with the host's bookings and repair differences: bookings deleted, cancelled "
         "or edited without notice, bookings never requested, tables assigned by the host itself, tables occupied "
         "without a booking. Promises are kept: confirmed bookings that today's floor and settings would seat "
-        "differently are listed, and keep their tables. With --check nothing is repaired: what does not hold of the "
-        "app's promises is listed. Exit codes: 0 done; 1 something could not be repaired (the rest was); 2 bad usage, "
+        "differently are listed, and keep their tables. With --check, repair nothing and list every promise of the app "
+        "that does not hold. Exit codes: 0 done; 1 something could not be repaired (the rest was); 2 bad usage, "
         "or migrations are missing; 4 --check found something; 75 the database is unavailable."
     )
 
@@ -46,12 +46,15 @@ class Command(DatabaseCommand):
             type=arguments.count,
             default=0,
             metavar="N",
-            help="Plan at most N of the listed promises again by today's rules. Each keeps its tables unless others fit.",
+            help="Plan at most N of the listed bookings again under today's rules. Each keeps its tables unless others fit.",
         )
-        parser.add_argument("--restaurant", type=arguments.restaurant_ref, help="Only this restaurant (its ref).")
+        parser.add_argument(
+            "--restaurant", type=arguments.restaurant_ref, help=f"Only this restaurant. {arguments.RESTAURANT}"
+        )
         parser.add_argument("--json", action="store_true", help="One JSON object per discrepancy, one per line.")
 
     def handle(self, *args: Any, **options: Any) -> None:
+        options["restaurant"] = restaurant_meant(options["restaurant"])
         if options["check"]:
             self._check(options)
             return

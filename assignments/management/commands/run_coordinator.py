@@ -23,9 +23,9 @@ from assignments import conf
 from assignments.concurrency import transactions
 from assignments.coordination import dispatch, dry_run, quarantine
 from assignments.integration.project_host import configured
-from assignments.maintenance import marked
+from assignments.maintenance import mark_following
 from assignments.management import arguments
-from assignments.management.base import EXIT_UNEXPECTED, EXIT_USAGE
+from assignments.management.base import EXIT_UNEXPECTED, EXIT_USAGE, restaurant_meant
 from assignments.management.supervisor import SupervisedCommand
 from assignments.outcome import CoordinatorReason, Kind, Outcome
 from assignments.planning.describe import describe
@@ -95,7 +95,7 @@ class Command(SupervisedCommand):
     help = (
         "Assign tables to due bookings: a single pass (for cron), or repeated passes with --watch. The router selects "
         "the planner (see `manage.py rollout status` if rollout is installed). Exit codes: 0 done; 1 an unexpected "
-        "error at a booking (the others were processed); 2 bad usage or configuration, or migrations are missing; 75 "
+        "error with a booking (the others were processed); 2 bad usage or configuration, or migrations are missing; 75 "
         "the database is unavailable."
     )
     # Checked in handle(), so that a wrong configuration exits with 2.
@@ -114,7 +114,7 @@ class Command(SupervisedCommand):
         parser.add_argument(
             "--restaurant",
             type=arguments.restaurant_ref,
-            help="Only this restaurant (its ref, the host's primary key).",
+            help=f"Only this restaurant. {arguments.RESTAURANT}",
         )
         parser.add_argument(
             "--max-seconds", type=arguments.seconds, help="Start no further restaurant-day after this many seconds."
@@ -137,11 +137,12 @@ class Command(SupervisedCommand):
         try:
             self.check()
             if options["restaurant"]:
+                options["restaurant"] = restaurant_meant(options["restaurant"])
                 self._check_restaurant(options["restaurant"])
             if options["dry_run"]:
                 self._dry_run(options)
             elif self._work(options):
-                raise CommandError("Unexpected error at a booking; see the log.", returncode=EXIT_UNEXPECTED)
+                raise CommandError("Unexpected error with a booking; see the log.", returncode=EXIT_UNEXPECTED)
         except (SystemCheckError, ImproperlyConfigured) as error:
             raise CommandError(str(error), returncode=EXIT_USAGE) from error
 
@@ -242,10 +243,10 @@ class Command(SupervisedCommand):
         if max_seconds and not options["watch"]:
             max_seconds = max(max_seconds - self.worker.elapsed, 0.01)
             self.worker.has(max_seconds)
-        for error_type in marked.sweep(should_stop=must_stop).errors:
+        for error_type in mark_following.sweep(should_stop=must_stop).errors:
             tally.add_unexpected(error_type)
         self.worker.rests()  # How long the host takes to list what waits is its own affair.
-        tally.taken_in = self._take_in(options["restaurant"], tally)
+        tally.taken_in = self._register_new(options["restaurant"], tally)
         limits = dispatch.PassLimits(
             limit=int(options["limit"] or 0),
             max_seconds=max_seconds,
@@ -268,12 +269,12 @@ class Command(SupervisedCommand):
         # Flush, so that the reader of a pipe sees each pass when it ends.
         self.stdout.flush()
 
-    def _take_in(self, restaurant_ref: str | None, tally: Tally) -> int:
+    def _register_new(self, restaurant_ref: str | None, tally: Tally) -> int:
         """Request new bookings. If the host raises, they wait for the next pass; known ones are still decided."""
         try:
-            taken_in = dispatch.take_in(restaurant_ref)
-            tally.unseen = taken_in.unseen
-            return taken_in.new
+            registered = dispatch.register_new(restaurant_ref)
+            tally.unseen = registered.unseen
+            return registered.new
         except ImproperlyConfigured:
             raise
         except Exception as error:

@@ -14,7 +14,7 @@ from rich.table import Table
 
 from assignments.concurrency.transactions import database_now
 from assignments.management import arguments
-from assignments.management.base import EXIT_USAGE, DatabaseCommand
+from assignments.management.base import EXIT_USAGE, DatabaseCommand, restaurant_meant
 from assignments.staff import evening
 from assignments.staff.evening import Closed, Evening, Seated, UnknownRestaurantError
 
@@ -25,21 +25,21 @@ NOWHERE = "-"
 
 class Command(DatabaseCommand):
     help = (
-        "Show one evening of a restaurant: who sits where and when, how far the guests are, what is closed, who waits, "
+        "Show one evening of a restaurant: who sits where and when, the guests' stage, what is closed, who waits, "
         "and what would help them. Bookings are named by their refs, never their guests. It writes nothing. Exit codes: 0 "
         "done; 2 bad usage, an unknown restaurant, or migrations are missing; 75 the database is unavailable."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("restaurant", type=arguments.restaurant_ref, help="The restaurant's ref.")
+        parser.add_argument("restaurant", type=arguments.restaurant_ref, help=arguments.RESTAURANT)
         parser.add_argument(
-            "--date", type=_day, metavar="YYYY-MM-DD", help="Which evening (default: today by the restaurant's clock)."
+            "--date", type=_day, metavar="YYYY-MM-DD", help="The evening to show (default: today, restaurant time)."
         )
         parser.add_argument("--json", action="store_true", help="Print one JSON object.")
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:
-            shown = evening.evening(options["restaurant"], options["date"], now=database_now())
+            shown = evening.evening(restaurant_meant(options["restaurant"]), options["date"], now=database_now())
         except UnknownRestaurantError as error:
             raise CommandError(str(error), returncode=EXIT_USAGE) from error
         if options["json"]:
@@ -51,13 +51,13 @@ class Command(DatabaseCommand):
 
     def _print(self, console: Console, shown: Evening) -> None:
         console.print(
-            f"[bold]Restaurant {escape(shown.restaurant_ref)}, {shown.day:%A %Y-%m-%d}[/bold] ({shown.zone}; it is "
+            f"[bold]Restaurant {escape(shown.restaurant_ref)}, {shown.day:%A %Y-%m-%d}[/bold] ({shown.zone}; local time "
             f"{shown.now.astimezone(shown.zone):%Y-%m-%d %H:%M})"
         )
         if shown.problem:
             console.print(escape(str(shown.problem)))
         if shown.is_empty:
-            console.print("Nobody is booked, nobody waits, and nothing is closed.")
+            console.print("No bookings, nobody waiting, no closures.")
             return
         stages = ", ".join(f"{count} {_words(stage)}" for stage, count in shown.stages.items())
         console.print(

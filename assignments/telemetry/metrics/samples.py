@@ -67,7 +67,7 @@ def gather() -> Iterator[Metric]:
     )
     yield _counter(counts, counters.EVENTS_DROPPED, "Events lost by runs of run_coordinator.", [], [()])
     yield from _vitals(health.vitals())
-    yield from _standing()
+    yield from _bookings()
 
 
 def _counter(
@@ -124,7 +124,7 @@ def _vitals(vitals: health.Vitals) -> Iterator[Metric]:
     yield gauge("assignment_breakers", documentation, "state", breakers)
 
 
-def _standing() -> Iterator[Metric]:
+def _bookings() -> Iterator[Metric]:
     ((counts, overlaps, lost, shared, unseated),) = rows(_STANDING, states=list(State), stay_hours=STAY_HOURS)
     by_state = dict(zip(State, counts, strict=True))
     yield gauge("assignment_bookings", "Bookings that have not started yet, by state.", "state", by_state)

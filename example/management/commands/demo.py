@@ -30,9 +30,9 @@ class Command(BaseCommand):
     help = (
         "Seat an evening with the legacy planner and, on a fresh copy, with V3, and print both results. It works on "
         "the configured database, so that every other command sees its data, and recreates that data each time, after "
-        "asking. A database with data that the demo did not create is refused and left unchanged: give the demo another "
-        "one then, which it creates, with DATABASE_NAME=booking_demo. With --incident, add a fault to the existing "
-        "data, and print where it shows and what to do. "
+        "asking. A database with data that the demo did not create is refused and left unchanged; "
+        "DATABASE_NAME=booking_demo makes it create and use another one. With --incident, add a fault to the existing "
+        "data, and print where it is visible and which commands fix it. "
         "Exit codes: 0 done; 1 a table was booked twice or a booking lost; 2 the file or the database cannot be used; "
         "75 the database is unavailable."
     )
@@ -40,7 +40,7 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument(
-            "--file", type=Path, default=demo.REAL_EVENING, help="An evening in the same format (default: a real one)."
+            "--file", type=Path, default=demo.REAL_EVENING, help="The evening to seat, as JSON (default: a real one)."
         )
         parser.add_argument(
             "--incident",
@@ -56,28 +56,29 @@ class Command(BaseCommand):
             action="store_true",
             help=(
                 "Play the evening instead, with V3: guests come late, overstay, walk in, cancel or do not come, and a table "
-                "breaks. Prints what a manager would ask, and whether every promise was kept."
+                "breaks. Print answers to a manager's questions, and whether every promise was kept."
             ),
         )
         parser.add_argument(
             "--one-by-one",
             action="store_true",
             help=(
-                "Decide the bookings one at a time instead, in a random order, with V3: once moving nobody who is confirmed "
-                "(v3-fixed), once moving those who have not been told their table (v3), and once with optimize_evenings "
-                "after that (v3-optimizer; needs table-assignments[optimizer])."
+                "Decide the bookings one at a time instead, in a random order, with V3: once without moving confirmed "
+                "parties (v3-fixed), once moving those that have not been told their table (v3), and once with "
+                "optimize_evenings after that (v3-optimizer; needs table-assignments[optimizer])."
             ),
         )
         parser.add_argument(
             "--seed",
             type=_seed,
-            help="With --friday: what happens. With --one-by-one: the order. The same seed, the same evening (default: 1).",
+            help="Random seed of what happens (--friday) or of the order (--one-by-one). The same seed gives the same "
+            "evening (default: 1).",
         )
         parser.add_argument(
             "--workers",
             type=_workers,
-            help=f"With --friday: how many work at once, 1 to {friday.MOST_WORKERS} (default: 4). With 1, the result is "
-            "the same each time.",
+            help=f"With --friday: the number of parallel workers, 1 to {friday.MOST_WORKERS} (default: 4). With 1, the "
+            "result is the same each time.",
         )
         parser.add_argument(
             "--yes", action="store_true", help="Do not ask before the evenings of an earlier demo are removed."
@@ -310,7 +311,7 @@ class Command(BaseCommand):
 
 
 def _agreed(database: str) -> None:
-    """With --yes, nobody is asked."""
+    """Agree without asking, for --yes."""
 
 
 def _questions(result: friday.Friday) -> Iterator[tuple[str, int, str]]:

@@ -27,18 +27,18 @@ def _date(text: str) -> date:
 
 class Command(BaseCommand):
     help = (
-        "Load a restaurant with its floor, services and bookings (JSON), or bookings of restaurants that are there "
+        "Load a restaurant with its floor, services and bookings (JSON), or bookings for existing restaurants "
         f"(CSV with the columns {','.join(evening.CSV_COLUMNS)}, separated by commas, semicolons or tabs). The file is "
-        "UTF-8 or UTF-16. Bad rows are reported and left out; loading twice changes nothing. What a restaurant's floor has "
-        "and its file no longer has is removed, and named. "
+        "UTF-8 or UTF-16. Bad rows are reported and left out; loading twice changes nothing. Parts of the floor that "
+        "the file no longer has are removed and listed. "
         "Exit codes: 0 done; 1 rows were left out; 2 the file cannot be used, nothing was loaded; 75 the database is "
         "unavailable or busy, nothing was loaded."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("file", type=Path)
+        parser.add_argument("file", type=Path, help="The evening file: JSON or CSV.")
         parser.add_argument("--date", type=_date, help="Move the bookings to this day (YYYY-MM-DD).")
-        parser.add_argument("--restaurant-name", default="", help="Load it as a restaurant of this name (JSON).")
+        parser.add_argument("--restaurant-name", default="", help="Load it as a restaurant with this name (JSON).")
         parser.add_argument("--strict", action="store_true", help="Refuse the whole file when a row is bad.")
         parser.add_argument("--json", action="store_true", help="Print the counts as one JSON object.")
 

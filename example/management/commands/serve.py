@@ -23,8 +23,8 @@ EVERY = {"coordinator": 5.0, "outbox": 30.0, "compare": 60.0, "guard": 60.0}
 
 class Command(BaseCommand):
     help = (
-        "Serve the admin, and run beside it what a project in production runs: the coordinator, the delivery of messages, "
-        "the comparisons and the guard. Ctrl-C ends all of it. A part that ends by itself is named, and ends the others. "
+        "Serve the admin, and run what a project in production also runs: the coordinator, the delivery of messages, the "
+        "comparisons and the guard. Ctrl-C stops everything. If one part ends by itself, it is named and all others stop. "
         "For development. Exit codes: 0 stopped; 2 bad usage; 75 the database is unavailable; otherwise that of the part "
         "that ended."
     )
@@ -32,7 +32,11 @@ class Command(BaseCommand):
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument(
-            "address", nargs="?", type=_address, default="127.0.0.1:8000", help="Where (default: 127.0.0.1:8000)."
+            "address",
+            nargs="?",
+            type=_address,
+            default="127.0.0.1:8000",
+            help="Address to listen on (default: 127.0.0.1:8000).",
         )
         parser.add_argument(
             "--every",
@@ -40,13 +44,15 @@ class Command(BaseCommand):
             type=_every,
             default=[],
             metavar="PART=SECONDS",
-            help="Another interval for a part: "
+            help="Seconds between the runs of a part (defaults: "
             + ", ".join(f"{name}={seconds:g}" for name, seconds in EVERY.items())
-            + ".",
+            + ").",
         )
 
         parser.add_argument(
-            "--web-only", action="store_true", help="Only the server: what waits stays, as in an incident."
+            "--web-only",
+            action="store_true",
+            help="Run only the server: nothing that waits is processed, as in an incident.",
         )
 
     def handle(self, *args: Any, **options: Any) -> None:

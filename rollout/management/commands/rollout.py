@@ -73,7 +73,7 @@ class Command(DatabaseCommand):
             its_parser = actions.add_parser(name, help=action.help, description=action.help)
             action.add_arguments(its_parser)
             if action.asks_reason:
-                its_parser.add_argument("--reason", required=True, help="Why; kept for ever with who and when.")
+                its_parser.add_argument("--reason", required=True, help="Why. Stored permanently in the audit log.")
             its_parser.add_argument("--json", action="store_true", help="Print one JSON object.")
 
     def handle(self, *args: Any, **options: Any) -> None:

@@ -67,7 +67,7 @@ class TestIdentity:
         lifted = Closure.objects.get(pk=now_closed)
         assert lifted.lifted_at is not None
         assert (lifted.author, lifted.lifted_by) == (STAFF, STAFF)
-        assert list(Closure.objects.standing().values_list("pk", flat=True)) == [later]
+        assert list(Closure.objects.not_lifted().values_list("pk", flat=True)) == [later]
 
     def test_a_closure_is_edited_by_one_person_at_a_time(self, host: TheHost, tonight: datetime) -> None:
         closure_id = close(tonight, 2, table_refs=["T4"])

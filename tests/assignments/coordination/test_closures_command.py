@@ -1,5 +1,6 @@
 """``manage.py closures``: what an operator types, and what it says."""
 
+import getpass
 import json
 from datetime import UTC, datetime, timedelta
 from io import StringIO
@@ -33,7 +34,8 @@ def test_a_closure_is_added_listed_edited_and_lifted(host: TheHost, tonight: dat
     closures("edit", str(closure.pk), "--until", "never")
     (listed,) = closures("list", "--restaurant", "R1", "--json").splitlines()
     assert json.loads(listed)["ends_at"] is None
-    assert "(lifted by host)" in closures("lift", str(closure.pk))
+    assert closure.author == f"command:{getpass.getuser()}"
+    assert "(lifted by staff:7)" in closures("lift", str(closure.pk), "--actor", "staff:7")
     assert closures("list") == "Nothing is closed.\n"
     assert "all tables" in closures("list", "--all")
 
@@ -43,6 +45,8 @@ def test_a_closure_is_added_listed_edited_and_lifted(host: TheHost, tonight: dat
     [
         (["add", "R1", "--from", "tomorrow"], 2, "'tomorrow' is no time"),
         (["add", "R1", "--from", "2030-01-14 19:00", "--table", "T9"], 2, "it has no table T9"),
+        (["add", "R9", "--from", "2030-01-14 19:00"], 2, "There is no restaurant 'R9'."),
+        (["lift", "1", "--actor", " "], 1, "must be a name of at most 200 characters"),
         (["edit", "1"], 2, "Say what is to change"),
         (["edit", "1", "--reason", "x"], 1, "no closure 1"),
         (["lift", "1"], 1, "no closure 1"),

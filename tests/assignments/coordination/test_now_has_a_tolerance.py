@@ -150,16 +150,16 @@ def test_who_started_and_cannot_be_taken_in_counts_as_lost_until_in_review(
     host.book("B", starts_at=seven - timedelta(hours=1))
     with monkeypatch.context() as patched:
         patched.setattr(intake, "_create", lambda assignments: 0)
-        taken_in = dispatch.take_in()
-    assert (taken_in.new, taken_in.unseen) == (0, 1)
+        registered = dispatch.register_new()
+    assert (registered.new, registered.unseen) == (0, 1)
     recorder = run_log.Recorder(watches=False)
     recorder.begin()
-    recorder.passed(run_log.Pass(unseen=taken_in.unseen))
+    recorder.passed(run_log.Pass(unseen=registered.unseen))
     assert lost() == 1
     recorder.passed(run_log.Pass(host_raised=True, unexpected=1))
     assert lost() == 1  # The host did not say.
-    taken_in = dispatch.take_in()
-    assert (taken_in.new, taken_in.unseen) == (1, 0)
-    recorder.passed(run_log.Pass(unseen=taken_in.unseen))
+    registered = dispatch.register_new()
+    assert (registered.new, registered.unseen) == (1, 0)
+    recorder.passed(run_log.Pass(unseen=registered.unseen))
     assert lost() == 0
     assert Assignment.objects.get().state == State.CREATED

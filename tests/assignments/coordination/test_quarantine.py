@@ -162,10 +162,10 @@ class TestABusyDay:
         other.close()
 
     def follow(self, busy: Any) -> None:
-        from assignments.maintenance import marked
+        from assignments.maintenance import mark_following
 
         busy.close()
-        assert marked.sweep().followed == 1
+        assert mark_following.sweep().followed == 1
         assert not HostMark.objects.exists()
 
     def test_an_edit_is_followed_by_the_next_pass(self, host: TheHost, busy: Any) -> None:

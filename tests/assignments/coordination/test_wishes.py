@@ -3,23 +3,23 @@
 import uuid
 from datetime import UTC, datetime, timedelta
 from importlib import import_module
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 from django.db import connection, transaction
 
 from assignments import api
-from assignments.coordination import dispatch
+from assignments.coordination import dispatch, floor_watch
 from assignments.exceptions import TransitionRefusedError
 from assignments.lifecycle import sentences
 from assignments.maintenance.reconcile import reconcile
-from assignments.models import Allocation, Assignment, Stage, State, StateTransition
+from assignments.models import Allocation, Assignment, OutboxMessage, Stage, State, StateTransition
 from assignments.outcome import Change
 from assignments.staff import evening, review_queue
 from assignments.staff.review_queue import Section
 from assignments.testing import a_floor, a_table, at
 from tests.assignments.conftest import TheHost, run_all, tables_of
-from tests.assignments.test_living_evening import ALL_DAY, state_of
+from tests.assignments.test_living_evening import ALL_DAY, state_of, to_review
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -107,6 +107,178 @@ def test_undoing_the_move_that_granted_a_wish_opens_it_again(host: TheHost, toni
     assert Allocation.objects.get(booking_ref="A").starts_at == tonight
     assert api.booking_changed(booking_ref="A") is Change.NOTHING
     assert state_of("A") == OPEN
+
+
+class TestATableThatCannotBeUsedMeanwhile:
+    """A guest asks for what cannot be had; then the table that was promised is set inactive, or is gone."""
+
+    @pytest.mark.parametrize("gone", [False, True], ids=["inactive", "deleted"])
+    def test_they_get_another_for_what_was_promised(self, host: TheHost, tonight: datetime, *, gone: bool) -> None:
+        host.floors["R1"] = a_floor(tables=[a_table("T1"), a_table("T2")])
+        seat(host, "A", "T1", tonight)
+        run_all()
+        host.edit("A", party=9)
+        api.booking_changed(booking_ref="A")
+        tables = [a_table("T2")] if gone else [a_table("T1", active=False), a_table("T2")]
+        host.floors["R1"] = a_floor(tables=tables)
+        run_all()
+        assert (state_of("A"), tables_of("A"), Allocation.objects.current().get().party) == (OPEN, ["T2"], 2)
+        assert [move.to_table_refs for move in host.moves] == [("T2",)]
+        assert api.booking_changed(booking_ref="A") is Change.NOTHING
+        api.reject(booking_ref="A", actor="staff:7", reason="We have no table for nine.")
+        assert (state_of("A")[0], tables_of("A")) == (State.CONFIRMED, ["T2"])
+
+    def test_if_there_is_no_other_staff_hear_of_that_as_well(self, host: TheHost, tonight: datetime) -> None:
+        host.floors["R1"] = a_floor(tables=[a_table("T1"), a_table("T2")])
+        seat(host, "A", "T1", tonight)
+        seat(host, "X", "T2", tonight)
+        run_all()
+        host.edit("A", party=9)
+        api.booking_changed(booking_ref="A")
+        host.floors["R1"] = a_floor(tables=[a_table("T1", active=False), a_table("T2")])
+        run_all()
+        assert (state_of("A"), tables_of("A")) == ((State.MANUAL_REVIEW, "table_out_of_service"), ["T1"])
+        assert host.reviews["A"] == "table_out_of_service"
+        assert why_in_review("A") == sentences.UNUSABLE
+        call_off(host, "X")
+        run_all()
+        assert (state_of("A"), tables_of("A")) == (OPEN, ["T2"]), "what was promised; staff still decide about the wish"
+
+    def test_guests_who_sit_there_are_moved_by_staff_alone(self, host: TheHost, soon: datetime) -> None:
+        host.floors["R1"] = a_floor(tables=[a_table("T1"), a_table("T2")], services=[ALL_DAY])
+        seat(host, "A", "T1", soon - timedelta(minutes=35))
+        run_all()
+        host.edit("A", party=9)
+        assert api.booking_changed(booking_ref="A") is Change.TO_STAFF
+        host.floors["R1"] = a_floor(tables=[a_table("T1", active=False), a_table("T2")], services=[ALL_DAY])
+        run_all()
+        assert (state_of("A"), tables_of("A")) == ((State.MANUAL_REVIEW, "table_out_of_service"), ["T1"])
+
+    def test_who_waits_and_asked_earlier_goes_first(self, host: TheHost, tonight: datetime) -> None:
+        host.floors["R1"] = a_floor(tables=[a_table("T1"), a_table("T2")])
+        seat(host, "A", "T1", tonight)
+        host.book("W", starts_at=tonight, party=2, requested_at=datetime.now(UTC) - timedelta(days=2))
+        run_all()
+        assert tables_of("W") == ["T2"]
+        api.release_tables(booking_ref="W", actor="staff:7")
+        host.edit("A", party=9)
+        api.booking_changed(booking_ref="A")
+        host.floors["R1"] = a_floor(tables=[a_table("T1", active=False), a_table("T2")])
+        dispatch.register_new()
+        floor_watch.check(host, now=datetime.now(UTC))
+        assert (state_of("A")[1], tables_of("A")) == ("table_out_of_service", ["T1"])
+        call_off(host, "W")
+        run_all()
+        assert (state_of("A"), tables_of("A")) == (OPEN, ["T2"])
+
+    @pytest.fixture
+    def overlap(self, host: TheHost, soon: datetime) -> datetime:
+        """B1 overstays at T1, where B2 is expected; nobody is at T2 but X."""
+        self.tables(host, is_active=True)
+        seat(host, "B1", "T1", datetime.now(UTC))
+        api.seated(booking_ref="B1", actor="staff:1")
+        end = Allocation.objects.get().ends_at
+        later = end + timedelta(minutes=10)
+        for ref, table in (("B2", "T1"), ("X", "T2")):
+            seat(host, ref, table, later)
+        assert api.extend(booking_ref="B1", until=end + timedelta(minutes=45), actor="staff:7") is Change.TO_STAFF
+        run_all()
+        return later
+
+    def tables(self, host: TheHost, *, is_active: bool) -> None:
+        tables = [a_table("T1", active=is_active), a_table("T2")]
+        host.floors["R1"] = a_floor(tables=tables, services=[ALL_DAY])
+
+    @pytest.mark.usefixtures("overlap")
+    def test_who_is_expected_where_others_overstay_is_moved(self, host: TheHost) -> None:
+        host.edit("X", wants_table=False)
+        self.tables(host, is_active=False)
+        Assignment.objects.filter(booking_ref="B2").update(wake_at=None)
+        api.booking_cancelled(booking_ref="X")
+        Assignment.objects.filter(booking_ref="B2").update(wake_at=None)
+        floor_watch.check(host, now=datetime.now(UTC))
+        assert (state_of("B2")[0], tables_of("B2")) == (State.CONFIRMED, ["T2"])
+        run_all()
+        assert state_of("B1") == (State.MANUAL_REVIEW, "table_out_of_service"), "they sit there"
+
+    @pytest.mark.usefixtures("overlap")
+    def test_once_the_overlap_is_over_staff_hear_of_the_table(self, host: TheHost) -> None:
+        self.tables(host, is_active=False)
+        run_all()
+        assert {state_of(ref) for ref in ("B1", "B2")} == {(State.MANUAL_REVIEW, "overlapping")}
+        api.left(booking_ref="B1", actor="staff:7")
+        run_all()
+        assert (state_of("B2"), tables_of("B2")) == ((State.MANUAL_REVIEW, "table_out_of_service"), ["T1"])
+
+
+def test_the_queue_says_why_the_last_wish_cannot_be_met(host: TheHost, tonight: datetime) -> None:
+    host.floors["R1"] = a_floor(tables=[a_table("T1")])
+    seat(host, "A", "T1", tonight)
+    host.edit("A", party=9)
+    api.booking_changed(booking_ref="A")
+    first = StateTransition.objects.filter(booking_ref="A").latest("version").detail
+    host.reviews.clear()
+    host.edit("A", party=2, starts_at=tonight + timedelta(hours=9))
+    assert api.booking_changed(booking_ref="A") is Change.TO_STAFF
+    second = StateTransition.objects.filter(booking_ref="A").latest("version")
+    assert (second.target, second.reason) == OPEN
+    assert second.detail not in {"", first}
+    assert host.reviews == {"A": "edit_unmet"}
+    topics = list(OutboxMessage.objects.filter(booking_ref="A").order_by("id").values_list("topic", flat=True))
+    assert topics[-2:] == ["booking.assignment_state.manual_review"] * 2, "nothing is confirmed in between"
+
+
+class TestGuestsWhoSitAtATableThatNobodyHasNamed:
+    SITS: ClassVar = {"wants_table": False, "keeps_tables": True, "stage": "seated"}
+
+    @pytest.fixture
+    def waiting(self, host: TheHost, soon: datetime) -> TheHost:
+        """W waits in review: others have the only table."""
+        seat(host, "X", "T1", soon)
+        host.book("W", starts_at=soon, party=2)
+        api.request(booking_ref="W")
+        to_review("W")
+        return host
+
+    def test_they_stay_in_review_until_staff_name_it(self, waiting: TheHost) -> None:
+        waiting.edit("W", **self.SITS)
+        assert api.booking_changed(booking_ref="W") is Change.TO_STAFF
+        row = Assignment.objects.get(booking_ref="W")
+        assert (row.state, row.reason, row.stage) == (State.MANUAL_REVIEW, "came_after_all", Stage.SEATED)
+        assert waiting.reviews["W"] == "came_after_all"
+        assert why_in_review("W") == sentences.SIT_SOMEWHERE
+        assert api.booking_changed(booking_ref="W") is Change.NOTHING, "staff know"
+        assert not list(reconcile())
+        call_off(waiting, "X")
+        run_all()
+        assert (state_of("W")[1], tables_of("W")) == ("came_after_all", [])
+        api.assign(booking_ref="W", table_refs=["T1"], actor="staff:7")
+        row = Assignment.objects.get(booking_ref="W")
+        assert (row.state, row.stage, tables_of("W")) == (State.CONFIRMED, Stage.SEATED, ["T1"])
+
+    def test_a_pass_that_sees_it_first_cancels_nothing(self, waiting: TheHost) -> None:
+        call_off(waiting, "X")
+        assert Assignment.objects.get(booking_ref="W").is_woken
+        waiting.edit("W", **self.SITS)
+        run_all()
+        row = Assignment.objects.get(booking_ref="W")
+        assert (row.state, row.wake_at, tables_of("W")) == (State.MANUAL_REVIEW, None, [])
+        assert [each.remedy for each in reconcile()] == ["left to staff"]
+        assert state_of("W") == (State.MANUAL_REVIEW, "came_after_all")
+
+    def test_who_has_left_by_then_is_not_to_be_seated(self, waiting: TheHost) -> None:
+        waiting.edit("W", **self.SITS)
+        api.booking_changed(booking_ref="W")
+        waiting.edit("W", stage="left")
+        api.booking_changed(booking_ref="W")
+        row = Assignment.objects.get(booking_ref="W")
+        assert (row.state, row.stage, tables_of("W")) == (State.CONFIRMED, Stage.LEFT, [])
+
+    def test_a_stay_that_is_over_needs_no_table(self, waiting: TheHost, soon: datetime) -> None:
+        waiting.edit("W", **self.SITS)
+        with at(soon + timedelta(hours=9)):
+            api.booking_changed(booking_ref="W")
+        assert state_of("W") == (State.CANCELLED, "no_table_wanted")
 
 
 @pytest.mark.parametrize("mark", [api.no_show, api.left])
@@ -316,8 +488,8 @@ def test_the_queue_shows_a_wish_when_and_where_it_is_to_be_decided(wish_for_r2: 
         return list(found.values_list("booking_ref", flat=True))
 
     assert (listed(), listed("R1"), listed("R2"), listed("R3")) == (["A", "B"], ["A", "B"], ["A"], [])
-    assert review_queue.standing(now) == (2, 1)
-    assert review_queue.standing(now, within=["R2"]) == (1, 1)
+    assert review_queue.to_decide(now) == (2, 1)
+    assert review_queue.to_decide(now, within=["R2"]) == (1, 1)
     assert [review_queue.restaurants(now, within=each) for each in (None, ["R2"])] == [["R1", "R2"], ["R2"]]
     api.reject(booking_ref="A", actor="staff:7", reason="no")
     assert (listed("R1"), listed("R2")) == (["B"], [])
@@ -396,6 +568,27 @@ class TestAnEarlierReleaseBesideThisOne:
         api.close(restaurant_ref="R1", table_refs=["T1"], starts_at=tonight, ends_at=None, actor="staff:1")
         seating = Allocation.objects.current().get(booking_ref="A")
         assert (seating.table_ref, seating.starts_at, seating.party) == ("T2", tonight, 2)
+
+    @pytest.mark.parametrize("state", [State.CANCELLED, State.ASSIGNMENT_PENDING])
+    @pytest.mark.parametrize("writes_it", [True, False])
+    def test_no_wish_is_left_of_a_booking_to_which_nothing_is_promised(
+        self, host: TheHost, tonight: datetime, state: State, *, writes_it: bool
+    ) -> None:
+        """It cancels the booking, or plans it anew: then it may have written what is asked for."""
+        host.floors["R1"] = a_floor(tables=[a_table("T1")])
+        seat(host, "A", "T1", tonight)
+        tomorrow = tonight + timedelta(days=1)
+        host.edit("A", starts_at=tomorrow, party=9)
+        assert api.booking_changed(booking_ref="A") is Change.TO_STAFF
+        facts = {"starts_at": tomorrow, "service_date": tomorrow.date(), "party": 9} if writes_it else {}
+        due_at = tonight if state == State.ASSIGNMENT_PENDING else None
+        found = self.writes(state, "edited", due_at=due_at, **facts)
+        assert (found.has_wish, found.starts_at, found.service_date, found.party) == (
+            False,
+            tomorrow,
+            tomorrow.date(),
+            9,
+        )
 
     def test_another_zone_alone_is_a_wish(self, promised: dict[str, Any]) -> None:
         found = self.writes(*OPEN, zone_ref="out")

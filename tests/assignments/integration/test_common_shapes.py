@@ -18,7 +18,7 @@ from assignments.integration.model_host import ModelHost
 from assignments.integration.project_host import configured
 from assignments.lifecycle import ledger
 from assignments.maintenance.reconcile import reconcile
-from assignments.models import AdjacentTables, Allocation, Assignment, Breaker
+from assignments.models import AdjacentTables, Allocation, Assignment, Breaker, VenueSettings
 from assignments.outcome import Change, Kind
 from assignments.planning.floor import InvalidFloorError
 from assignments.planning.units import seatable_units
@@ -100,6 +100,30 @@ def call(**values: Any) -> Call:
 
 def read(host: ModelHost, row: Any) -> Any:
     return host.bookings([str(row.pk)])[str(row.pk)]
+
+
+def test_each_restaurants_own_time_zone_decides_when_its_bookings_start(house: House, places: list[Place]) -> None:
+    class Host(SupperHost):
+        restaurant_timezone_field = "time_zone"
+
+    host, row = Host(), supper(house)
+    ref = str(house.pk)
+    for zone, hour in (("", 19), ("America/New_York", 0), ("Asia/Tokyo", 10)):
+        House.objects.filter(pk=house.pk).update(time_zone=zone)
+        before = host.floor_fingerprint(ref)
+        start = read(host, row).starts_at
+        assert start.astimezone(UTC).hour == hour
+        assert host.floor(ref).timezone == (zone or "UTC")
+        found = host.history(start=start, until=start + timedelta(minutes=1), after=None, limit=9)
+        assert [each.ref for each in found] == [str(row.pk)]
+    assert list(host.unknown_time_zones(limit=9)) == []
+    House.objects.filter(pk=house.pk).update(time_zone="Berlin")
+    assert host.floor_fingerprint(ref) != before
+    assert list(host.unknown_time_zones(limit=9)) == [(ref, "Berlin")]
+    assert "time zone 'Berlin' does not exist" in str(read(host, row).problem)
+    VenueSettings.objects.create(restaurant_ref=ref, timezone="Europe/Berlin")
+    assert (read(host, row).starts_at.astimezone(UTC).hour, host.floor(ref).timezone) == (18, "Europe/Berlin")
+    assert list(host.unknown_time_zones(limit=9)) == []
 
 
 @pytest.mark.parametrize("host", [SupperHost(), InvitationHost(), OrderHost(), CallHost(), ArrayHost(), PlusHost()])

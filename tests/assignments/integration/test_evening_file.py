@@ -12,7 +12,7 @@ import pytest
 
 from assignments.integration.evening_file import LARGEST_BYTES, UnusableFileError, decode, parse, read
 from assignments.planning import engine
-from assignments.planning.floor import Join
+from assignments.planning.floor import Join, Pacing
 from assignments.planning.reasons import Reason, Refusal
 from assignments.planning.seating_window import seating_window
 from assignments.planning.snapshot import Snapshot
@@ -177,10 +177,20 @@ WHOLE: dict[str, Any] = {
     "about": "A floor with every rule, and two bookings.",
     "restaurant": {"name": "Anchor", "ref": "17", "timezone": "Europe/London", "date": "2025-07-04"},
     "tables": [
-        {"code": "T1", "zone": "Bar", "capacity": 4, "min_party": 2, "max_party": 4, "active": True},
+        {
+            "code": "T1",
+            "zone": "Bar",
+            "capacity": 4,
+            "min_party": 2,
+            "max_party": 4,
+            "active": True,
+            "priority": -3,
+            "features": ["Window", "step-free"],
+        },
         {"code": "T2", "zone": "Bar", "capacity": 2},
         {"code": "T3", "zone": "Bar", "capacity": 2, "active": False},
     ],
+    "zones": [{"name": "Bar", "priority": 7}],
     "adjacent": [["T1", "T2"]],
     "joins": [{"tables": ["T1", "T2"], "seats": 5, "min_party": 3, "max_party": 5}],
     "services": [
@@ -194,6 +204,7 @@ WHOLE: dict[str, Any] = {
             "late_minutes": 10,
             "buffer_minutes": {"before": 0, "after": 5},
             "turn_minutes": [[2, 60], [4, 75]],
+            "pacing": {"most_covers": 20, "most_present": 60},
         }
     ],
     "calendar": [
@@ -201,7 +212,15 @@ WHOLE: dict[str, Any] = {
             "first_date": "2025-12-24",
             "last_date": "2025-12-26",
             "weekdays": [4],
-            "services": [{"key": "dinner", "start": "18:00", "end": "24:00", "turn_minutes": 90}],
+            "services": [
+                {
+                    "key": "dinner",
+                    "start": "18:00",
+                    "end": "24:00",
+                    "turn_minutes": 90,
+                    "pacing": {"interval_minutes": 30, "most_parties": 4},
+                }
+            ],
         }
     ],
     "bookings": [
@@ -213,6 +232,8 @@ WHOLE: dict[str, Any] = {
             "status": "confirmed",
             "end": "21:00",
             "requested_at": "2025-07-01T10:15:00+00:00",
+            "needs": ["Step-free"],
+            "wishes": ["window", " Quiet  corner"],
         },
         {"ref": "B2", "start": "00:30", "end": "01:30", "party": 2},
     ],
@@ -235,6 +256,26 @@ def test_a_file_can_express_every_rule_of_a_floor() -> None:
     assert floor.joins == (Join(table_refs=frozenset({"T1", "T2"}), seats=5, min_party=3, max_party=5),)
     (dinner,) = floor.services
     assert (dinner.weekdays, dinner.early_minutes, dinner.late_minutes) == (frozenset({4, 5}), 15, 10)
+    assert {table.ref: (table.priority, sorted(table.features)) for table in floor.tables} == {
+        "T1": (-3, ["step-free", "window"]),
+        "T2": (7, []),
+        "T3": (7, []),
+    }
+    assert floor.pacing == (
+        Pacing(service_key="dinner", most_covers=20, most_present=60),
+        Pacing(
+            service_key="dinner",
+            interval_minutes=30,
+            most_parties=4,
+            first_date=date(2025, 12, 24),
+            last_date=date(2025, 12, 26),
+            weekdays=frozenset({4}),
+        ),
+    )
+    later = parse(json.dumps(WHOLE), on=date(2025, 7, 11)).floor().pacing[1]
+    assert (later.first_date, later.last_date) == (date(2025, 12, 31), date(2026, 1, 2)), "it moves with its evening"
+    asked = parse(json.dumps(WHOLE)).requests()[0]
+    assert (asked.needs, asked.wishes) == (frozenset({"step-free"}), frozenset({"window", "quiet corner"}))
     (entry,) = floor.calendar
     assert (entry.weekdays, entry.services[0].ends, entry.services[0].turn_times[0].minutes) == (
         frozenset({4}),
@@ -250,6 +291,14 @@ def test_a_file_can_express_every_rule_of_a_floor() -> None:
         ((), "service", "The file has", "services"),
         (("restaurant",), "timezon", "restaurant:", "timezone"),
         (("restaurant",), "reference", "restaurant:", "ref"),
+        (("tables", 0), "seats", "tables[0]:", "capacity"),
+        (("tables", 0), "name", "tables[0]:", "code"),
+        (("tables", 0), "Notes", "tables[0]:", "notes"),
+        (("restaurant",), "About", "restaurant:", "about"),
+        ((), "Reference", "The file has", "reference"),
+        (("joins", 0), "codes", "joins[0]:", "tables"),
+        (("zones", 0), "prio", "zones[0]:", "priority"),
+        (("services", 0, "pacing"), "most_cover", "services[0].pacing:", "most_covers"),
         (("tables", 0), "Active", "tables[0]:", "active"),
         (("joins", 0), "seat", "joins[0]:", "seats"),
         (("services", 0), "week_days", "services[0]:", "weekdays"),
@@ -267,8 +316,50 @@ def test_an_unknown_key_is_an_error_that_suggests_the_nearest(
 
 
 def test_an_unknown_key_of_a_booking_makes_the_row_bad() -> None:
-    (bad,) = parse(whole("bookings", 0, partys=4)).bad_rows
-    assert str(bad).startswith("bookings[0] (B1): unknown keys 'partys' (did you mean 'party'?)")
+    for key in ("partys", "covers", "guests"):
+        (bad,) = parse(whole("bookings", 0, **{key: 4})).bad_rows
+        assert str(bad).startswith(f"bookings[0] (B1): unknown keys {key!r} (did you mean 'party'?)")
+    (bad,) = parse(whole("bookings", 0, reference="17")).bad_rows
+    assert "(did you mean 'ref'?)" in str(bad)
+    assert "reference may stand in the file itself" in str(bad)
+
+
+@pytest.mark.parametrize("key", ["adjacent", "joins", "calendar", "zones"])
+def test_null_is_named_as_null(key: str) -> None:
+    with pytest.raises(UnusableFileError, match=f"^{key} must be of type list, not null, or leave it out"):
+        parse(whole(**{key: None}))
+
+
+@pytest.mark.parametrize(
+    ("path", "changed", "said"),
+    [
+        (("zones", 0), {"name": "Baar"}, r"zones\[0\].name: no table is in a zone 'Baar' \(did you mean 'Bar'\?\)"),
+        (("zones", 0), {"priority": 1001}, r"zones\[0\].priority must be between -1000 and 1000, not 1001"),
+        (("tables", 0), {"priority": -1001}, r"tables\[0\].priority must be between -1000 and 1000"),
+        (("tables", 0), {"priority": "high"}, r"tables\[0\].priority must be of type int"),
+        (("tables", 0), {"features": "window"}, r"tables\[0\].features must list texts"),
+        (("tables", 0), {"features": ["x" * 61]}, r"tables\[0\].features has 'x+', which must be of at most 60"),
+        (("tables", 0), {"features": ["a, b"]}, r"write each of them as a text of its own"),
+        (("tables", 0), {"features": ["a"] * 51}, r"tables\[0\].features must list at most 50, not 51"),
+        (("services", 0), {"pacing": 5}, r"services\[0\].pacing must be an object"),
+        (("services", 0), {"pacing": {"interval_minutes": 30}}, r"services\[0\].pacing has none of most_covers"),
+        (("services", 0, "pacing"), {"interval_minutes": 241}, r"interval_minutes must be at most 240"),
+        (("services", 0, "pacing"), {"most_covers": -1}, r"most_covers must be between 0 and"),
+        (("calendar", 0, "services", 0, "pacing"), {"most_present": 1.5}, r"calendar\[0\].services\[0\].pacing.most"),
+    ],
+)
+def test_priorities_features_and_pacing_that_make_no_sense_are_refused_by_name(
+    path: tuple[str | int, ...], changed: dict[str, Any], said: str
+) -> None:
+    with pytest.raises(UnusableFileError, match=said):
+        parse(whole(*path, **changed))
+
+
+@pytest.mark.parametrize("given", ["window", [1], [""], ["x" * 61]])
+def test_needs_and_wishes_that_are_no_features_make_the_row_bad(given: Any) -> None:
+    for name in ("needs", "wishes"):
+        (bad,) = parse(whole("bookings", 0, **{name: given})).bad_rows
+        assert f"bookings[0] (B1): {name} " in str(bad)
 
 
 def test_free_text_is_read_by_nobody_and_a_key_that_is_there_twice_is_refused() -> None:

@@ -104,6 +104,21 @@ WRONG: list[tuple[str, dict[str, Any], str]] = [
     ("E040", {"timezone": "Mars/Olympus"}, "timezone is 'Mars/Olympus', which is no time zone"),
     ("W022", {"table_zones_field": "room"}, "table_zones_field is no attribute that is read, but table_zone_field is"),
     ("W022", {"canceled_field": "flag"}, "but cancelled_field is"),
+    ("E006", {"restaurant_timezone_field": "name"}, "but restaurant_field is no foreign key to a model"),
+    ("E041", {"stage_statuses": ["seated"]}, "stage_statuses is ['seated'], a list"),
+    ("E042", {"told_field": "word"}, "told_field is 'word', which is a CharField"),
+    ("E043", {"table_restaurant_field": "room"}, "but restaurant_field is None: bookings are all of one restaurant"),
+    ("W023", {"party_field": "weight"}, "party_field is 'weight', which is a FloatField"),
+    ("W024", {"status_field": "facts"}, "status_field is 'facts', which is a JSONField"),
+    ("W025", {"start_field": "noted_at"}, "start_field is 'noted_at', which Django sets to the moment"),
+    ("W026", {"date_field": "day"}, "date_field is ignored, because start_field is set"),
+    ("W027", {"confirmed_field": "flag"}, "confirmed_field is ignored, because status_field is set"),
+    (
+        "W027",
+        {"tables_mean_seated": True, "tables_field": "boards"},
+        "tables_mean_seated is ignored, because status_field",
+    ),
+    ("E039", {"zone_field": "boards"}, "zone_field is 'boards', but a booking may have several boards"),
     ("E039", {"cancelled_field": "board__in_use"}, "must be a field of shapes.Muddle itself"),
     ("W001", {"cancelled_statuses": ("cancelled",)}, "None of cancelled_statuses"),
     ("W020", {"status_field": None, "tables_field": "board"}, "is required and there is no status"),
@@ -129,6 +144,17 @@ def test_the_choices_are_told_to_whoever_wrote_another_case() -> None:
 def test_restaurants_hours_and_turn_times_are_of_one_restaurant_each() -> None:
     told = found(SupperHost, hours_restaurant_field=None, turn_restaurant_field=None)
     assert [each[0] for each in told] == ["E035", "E035"]
+
+
+def test_a_time_zone_of_each_restaurant_is_a_text_of_its_model() -> None:
+    for field, id_, problem in (
+        ("name", None, ""),
+        ("nothing", "E006", "shapes.House has no such field"),
+        ("pk", "E040", "which is a BigAutoField, and names no time zone"),
+    ):
+        told = found(SupperHost, restaurant_timezone_field=field)
+        assert [each[0] for each in told] == ([id_] if id_ else [])
+        assert all(problem in each[1] for each in told)
 
 
 def test_a_constraint_that_counts_the_cancelled_is_warned_of() -> None:

@@ -22,7 +22,7 @@ from assignments.concurrency import clock
 from assignments.coordination import dispatch
 from assignments.host import HostBooking, ModelHost, Seating, Watch
 from assignments.integration import marks
-from assignments.maintenance import marked
+from assignments.maintenance import mark_following
 from assignments.maintenance.reconcile import reconcile
 from assignments.models import OPEN_STATES, Allocation, Assignment, HostMark, OutboxMessage, State, StateTransition
 from assignments.outcome import Change, Kind
@@ -36,8 +36,11 @@ from tests.shapes.models import (
     House,
     Note,
     NotedBoard,
+    Outing,
     Record,
     Reservation,
+    Sitting,
+    Standing,
     Stay,
     Ticket,
     Visit,
@@ -92,6 +95,19 @@ class WalkInHost(VisitHost):
 
 class NotedTicketHost(TicketHost):
     tables_field = "noted_boards"
+
+
+class OutingHost(ModelHost):
+    """Its start lies behind a foreign key."""
+
+    booking_model = "shapes.Outing"
+    start_field = "sitting__starts_at"
+    end_field = "sitting__ends_at"
+    party_field = "covers"
+    status_field = "status"
+    tables_field = "board"
+    table_model = "shapes.Board"
+    table_seats_field = "places"
 
 
 class FeastHost(BanquetHost):
@@ -216,6 +232,38 @@ class TestWhatIsFollowed:
     def test_a_queryset_that_is_deleted_sends_signals_too(self, seated: Visit) -> None:
         Visit.objects.all().delete()
         assert Assignment.objects.get().state == State.CANCELLED
+
+    def test_a_row_behind_a_foreign_key_changes_all_bookings_that_point_to_it(
+        self, use: Any, house: House, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        use(OutingHost)
+        monkeypatch.setattr(mark_following, "INLINE", 2)
+        for code in ("pending", "confirmed", "cancelled"):
+            Standing.objects.create(code=code)
+        sitting, other = (Sitting.objects.create(starts_at=NOON) for _each in range(2))
+        outings = [Outing.objects.create(sitting=sitting, covers=2) for _each in range(3)]
+        elsewhere = Outing.objects.create(sitting=other, covers=2)
+        for each in outings:
+            assert api.assign_now(booking_ref=str(each.pk)).kind is Kind.CONFIRMED
+        sitting.starts_at = NOON + timedelta(days=1)
+        with CaptureQueriesContext(connection) as queries, transaction.atomic():
+            sitting.save()
+        assert len([each for each in queries if "INSERT INTO assignments_hostmark" in each["sql"]]) == 3
+        # Two are followed at once, and a pass follows the rest.
+        assert {assignment(each).starts_at for each in outings[:2]} == {sitting.starts_at}
+        assert assignment(outings[2]).starts_at == NOON
+        mark_following.sweep()
+        assert assignment(outings[2]).starts_at == sitting.starts_at
+        assert assignment(elsewhere).starts_at == NOON
+        # What update() wrote is found when it is reconciled.
+        Sitting.objects.filter(pk=sitting.pk).update(starts_at=NOON + timedelta(days=2))
+        assert assignment(outings[0]).starts_at == sitting.starts_at
+        list(reconcile())
+        assert assignment(outings[0]).starts_at == NOON + timedelta(days=2)
+        sitting.delete()
+        make_due()
+        mark_following.sweep()
+        assert {assignment(each).state for each in outings} == {State.CANCELLED}
 
     def test_what_was_never_known_and_is_gone_is_ignored(self, use: Any, house: House) -> None:
         use(VisitHost, CONNECT_SIGNALS=False)
@@ -371,7 +419,7 @@ class TestOneChangeIsOneDecision:
 
     def test_a_call_and_a_signal_of_the_same_change_are_followed_once(self, seated: Visit, monkeypatch: Any) -> None:
         followed: list[Any] = []
-        monkeypatch.setattr(marked, "_follow", followed.append)
+        monkeypatch.setattr(mark_following, "_follow", followed.append)
         before = OutboxMessage.objects.count()
         with transaction.atomic():
             seated.stage = Visit.Stage.CANCELLED
@@ -406,7 +454,7 @@ class TestOneChangeIsOneDecision:
                 api.booking_changed(booking_ref=str(seated.pk))
                 raise NoError
         make_due()
-        assert marked.sweep().followed == 1
+        assert mark_following.sweep().followed == 1
         assert assignment(seated).state == State.CANCELLED
 
     def test_a_savepoint_that_is_rolled_back_takes_only_its_own_change_with_it(
@@ -497,16 +545,16 @@ class TestOneChangeIsOneDecision:
         assert len(written) == 2
         assert HostMark.objects.count() == 1, "left to a pass"
         make_due()
-        assert marked.sweep().followed == 1
+        assert mark_following.sweep().followed == 1
 
 
 class TestNothingIsLost:
     def test_after_a_crash_the_next_pass_follows(self, seated: Visit, monkeypatch: Any) -> None:
-        monkeypatch.setattr(marked, "follow_at_once", crash)
+        monkeypatch.setattr(mark_following, "follow_at_once", crash)
         seated.stage = Visit.Stage.CANCELLED
         seated.save()
         assert assignment(seated).state == State.CONFIRMED
-        assert marked.sweep().followed == 0, "left to the process that wrote it, at first"
+        assert mark_following.sweep().followed == 0, "left to the process that wrote it, at first"
         make_due()
         call_command("run_coordinator", "--json")
         assert assignment(seated).state == State.CANCELLED
@@ -530,7 +578,7 @@ class TestNothingIsLost:
         assert "ZeroDivisionError" in caplog.text
         Visit.objects.update(room="")
         make_due()
-        assert marked.sweep().followed == 1
+        assert mark_following.sweep().followed == 1
         assert assignment(visit).state in OPEN_STATES
 
     def test_a_poisonous_mark_stops_no_other_and_is_put_off_longer_each_time(self, use: Any, house: House) -> None:
@@ -542,7 +590,7 @@ class TestNothingIsLost:
         make_due()
         delays = []
         for _attempt in range(3):
-            swept = marked.sweep()
+            swept = mark_following.sweep()
             mark = HostMark.objects.get()
             delays.append(mark.due_at)
             assert (mark.booking_ref, swept.errors) == (str(broken.pk), ["ZeroDivisionError"])
@@ -553,11 +601,11 @@ class TestNothingIsLost:
 
     def test_a_pass_takes_what_is_oldest_and_no_more_than_its_limit(self, house: House, monkeypatch: Any) -> None:
         followed: list[str] = []
-        monkeypatch.setattr(marked, "_follow", followed.append)
+        monkeypatch.setattr(mark_following, "_follow", followed.append)
         for number in range(4):
             moment = datetime(2020, 1, 4 - number, tzinfo=UTC)
             HostMark.objects.create(booking_ref=f"B{number}", created_at=moment, due_at=moment)
-        assert marked.sweep(limit=3).followed == 3
+        assert mark_following.sweep(limit=3).followed == 3
         assert followed == ["B3", "B2", "B1"]
         assert HostMark.objects.get().booking_ref == "B0"
 
@@ -565,19 +613,19 @@ class TestNothingIsLost:
         """The booking is written again while its mark is being followed."""
         ref = str(seated.pk)
         HostMark.objects.create(booking_ref=ref)
-        monkeypatch.setattr(marked, "_follow", lambda ref: marks._write(ref, uuid.uuid4(), seconds=0))
-        assert marked.sweep(limit=1).followed == 1
+        monkeypatch.setattr(mark_following, "_follow", lambda ref: marks._write(ref, uuid.uuid4(), seconds=0))
+        assert mark_following.sweep(limit=1).followed == 1
         assert HostMark.objects.get().booking_ref == ref
 
     def test_many_bookings_of_one_transaction_do_not_keep_the_request(self, house: House) -> None:
         with transaction.atomic():
-            for _number in range(marked.INLINE + 5):
+            for _number in range(mark_following.INLINE + 5):
                 a_visit(house)
-        assert Assignment.objects.count() == marked.INLINE
+        assert Assignment.objects.count() == mark_following.INLINE
         assert HostMark.objects.count() == 5
         make_due()
-        marked.sweep()
-        assert Assignment.objects.count() == marked.INLINE + 5
+        mark_following.sweep()
+        assert Assignment.objects.count() == mark_following.INLINE + 5
 
     def test_a_fixture_is_followed_by_the_next_pass(self, visit: Visit) -> None:
         visit.guests = 4
@@ -585,7 +633,7 @@ class TestNothingIsLost:
             loaded.save()
         assert assignment(visit).party == 2
         assert HostMark.objects.count() == 1
-        marked.sweep()
+        mark_following.sweep()
         assert assignment(visit).party == 4
 
     @pytest.mark.parametrize("how", ["update", "bulk"])
@@ -651,11 +699,11 @@ class TestTransactions:
             assert has_marked.wait(20)
 
         with monkeypatch.context() as patched:
-            patched.setattr(marked, "_follow", written_meanwhile)
-            patched.setattr(marked, "LEASE_SECONDS", 0)  # It would be due again at once.
-            assert marked.sweep().followed == 1
+            patched.setattr(mark_following, "_follow", written_meanwhile)
+            patched.setattr(mark_following, "LEASE_SECONDS", 0)  # It would be due again at once.
+            assert mark_following.sweep().followed == 1
             assert HostMark.objects.filter(booking_ref=ref).exists()
-            assert marked.sweep().followed == 0, "it is locked, so it is left to who writes it"
+            assert mark_following.sweep().followed == 0, "it is locked, so it is left to who writes it"
         is_swept.set()
         thread.join(20)
         assert assignment(seated).party == 4
@@ -668,7 +716,7 @@ class TestTransactions:
 
         def sweep() -> None:
             try:
-                swept.append(marked.sweep().followed)
+                swept.append(mark_following.sweep().followed)
             finally:
                 connection.close()
 

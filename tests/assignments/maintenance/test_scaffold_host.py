@@ -14,6 +14,7 @@ from django.db import models
 
 from assignments.host import ModelHost
 from assignments.maintenance import scaffold as scaffolding
+from tests.shapes.models import Board, House, Stay
 
 PROJECT = Path(__file__).resolve().parents[3]
 
@@ -107,6 +108,52 @@ def test_it_finds_a_time_in_words_a_slots_time_and_a_tables_number() -> None:
     invitation = host_of(scaffold("shapes", "--booking-model", "Invitation"))
     assert (invitation.time_field, invitation.end_field) == ("hour", "until")
     assert (invitation.party_field, invitation.tables_mean_seated) == (("adults", "children"), True)
+
+
+def test_a_start_an_end_and_a_status_behind_foreign_keys_are_found() -> None:
+    text = scaffold("shapes", "--booking-model", "Outing")
+    outing = host_of(text)
+    assert (outing.start_field, outing.end_field) == ("sitting__starts_at", "sitting__ends_at")
+    assert (outing.status_field, outing.waiting_statuses, outing.tables_field) == ("status", ("pending",), "board")
+    assert (outing.requested_field, outing.tables_mean_seated) == ("created", False)
+    assert "do not say their tables" not in text
+    assert "have no status" not in text
+
+
+def test_a_status_whose_rows_have_numbers_is_noted() -> None:
+    class Meal(models.Model):
+        state = models.ForeignKey(House, on_delete=models.PROTECT)
+
+        class Meta:
+            abstract = True
+
+    made = scaffolding.Scaffold(class_name="Host")
+    scaffolding._standing(made, Meal)
+    made.set("tables_field", "board")
+    scaffolding._seated_by_tables(made)
+    assert "state is a foreign key to shapes.House, whose rows say the statuses" in made.text()
+    assert "tables_mean_seated" not in made.values
+
+
+def test_what_is_wrong_elsewhere_does_not_hide_the_tables() -> None:
+    made = scaffolding.Scaffold(class_name="Host")
+    made.set("booking_model", "shapes.Stay")
+    made.set("start_field", "covers")  # Which is no datetime.
+    made.set("party_field", "covers")
+    scaffolding._tables(made, Stay, [Board])
+    scaffolding._seated_by_tables(made)
+    assert made.values["tables_field"] in {"board", "boards"}
+    assert made.problems()
+
+
+def test_hours_turn_times_and_time_zones_of_restaurants_are_found() -> None:
+    text = scaffold("shapes", "--booking-model", "Visit")
+    host = host_of(text)
+    assert host.restaurant_timezone_field == "time_zone"
+    assert (host.hours_model, host.hours_restaurant_field) == ("shapes.Opening", "house")
+    assert (host.hours_opens_field, host.hours_closes_field, host.hours_weekday_field) == ("opens", "closes", "weekday")
+    assert (host.turn_model, host.turn_party_field, host.turn_minutes_field) == ("shapes.Turn", "up_to", "stay")
+    assert "guess: which number is Monday?" in text
 
 
 def test_it_never_overwrites(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -52,7 +52,8 @@ def _table_problems(
         yield f"out of service {refs}"
     limited = listed[0] if listed else chosen[0] if len(chosen) == 1 else None
     largest = (limited and limited.max_party) or seats
-    least = (limited and limited.min_party) or max(1, largest - limits.max_spare_seats)
+    is_set = limited is not None and not limited.min_party is limited.max_party is None
+    least = (limited and limited.min_party) or (1 if is_set else max(1, largest - limits.max_spare_seats))
     if not least <= request.party <= largest:
         yield f"{seats} seats for {request.party}"
     if not listed and len({table.zone_ref for table in chosen}) != 1:

@@ -47,9 +47,9 @@ def test_one_table_for_parties_of_four_to_ten_seats_four_and_five() -> None:
     [
         ({}, {6, 7, 8, 9, 10}),
         ({"min_party": 1}, set(range(1, 11))),
-        # Nobody has said how small a party may be, so the limit of spare seats holds, counted from the largest party.
         ({"max_party": 5}, {1, 2, 3, 4, 5}),
-        ({"max_party": 9}, {5, 6, 7, 8, 9}),
+        ({"max_party": 9}, set(range(1, 10))),
+        ({"max_party": 10}, set(range(1, 11))),
     ],
     ids=str,
 )

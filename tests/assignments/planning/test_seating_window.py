@@ -1,12 +1,12 @@
 """When a party sits: services, turn times, buffers, and the nights in which the clocks change."""
 
 from dataclasses import replace
-from datetime import UTC, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
 
-from assignments.planning.floor import InvalidFloorError, ServicePeriod
+from assignments.planning.floor import CalendarEntry, InvalidFloorError, ServicePeriod
 from assignments.planning.reasons import Reason, Refusal
 from assignments.planning.seating_window import SeatingWindow, local_to_aware, seating_window
 from tests.assignments.planning.restaurant import DINNER, LUNCH, TURNS, at, floor
@@ -77,6 +77,10 @@ def test_the_next_service_comes_before_the_last_one() -> None:
 def test_hours_that_make_no_sense_are_refused_by_name(service: ServicePeriod, said: str) -> None:
     with pytest.raises(InvalidFloorError, match=said):
         floor(services=(service,))
+    # On some dates, too.
+    entry = CalendarEntry(first_date=date(2030, 12, 31), last_date=date(2030, 12, 31), services=(service,))
+    with pytest.raises(InvalidFloorError, match=said):
+        replace(floor(), calendar=(entry,))
 
 
 def test_a_floor_of_an_earlier_release_keeps_its_tolerance_at_both_ends() -> None:

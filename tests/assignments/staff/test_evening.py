@@ -53,7 +53,9 @@ class TestShowEvening:
     def test_it_shows_who_sits_where_who_waits_and_what_would_help(self, busy: datetime) -> None:
         text = shown("R1")
         lines = text.splitlines()
-        assert lines[0].startswith(f"Restaurant R1, {busy:%A %Y-%m-%d} (Europe/London; it is {busy:%Y-%m-%d} 19:40)")
+        assert lines[0].startswith(
+            f"Restaurant R1, {busy:%A %Y-%m-%d} (Europe/London; local time {busy:%Y-%m-%d} 19:40)"
+        )
         assert lines[1] == "Bookings with tables: 3 (1 expected, 1 late, 1 seated). Waiting: 1."
         by_time = [line for line in lines if "│" in line and "B" in line]
         assert [part.strip() for part in by_time[0].split("│")[1:7]] == ["19:00", "21:00", "2", "T1", "B1", "seated"]
@@ -104,7 +106,7 @@ class TestShowEvening:
 
     def test_an_empty_evening_says_so(self, busy: datetime) -> None:
         text = shown("R1", "--date", f"{busy.date() + timedelta(days=1)}")
-        assert "Nobody is booked, nobody waits, and nothing is closed." in text
+        assert "No bookings, nobody waiting, no closures." in text
 
     def test_an_unknown_restaurant_is_an_error_that_names_those_known(self, busy: datetime) -> None:
         with pytest.raises(CommandError, match=r"There is no restaurant 'R9'. Known are: R1.") as refused:

@@ -86,7 +86,7 @@ def test_a_breaker_at_which_nothing_is_tried_any_more_counts_for_an_hour(host: T
     """A rollback, a pin or a restaurant that has closed leaves it half open for ever, and nobody can close it."""
 
     def seen() -> tuple[int, list[str]]:
-        return health.vitals().breakers_half_open, [each.state for each in diagnostics.look().breakers or ()]
+        return health.vitals().breakers_half_open, [each.state for each in diagnostics.run().breakers or ()]
 
     now = datetime.now(UTC)
     Breaker.objects.create(name="coordinator:R1", failures=5, opened_until=now - timedelta(minutes=59))
@@ -120,7 +120,7 @@ def test_closed_breakers_do_not_crowd_out_those_that_are_not(host: TheHost) -> N
     )
     Breaker.objects.create(name="coordinator:R1", failures=5, opened_until=now - timedelta(minutes=5))
     Breaker.objects.create(name="coordinator:R2", failures=5, opened_until=now + timedelta(minutes=5))
-    breakers = diagnostics.look().breakers or ()
+    breakers = diagnostics.run().breakers or ()
     assert [each.restaurant_ref for each in breakers][:3] == ["R2", "R1", "A0"]
     assert len(breakers) == diagnostics.LISTED
 
@@ -153,7 +153,7 @@ def test_permits_are_counted_while_they_are_held(host: TheHost, tonight: datetim
 
 def test_a_booking_waits_until_it_has_tables_for_the_first_time(host: TheHost, tonight: datetime) -> None:
     def waits() -> list[float]:
-        hours = diagnostics.look().hours
+        hours = diagnostics.run().hours
         assert hours is not None
         return [hour.wait_seconds_p95 for hour in hours if hour.wait_seconds_p95 is not None]
 

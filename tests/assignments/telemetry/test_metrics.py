@@ -525,4 +525,4 @@ class TestProcess:
         process_metrics.observe_pass(1.0)
         process_metrics.count_dropped_events("overflow", 1)
         said = [record.getMessage() for record in caplog.records if record.name == "assignments.metrics"]
-        assert said == ["A metric of this process could not be kept: OSError."] * 3
+        assert said == ["A metric of this process could not be recorded: OSError."] * 3

@@ -416,7 +416,7 @@ class TestInAnotherLanguage:
         switches.set_switch(resolution.SHADOW_SWITCH, active=False, **WHO)
         text = page(admin_client)
         for said in (
-            "«decisions compared, in shadow mode and in backtests»",
+            "«decisions compared since evidence began to count, in shadow mode and in backtests»",
             "«The rollout is paused.»",
             "«assignment_pipeline_v3_shadow is «off» (by «switch») and should be «on»»",
         ):
@@ -585,7 +585,7 @@ class TestSteering:
         german = {"accept-language": "de"}
         form = text_of(admin_client.get(reverse("admin:rollout_waive"), headers=german))
         assert "V3 ist schlechter (worse)" in form
-        assert "Alles, was für die Gesellschaft passt, ist vergeben. (no_capacity)" in form
+        assert "Alles, was für die Gruppe passt, ist vergeben. (no_capacity)" in form
         waiver = steering.waive(
             verdict="worse", refusal="no_capacity", owner="us", expires_at=soon(), restaurant_ref="", **WHO
         )

@@ -9,9 +9,11 @@ from typing import Any
 import pytest
 from django.core.management import CommandError, call_command
 from django.db import connection, transaction
+from django.test.utils import CaptureQueriesContext
 from psycopg.types.range import TimestamptzRange
 
 from assignments.coordination import dispatch
+from assignments.integration import floor_cache
 from assignments.models import Allocation, Assignment, Attempt
 from assignments.telemetry import events
 from example import models
@@ -21,7 +23,7 @@ from rollout.flags import resolution
 from rollout.flags.resolution import Mode
 from rollout.models import Change, FloorRecord, GuardRun, Position
 from tests.built import built_once
-from tests.example.conftest import load
+from tests.example.conftest import keep_few, load
 from tests.rollout.control.test_steering import WHO, climb, configure
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -224,17 +226,56 @@ def test_a_good_evening_is_left_alone_and_kept(evening: models.Restaurant, capsy
     assert FloorRecord.objects.get().restaurant_ref == str(evening.pk), "its seatings are judged by the floor they knew"
 
 
+def at_many_restaurants(planner: str, *, restaurants: int) -> None:
+    for number in range(restaurants):
+        keep_few(load(planner, name=f"House {number}"), bookings=2)
+    dispatch.register_new()
+    list(dispatch.run_pass())
+
+
 @pytest.mark.legacy_planner
+@pytest.mark.parametrize("decides", ["v3", "v3 without batches", "legacy"])
+def test_the_restaurants_cost_it_no_queries(ladder: None, decides: str) -> None:
+    """From cron it knows no floor when it begins. Once they are on record, it asks the host for fingerprints alone."""
+    planner = decides.split(maxsplit=1)[0]
+    climb("full" if planner == "v3" else "shadow")
+
+    def queries() -> int:
+        floor_cache.forget()
+        with CaptureQueriesContext(connection) as captured:
+            findings = guard.run()
+        seatings = findings.facts.seatings if findings.facts else findings.legacy
+        assert seatings.checked > 0
+        return len(captured)
+
+    found = []
+    for restaurants in (3, 9):
+        at_many_restaurants(planner, restaurants=restaurants)
+        if decides == "v3 without batches":
+            Attempt.objects.update(batch=None)
+        guard.run()  # Audits what has been decided, and puts floors on record that no batch has.
+        found.append(queries())
+    assert found[0] == found[1] < 30
+    FloorRecord.objects.update(fingerprint="")
+    Attempt.objects.update(batch=None)
+    assert queries() > found[1] + 12, "without a record each floor is read"
+
+
+@pytest.mark.legacy_planner
+@pytest.mark.parametrize(
+    ("what", "said"),
+    [("configured", "1 batches could not be audited together"), ("run", "V3's decisions could not be")],
+)
 def test_an_audit_that_fails_does_not_keep_the_guard_from_rolling_back(
-    evening: models.Restaurant, monkeypatch: Any, caplog: Any
+    evening: models.Restaurant, monkeypatch: Any, caplog: Any, what: str, said: str
 ) -> None:
     def down() -> Any:
         raise RuntimeError("the host cannot be read")
 
-    monkeypatch.setattr(decision_audit, "configured", down)
+    monkeypatch.setattr(decision_audit, what, down)
     lose_tables()
     assert guard.run().rolled_back_to == "shadow"
-    assert "V3's decisions could not be audited: RuntimeError" in caplog.text
+    assert said in caplog.text
     assert decision_audit.waiting()[0] > 100, "they are audited once the host can be read again"
 
 

@@ -29,7 +29,7 @@ from rollout.models import Audit, AuditTally, FloorRecord, FrozenBatch, GuardRun
 from rollout.policy import guardrails
 from rollout.policy.measurements import Facts, Seatings
 from rollout.policy.seating_audit import Flaw
-from rollout.shadow import frozen
+from rollout.shadow import frozen_batches
 from tests.built import built_once
 from tests.example.conftest import load
 from tests.rollout.control.test_steering import climb, configure
@@ -231,7 +231,7 @@ def test_a_confirmed_party_that_is_moved_to_another_time_is_unsafe() -> None:
     for placed, flaws in (({}, set()), ({mover: promised}, set()), ({mover: later}, {Flaw.OTHER_TIMES})):
         key = uuid4()
         before = evening.before
-        frozen.keep(
+        frozen_batches.keep(
             Batch(
                 key=key,
                 service_date=before.now.date(),
@@ -246,7 +246,7 @@ def test_a_confirmed_party_that_is_moved_to_another_time_is_unsafe() -> None:
             )
         )
         content = FrozenBatch.objects.get(key=key).content
-        judged = decision_audit._judge(frozen.read(content, before.floor), frozen.movers_of(content))
+        judged = decision_audit._judge(frozen_batches.read(content, before.floor), frozen_batches.movers_of(content))
         assert judged[for_whom].flaws == flaws
 
 
@@ -305,6 +305,31 @@ def raising(monkeypatch: pytest.MonkeyPatch, refs: Collection[str]) -> None:
     monkeypatch.setattr(decision_audit, "_audit_of", audit_of)
 
 
+class Slow:
+    """Audits of some decisions end only when the database cancels them, on a clock of its own."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, attempts: Collection[int]) -> None:
+        self.seconds = 0.0
+        audit_of = decision_audit._Chunk.audit
+
+        def audit(chunk: decision_audit._Chunk, timeout_ms: int) -> None:
+            asked = chunk.attempts or [each for key in chunk.keys for each in chunk._waiting_of(key)]
+            if set(attempts).intersection(asked):
+                chunk._is_read = True
+                self.seconds += timeout_ms / 1000
+                raise OperationalError("canceling statement due to statement timeout")
+            audit_of(chunk, timeout_ms)
+
+        monkeypatch.setattr(decision_audit._Chunk, "audit", audit)
+        monkeypatch.setattr(decision_audit, "monotonic", lambda: self.seconds)
+
+    def run(self) -> tuple[int, float]:
+        """How many audits with an error a run writes, and how long it takes."""
+        before, began = Audit.objects.exclude(error="").count(), self.seconds
+        decision_audit.run()
+        return Audit.objects.exclude(error="").count() - before, self.seconds - began
+
+
 def guard_run() -> None:
     call_command("rollout", "guard", stdout=StringIO(), stderr=StringIO())
 
@@ -359,13 +384,36 @@ class TestDecisionsThatCannotBeAudited:
             asked.append(content)
             raise OperationalError("canceling statement due to statement timeout")
 
-        monkeypatch.setattr(frozen, "read", read)
+        monkeypatch.setattr(frozen_batches, "read", read)
         guard_run()
         assert not Audit.objects.exists()
         with clock.shifted(decision_audit.IN_TIME):
             guard_run()
         assert list(Audit.objects.values_list("error", flat=True)) == ["OperationalError"] * attempts
         assert len(asked) == 2, "once in each run"
+
+    def test_of_many_that_take_too_long_each_run_writes_off_several_in_a_bounded_time(
+        self, evening: None, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        attempts = list(Attempt.objects.order_by("pk").values_list("pk", flat=True))
+        slow = Slow(monkeypatch, attempts[5::10])
+        runs = []
+        with clock.shifted(decision_audit.IN_TIME):
+            while decision_audit.waiting() != (0, 0):
+                runs.append(slow.run())
+        assert min(given_up for given_up, _seconds in runs[:-1]) >= 3
+        assert max(seconds for _given_up, seconds in runs) < 75
+        assert set(Audit.objects.exclude(error="").values_list("attempt", flat=True)) == set(attempts[5::10])
+
+    def test_however_many_do_they_are_written_off_within_a_day(
+        self, evening: None, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        slow = Slow(monkeypatch, Attempt.objects.values_list("pk", flat=True))
+        with clock.shifted(decision_audit.FOR_LONG):
+            runs = [slow.run(), slow.run()]
+        assert decision_audit.waiting() == (0, 0)
+        assert max(seconds for _given_up, seconds in runs) < 75
+        assert Audit.objects.exclude(error="").count() == Attempt.objects.count()
 
     def test_a_host_that_is_away_costs_no_decision_its_audit(
         self, evening: None, monkeypatch: pytest.MonkeyPatch
@@ -388,8 +436,8 @@ class TestDecisionsThatCannotBeAudited:
         attempts = Attempt.objects.count()
         with monkeypatch.context() as failing:
             raising(failing, set(Attempt.objects.order_by("pk").values_list("booking_ref", flat=True)[:1]))
-            moments = iter([0.0, 0.0])
-            failing.setattr(decision_audit, "monotonic", lambda: next(moments, 100.0))
+            moments = iter([0.0, 0.0, 100.0, 100.0])
+            failing.setattr(decision_audit, "monotonic", lambda: next(moments, 1000.0))
             assert decision_audit.run() == 0
         assert Audit.objects.count() == 0
         assert decision_audit.run() == attempts == Audit.objects.count()

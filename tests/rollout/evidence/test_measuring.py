@@ -15,14 +15,13 @@ from assignments.integration import release
 from assignments.models import Allocation, Assignment, Attempt, Closure
 from example import models
 from rollout.control import steering, switches
-from rollout.evidence import live_decisions, measuring
+from rollout.evidence import known_floors, live_decisions, measuring
 from rollout.flags import resolution
 from rollout.models import Comparison, FloorRecord, Position
 from rollout.policy import gates
 from rollout.policy.measurements import Facts
 from rollout.policy.verdict import Verdict
 from rollout.shadow import comparator, recorder
-from rollout.shadow.serialization import floor_to_json
 from tests.built import built_once
 from tests.example.conftest import keep_few, load
 from tests.rewriting import rewriting
@@ -396,8 +395,13 @@ class TestV3:
         assert (found.unsafe, found.reasons) == (1, {"kept_too_short": 1})
 
     def test_a_floor_that_was_edited_since_makes_nothing_unsafe(self, evening: models.Restaurant) -> None:
-        floor = live_decisions.current_floors([str(evening.pk)])[str(evening.pk)]
-        FloorRecord.objects.create(version=floor.version, restaurant_ref=str(evening.pk), content=floor_to_json(floor))
+        models.ServicePeriod.objects.update(buffer_after_minutes=60)
+        assert live().seatings.unsafe == 0, "the batch knows its floor"
+
+    def test_nor_does_it_of_what_was_decided_without_a_batch(self, evening: models.Restaurant) -> None:
+        Attempt.objects.update(batch=None)
+        with known_floors.one_look():
+            known_floors.current([str(evening.pk)])
         models.ServicePeriod.objects.update(buffer_after_minutes=60)
         assert live().seatings.unsafe == 0
         FloorRecord.objects.all().delete()

@@ -42,6 +42,7 @@ def test_without_data_no_gate_passes(gate: str) -> None:
     result = GATES[gate](NOTHING, 0.5)
     assert result.status is Status.INCONCLUSIVE
     assert result.sample == 0
+    assert not [word for word in ("bounds", "?", "0 of 0", "0/0") if word in result.detail], result.detail
 
 
 CASES: list[tuple[str, Facts, float, Status]] = [

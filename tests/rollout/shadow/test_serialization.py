@@ -138,7 +138,7 @@ def refuses(snap: Snapshot, reason: Reason) -> Decision:
     return Decision(booking_ref=snap.request.booking_ref, snapshot_hash="2e" * 16, refusal=refusal)
 
 
-NEW = {Reason.PACING, Reason.NEEDS}
+NEW = {Reason.PACING, Reason.NEEDS, Reason.BUFFER}
 """Reasons that no release had when the rows were stored."""
 BY_HAND = {
     "every field": (FULL, seats(FULL, "2", "1"), seats(FULL, "2")),

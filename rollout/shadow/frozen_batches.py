@@ -51,7 +51,7 @@ class Frozen:
 
 
 def keep(batch: Batch) -> None:
-    """Store the batch, in the caller's transaction. One statement, which waits for nobody.
+    """Store the batch, in the caller's transaction. One statement, which waits for no lock.
 
     The floor is part of it where its version has no record: to make one could mean to wait for who else makes it.
     """
@@ -119,7 +119,7 @@ def read(content: Mapping[str, Any], floor: Floor) -> Frozen:
 
 
 def movers_of(content: Mapping[str, Any]) -> Mapping[str, Sequence[str]]:
-    """Which confirmed parties were moved for which booking, by its ref."""
+    """Return the confirmed parties that were moved for each booking, by its ref."""
     return {ref: each.get("moved", ()) for ref, each in content["decisions"].items()}
 
 

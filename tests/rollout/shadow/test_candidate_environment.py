@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from rollout.shadow import comparator
-from rollout.shadow.withheld import without_secrets
+from rollout.shadow.candidate_environment import without_secrets
 
 SECRET = "a-secret-of-the-site-" * 3
 GIVEN = {

@@ -65,7 +65,9 @@ def follow_at_once(stamps: Mapping[str, uuid.UUID]) -> None:
         try:
             _follow_or_postpone(ref, stamp)
         except Exception as error:  # noqa: BLE001  (the mark is left, and the host's request goes on)
-            log_error(logger, error, "The change of booking %s waits for a pass", ref)
+            log_error(
+                logger, error, "The change to booking %s could not be followed now; the next pass will follow it", ref
+            )
             if transactions.is_database_away(error):
                 return
 
@@ -118,7 +120,13 @@ def _follow_or_postpone(booking_ref: str, stamp: uuid.UUID, *, cancels: bool = F
             raise
         # By its type, never by what it says: a host's message may name a guest. A lost race is nobody's mistake.
         level = logging.INFO if transactions.is_lost_race(error) else logging.ERROR
-        log_error(logger, error, "The change of booking %s waits for a pass", booking_ref, level=level)
+        log_error(
+            logger,
+            error,
+            "The change to booking %s could not be followed now; the next pass will follow it",
+            booking_ref,
+            level=level,
+        )
         _write(_POSTPONE, booking_ref, stamp, error=type(error).__name__)
         return error
     finally:
@@ -142,7 +150,7 @@ def _change(booking_ref: str) -> None:
 
 
 def _is_followed(booking_ref: str) -> bool:
-    """Return whether nothing of interest has changed, as far as can be said without a lock. Three or four queries.
+    """Return whether nothing of interest has changed, as far as can be said without a lock. Three to five queries.
 
     A booking that waits keeps its attempts and its place in review when only its notes are edited. One of an earlier day
     that is saved again, for its bill perhaps, does not come up for planning.

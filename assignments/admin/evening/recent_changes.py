@@ -1,4 +1,4 @@
-"""Who did what on an evening just now: what others see, and what somebody is told whose form was too late."""
+"""Recent changes on an evening, for others who have the page open and for users whose form came too late."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -40,7 +40,7 @@ DONE: Mapping[str, Any] = {
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class News:
-    """What somebody did, and when. ``ago``: that in words; ``at``: in seconds since 1970, so that a script can go on."""
+    """An action of a user. ``ago``: its age in words; ``at``: its time in seconds since 1970, for the page's script."""
 
     text: str
     ago: str
@@ -48,7 +48,7 @@ class News:
 
 
 def latest(request: HttpRequest, restaurant_ref: str, day: date, now: datetime) -> News | None:
-    """Return what somebody else did last, if that was just now. Two queries at most."""
+    """Return the latest action of another user, if it is recent. At most two queries."""
     found = (
         StaffAction.objects.filter(restaurant_ref=restaurant_ref, service_date=day, at__gt=now - RECENT, what__in=DONE)
         .exclude(actor=actor(request))
@@ -61,7 +61,7 @@ def latest(request: HttpRequest, restaurant_ref: str, day: date, now: datetime) 
 
 
 def meanwhile(assignment: Assignment, now: datetime) -> str:
-    """Say who changed a booking last, and when: what somebody is told whose form was too late."""
+    """Say who changed a booking last, and when, to a user whose form came too late."""
     did = StaffAction.objects.filter(booking_ref=assignment.booking_ref).order_by("-at").first()
     last = StateTransition.objects.filter(assignment=assignment).order_by("-version").first()
     if did is not None and (last is None or did.at >= last.at):

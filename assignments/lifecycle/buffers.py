@@ -1,0 +1,83 @@
+"""Buffers: the time in which a table is cleared and set. Nobody sits there then, so staff and hosts may do without it."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from datetime import datetime
+from typing import Any
+
+from psycopg.types.range import TimestamptzRange
+
+from assignments.models import Allocation
+from assignments.planning.seating_window import SeatingWindow
+
+Interval = tuple[datetime, datetime]
+
+
+def stay_in(window: SeatingWindow) -> Interval:
+    """Return when the guests themselves are at the table."""
+    return max(window.starts_at, window.blocked_from), window.ends_at
+
+
+def bare(window: SeatingWindow) -> SeatingWindow:
+    """Return the window without buffers."""
+    start, end = stay_in(window)
+    return replace(window, blocked_from=start, blocked_until=end)
+
+
+def stay_of(blocked_from: datetime, blocked_until: datetime, stay: Interval, *, now: datetime) -> Interval:
+    """Return when guests are at a table that is blocked for that long.
+
+    What has begun counts whole: they may have come early.
+    """
+    starts_at, ends_at = stay
+    first = blocked_from if blocked_from <= now else max(starts_at, blocked_from)
+    return first, min(ends_at, blocked_until)
+
+
+def meet(one: Interval, other: Interval) -> bool:
+    """Return whether these overlap."""
+    return one[0] < other[1] and other[0] < one[1]
+
+
+def in_the_way(rows: Iterable[Allocation], window: SeatingWindow, *, now: datetime) -> list[Allocation]:
+    """Return those of these seatings and holds whose guests are there while those of the window are."""
+    return [
+        row
+        for row in rows
+        if meet(
+            stay_of(row.blocked.lower, row.blocked.upper, (row.starts_at, row.stays_until), now=now), stay_in(window)
+        )
+    ]
+
+
+def fitted(window: SeatingWindow, taken: Iterable[Interval]) -> SeatingWindow:
+    """Return the window with as much of its buffers as is left beside what is blocked. None of that is in the way."""
+    start, end = stay_in(window)
+    first, last = window.blocked_from, window.blocked_until
+    for lower, upper in taken:
+        if lower < start:
+            first = max(first, min(start, upper))
+        else:
+            last = min(last, max(end, lower))
+    return replace(window, blocked_from=first, blocked_until=last)
+
+
+def spans(rows: Iterable[Allocation]) -> list[Interval]:
+    """Return for when these block their tables."""
+    return [(row.blocked.lower, row.blocked.upper) for row in rows]
+
+
+def shortened(row: Allocation, window: SeatingWindow) -> Any:
+    """Return for when a seating that is not in the way blocks its table beside the window; None if that is as before."""
+    lower, upper = row.blocked.lower, row.blocked.upper
+    if not meet((lower, upper), (window.blocked_from, window.blocked_until)):
+        return None
+    if lower < window.blocked_from:
+        return TimestamptzRange(lower, window.blocked_from)
+    return TimestamptzRange(window.blocked_until, upper)
+
+
+def squeezed(window: SeatingWindow, rows: Sequence[Allocation]) -> tuple[SeatingWindow, bool]:
+    """Return the window beside these seatings, none of which is in the way, and whether a buffer was given up."""
+    found = fitted(window, spans(rows))
+    return found, found != window or any(shortened(row, found) is not None for row in rows)
