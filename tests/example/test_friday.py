@@ -71,28 +71,28 @@ class TestScript:
 
 class TestPlaying:
     def test_one_worker_gives_the_same_result_twice_and_breaks_no_promise(self) -> None:
-        source = the_evening(every=5)
+        source = the_evening(every=8)
         results = [
             friday.play(replace(source, name=f"Evening {number}"), seed=2, workers=1).as_dict() for number in (1, 2)
         ]
         assert results[0] == results[1]
         result = results[0]
-        assert result["bookings"] == 24
-        assert 15 <= result["seated"] <= 24
+        assert result["bookings"] == 15
+        assert 9 <= result["seated"] <= 15
         assert (result["promises_broken"], result["overlaps"], result["lost"]) == (0, 0, 0)
-        assert result["walk_ins"] == result["walk_ins_seated"] + result["walk_ins_turned_away"] == 4
+        assert result["walk_ins"] == result["walk_ins_seated"] + result["walk_ins_turned_away"] > 0
 
-    def test_the_whole_evening_with_four_workers(self) -> None:
+    def test_half_of_the_evening_with_four_workers(self) -> None:
         said: list[str] = []
-        result = friday.play(the_evening(), seed=1, moves=True, say=said.append)
+        result = friday.play(the_evening(every=2), seed=1, moves=True, say=said.append)
         assert result.found == {"promises_broken": (), "overlaps": (), "lost": ()}
-        assert result.bookings == 117
-        assert 50 <= result.seated <= demo.PROVEN_OPTIMUM
-        assert result.seated + result.no_shows + result.cancelled + result.without_table <= 117
+        assert result.bookings == 59
+        assert 30 <= result.seated <= 59
+        assert result.seated + result.no_shows + result.cancelled + result.without_table <= 59
         assert result.moved > 0
         assert sum(result.overstays.values()) > 0
         assert result.to_staff == sum(1 for _ in friday_refs_in_review())
-        assert any("117 booked" in line for line in said)
+        assert any("59 booked" in line for line in said)
         # Nobody is left at a table, or without an answer.
         assert not Allocation.objects.filter(kind=Allocation.Kind.SEATING, ended_at__isnull=True).exists()
         with connection.cursor() as cursor:
@@ -130,7 +130,7 @@ class TestChecks:
     def restaurant(self) -> Iterator[models.Restaurant]:
         """Two parties confirmed at two tables of the real floor, while everything is witnessed."""
         switches.set_switch(resolution.V3_SWITCH, active=True, actor="test", reason="A Friday")
-        restaurant, _booked, _bad = friday.prepare(the_evening())
+        restaurant, _booked, _bad = friday.prepare(the_evening(every=50))
         with friday_checks.witnessed():
             for number in (1, 2):
                 made = bookings.make_booking(

@@ -12,11 +12,13 @@ import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import pytest
 from django.db import connection
+from packaging.requirements import Requirement
 
 from tests.packaging import readme, tutorial
 
@@ -121,14 +123,40 @@ def test_it_holds_the_packages_whole_and_nothing_else(wheel: Path) -> None:
 
 @pytest.fixture(scope="module")
 def fresh_python(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A Python in which the wheel and what it needs are installed, and nothing of this checkout."""
+    """A Python in which the wheel and what it needs are installed, and nothing of this checkout.
+
+    What it needs is linked from this environment, compiled already: downloading and unpacking it is not what is tested.
+    """
     folder = tmp_path_factory.mktemp("fresh") / "venv"
     run(sys.executable, "-m", "venv", "--without-pip", folder)
     python = folder / "bin" / "python"
-    # By this environment's pip, and compiled is only what is imported: both take long, and neither is what is tested.
-    pip = (sys.executable, "-m", "pip", "--python", str(python))
-    run(*pip, "install", "--quiet", "--no-compile", wheel, "psycopg[binary]", "tzdata")
+    run(sys.executable, "-m", "pip", "--python", python, "install", "--quiet", "--no-compile", "--no-deps", wheel)
+    (packages,) = folder.glob("lib/python*/site-packages")
+    (own,) = packages.glob("table_assignments-*.dist-info")
+    declared = [Requirement(each) for each in metadata.Distribution.at(own).requires or ()]
+    for requirement in (*declared, Requirement("psycopg[binary]"), Requirement("tzdata")):
+        if requirement.marker is None or requirement.marker.evaluate({"extra": ""}):
+            link(requirement, packages)
     return python
+
+
+def link(requirement: Requirement, packages: Path) -> None:
+    """Have there what is required, and what that requires, as this environment has it. Extras only where asked for."""
+    extras = {"", *requirement.extras}
+    found = metadata.distribution(requirement.name)
+    assert requirement.specifier.contains(found.version), f"{requirement}, but {found.version} is installed"
+    tops = {Path(str(path)).parts[0] for path in found.files or ()} - {"..", "__pycache__"}
+    for top in tops:
+        if not (packages / top).exists():
+            (packages / top).symlink_to(str(found.locate_file(top)))
+    folder = packages.parents[2] / "bin"
+    for entry in found.entry_points.select(group="console_scripts"):
+        script = folder / entry.name
+        script.write_text(f"#!{folder}/python\nfrom {entry.module} import {entry.attr}\n{entry.attr}()\n")
+        script.chmod(0o755)
+    for needed in map(Requirement, found.requires or ()):
+        if needed.marker is None or any(needed.marker.evaluate({"extra": extra}) for extra in extras):
+            link(needed, packages)
 
 
 def variables_of(database: str) -> dict[str, str]:

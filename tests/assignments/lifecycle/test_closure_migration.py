@@ -22,16 +22,17 @@ VALUES ('R1', 'T1', '', 'closure', tstzrange(%(start)s, %(until)s), %(start)s, %
 @pytest.mark.django_db(transaction=True)
 def test_a_table_out_of_service_becomes_a_closure_and_the_way_back_merges_those_that_overlap() -> None:
     ((_app, before),) = import_module(MIGRATION).Migration.dependencies
+    after = MIGRATION.rpartition(".")[2]  # Later ones leave closures as they are.
     until = SEVEN + timedelta(hours=2)
     try:
         call_command("migrate", "assignments", before, verbosity=0)
         with connection.cursor() as cursor:
             cursor.execute(OUT_OF_SERVICE, {"start": SEVEN, "until": until})
-        call_command("migrate", "assignments", verbosity=0)
+        call_command("migrate", "assignments", after, verbosity=0)
         closure = Closure.objects.get()
         assert (closure.restaurant_ref, closure.table_refs, closure.author) == ("R1", ["T1"], "host")
         assert (closure.starts_at, closure.ends_at, closure.lifted_at) == (SEVEN, until, None)
-        assert Allocation.objects.get().booking_ref == "B1"
+        assert Allocation.objects.values_list("booking_ref").get() == ("B1",)
         hour = timedelta(hours=1)
         Closure.objects.create(
             restaurant_ref="R1", table_refs=["T1", "T3"], starts_at=SEVEN + hour, ends_at=until + hour

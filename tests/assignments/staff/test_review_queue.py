@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable
+from copy import deepcopy
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -28,6 +29,7 @@ from assignments.staff import review_queue
 from assignments.staff.review_queue import Section
 from assignments.testing import a_floor, a_table
 from tests.assignments.conftest import TheHost, run_all
+from tests.built import built_once
 from tests.reading import reading
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -38,20 +40,42 @@ STAFF = "staff:7"
 @pytest.fixture
 def full(host: TheHost, tonight: datetime) -> TheHost:
     """Everything that B1 fits is taken: it waits in the queue."""
+    return as_built("full", host, lambda: fill(host, tonight))
+
+
+@pytest.fixture
+def waiting(host: TheHost, tonight: datetime) -> TheHost:
+    """B1 waits in the queue, and T1 has become free since."""
+
+    def build() -> None:
+        fill(host, tonight)
+        cancelled(host, "S0")
+
+    return as_built("waiting", host, build)
+
+
+def fill(host: TheHost, tonight: datetime) -> None:
     for number, table in enumerate(("T1", "T2", "T3", "T4")):
         host.book(f"S{number}", starts_at=tonight, party=2)
         api.assign(booking_ref=f"S{number}", table_refs=[table], actor=STAFF)
     host.book("B1", starts_at=tonight, party=2)
     to_review()
     assert state_of("B1") == (State.MANUAL_REVIEW, "no_capacity")
+
+
+def as_built(name: str, host: TheHost, build: Callable[[], None]) -> TheHost:
+    """Have the rows that this leaves, and what the host remembers of it: built once, copied afterwards."""
+
+    def and_remember() -> None:
+        build()
+        _remembered[name] = deepcopy(vars(host))
+
+    built_once(name, and_remember)
+    vars(host).update(deepcopy(_remembered[name]))
     return host
 
 
-@pytest.fixture
-def waiting(full: TheHost) -> TheHost:
-    """B1 waits in the queue, and T1 has become free since."""
-    cancelled(full, "S0")
-    return full
+_remembered: dict[str, dict[str, Any]] = {}
 
 
 def to_review() -> None:

@@ -25,6 +25,7 @@ from rollout.models import Comparison, DayComparison, FedFile, FloorRecord
 from rollout.policy.verdict import Verdict
 from rollout.shadow import comparator
 from rollout.shadow.candidate import v3
+from tests.built import built_once
 from tests.example.conftest import keep_few
 from tests.rewriting import rewriting
 
@@ -34,19 +35,28 @@ pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.xdist_group("
 RANGE = ("--from", "2025-11-01", "--to", "2025-11-30")
 
 
-@pytest.fixture
-def restaurant(transactional_db: Any, monkeypatch: pytest.MonkeyPatch) -> models.Restaurant:
-    """The real evening, on the day it was."""
+@pytest.fixture(autouse=True)
+def environment(transactional_db: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DATABASE_NAME", str(connection.settings_dict["NAME"]))
     monkeypatch.setenv("DJANGO_SETTINGS_MODULE", "tests.settings")
-    return evening.store(evening.parse_json(demo.REAL_EVENING.read_text())).restaurants[0]
 
 
 @pytest.fixture
-def few(restaurant: models.Restaurant) -> models.Restaurant:
+def restaurant(transactional_db: Any) -> models.Restaurant:
+    """The real evening, on the day it was."""
+    built_once("the real evening on its day", stored)
+    return models.Restaurant.objects.get()
+
+
+@pytest.fixture
+def few(transactional_db: Any) -> models.Restaurant:
     """Twenty of its bookings."""
-    keep_few(restaurant)
-    return restaurant
+    built_once("a few bookings of the real evening on its day", lambda: keep_few(stored()))
+    return models.Restaurant.objects.get()
+
+
+def stored() -> models.Restaurant:
+    return evening.store(evening.parse_json(demo.REAL_EVENING.read_text())).restaurants[0]
 
 
 def run(*arguments: str) -> dict[str, Any]:

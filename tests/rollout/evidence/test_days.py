@@ -26,7 +26,7 @@ from tests.rewriting import rewriting
 from tests.rollout.control.test_steering import climb, configure
 from tests.rollout.evidence import worse_batches
 from tests.rollout.evidence.test_measuring import measured
-from tests.rollout.evidence.test_worse_planners import pin, undecided
+from tests.rollout.evidence.test_worse_planners import BOOKINGS, pin, undecided
 from tests.rollout.policy.test_day_audit import a_day, together
 from tests.rollout.policy.test_gates import facts
 
@@ -108,7 +108,7 @@ def test_v3_as_it_is_fails_no_gate(evening: models.Restaurant, settings: Any, ca
 def test_a_stored_day_is_enough_to_replay_both_planners(evening: models.Restaurant, settings: Any) -> None:
     compare(settings, "rollout.shadow.candidate.v3")
     stored = DayComparison.objects.get()
-    assert (stored.release, stored.environment, stored.bookings) == (release.running(), "dev", 117)
+    assert (stored.release, stored.environment, stored.bookings) == (release.running(), "dev", BOOKINGS)
     assert stored.service_date == evening.bookings.all()[0].start.date()
     assert stored.candidate_moved
     models.Booking.objects.all().delete()
@@ -137,12 +137,12 @@ def test_a_day_is_compared_again_only_when_it_has_grown(evening: models.Restaura
     touched = {(ref, day.service_date)}
     assert days.waiting(touched, day.release) == []
     assert days.waiting(touched, "another release") == list(touched)
-    DayComparison.objects.bulk_create([_day(bookings=58, service_date=day.service_date, restaurant_ref="x")])
+    DayComparison.objects.bulk_create([_day(bookings=BOOKINGS // 2, service_date=day.service_date, restaurant_ref="x")])
     with rewriting():
-        DayComparison.objects.filter(restaurant_ref=ref).update(bookings=59)
+        DayComparison.objects.filter(restaurant_ref=ref).update(bookings=BOOKINGS // 2 + 1)
     assert days.waiting(touched, day.release) == [], "fewer than twice as many"
     with rewriting():
-        DayComparison.objects.filter(restaurant_ref=ref).update(bookings=58)
+        DayComparison.objects.filter(restaurant_ref=ref).update(bookings=BOOKINGS // 2)
     assert days.waiting(touched, day.release) == list(touched)
 
 
