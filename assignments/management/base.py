@@ -1,8 +1,10 @@
 """Base class of this app's commands."""
 
+from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import BaseCommand, CommandError, CommandParser
 from django.db import InterfaceError, OperationalError, ProgrammingError
 
 from assignments.checks import UNDEFINED_TABLE
@@ -33,6 +35,11 @@ class DatabaseCommand(BaseCommand):
         super().__init__(*args, **kwargs)
         self.stdout = Output.instead_of(self.stdout)
         self.stderr = Output.instead_of(self.stderr)
+
+    def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
+        parser = super().create_parser(prog_name, subcommand, **kwargs)
+        parser.parse_args = partial(_parse_args, parser.parse_args, parser)  # type: ignore[method-assign]
+        return parser
 
     def execute(self, *args: Any, **options: Any) -> str | None:
         said = self.stdout
@@ -70,3 +77,12 @@ def restaurant_meant(text: str) -> str:
         return restaurants.ref_of(text) if text else text
     except restaurants.AmbiguousRestaurantError as error:
         raise CommandError(str(error), returncode=EXIT_USAGE) from error
+
+
+def _parse_args(parse: Any, parser: CommandParser, args: Sequence[str] | None = None, namespace: Any = None) -> Any:
+    """Parse, but refuse ``--option=--``: before Python 3.13 its value would be an empty list."""
+    for given in args or ():
+        name, equals, value = str(given).partition("=")
+        if name.startswith("--") and equals and value == "--":
+            parser.error(f"argument {name}: -- is no value")
+    return parse(args, namespace)

@@ -87,6 +87,10 @@ class TestRefusals:
         code, message = refused(action, "--reason", " ")
         assert (code, "A reason is required" in message) == (2, True)
 
+    def test_two_hyphens_are_no_reason(self) -> None:
+        with pytest.raises(CommandError, match="argument --reason: -- is no value"):
+            call_command("rollout", "begin", "--reason=--")
+
     def test_a_closed_gate_is_refused_and_named(self, settings: Any) -> None:
         climb("shadow")
         configure(settings, gates={"comparable": 3000})
