@@ -250,6 +250,7 @@ def test_a_project_with_a_user_model_of_its_own_is_migrated_and_names_its_member
                 **os.environ,
                 "DJANGO_SETTINGS_MODULE": "tests.hosts.club.settings",
                 "AUTH_USER_MODEL": "club.Member",
+                "FEATURE_ASSIGNMENT_PIPELINE_V3": "true",  # Nobody else may be there to decide.
                 "DATABASE_NAME": name,
                 "DATABASE_HOST": str(given["HOST"]),
                 "DATABASE_PORT": str(given["PORT"]),
