@@ -119,10 +119,11 @@ def will_do(snapshot: Snapshot, refs: frozenset[str]) -> bool:
     there = seats(floor, refs)
     own = chosen[0] if len(chosen) == 1 else (listed[0] if listed else None)
     least, most = (own.min_party, own.max_party) if own else (None, None)
-    most = there if most is None else min(there, most)
-    if request.party > most:
+    if request.party > there:
         return False
-    return request.party >= least if least is not None else most - request.party <= rules.max_spare_seats
+    if least is None and most is None:
+        return there - request.party <= rules.max_spare_seats
+    return (least is None or request.party >= least) and (most is None or request.party <= most)
 
 
 def in_one_piece(floor: Floor, refs: frozenset[str]) -> bool:
