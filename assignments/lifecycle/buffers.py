@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from psycopg.types.range import TimestamptzRange
 
@@ -11,6 +11,14 @@ from assignments.models import Allocation
 from assignments.planning.seating_window import SeatingWindow
 
 Interval = tuple[datetime, datetime]
+
+
+class Span(NamedTuple):
+    """For when a seating or a hold blocks its table, and when its guests leave."""
+
+    lower: datetime
+    upper: datetime
+    leave_at: datetime
 
 
 def stay_in(window: SeatingWindow) -> Interval:
@@ -50,21 +58,31 @@ def in_the_way(rows: Iterable[Allocation], window: SeatingWindow, *, now: dateti
     ]
 
 
-def fitted(window: SeatingWindow, taken: Iterable[Interval]) -> SeatingWindow:
+def fitted(window: SeatingWindow, taken: Iterable[Interval | Span]) -> SeatingWindow:
     """Return the window with as much of its buffers as is left beside what is blocked. None of that is in the way."""
     start, end = stay_in(window)
     first, last = window.blocked_from, window.blocked_until
-    for lower, upper in taken:
-        if lower < start:
-            first = max(first, min(start, upper))
+    for each in taken:
+        if _is_before(each, start):
+            first = max(first, min(start, each[1]))
         else:
-            last = min(last, max(end, lower))
+            last = min(last, max(end, each[0]))
     return replace(window, blocked_from=first, blocked_until=last)
 
 
-def spans(rows: Iterable[Allocation]) -> list[Interval]:
+def _is_before(taken: Interval | Span, start: datetime) -> bool:
+    """Return whether this comes before a stay that begins then. The guests decide that: a buffer may reach far."""
+    return taken[0] < start and (not isinstance(taken, Span) or taken.leave_at <= start)
+
+
+def spans(rows: Iterable[Allocation]) -> list[Interval | Span]:
     """Return for when these block their tables."""
-    return [(row.blocked.lower, row.blocked.upper) for row in rows]
+    return [_span(row) for row in rows]
+
+
+def _span(row: Allocation) -> Span:
+    lower, upper = row.blocked.lower, row.blocked.upper
+    return Span(lower, upper, leave_at=min(row.stays_until, upper))
 
 
 def shortened(row: Allocation, window: SeatingWindow) -> Any:
@@ -72,7 +90,7 @@ def shortened(row: Allocation, window: SeatingWindow) -> Any:
     lower, upper = row.blocked.lower, row.blocked.upper
     if not meet((lower, upper), (window.blocked_from, window.blocked_until)):
         return None
-    if lower < window.blocked_from:
+    if _is_before(_span(row), stay_in(window)[0]):
         return TimestamptzRange(lower, window.blocked_from)
     return TimestamptzRange(window.blocked_until, upper)
 

@@ -331,8 +331,7 @@ def give_up_buffers(rows: Iterable[Allocation], start: datetime, until: datetime
     """Free what these have of ``[start, until)`` by their buffers alone: nobody sits there then."""
     for row in rows:
         lower, upper = row.blocked.lower, row.blocked.upper
-        row.blocked = TimestamptzRange(lower, start) if row.ends_at <= start else TimestamptzRange(until, upper)
-        row.save(update_fields=["blocked"])
+        _shorten(row, TimestamptzRange(lower, start) if row.ends_at <= start else TimestamptzRange(until, upper))
 
 
 def make_room(rows: Iterable[Allocation], window: SeatingWindow) -> None:
@@ -340,8 +339,15 @@ def make_room(rows: Iterable[Allocation], window: SeatingWindow) -> None:
     for row in rows:
         blocked = buffers.shortened(row, window)
         if blocked is not None:
-            row.blocked = blocked
-            row.save(update_fields=["blocked"])
+            _shorten(row, blocked)
+
+
+def _shorten(row: Allocation, blocked: Any) -> None:
+    """Block a table for its buffers no longer. All that was blocked of the stay itself has to stay so."""
+    comes, leaves = max(row.starts_at, row.blocked.lower), min(row.stays_until, row.blocked.upper)
+    assert comes >= leaves or (blocked.lower <= comes and leaves <= blocked.upper), f"{row} would lose part of its stay"
+    row.blocked = blocked
+    row.save(update_fields=["blocked"])
 
 
 def stay_until(seatings: Sequence[Allocation], ends_at: datetime, blocked_until: datetime, *, actor: str) -> bool:

@@ -165,3 +165,21 @@ class TestStaysIntoAClosure:
             api.seated(booking_ref="B1", actor="staff:3")
         row = Allocation.objects.get()
         assert (row.overridden_by, row.despite) == ("staff:3", [Reason.CLOSED])
+
+
+def test_a_long_buffer_before_a_party_gives_way_and_its_stay_does_not(host: TheHost, tonight: datetime) -> None:
+    """B1 comes at 20:00, and its table is kept for it from 18:00 on. Staff seat B0 there from 18:30 to 19:30."""
+    service = a_service(buffer_before_minutes=120, buffer_after_minutes=15)
+    host.floors["R1"] = a_floor(tables=[a_table("T1")], services=[service])
+    host.book("B1", starts_at=tonight + HOUR, ends_at=tonight + 3 * HOUR)
+    run_all()
+    assert blocked("B1") == (tonight - HOUR, tonight + 195 * MINUTE)
+    host.book("B0", starts_at=tonight - 30 * MINUTE, ends_at=tonight + 30 * MINUTE)
+    api.request(booking_ref="B0")
+    api.assign(booking_ref="B0", table_refs=["T1"], actor=STAFF, overriding=[Reason.BUFFER])
+    assert blocked("B0") == (tonight - 150 * MINUTE, tonight + 30 * MINUTE)
+    assert blocked("B1") == (tonight + 30 * MINUTE, tonight + 195 * MINUTE), "its own stay stays blocked"
+    host.book("B2", starts_at=tonight + HOUR, ends_at=tonight + 3 * HOUR)
+    api.request(booking_ref="B2")
+    with pytest.raises(TablesRefusedError):
+        api.assign(booking_ref="B2", table_refs=["T1"], actor=STAFF, overriding=OVERRIDABLE)
