@@ -640,10 +640,14 @@ def reject(*, booking_ref: str, actor: str, reason: str, version: int | None = N
             f"Booking {booking_ref} shares a table with another: move one of them, or mark the guests as gone."
         )
     seatings = ledger.seatings_of([booking_ref]).get(booking_ref, [])
-    if seatings and assignment.reason in host_changes.WISHES:
+    is_cut = assignment.is_wish_undecided and any(ledger.is_cut(row) for row in seatings)
+    if seatings and (assignment.reason in host_changes.WISHES or is_cut):
         host_changes.restore(
             assignment, None, seatings, host=host, actor=actor, reason=staff_decisions.EDIT_REJECTED, detail=why
         )
+        settlement = Settlement(host=host, planner=assignment.planner, actor=actor, trigger="staff", now=now)
+        stays.ask_about_cut(assignment, seatings, settlement=settlement)
+        settlement.write()
         return
     ledger.release([booking_ref])
     assignment.take_up_wish()

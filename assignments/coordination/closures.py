@@ -283,8 +283,8 @@ def _let_stay(restaurant_ref: str, *, floor: Floor | None, actor: str, now: date
     refs = sorted({row.booking_ref for row in cut})
     if not refs:
         return
-    waiting_for_staff = Assignment.objects.filter(state=State.MANUAL_REVIEW, reason=TABLE_OUT_OF_SERVICE)
-    rows = list(waiting_for_staff.select_for_update().filter(booking_ref__in=refs).order_by("id"))
+    theirs = Assignment.objects.filter(booking_ref__in=refs, state__in=[State.CONFIRMED, State.MANUAL_REVIEW])
+    rows = list(theirs.exclude(reason=waiting.OVERLAPPING).select_for_update().order_by("id"))
     seatings, bookings = ledger.seatings_of(refs), host.bookings(refs)
     settlement = Settlement(host=host, planner=V3, actor=actor, trigger="staff", now=now)
     rules = conf.settings().rules()
@@ -319,6 +319,7 @@ class _Clearing:
     ) -> None:
         self.restaurant_ref, self.floor, self.now, self.host = restaurant_ref, floor, now, host
         self.start = start
+        self.cut: list[Allocation] = []
         self.closing: dict[str, list[Allocation]] = defaultdict(list)
         for row in rows:
             self.closing[row.booking_ref].append(row)
@@ -339,7 +340,9 @@ class _Clearing:
                 kept = ledger.close_at(self.closing[ref], self.start, now=self.now)
                 if not kept and len(self.closing[ref]) == len(rows):
                     assignment.take_up_wish()  # Nothing is left of what it was promised.
-                self._ask_staff(assignment, self._why() if kept else sentences.SAT_THERE)
+                self.cut += kept
+                why = stays.where_it_closes(self.start, self.floor) if kept else sentences.SAT_THERE
+                self._ask_staff(assignment, why)
             elif assignment.restaurant_ref != self.restaurant_ref or booking.problem or self.floor is None:
                 ledger.vacate(rows, at=self.now, has_sat=False)
                 assignment.take_up_wish()
@@ -349,14 +352,13 @@ class _Clearing:
         for group in by_day.values():
             self._seat_evening(group)
         self.settlement.write()
-
-    def _why(self) -> str:
-        zone = self.floor.zone if self.floor else UTC
-        return sentences.sits_where_it_closes(f"{self.start.astimezone(zone):%H:%M}")
+        ledger.reach_closures(row for row in self.cut if ledger.is_cut(row))  # Whoever came next is gone.
 
     def _ask_staff(self, assignment: Assignment, detail: str) -> None:
         if assignment.state == State.CONFIRMED:
             self.settlement.keep_for_review(assignment, reason=TABLE_OUT_OF_SERVICE, detail=detail)
+        elif assignment.state == State.MANUAL_REVIEW:
+            self.settlement.review_anew(assignment, reason=TABLE_OUT_OF_SERVICE, detail=detail)
         else:
             assignment.touch()
             self.settlement.changed(assignment)

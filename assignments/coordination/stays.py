@@ -1,18 +1,21 @@
 """Stays: guests arrive, sit longer, leave earlier, or never come. What has passed stays on record; changes begin now."""
 
 from collections.abc import Sequence, Set
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 from assignments.coordination.edits import Answer, tables_elsewhere
 from assignments.exceptions import TableTakenError
+from assignments.integration.floor_cache import floor_or_none
 from assignments.integration.host import HostBooking, lock_bookings
 from assignments.lifecycle import ledger, promise, sentences, waiting
 from assignments.lifecycle.settlement import Settlement
 from assignments.lifecycle.staff_decisions import STAFF
 from assignments.models import Allocation, Assignment, Stage, State
 from assignments.outcome import Change
+from assignments.planning.floor import Floor
 from assignments.planning.snapshot import Occupied, occupied_by
+from assignments.planning.text import Text
 
 TABLE_STAYS_OPEN = "table_stays_open"
 """Reason code: the table at which guests sit does not close before they leave, after all."""
@@ -85,7 +88,7 @@ def stay_until(
     nothing changes then.
     """
     before, despite = seatings[0].stays_until, set(seatings[0].despite)
-    is_cut = assignment.reason == waiting.TABLE_OUT_OF_SERVICE and any(_is_cut(row) for row in seatings)
+    is_cut = assignment.reason == waiting.TABLE_OUT_OF_SERVICE and any(ledger.is_cut(row) for row in seatings)
     blocked_until = until + seatings[0].buffer_after
     refs = list(dict.fromkeys(row.booking_ref for row in ledger.followers(seatings, blocked_until)))
     moves = _others_for(refs, seatings, blocked_until, settlement) if refs else []
@@ -199,6 +202,8 @@ def _overlap(
         detail = sentences.expect_the_same_table(other.split(", "))
         if each.state == State.CONFIRMED:
             settlement.keep_for_review(each, reason=waiting.OVERLAPPING, detail=detail)
+        elif each.state == State.MANUAL_REVIEW and each.reason == waiting.TABLE_OUT_OF_SERVICE:
+            settlement.review_anew(each, reason=waiting.OVERLAPPING, detail=detail)
         else:
             each.touch()
             settlement.changed(each)
@@ -206,27 +211,50 @@ def _overlap(
     return Change.TO_STAFF
 
 
-def _is_cut(row: Allocation) -> bool:
-    """Return whether the table is to close before its guests leave."""
-    return bool(row.overstays_until) and bool(row.blocked.upper < row.stays_until)
+def where_it_closes(at: datetime, floor: Floor | None) -> Text:
+    """Say why guests who sit at a table that closes then have to be moved."""
+    return sentences.sits_where_it_closes(f"{at.astimezone(floor.zone if floor else UTC):%H:%M}")
 
 
 def stay_after_all(assignment: Assignment, seatings: Sequence[Allocation], *, settlement: Settlement) -> Change:
-    """Let guests keep the tables at which they sit, if these stay open until they leave."""
-    cut = [row for row in seatings if _is_cut(row)]
+    """Let guests keep the tables at which they sit, if these stay open until they leave; else for as long as they do.
+
+    Somebody else who has one of them by then gets another, or both bookings wait for staff.
+    """
+    cut = _cut(seatings)
     if cut:
         until = max(row.stays_until for row in cut)
         if ledger.closed_during(cut, min(row.blocked.upper for row in cut), until):
-            return Change.NOTHING
-        change = stay_until(
-            assignment, seatings, until, settlement=settlement, reason=TABLE_STAYS_OPEN, is_optional=True
-        )
-        if change is Change.NOTHING:
+            return _ask_staff(assignment, cut, settlement) if ledger.reach_closures(cut) else Change.NOTHING
+        change = stay_until(assignment, seatings, until, settlement=settlement, reason=TABLE_STAYS_OPEN)
+        if change is Change.TO_STAFF:
             return change
-    if assignment.state == State.MANUAL_REVIEW:
+    if assignment.state == State.MANUAL_REVIEW and assignment.reason == waiting.TABLE_OUT_OF_SERVICE:
         assignment.restore(actor=settlement.actor, reason=TABLE_STAYS_OPEN)
     settlement.changed(assignment)
     return Change.RESTORED
+
+
+def ask_about_cut(assignment: Assignment, seatings: Sequence[Allocation], *, settlement: Settlement) -> None:
+    """Have staff move guests whose tables close before they leave, if the booking is confirmed."""
+    cut = _cut(seatings)
+    if cut and assignment.state == State.CONFIRMED:
+        _ask_staff(assignment, cut, settlement)
+
+
+def _cut(seatings: Sequence[Allocation]) -> list[Allocation]:
+    return [row for row in seatings if ledger.is_cut(row)]
+
+
+def _ask_staff(assignment: Assignment, cut: Sequence[Allocation], settlement: Settlement) -> Change:
+    """Tell staff when the first of these tables closes, under their guests."""
+    at = min(row.blocked.upper for row in cut)
+    detail = where_it_closes(at, floor_or_none(cut[0].restaurant_ref, host=settlement.host))
+    if assignment.state == State.CONFIRMED:
+        settlement.keep_for_review(assignment, reason=waiting.TABLE_OUT_OF_SERVICE, detail=detail)
+    else:
+        settlement.review_anew(assignment, reason=waiting.TABLE_OUT_OF_SERVICE, detail=detail)
+    return Change.TO_STAFF
 
 
 def settle_overlap(
@@ -238,6 +266,11 @@ def settle_overlap(
     Whoever comes next keeps the tables if nobody overstays there any more, else gets others that are free, unless they sit.
     """
     until = seatings[0].overstays_until
+    if until is not None and _closes_before(seatings, until):
+        if ledger.followers(seatings, until):
+            return Change.NOTHING
+        ledger.reach_closures(seatings)
+        return _ask_staff(assignment, _cut(seatings), settlement)
     if until is not None:
         return stay_until(assignment, seatings, until, settlement=settlement, reason="overlap_over", is_optional=True)
     if not ledger.overstaying(seatings):
@@ -251,3 +284,9 @@ def settle_overlap(
         return Change.NOTHING
     _send_elsewhere(_Move(assignment, list(seatings), answer), settlement)
     return Change.MOVED
+
+
+def _closes_before(seatings: Sequence[Allocation], until: datetime) -> bool:
+    """Return whether one of these tables closes before its guests leave, and staff have not said that they stay."""
+    asked = [row for row in _cut(seatings) if not row.overridden_by.startswith(STAFF)]
+    return bool(asked and ledger.closed_during(asked, min(row.blocked.upper for row in asked), until))

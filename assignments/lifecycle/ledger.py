@@ -240,7 +240,26 @@ def close_at(rows: Sequence[Allocation], at: datetime, *, now: datetime) -> list
 def closing_later(restaurant_ref: str, now: datetime) -> list[Allocation]:
     """Return what guests have of tables that are to close before they leave (see ``close_at``). One query."""
     rows = Allocation.objects.current().filter(restaurant_ref=restaurant_ref, overstays_until__gt=now)
-    return [row for row in rows if row.blocked.upper < row.stays_until]
+    return [row for row in rows if is_cut(row)]
+
+
+def is_cut(row: Allocation) -> bool:
+    """Return whether the table is to close before its guests leave, or somebody else has it before."""
+    return bool(row.overstays_until) and bool(row.blocked.upper < row.stays_until)
+
+
+def reach_closures(rows: Iterable[Allocation]) -> list[Allocation]:
+    """Block cut tables until they close now, or somebody else has them; return those for which that is longer."""
+    longer = []
+    for row in rows:
+        upper, until = row.blocked.upper, row.stays_until
+        closures = [max(upper, each.starts_at) for each in closed_during([row], upper, until)]
+        last = min([until, *closures, *(max(upper, each.blocked.lower) for each in followers([row], until))])
+        if upper < last:
+            row.blocked = TimestamptzRange(row.blocked.lower, last)
+            row.save(update_fields=["blocked"])
+            longer.append(row)
+    return longer
 
 
 def note_promise(rows: Sequence[Allocation], *, party: int, zone_ref: str | None) -> None:
@@ -319,9 +338,12 @@ def blocked_at(
 ) -> list[Allocation]:
     """What bookings have of these tables (None: of all) at any time from ``start`` on, held or seated, buffers included.
 
-    Up to ``until``; for ever if it is None.
+    Up to ``until``; for ever if it is None. With the tables at which guests are going to overstay then.
     """
-    rows = Allocation.objects.at(restaurant_ref).filter(blocked__overlap=TimestamptzRange(start, until))
+    overstayed = Q(kind=Allocation.Kind.SEATING, ended_at__isnull=True, overstays_until__gt=start)
+    if until is not None:
+        overstayed &= Q(starts_at__lt=until)
+    rows = Allocation.objects.at(restaurant_ref).filter(Q(blocked__overlap=TimestamptzRange(start, until)) | overstayed)
     if table_refs is not None:
         rows = rows.filter(table_ref__in=table_refs)
     return list(rows.order_by("starts_at", "table_ref"))

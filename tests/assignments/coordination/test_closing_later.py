@@ -114,6 +114,57 @@ class TestWhoSitsThere:
         assert Allocation.objects.get().blocked.upper == tonight + 150 * MINUTE
 
 
+class TestWhoWaitsForStaffAlready:
+    """T1 is the only table for four."""
+
+    @pytest.fixture
+    def sitting(self, host: TheHost, tonight: datetime) -> TheHost:
+        """B1 sits at T1 from 19:00 to 21:00."""
+        host.floors["R1"] = a_floor(tables=[a_table("T1"), a_table("T2", seats=2)])
+        host.book("B1", starts_at=tonight, ends_at=tonight + 2 * HOUR, party=4)
+        run_all()
+        return host
+
+    @pytest.mark.parametrize("then", ["rejected", "lifted"])
+    def test_staff_hear_of_the_closure_beside_a_wish(self, sitting: TheHost, tonight: datetime, then: str) -> None:
+        with at(tonight + 10 * MINUTE):
+            api.seated(booking_ref="B1", actor=STAFF)
+            sitting.edit("B1", party=9)
+            api.booking_changed(booking_ref="B1")
+            assert state_of("B1") == (State.MANUAL_REVIEW, "edit_unmet")
+            closure = close(tonight + HOUR, "T1")
+            assert state_of("B1") == (State.MANUAL_REVIEW, "table_out_of_service")
+            assert sitting.reviews == {"B1": "table_out_of_service"}
+            row = Allocation.objects.get()
+            assert (row.blocked.upper, row.stays_until) == (tonight + HOUR, tonight + 2 * HOUR)
+            if then == "rejected":
+                api.reject(booking_ref="B1", actor=STAFF, reason="Too many.")
+                assert state_of("B1") == (State.MANUAL_REVIEW, "table_out_of_service"), "it closes all the same"
+                assert not Assignment.objects.get(booking_ref="B1").is_wish_undecided
+            api.lift_closure(closure_id=closure, actor=STAFF)
+        wanted = (State.CONFIRMED, "table_stays_open") if then == "rejected" else (State.MANUAL_REVIEW, "edit_unmet")
+        assert (state_of("B1"), Allocation.objects.get().blocked.upper) == (wanted, tonight + 2 * HOUR)
+
+    def test_no_pass_lets_guests_who_overstay_sit_where_it_closes(self, sitting: TheHost, tonight: datetime) -> None:
+        sitting.book("F", starts_at=tonight + 2 * HOUR, party=4)
+        run_all()
+        with at(tonight + 10 * MINUTE):
+            api.seated(booking_ref="B1", actor=STAFF)
+            api.extend(booking_ref="B1", until=tonight + 150 * MINUTE, actor=STAFF)
+            assert state_of("B1")[1] == state_of("F")[1] == "overlapping"
+            close(tonight + 130 * MINUTE, "T1")
+            assert sitting.reviews == {"B1": "table_out_of_service", "F": "table_out_of_service"}
+            run_all()
+            assert state_of("B1") == state_of("F") == (State.MANUAL_REVIEW, "table_out_of_service")
+            assert tables_of("F") == []
+            row = Allocation.objects.current().get()
+            assert (row.blocked.upper, row.stays_until) == (tonight + 130 * MINUTE, tonight + 150 * MINUTE)
+            assert row.overridden_by == ""
+            detail = Assignment.objects.get(booking_ref="B1").transitions.latest("id").detail
+            assert "closes at 21:10" in detail
+            api.reject(booking_ref="F", actor=STAFF, reason="There is no table.")
+
+
 def test_guests_at_a_join_keep_both_tables_until_one_closes(host: TheHost, tonight: datetime) -> None:
     host.book("B1", starts_at=tonight, party=8)
     run_all()
