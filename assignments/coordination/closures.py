@@ -337,6 +337,8 @@ class _Clearing:
             if not rows or booking is None or is_cancelled(booking):
                 self._put_back(assignment)
             elif not booking.wants_table or rows[0].starts_at <= self.now:
+                if self._is_known(assignment):
+                    continue
                 kept = ledger.close_at(self.closing[ref], self.start, now=self.now)
                 if not kept and len(self.closing[ref]) == len(rows):
                     assignment.take_up_wish()  # Nothing is left of what it was promised.
@@ -353,6 +355,12 @@ class _Clearing:
             self._seat_evening(group)
         self.settlement.write()
         ledger.reach_closures(row for row in self.cut if ledger.is_cut(row))  # Whoever came next is gone.
+
+    def _is_known(self, assignment: Assignment) -> bool:
+        """Return whether staff have to move its guests already, from tables that close earlier."""
+        is_asked = assignment.state == State.MANUAL_REVIEW and assignment.reason == TABLE_OUT_OF_SERVICE
+        rows = self.closing[assignment.booking_ref]
+        return is_asked and all(ledger.is_cut(row) and row.blocked.upper <= self.start for row in rows)
 
     def _ask_staff(self, assignment: Assignment, detail: str) -> None:
         if assignment.state == State.CONFIRMED:

@@ -11,8 +11,8 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.contrib.postgres.fields import ArrayField, DateTimeRangeField
-from django.db import IntegrityError, connection, transaction
-from django.db.models import F, Func, Q, TextField, Value
+from django.db import IntegrityError, connection, models, transaction
+from django.db.models import Exists, F, Func, OuterRef, Q, TextField, Value
 from django.db.models.functions import Coalesce
 from psycopg.types.range import TimestamptzRange
 
@@ -63,8 +63,9 @@ def occupied(
 ) -> tuple[Occupied, ...]:
     """Return what is taken or closed in the restaurant over ``[start, until)``, without expired holds. One query.
 
-    Closures of a zone or of the whole restaurant close the tables that ``floor`` has there now. ``with_stays``: with when
-    the guests are there, buffers left out, also where no pacing asks for it.
+    Closures of a zone or of the whole restaurant close the tables that ``floor`` has there now. Guests whose table closes
+    before they leave have it until they leave, if it opens again before. ``with_stays``: with when the guests are there,
+    buffers left out, also where no pacing asks for it.
 
     Who goes on to take tables sets ``remove_expired``, so that the constraint no longer sees those holds either (one query
     more if there are any).
@@ -83,6 +84,20 @@ def occupied(
         .order_by()
         .values_list("refs", "zone", "blocked", "booking_ref", "is_expired", "covers", "comes", "goes")
     )
+    cut = (
+        _cut_without_followers(restaurant_ref, start, until)
+        .annotate(
+            refs=Func(F("table_ref"), template="ARRAY[%(expressions)s]", output_field=ArrayField(TextField())),
+            zone=Value("", output_field=TextField()),
+            gap=TimeRange(F("blocked__endswith"), F("overstays_until"), output_field=DateTimeRangeField()),
+            is_expired=Value(False),
+            covers=Coalesce("party", 1),
+            comes=F("starts_at"),
+            goes=F("overstays_until"),
+        )
+        .order_by()
+        .values_list("refs", "zone", "gap", "booking_ref", "is_expired", "covers", "comes", "goes")
+    )
     closed = (
         Closure.objects.not_lifted()
         .during(start, until)
@@ -99,7 +114,7 @@ def occupied(
         .values_list("table_refs", "zone_ref", "span", "nobody", "is_expired", "covers", "comes", "goes")
     )
     # From Django 6.1 on, the model's ordering would hold for the union, whose columns it does not have.
-    rows = list(taken.union(closed, all=True).order_by())
+    rows = list(taken.union(cut, closed, all=True).order_by())
     if remove_expired and any(row[4] for row in rows):
         remove_expired_holds(restaurant_ref)
     has_stays = with_stays or (floor is not None and floor.is_paced)
@@ -116,6 +131,26 @@ def occupied(
         if not expired
         for table_ref in (table_refs if booking_ref else tables_closed(table_refs, zone_ref, floor))
     )
+
+
+def _cut_without_followers(restaurant_ref: str, start: datetime, until: datetime) -> models.QuerySet[Allocation]:
+    """Return seatings whose guests stay longer than their table is blocked, without anybody else there (``is_cut``)."""
+    cut = Allocation.objects.current().filter(
+        restaurant_ref=restaurant_ref,
+        starts_at__gt=start - waiting.LONGEST_STAY - waiting.LONGEST_BUFFER,
+        starts_at__lt=until,
+        overstays_until__gt=start,
+    )
+    cut = cut.alias(gives_up_at=F("blocked__endswith")).filter(
+        gives_up_at__lt=F("overstays_until"), blocked__endswith__lt=until
+    )
+    others = Allocation.objects.filter(
+        restaurant_ref=OuterRef("restaurant_ref"),
+        table_ref=OuterRef("table_ref"),
+        ended_at__isnull=True,
+        blocked__overlap=TimeRange(OuterRef("blocked__endswith"), OuterRef("overstays_until")),
+    )
+    return cut.filter(~Exists(others))
 
 
 def sitting(row: Allocation) -> dict[str, Any]:

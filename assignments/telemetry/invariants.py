@@ -32,13 +32,15 @@ And of those that have started in the host and are unknown here, as the last pas
 """
 
 SHARED_SOON = """
-SELECT count(*)
-  FROM assignments_assignment AS assignment
- WHERE state = 'manual_review' AND reason = 'overlapping'
-   AND starts_at > assignments_now() - %(stay_hours)s * interval '1 hour'
-   AND starts_at < assignments_now() + interval '2 hours'
-   AND NOT EXISTS (SELECT FROM assignments_allocation AS seated
-                    WHERE seated.booking_ref = assignment.booking_ref AND seated.overstays_until IS NOT NULL)
+SELECT count(DISTINCT seated.booking_ref)
+  FROM assignments_allocation AS seated
+  JOIN assignments_allocation AS there
+    ON there.restaurant_ref = seated.restaurant_ref AND there.table_ref = seated.table_ref
+   AND there.booking_ref <> seated.booking_ref AND there.starts_at < seated.starts_at
+   AND there.overstays_until > lower(seated.blocked) AND there.ended_at IS NULL
+ WHERE seated.kind = 'seating' AND seated.ended_at IS NULL
+   AND seated.starts_at > assignments_now() - %(stay_hours)s * interval '1 hour'
+   AND seated.starts_at < assignments_now() + interval '2 hours'
 """
 """Number of bookings that begin within two hours at a table at which other guests are still going to sit."""
 

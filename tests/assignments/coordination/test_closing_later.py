@@ -13,6 +13,7 @@ from assignments.models import Allocation, Assignment, Stage, State
 from assignments.outcome import Kind
 from assignments.planning.floor import TurnTime
 from assignments.planning.reasons import Reason
+from assignments.telemetry.invariants import SHARED_SOON, STAY_HOURS
 from assignments.testing import a_floor, a_service, a_table
 from tests.assignments.conftest import TheHost, run_all, tables_of
 
@@ -112,6 +113,73 @@ class TestWhoSitsThere:
         close(tonight + 150 * MINUTE, "T1")
         assert state_of("B1") == (State.MANUAL_REVIEW, "table_out_of_service")
         assert Allocation.objects.get().blocked.upper == tonight + 150 * MINUTE
+
+
+class TestWhatClosesForLess:
+    """B1 sits at T1, the only table for four, from 19:00 to 21:00, and it closes from 20:00 on."""
+
+    @pytest.fixture
+    def cut(self, host: TheHost, tonight: datetime) -> Any:
+        host.floors["R1"] = a_floor(tables=[a_table("T1"), a_table("T2", seats=2)], services=[a_service()])
+        host.book("B1", starts_at=tonight, ends_at=tonight + 2 * HOUR, party=4)
+        run_all()
+        with at(tonight + 10 * MINUTE):
+            api.seated(booking_ref="B1", actor=STAFF)
+            self.closure = close(tonight + HOUR, "T1")
+            yield
+
+    def expect_until(self, until: datetime) -> None:
+        row = Allocation.objects.current().get(booking_ref="B1")
+        assert row.blocked.upper == until
+        assert state_of("B1") == (State.MANUAL_REVIEW, "table_out_of_service")
+        detail = Assignment.objects.get(booking_ref="B1").transitions.latest("id").detail
+        assert f"closes at {until:%H:%M}" in detail
+
+    @pytest.mark.parametrize("how", ["later", "one of two lifted"])
+    def test_guests_keep_their_table_until_the_first_closure_that_remains(
+        self, cut: None, host: TheHost, tonight: datetime, how: str
+    ) -> None:
+        until = tonight + 100 * MINUTE
+        if how == "later":
+            api.edit_closure(closure_id=self.closure, actor=STAFF, starts_at=until)
+        else:
+            close(until, "T1")
+            self.expect_until(tonight + HOUR)
+            api.lift_closure(closure_id=self.closure, actor=STAFF)
+        self.expect_until(until)
+        host.book("W", starts_at=tonight + HOUR, ends_at=until, party=4)
+        run_all()
+        assert tables_of("W") == []
+
+    def test_nobody_is_planned_there_behind_a_short_closure(self, cut: None, host: TheHost, tonight: datetime) -> None:
+        api.edit_closure(closure_id=self.closure, actor=STAFF, ends_at=tonight + 90 * MINUTE)
+        history = Assignment.objects.get(booking_ref="B1").transitions.count()
+        host.book("W", starts_at=tonight + 90 * MINUTE, ends_at=tonight + 3 * HOUR, party=4)
+        host.book("V", starts_at=tonight + 2 * HOUR, ends_at=tonight + 4 * HOUR, party=4)
+        run_all()
+        assert (tables_of("W"), tables_of("V")) == ([], ["T1"])
+        assert Assignment.objects.get(booking_ref="B1").transitions.count() == history
+        api.booking_cancelled(booking_ref="V")
+        api.left(booking_ref="B1", actor=STAFF)
+        run_all()
+        assert tables_of("W") == ["T1"]
+
+    def test_who_has_the_table_behind_it_hears_of_them_when_it_is_lifted(
+        self, cut: None, host: TheHost, tonight: datetime
+    ) -> None:
+        """The host gives W the table, and nobody else decides that."""
+        api.edit_closure(closure_id=self.closure, actor=STAFF, ends_at=tonight + 90 * MINUTE)
+        host.book("W", starts_at=tonight + 90 * MINUTE, ends_at=tonight + 3 * HOUR, party=4)
+        run_all()
+        host.edit("W", is_confirmed=True, table_refs=("T1",))
+        api.booking_changed(booking_ref="W")
+        assert tables_of("W") == ["T1"]
+        with connection.cursor() as cursor:
+            cursor.execute(f"SELECT ({SHARED_SOON})", {"stay_hours": STAY_HOURS})
+            assert cursor.fetchone() == (1,)
+        api.lift_closure(closure_id=self.closure, actor=STAFF)
+        assert state_of("B1")[1] == state_of("W")[1] == "overlapping"
+        assert Allocation.objects.get(booking_ref="B1").blocked.upper == tonight + 90 * MINUTE
 
 
 class TestWhoWaitsForStaffAlready:
@@ -214,6 +282,7 @@ class TestTheDatabaseItself:
         api.assign(booking_ref="B1", table_refs=["T1"], actor=STAFF)
         close(tonight + 3 * HOUR, "T1")
         close(tonight - HOUR, "T2", hours=5)
+        host.floors["R2"] = host.floors["R1"]
         api.close(restaurant_ref="R2", starts_at=tonight, actor=STAFF)
 
     @pytest.mark.parametrize(
