@@ -22,7 +22,8 @@ from assignments.integration.host import Host, HostBooking, is_cancelled, lock_b
 from assignments.integration.planners import V3
 from assignments.lifecycle import ledger, promise, seating_validity, sentences, waiting
 from assignments.lifecycle.settlement import Settlement
-from assignments.models import Allocation, Assignment, Closure, OutboxMessage, State
+from assignments.lifecycle.staff_decisions import STAFF
+from assignments.models import Allocation, Assignment, Closure, OutboxMessage, Stage, State
 from assignments.planning.batch_planner import EveningPlanner, in_order
 from assignments.planning.floor import Floor, InvalidFloorError
 from assignments.planning.request import SeatingRequest
@@ -253,7 +254,8 @@ def _clear(
 ) -> None:
     """Have everybody leave what closes, from now on.
 
-    Who was seated by name over what was closed already, by this closure as it was ``before`` or by another one, stays.
+    Who was seated by staff over what was closed already, by this closure as it was ``before`` or by others, stays if that
+    was all of the stay that it closes now.
     """
     restaurant_ref, start, until = closure.restaurant_ref, max(closure.starts_at, now), closure.ends_at
     if until is not None and until <= start:
@@ -262,9 +264,13 @@ def _clear(
     if not closure.is_whole_restaurant:
         closed = ledger.tables_closed(closure.table_refs, closure.zone_ref, floor)
     rows = ledger.blocked_at(restaurant_ref, closed, start, until)
-    known = _known_closures(closure, before) if any(row.overridden_by for row in rows) else []
-    rows = [row for row in rows if not (row.overridden_by and any(_was_closed(row, each, floor) for each in known))]
-    affected = [row for row in rows if (until is None or row.starts_at < until) and start < row.stays_until]
+    known = _known_closures(closure, before) if any(_is_over_closures(row) for row in rows) else []
+    first = _firsts(rows, now)
+    spans = {row.pk: (max(start, first[row.pk]), min(until or FOR_EVER, row.stays_until)) for row in rows}
+    rows = [
+        row for row in rows if not (_is_over_closures(row) and _was_closed(row, known, *spans[row.pk], floor=floor))
+    ]
+    affected = [row for row in rows if spans[row.pk][0] < spans[row.pk][1]]
     refs = {row.booking_ref for row in affected}
     ledger.give_up_buffers((row for row in rows if row.booking_ref not in refs), start, until)
     if refs:
@@ -295,12 +301,29 @@ def _let_stay(restaurant_ref: str, *, floor: Floor | None, actor: str, now: date
     settlement.write()
 
 
-def _was_closed(row: Allocation, before: Extent, floor: Floor | None) -> bool:
-    """Return whether the row's table was closed for some part of its time."""
-    if before.table_refs and row.table_ref not in ledger.tables_closed(before.table_refs, before.zone_ref, floor):
-        return False
-    first, last = row.blocked.lower, max(row.blocked.upper, row.stays_until)
-    return bool(before.starts_at < last and (before.ends_at is None or first < before.ends_at))
+def _firsts(rows: Sequence[Allocation], now: datetime) -> dict[int, datetime]:
+    """Return by key since when guests are there: some sit before the time for which they booked. At most one query."""
+    early = [row for row in rows if row.blocked.lower <= now < row.starts_at]
+    sitting: set[str] = set()
+    if early:
+        theirs = Assignment.objects.filter(booking_ref__in=[row.booking_ref for row in early], stage=Stage.SEATED)
+        sitting = set(theirs.values_list("booking_ref", flat=True))
+    return {row.pk: row.blocked.lower if row in early and row.booking_ref in sitting else row.starts_at for row in rows}
+
+
+def _is_over_closures(row: Allocation) -> bool:
+    return bool(row.overridden_by.startswith(STAFF))
+
+
+def _was_closed(
+    row: Allocation, known: Sequence[Extent], first: datetime, last: datetime, *, floor: Floor | None
+) -> bool:
+    """Return whether these together close the row's table for all of that time."""
+    for each in sorted(known, key=lambda extent: extent.starts_at):
+        refs = each.table_refs and ledger.tables_closed(each.table_refs, each.zone_ref, floor)
+        if each.starts_at <= first and (not refs or row.table_ref in refs):
+            first = max(first, each.ends_at or FOR_EVER)
+    return last <= first
 
 
 class _Clearing:
@@ -336,7 +359,7 @@ class _Clearing:
             booking, rows = bookings.get(ref), seatings.get(ref, [])
             if not rows or booking is None or is_cancelled(booking):
                 self._put_back(assignment)
-            elif not booking.wants_table or rows[0].starts_at <= self.now:
+            elif not booking.wants_table or rows[0].starts_at <= self.now or assignment.stage == Stage.SEATED:
                 if self._is_known(assignment):
                     continue
                 kept = ledger.close_at(self.closing[ref], self.start, now=self.now)

@@ -271,6 +271,52 @@ class TestWhoWasSeatedOverAClosureByName:
         assert tables_of("B1") not in ([], ["T1"])
 
 
+class TestWhoWasSeatedOverASmallClosure:
+    """T1 is closed from 19:00 to 19:30, and B1 is seated there from 19:00 to 21:00 all the same."""
+
+    @pytest.mark.parametrize("covered", [False, True])
+    def test_leaves_when_the_restaurant_closes_for_the_evening(
+        self, host: TheHost, tonight: datetime, covered: bool
+    ) -> None:
+        close(tonight, "T1", hours=0.5)
+        if covered:  # By two closures, one after the other.
+            close(tonight + 30 * MINUTE, "T1")
+        host.book("B1", starts_at=tonight, party=4)
+        api.assign(booking_ref="B1", table_refs=["T1"], actor=STAFF, overriding=[Reason.CLOSED])
+        api.close(restaurant_ref="R1", starts_at=tonight - HOUR, ends_at=tonight + 5 * HOUR, actor=STAFF)
+        if covered:
+            assert (tables_of("B1"), state_of("B1")[0]) == (["T1"], State.CONFIRMED)
+        else:
+            assert (tables_of("B1"), state_of("B1")[1]) == ([], "table_out_of_service")
+
+    def test_the_host_passes_over_nothing_that_is_closed_later(self, host: TheHost, tonight: datetime) -> None:
+        close(tonight, "T1")
+        host.book("B1", starts_at=tonight, party=4)
+        api.request(booking_ref="B1")
+        host.edit("B1", is_confirmed=True, table_refs=("T1",))
+        api.booking_changed(booking_ref="B1")
+        assert Allocation.objects.get().overridden_by == "host"
+        close(tonight, "T1")
+        assert tables_of("B1") != ["T1"]
+
+
+def test_guests_who_sit_before_their_time_hear_of_a_closure_until_then(host: TheHost, tonight: datetime) -> None:
+    """They sit since 18:40, and have booked for 19:00. T1 closes from 18:45 to 18:55."""
+    service = a_service(buffer_before_minutes=30)
+    host.floors["R1"] = a_floor(tables=[a_table("T1"), a_table("T2")], services=[service])
+    for ref in ("B1", "B2"):
+        host.book(ref, starts_at=tonight, party=4)
+    run_all()
+    (table,), (other,) = tables_of("B1"), tables_of("B2")
+    with at(tonight - 20 * MINUTE):
+        api.seated(booking_ref="B1", actor=STAFF)
+        close(tonight - 15 * MINUTE, table, other, hours=1 / 6)
+    assert state_of("B1") == (State.MANUAL_REVIEW, "table_out_of_service")
+    row = Allocation.objects.get(booking_ref="B1")
+    assert (row.ended_at, row.blocked.upper, row.stays_until) == (None, tonight - 15 * MINUTE, tonight + 2 * HOUR)
+    assert (tables_of("B2"), state_of("B2")[0]) == ([other], State.CONFIRMED), "nobody sits there yet"
+
+
 class TestTheDatabaseItself:
     """Updates of the ledger by whomever."""
 
