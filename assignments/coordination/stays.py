@@ -88,7 +88,11 @@ def stay_until(
     nothing changes then.
     """
     before, despite = seatings[0].stays_until, set(seatings[0].despite)
-    is_cut = assignment.reason == waiting.TABLE_OUT_OF_SERVICE and any(ledger.is_cut(row) for row in seatings)
+    cut = _cut(seatings) if assignment.reason == waiting.TABLE_OUT_OF_SERVICE else []
+    leaves_before = bool(cut) and until <= min(row.blocked.upper for row in cut)
+    if until < before and not settlement.actor.startswith(STAFF) and _closes_before(seatings, until):
+        ledger.leave_earlier(seatings, until)
+        return _note_stay(assignment, seatings, until, "shortened", settlement=settlement)
     blocked_until = until + seatings[0].buffer_after
     refs = list(dict.fromkeys(row.booking_ref for row in ledger.followers(seatings, blocked_until)))
     moves = _others_for(refs, seatings, blocked_until, settlement) if refs else []
@@ -103,20 +107,33 @@ def stay_until(
         raise TableTakenError  # Somebody was faster: the whole transaction is done again.
     is_settled = assignment.state == State.MANUAL_REVIEW and (
         (assignment.reason == waiting.OVERLAPPING and not ledger.overstaying(seatings))
-        or (is_cut and settlement.actor.startswith(STAFF))
+        or (cut and (settlement.actor.startswith(STAFF) or leaves_before))
     )
     if is_settled:
         assignment.restore(actor=settlement.actor, reason=reason)
-    else:
+    what = "extended" if until >= before else "shortened"
+    return _note_stay(assignment, seatings, until, what, settlement=settlement, **_passed_over(seatings, despite))
+
+
+def _note_stay(
+    assignment: Assignment,
+    seatings: Sequence[Allocation],
+    until: datetime,
+    what: str,
+    *,
+    settlement: Settlement,
+    **passed_over: Any,
+) -> Change:
+    if not assignment.is_changed:
         assignment.touch()
     settlement.changed(assignment)
     settlement.announce(
         assignment,
-        "extended" if until >= before else "shortened",
+        what,
         ends_at=until.isoformat(),
         table_refs=[row.table_ref for row in seatings],
         actor=settlement.actor,
-        **_passed_over(seatings, despite),
+        **passed_over,
     )
     return Change.KEPT
 

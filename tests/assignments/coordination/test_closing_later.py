@@ -151,6 +151,22 @@ class TestWhatClosesForLess:
         run_all()
         assert tables_of("W") == []
 
+    @pytest.mark.parametrize("minutes", [50, 90])
+    def test_the_host_says_that_they_leave_earlier(
+        self, cut: None, host: TheHost, tonight: datetime, minutes: int
+    ) -> None:
+        until, closes_at = tonight + minutes * MINUTE, tonight + HOUR
+        host.edit("B1", ends_at=until)
+        api.booking_changed(booking_ref="B1")
+        row = Allocation.objects.current().get()
+        assert (row.ends_at, row.stays_until, row.overridden_by) == (until, until, "")
+        if until < closes_at:
+            assert (row.blocked.upper, state_of("B1")[0]) == (until, State.CONFIRMED)
+        else:
+            self.expect_until(closes_at)
+            api.lift_closure(closure_id=self.closure, actor=STAFF)
+            assert (Allocation.objects.get().blocked.upper, state_of("B1")[0]) == (until, State.CONFIRMED)
+
     def test_nobody_is_planned_there_behind_a_short_closure(self, cut: None, host: TheHost, tonight: datetime) -> None:
         api.edit_closure(closure_id=self.closure, actor=STAFF, ends_at=tonight + 90 * MINUTE)
         history = Assignment.objects.get(booking_ref="B1").transitions.count()
