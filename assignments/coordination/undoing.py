@@ -178,15 +178,29 @@ def _undo(assignment: Assignment, last: _Last, *, host: Host, now: datetime, act
         return Undo.MOVE
     elif last.of(What.CHANGED) and not last.of(What.SEATED, What.FREED, What.ENDED):
         seatings = ledger.seatings_of([assignment.booking_ref])[assignment.booking_ref]
-        until = last.before[0].ends_at
-        assert until is not None
-        change = stays.stay_until(assignment, seatings, max(until, now), settlement=settlement, reason=Undo.STAY.value)
+        until = _stayed_until(last, now)
+        against = _closing_before(seatings, until, host=host)
+        if against:
+            raise refused(assignment.booking_ref, [row.table_ref for row in seatings], against)
+        change = stays.stay_until(assignment, seatings, until, settlement=settlement, reason=Undo.STAY.value)
         found = Undo.STAY
         assert change is not Change.NOTHING
     else:
         return None
     settlement.write()
     return found
+
+
+def _stayed_until(last: _Last, now: datetime) -> datetime:
+    """Return until when guests have their tables again once their longer or shorter stay is taken back."""
+    until = last.before[0].ends_at
+    assert until is not None
+    return max(until, now)
+
+
+def _closing_before(seatings: Sequence[Allocation], until: datetime, *, host: Host) -> tuple[Refusal, ...]:
+    floor = floor_or_none(seatings[0].restaurant_ref, host=host) if seatings else None
+    return staff_actions.closing_before(seatings, until, floor=floor) if seatings else ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -206,6 +220,9 @@ def offered(assignment: Assignment, *, now: datetime, host: Host) -> Offer | Non
         return Offer(what=decision.what) if decision else None
     if what is Undo.STAGE and Stage(last.of(What.STAGE)[0].stage) not in GONE:
         return Offer(what=what)
+    if what is Undo.STAY and last.before:
+        seatings = ledger.seatings_of([assignment.booking_ref]).get(assignment.booking_ref, [])
+        return Offer(what=what, against=_closing_before(seatings, _stayed_until(last, now), host=host))
     if what not in {Undo.STAGE, Undo.MOVE, Undo.SWAP} or not last.before:
         return Offer(what=what)
     if what is Undo.SWAP and swapped_with(assignment.booking_ref):

@@ -5,8 +5,10 @@ from datetime import datetime, timedelta
 import pytest
 
 from assignments import api
+from assignments.concurrency.clock import at
+from assignments.coordination import undoing
 from assignments.exceptions import TablesRefusedError
-from assignments.models import Closure
+from assignments.models import Allocation, Assignment, Closure
 from assignments.planning.reasons import Reason
 from tests.assignments.conftest import TheHost, run_all, tables_of
 
@@ -44,3 +46,20 @@ def test_a_move_that_cannot_be_undone_names_the_table_that_is_closed(host: TheHo
         api.undo(booking_ref="B0", actor=STAFF)
     assert [refusal.reason for refusal in refused.value.refusals] == [Reason.CLOSED]
     assert tables_of("B0") == [other]
+
+
+def test_a_shorter_stay_that_cannot_be_undone_names_the_table_that_is_closed(host: TheHost, tonight: datetime) -> None:
+    host.book("B1", starts_at=tonight, ends_at=tonight + 2 * HOUR, party=4)
+    api.assign(booking_ref="B1", table_refs=["T1"], actor=STAFF)
+    with at(tonight + timedelta(minutes=10)):
+        api.seated(booking_ref="B1", actor=STAFF)
+        api.extend(booking_ref="B1", until=tonight + HOUR, actor=STAFF)
+        api.close(restaurant_ref="R1", table_refs=["T1"], starts_at=tonight + HOUR, actor=STAFF)
+        assignment = Assignment.objects.get(booking_ref="B1")
+        offer = undoing.offered(assignment, now=tonight + timedelta(minutes=10), host=host)
+        assert offer is not None
+        assert [each.reason for each in offer.against] == [Reason.CLOSED]
+        with pytest.raises(TablesRefusedError, match=r"cannot have T1: Table T1 is closed at that time\."):
+            api.undo(booking_ref="B1", actor=STAFF)
+        row = Allocation.objects.get()
+        assert (row.ends_at, row.overridden_by) == (tonight + HOUR, "")
