@@ -33,6 +33,12 @@ def state_of(ref: str) -> tuple[str, str]:
     return assignment.state, assignment.reason
 
 
+def promise_of(ref: str) -> tuple[datetime, int, datetime | None, int | None]:
+    """Start and party that are promised, and those that are asked for instead."""
+    assignment = Assignment.objects.get(booking_ref=ref)
+    return assignment.starts_at, assignment.party, assignment.asked_starts_at, assignment.asked_party
+
+
 CHANGED = (State.CONFIRMED, "tables_changed_by_host")
 WAITS = (State.MANUAL_REVIEW, "tables_changed_by_host")
 
@@ -159,6 +165,7 @@ class TestBesideTheGuestsEdit:
         shown.edit("B1", party=2)
         assert api.booking_changed(booking_ref="B1") is Change.KEPT
         assert (tables_of("B1"), state_of("B1")) == (["T1"], WAITS)
+        assert promise_of("B1") == (Allocation.objects.get(booking_ref="B1").starts_at, 2, None, None)
         assert Allocation.objects.get(booking_ref="B1").party == 2
         assert shown.seated["B1"].table_refs == ("T2",)
         assert shown.moves == []
@@ -167,6 +174,25 @@ class TestBesideTheGuestsEdit:
         run_all()
         assert (tables_of("B1"), state_of("B1")) == (["T2"], CHANGED)
         assert Allocation.objects.get(booking_ref="B1").party == 2
+
+    def test_another_time_and_fewer_guests_are_promised_beside_the_choice_of_the_host(
+        self, shown: TheHost, tonight: datetime
+    ) -> None:
+        later = tonight + 30 * MINUTE
+        shown.edit("B1", starts_at=later, party=2)
+        assert api.booking_changed(booking_ref="B1") is Change.KEPT
+        row = Allocation.objects.get(booking_ref="B1")
+        assert (row.table_ref, row.starts_at, row.party) == ("T1", later, 2)
+        assert (promise_of("B1"), state_of("B1")) == ((later, 2, None, None), WAITS)
+        assert api.booking_changed(booking_ref="B1") is Change.NOTHING
+
+    def test_guests_who_sit_and_become_fewer_are_promised_that(self, shown: TheHost, tonight: datetime) -> None:
+        with at(tonight + 10 * MINUTE):
+            shown.edit("B1", party=2, ends_at=tonight + HOUR)
+            assert api.booking_changed(booking_ref="B1") is Change.KEPT
+            assert (tables_of("B1"), state_of("B1")) == (["T1"], WAITS)
+            assert promise_of("B1") == (tonight, 2, None, None)
+            assert Assignment.objects.get(booking_ref="B1").asked_until == tonight + HOUR
 
     def test_what_its_own_table_does_not_do_for_waits_for_staff_too(self, shown: TheHost, tonight: datetime) -> None:
         shown.edit("B1", party=7)
