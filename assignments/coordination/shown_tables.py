@@ -231,15 +231,20 @@ def _exchanging(ours: _Shown, *, host: Host, now: datetime) -> list[_Shown] | No
 
 
 def _shown_elsewhere(refs: Collection[str], asking: Assignment, *, host: Host, now: datetime) -> dict[str, _Shown]:
-    """Return those of these bookings that the host shows at other tables than they have. Their rows are locked."""
-    rows = Assignment.objects.select_for_update().filter(booking_ref__in=sorted(refs)).order_by("id")
-    bookings, seated = host.bookings(sorted(refs), lock=True), ledger.seatings_of(sorted(refs))
+    """Return those of these bookings that the host shows at other tables than they have. Their rows are locked.
+
+    Those of other service days are not: whoever works on such a day locks its rows after the day.
+    """
+    unlocked = Assignment.objects.filter(booking_ref__in=sorted(refs)).order_by("id")
+    here = [row for row in unlocked if _is_of_the_days(row, asking)]
+    here_refs = sorted(row.booking_ref for row in here)
+    rows = Assignment.objects.select_for_update().filter(pk__in=[row.pk for row in here]).order_by("id")
+    bookings, seated = host.bookings(here_refs, lock=True), ledger.seatings_of(here_refs)
     found = {}
     for row in rows:
         booking, seatings = bookings.get(row.booking_ref), seated.get(row.booking_ref)
         waits = row.state == State.MANUAL_REVIEW and row.reason == TABLES_CHANGED_BY_HOST
-        is_here = row.days <= asking.days and row.restaurant_ref == asking.restaurant_ref
-        if not booking or not seatings or booking.problem or not is_here or row.stage in GONE:
+        if not booking or not seatings or booking.problem or not _is_of_the_days(row, asking) or row.stage in GONE:
             continue
         if row.state != State.CONFIRMED and not waits:
             continue
@@ -255,13 +260,20 @@ def _shown_elsewhere(refs: Collection[str], asking: Assignment, *, host: Host, n
     return found
 
 
+def _is_of_the_days(row: Assignment, asking: Assignment) -> bool:
+    """Return whether all of its service days are among those of the other booking, which are locked."""
+    return row.days <= asking.days and row.restaurant_ref == asking.restaurant_ref
+
+
 def _seat_all(all_shown: Sequence[_Shown], settlement: Settlement) -> None:
     """Give these bookings the tables that the host shows: all of them leave theirs, then all of them sit down."""
     moving = {each.ref for each in all_shown}
     settled: list[tuple[_Shown, SeatingWindow]] = []
     without_buffers = set()
+    # Two of them may have one neighbour, which gives up a buffer for the one, and another buffer for the other.
+    neighbours: dict[int, Allocation] = {}
     for each in all_shown:
-        beside = each.beside(moving)
+        beside = [neighbours.setdefault(row.pk, row) for row in each.beside(moving)]
         spans = buffers.spans(beside)
         for other in all_shown:
             if other is not each and set(other.table_refs) & set(each.table_refs):
