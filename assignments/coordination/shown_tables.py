@@ -34,6 +34,31 @@ def changed(assignment: Assignment, booking: HostBooking, floor: Floor | None, *
     return differing(assignment, booking, shown(booking, host=host), floor, host=host)
 
 
+def noted(
+    assignment: Assignment,
+    booking: HostBooking,
+    seatings: Sequence[Allocation],
+    tables: tuple[str, ...] | None,
+    *,
+    host: Host,
+) -> tuple[str, ...] | None:
+    """Return these tables, which ``changed`` found, unless they were never cleared: the host stores none that it is told.
+
+    Noted in memory: nobody is asked about that before it is told others. Whatever shows its own tables after all has stored
+    them late, so that it can clear them from then on.
+    """
+    if tables == () and assignment.state == State.CONFIRMED:
+        if seating_validity.stores_tables(host, booking.ref, seatings):
+            return tables
+        assignment.told_table_refs = []
+        assignment.touch()
+        return None
+    if tables is None and assignment.told_table_refs == [] and booking.table_refs:
+        assignment.told_table_refs = list(booking.table_refs)
+        assignment.touch()
+    return tables
+
+
 def shown(booking: HostBooking, *, host: Host) -> Sequence[str]:
     """Return the tables that the host shows for a booking. At most one query."""
     if booking.table_refs is not None:
@@ -48,9 +73,11 @@ def differing(
 
     Tables that are gone from the floor are gone from the host's booking too, unless that keeps them as a text or in an
     array: either way nobody has chosen others. No tables shown says nothing where the host does not read them along with
-    its bookings, nor of a booking that it shows as waiting: it is told again.
+    its bookings, nor of a booking that it shows as waiting: it is told again. One query where it has stored none before.
     """
     told = tuple(assignment.told_table_refs or ())
+    if not told and table_refs and assignment.told_table_refs is not None:  # It did not store them then.
+        told = tuple(row.table_ref for row in ledger.seatings_of([booking.ref]).get(booking.ref, ()))
     left = tuple(ref for ref in told if floor is None or ref in floor.table_by_ref)
     stored_form = getattr(host, "stored_form", tuple)
     if not table_refs:

@@ -110,6 +110,15 @@ class TestGuestsWhoSit:
         run_all()
         assert (tables_of("B1"), state_of("B1")) == (["T2"], CHANGED)
 
+    def test_a_host_that_stores_no_tables_is_not_asked_why_it_shows_none(
+        self, three: TheHost, at_ten_past: object
+    ) -> None:
+        three.edit("B1", table_refs=())
+        assert api.booking_changed(booking_ref="B1") is Change.NOTHING
+        assert (tables_of("B1"), state_of("B1")[0]) == (["T1"], State.CONFIRMED)
+        assert Assignment.objects.get(booking_ref="B1").told_table_refs == []
+        assert list(reconcile()) == []
+
     def test_the_comparison_looks_while_the_stay_lasts(
         self, three: TheHost, at_ten_past: object, tonight: datetime
     ) -> None:
