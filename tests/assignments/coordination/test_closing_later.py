@@ -163,6 +163,7 @@ class TestTheDatabaseItself:
         api.assign(booking_ref="B1", table_refs=["T1"], actor=STAFF)
         close(tonight + 3 * HOUR, "T1")
         close(tonight - HOUR, "T2", hours=5)
+        host.floors["R2"] = host.floors["R1"]
         api.close(restaurant_ref="R2", starts_at=tonight, actor=STAFF)
 
     @pytest.mark.parametrize(
