@@ -152,6 +152,7 @@ def _follow_edit(
         if change is Change.KEPT and assignment.state == State.CONFIRMED:
             seating_validity.show_again(host, booking.ref, ledger.seatings_of([booking.ref])[booking.ref])
         return change
+    told = shown_tables.noted(assignment, booking, seatings, told, host=host)
     if told is not None and (is_confirmed or assignment.reason == TABLES_CHANGED_BY_HOST):
         change = shown_tables.adopt(assignment, booking, seatings, told, host=host, now=now)
         if change is not Change.NOTHING:
@@ -263,7 +264,9 @@ def restore(
     With ``booking``, the guest asks for just that; without, the guest does not get what was asked for. A host that shows
     other tables, or none, is told its own again.
     """
-    is_shown_elsewhere = booking is None and assignment.reason == TABLES_CHANGED_BY_HOST
+    is_shown_elsewhere = booking is None and (
+        assignment.reason == TABLES_CHANGED_BY_HOST or _shows_none(assignment, seatings, host=host)
+    )
     if booking is None:
         assignment.wish_settled = assignment.has_wish
     elif not promise.is_shown(assignment, booking):
@@ -280,6 +283,15 @@ def restore(
     elif host.tracks_confirmation and booking is not None and not booking.is_confirmed:
         seating_validity.confirm_again(host, assignment.booking_ref, seatings)
     return Change.RESTORED
+
+
+def _shows_none(assignment: Assignment, seatings: Sequence[Allocation], *, host: Host) -> bool:
+    """Return whether the host has cleared the tables of a booking, which its staff were not asked about yet."""
+    booking = host.bookings([assignment.booking_ref]).get(assignment.booking_ref)
+    if booking is None or is_cancelled(booking):
+        return False
+    here = floor_or_none(seatings[0].restaurant_ref, host=host)
+    return shown_tables.changed(assignment, booking, here, host=host) == ()
 
 
 def _follow_guests(
@@ -328,9 +340,11 @@ def adopt_where_they_sit(
     """Take over other tables at which the host shows guests who sit. They grant nothing that is asked for besides."""
     floor = floor_or_none(booking.restaurant_ref, host=host)
     told = shown_tables.changed(assignment, booking, floor, host=host)
-    if told is None or assignment.state not in {State.CONFIRMED, State.MANUAL_REVIEW}:
-        return Change.NOTHING
-    return shown_tables.adopt(assignment, booking, seatings, told, host=host, now=now, sits=True)
+    if assignment.state in {State.CONFIRMED, State.MANUAL_REVIEW}:
+        told = shown_tables.noted(assignment, booking, seatings, told, host=host)
+        if told is not None:
+            return shown_tables.adopt(assignment, booking, seatings, told, host=host, now=now, sits=True)
+    return Change.NOTHING
 
 
 def _are_there(assignment: Assignment, booking: HostBooking, *, host: Host, now: datetime) -> bool:

@@ -34,6 +34,31 @@ def changed(assignment: Assignment, booking: HostBooking, floor: Floor | None, *
     return differing(assignment, booking, shown(booking, host=host), floor, host=host)
 
 
+def noted(
+    assignment: Assignment,
+    booking: HostBooking,
+    seatings: Sequence[Allocation],
+    tables: tuple[str, ...] | None,
+    *,
+    host: Host,
+) -> tuple[str, ...] | None:
+    """Return these tables, which ``changed`` found, unless they were never cleared: the host stores none that it is told.
+
+    Noted in memory: nobody is asked about that before it is told others. Whatever shows its own tables after all has stored
+    them late, so that it can clear them from then on.
+    """
+    if tables == () and assignment.state == State.CONFIRMED:
+        if seating_validity.stores_tables(host, booking.ref, seatings):
+            return tables
+        assignment.told_table_refs = []
+        assignment.touch()
+        return None
+    if tables is None and assignment.told_table_refs == [] and booking.table_refs:
+        assignment.told_table_refs = list(booking.table_refs)
+        assignment.touch()
+    return tables
+
+
 def shown(booking: HostBooking, *, host: Host) -> Sequence[str]:
     """Return the tables that the host shows for a booking. At most one query."""
     if booking.table_refs is not None:
@@ -48,9 +73,11 @@ def differing(
 
     Tables that are gone from the floor are gone from the host's booking too, unless that keeps them as a text or in an
     array: either way nobody has chosen others. No tables shown says nothing where the host does not read them along with
-    its bookings, nor of a booking that it shows as waiting: it is told again.
+    its bookings, nor of a booking that it shows as waiting: it is told again. One query where it has stored none before.
     """
     told = tuple(assignment.told_table_refs or ())
+    if not told and table_refs and assignment.told_table_refs is not None:  # It did not store them then.
+        told = tuple(row.table_ref for row in ledger.seatings_of([booking.ref]).get(booking.ref, ()))
     left = tuple(ref for ref in told if floor is None or ref in floor.table_by_ref)
     stored_form = getattr(host, "stored_form", tuple)
     if not table_refs:
@@ -231,15 +258,20 @@ def _exchanging(ours: _Shown, *, host: Host, now: datetime) -> list[_Shown] | No
 
 
 def _shown_elsewhere(refs: Collection[str], asking: Assignment, *, host: Host, now: datetime) -> dict[str, _Shown]:
-    """Return those of these bookings that the host shows at other tables than they have. Their rows are locked."""
-    rows = Assignment.objects.select_for_update().filter(booking_ref__in=sorted(refs)).order_by("id")
-    bookings, seated = host.bookings(sorted(refs), lock=True), ledger.seatings_of(sorted(refs))
+    """Return those of these bookings that the host shows at other tables than they have. Their rows are locked.
+
+    Those of other service days are not: whoever works on such a day locks its rows after the day.
+    """
+    unlocked = Assignment.objects.filter(booking_ref__in=sorted(refs)).order_by("id")
+    here = [row for row in unlocked if _is_of_the_days(row, asking)]
+    here_refs = sorted(row.booking_ref for row in here)
+    rows = Assignment.objects.select_for_update().filter(pk__in=[row.pk for row in here]).order_by("id")
+    bookings, seated = host.bookings(here_refs, lock=True), ledger.seatings_of(here_refs)
     found = {}
     for row in rows:
         booking, seatings = bookings.get(row.booking_ref), seated.get(row.booking_ref)
         waits = row.state == State.MANUAL_REVIEW and row.reason == TABLES_CHANGED_BY_HOST
-        is_here = row.days <= asking.days and row.restaurant_ref == asking.restaurant_ref
-        if not booking or not seatings or booking.problem or not is_here or row.stage in GONE:
+        if not booking or not seatings or booking.problem or not _is_of_the_days(row, asking) or row.stage in GONE:
             continue
         if row.state != State.CONFIRMED and not waits:
             continue
@@ -255,13 +287,20 @@ def _shown_elsewhere(refs: Collection[str], asking: Assignment, *, host: Host, n
     return found
 
 
+def _is_of_the_days(row: Assignment, asking: Assignment) -> bool:
+    """Return whether all of its service days are among those of the other booking, which are locked."""
+    return row.days <= asking.days and row.restaurant_ref == asking.restaurant_ref
+
+
 def _seat_all(all_shown: Sequence[_Shown], settlement: Settlement) -> None:
     """Give these bookings the tables that the host shows: all of them leave theirs, then all of them sit down."""
     moving = {each.ref for each in all_shown}
     settled: list[tuple[_Shown, SeatingWindow]] = []
     without_buffers = set()
+    # Two of them may have one neighbour, which gives up a buffer for the one, and another buffer for the other.
+    neighbours: dict[int, Allocation] = {}
     for each in all_shown:
-        beside = each.beside(moving)
+        beside = [neighbours.setdefault(row.pk, row) for row in each.beside(moving)]
         spans = buffers.spans(beside)
         for other in all_shown:
             if other is not each and set(other.table_refs) & set(each.table_refs):

@@ -3,6 +3,9 @@
 from collections.abc import Sequence, Set
 from datetime import timedelta
 
+from django.db import transaction
+
+from assignments.concurrency import transactions
 from assignments.integration.floor_cache import floor_or_none
 from assignments.integration.host import Host, HostBooking, Move, Seating, lock_bookings, named_refusals, tell_of_moves
 from assignments.lifecycle import intake
@@ -192,3 +195,20 @@ def show_again(host: Host, booking_ref: str, seatings: Sequence[Allocation]) -> 
     )
     with named_refusals([booking_ref]):
         tell_of_moves(host, [move])
+
+
+def stores_tables(host: Host, booking_ref: str, seatings: Sequence[Allocation]) -> bool:
+    """Return whether a host that shows no tables for a confirmed booking would, had it just been told its own.
+
+    It is told them, read again, and all of that is taken back. A host that refuses to be told stores tables as a rule.
+    """
+    try:
+        with transaction.atomic():
+            show_again(host, booking_ref, seatings)
+            shown = host.bookings([booking_ref]).get(booking_ref)
+            transaction.set_rollback(True)
+    except Exception as error:  # A host may raise anything to refuse.
+        if transactions.is_database_away(error):
+            raise
+        return True
+    return shown is None or shown.table_refs != ()

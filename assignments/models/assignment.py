@@ -238,7 +238,8 @@ WITH updated AS (
            wake_at = CASE WHEN given.state = 'manual_review' THEN stored.wake_at END,
            deaths = CASE WHEN given.state IN ('assignment_in_progress', 'assigned') THEN stored.deaths ELSE 0 END,
            updated_at = assignments_now()
-      FROM unnest(%s::bigint[], %s::int[], %s::int[], %s::text[], %s::text[], %s::int[], %s::timestamptz[], %s::text[],
+      FROM (SELECT set_config('assignments.knows_wishes', 'on', true) AS is_said) AS writer,
+           unnest(%s::bigint[], %s::int[], %s::int[], %s::text[], %s::text[], %s::int[], %s::timestamptz[], %s::text[],
                   %s::text[], %s::date[], %s::timestamptz[], %s::int[], %s::text[], %s::smallint[],
                   %s::timestamptz[], %s::text[], %s::timestamptz[], %s::boolean[], %s::int[], %s::text[], %s::text[],
                   %s::text[], %s::text[], %s::text[], %s::date[], %s::timestamptz[],
@@ -247,7 +248,7 @@ WITH updated AS (
                  starts_at, party, zone_ref, service_rule, asked_until, stage, stage_at, table_told, moves, pins, told,
                  needs, wishes, asked_restaurant_ref, asked_date, asked_starts_at, asked_ends_at, asked_party,
                  asked_zone_ref, asked_needs, wish_settled)
-     WHERE stored.id = given.id AND stored.version = given.stored_version
+     WHERE stored.id = given.id AND stored.version = given.stored_version AND writer.is_said = 'on'
     RETURNING stored.id
 ), history AS (
     INSERT INTO assignments_statetransition
@@ -262,7 +263,10 @@ WITH updated AS (
 SELECT id FROM updated
 """
 """The history of a row that somebody else has changed is not inserted: it would break the history's uniqueness before
-``StaleAssignmentError`` could say what happened."""
+``StaleAssignmentError`` could say what happened.
+
+``writer`` tells the triggers, for this transaction, that a release writes which knows what is asked for instead: they mend
+what earlier ones write. No row is joined, and so none is updated, before it has said that."""
 
 
 SERVICE_RULE = 1

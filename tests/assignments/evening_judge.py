@@ -425,6 +425,9 @@ def passed_over(
         mine = after.assignments[ref]
         if mine["reason"] == "confirmed_by_host" and after.current[ref][0]["planner"] == "manual":
             continue  # Its host shows it at these tables: nobody chose them here.
+        held = {row["table_ref"] for row in before.allocations if row["booking_ref"] == ref and row["kind"] == "hold"}
+        if held and set(seat[0]) <= held:
+            continue  # Staff had kept these tables for it.
         for other, theirs in after.assignments.items():
             if (
                 other in locked

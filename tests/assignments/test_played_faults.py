@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from assignments import api
+from assignments.exceptions import TablesRefusedError
 from assignments.models import Allocation, Assignment, State
 from assignments.outcome import Change
 from assignments.planning.floor import TurnTime
@@ -58,7 +59,10 @@ def test_guests_who_stay_at_a_table_that_closes_meanwhile_do_so_by_name(one_tabl
     api.close(restaurant_ref="R1", table_refs=["T1"], starts_at=end + timedelta(minutes=15), actor="staff:1")
     api.extend(booking_ref="B1", until=end + timedelta(minutes=15), actor="staff:7")
     assert Allocation.objects.get().overridden_by == "", "it is open as long as that"
-    api.extend(booking_ref="B1", until=end + timedelta(minutes=30), actor="staff:7")
+    longer: dict[str, Any] = {"booking_ref": "B1", "until": end + timedelta(minutes=30), "actor": "staff:7"}
+    with pytest.raises(TablesRefusedError, match="T1 is closed"):
+        api.extend(**longer)
+    api.extend(**longer, overriding=[Reason.CLOSED])
     assert Allocation.objects.get().overridden_by == "staff:7"
 
 

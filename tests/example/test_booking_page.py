@@ -173,7 +173,7 @@ def test_the_journal_puts_everything_side_by_side_in_order(admin_client: Client,
     journal = text_of(html[html.index('id="journal"') :])
     known = str(seated.transitions.latest("version").correlation_id)
     assert journal.count(known[:8]) >= 5 + 1 + 1 + 2, "transitions, attempt, message, start and end"
-    order = ["verify capacity: from", "booking.assignment_state.confirmed", "Attempt 1 by V3", "coordinator.confirmed"]
+    order = ["verify capacity: from", "Attempt 1 by V3", "booking.assignment_state.confirmed", "coordinator.confirmed"]
     places = [journal.index(each) for each in order]
     assert places == sorted(places)
     event = Event.objects.get(type="coordinator.confirmed")

@@ -97,7 +97,7 @@ def test_who_may_only_look_changes_nothing(client: Client, seated: models.Bookin
     viewer = User.objects.create_user("viewer", is_staff=True)
     viewer.user_permissions.add(Permission.objects.get(codename="view_closure"))
     client.force_login(viewer)
-    closure_id = api.close(restaurant_ref="1", starts_at=seated.start + timedelta(days=9))
+    closure_id = api.close(restaurant_ref=str(seated.restaurant_id), starts_at=seated.start + timedelta(days=9))
     assert client.get(LIST).status_code == 200
     assert client.post(ADD, form(seated)).status_code == 403
     client.post(LIST, {"action": "lift", "_selected_action": [closure_id]})

@@ -1,18 +1,20 @@
 """The host's staff give bookings other tables: while guests sit, among each other, and beside the guest's edits."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import datetime, time, timedelta
 
 import pytest
+from django.db import connection, transaction
 
 from assignments import api
 from assignments.concurrency.clock import at
 from assignments.coordination import host_changes
-from assignments.integration.host import Seating
+from assignments.integration.host import HostBooking, Seating
 from assignments.maintenance.reconcile import reconcile
 from assignments.models import Allocation, Assignment, Stage, State
 from assignments.outcome import Change, Kind
-from assignments.testing import a_floor, a_table
+from assignments.testing import a_floor, a_service, a_table
 from tests.assignments.conftest import TheHost, run_all, tables_of
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -31,6 +33,22 @@ def show(host: TheHost, ref: str, *tables: str) -> None:
 def state_of(ref: str) -> tuple[str, str]:
     assignment = Assignment.objects.get(booking_ref=ref)
     return assignment.state, assignment.reason
+
+
+def promise_of(ref: str) -> tuple[datetime, int, datetime | None, int | None]:
+    """Start and party that are promised, and those that are asked for instead."""
+    assignment = Assignment.objects.get(booking_ref=ref)
+    return assignment.starts_at, assignment.party, assignment.asked_starts_at, assignment.asked_party
+
+
+def locks_of(*refs: str) -> dict[str, str]:
+    """Who locked or changed each row last, as the database marks it."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT booking_ref, ctid::text || xmax::text FROM assignments_assignment WHERE booking_ref = ANY(%s)",
+            [list(refs)],
+        )
+        return dict(cursor.fetchall())
 
 
 CHANGED = (State.CONFIRMED, "tables_changed_by_host")
@@ -92,6 +110,15 @@ class TestGuestsWhoSit:
         run_all()
         assert (tables_of("B1"), state_of("B1")) == (["T2"], CHANGED)
 
+    def test_a_host_that_stores_no_tables_is_not_asked_why_it_shows_none(
+        self, three: TheHost, at_ten_past: object
+    ) -> None:
+        three.edit("B1", table_refs=())
+        assert api.booking_changed(booking_ref="B1") is Change.NOTHING
+        assert (tables_of("B1"), state_of("B1")[0]) == (["T1"], State.CONFIRMED)
+        assert Assignment.objects.get(booking_ref="B1").told_table_refs == []
+        assert list(reconcile()) == []
+
     def test_the_comparison_looks_while_the_stay_lasts(
         self, three: TheHost, at_ten_past: object, tonight: datetime
     ) -> None:
@@ -129,6 +156,49 @@ class TestAmongEachOther:
         assert api.booking_changed(booking_ref="B1") is Change.MOVED
         assert [tables_of(ref) for ref in ("B1", "B2", "B3")] == [["T2"], ["T3"], ["T4"]]
 
+    def test_one_neighbour_gives_up_the_time_before_it_and_the_time_after_it(
+        self, host: TheHost, tonight: datetime
+    ) -> None:
+        service = a_service(starts=time(16), buffer_before_minutes=15, buffer_after_minutes=15)
+        host.floors["R1"] = a_floor(tables=[a_table(f"T{number}") for number in range(1, 5)], services=[service])
+        for ref, table, start, end in (
+            ("N", "T1", 90, 150),
+            ("A", "T4", 150, 220),
+            ("C", "T3", 60, 180),
+            ("D", "T2", 0, 90),
+        ):
+            start_at, ends_at = tonight - HOUR + start * MINUTE, tonight - HOUR + end * MINUTE
+            host.book(ref, starts_at=start_at, ends_at=ends_at, party=3)
+            api.assign(booking_ref=ref, table_refs=[table], actor=STAFF)
+        for ref, tables in (("A", ("T1", "T3")), ("C", ("T2",)), ("D", ("T1",))):
+            show(host, ref, *tables)
+        assert api.booking_changed(booking_ref="A") is Change.MOVED
+        assert {ref: tables_of(ref) for ref in "ACDN"} == {"A": ["T1", "T3"], "C": ["T2"], "D": ["T1"], "N": ["T1"]}
+        neighbour = Allocation.objects.get(booking_ref="N")
+        assert (neighbour.blocked.lower, neighbour.blocked.upper) == (neighbour.starts_at, neighbour.ends_at)
+
+    def test_who_asks_for_another_day_is_neither_moved_nor_locked(
+        self, three: TheHost, tonight: datetime, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        three.edit("B2", starts_at=tonight + timedelta(days=1), party=9)
+        assert api.booking_changed(booking_ref="B2") is Change.TO_STAFF
+        locked: set[str] = set()
+        read = three.bookings
+
+        def bookings(refs: Sequence[str], *, lock: bool = False) -> Mapping[str, HostBooking]:
+            locked.update(refs if lock else ())
+            return read(refs, lock=lock)
+
+        monkeypatch.setattr(three, "bookings", bookings)
+        show(three, "B1", "T2")
+        show(three, "B2", "T3")
+        show(three, "B3", "T1")
+        with transaction.atomic():
+            before = locks_of("B1", "B2", "B3")
+            assert api.booking_changed(booking_ref="B1") is Change.TO_STAFF
+            after = locks_of("B1", "B2", "B3")
+        assert (before["B1"] != after["B1"], before["B2"] == after["B2"], "B2" in locked) == (True, True, False)
+
     def test_two_who_are_shown_at_one_table_stay_where_they_are(self, three: TheHost) -> None:
         for ref, table in (("B1", "T2"), ("B2", "T3"), ("B3", "T2")):
             show(three, ref, table)
@@ -159,6 +229,7 @@ class TestBesideTheGuestsEdit:
         shown.edit("B1", party=2)
         assert api.booking_changed(booking_ref="B1") is Change.KEPT
         assert (tables_of("B1"), state_of("B1")) == (["T1"], WAITS)
+        assert promise_of("B1") == (Allocation.objects.get(booking_ref="B1").starts_at, 2, None, None)
         assert Allocation.objects.get(booking_ref="B1").party == 2
         assert shown.seated["B1"].table_refs == ("T2",)
         assert shown.moves == []
@@ -167,6 +238,25 @@ class TestBesideTheGuestsEdit:
         run_all()
         assert (tables_of("B1"), state_of("B1")) == (["T2"], CHANGED)
         assert Allocation.objects.get(booking_ref="B1").party == 2
+
+    def test_another_time_and_fewer_guests_are_promised_beside_the_choice_of_the_host(
+        self, shown: TheHost, tonight: datetime
+    ) -> None:
+        later = tonight + 30 * MINUTE
+        shown.edit("B1", starts_at=later, party=2)
+        assert api.booking_changed(booking_ref="B1") is Change.KEPT
+        row = Allocation.objects.get(booking_ref="B1")
+        assert (row.table_ref, row.starts_at, row.party) == ("T1", later, 2)
+        assert (promise_of("B1"), state_of("B1")) == ((later, 2, None, None), WAITS)
+        assert api.booking_changed(booking_ref="B1") is Change.NOTHING
+
+    def test_guests_who_sit_and_become_fewer_are_promised_that(self, shown: TheHost, tonight: datetime) -> None:
+        with at(tonight + 10 * MINUTE):
+            shown.edit("B1", party=2, ends_at=tonight + HOUR)
+            assert api.booking_changed(booking_ref="B1") is Change.KEPT
+            assert (tables_of("B1"), state_of("B1")) == (["T1"], WAITS)
+            assert promise_of("B1") == (tonight, 2, None, None)
+            assert Assignment.objects.get(booking_ref="B1").asked_until == tonight + HOUR
 
     def test_what_its_own_table_does_not_do_for_waits_for_staff_too(self, shown: TheHost, tonight: datetime) -> None:
         shown.edit("B1", party=7)

@@ -1,5 +1,6 @@
 """Tables that a booking project shows and the floor does not have, and tables that it clears: staff hear of both."""
 
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, time, timedelta
 from typing import Any
 
@@ -13,6 +14,7 @@ from assignments.models import Allocation, Assignment, State, StateTransition
 from assignments.outcome import Change, Kind
 from assignments.testing import a_floor, a_table
 from tests.assignments.conftest import TheHost
+from tests.shapes.hosts import SupperHost
 from tests.shapes.models import Area, Board, House, Place, Slot, Supper, Visit
 
 pytestmark = pytest.mark.django_db
@@ -151,6 +153,63 @@ def test_a_form_that_clears_tables_with_an_edit_meant_the_edit(supper: Supper) -
     assert (state_of(supper)[0], len(tables_of(supper))) == (State.CONFIRMED, 1)
     assert [str(shown(supper)[0])] == tables_of(supper)
     assert problems() == []
+
+
+@pytest.fixture
+def unstored(settings: Any, supper: Supper) -> Supper:
+    """It is confirmed at a table, which its project reads and was told, but does not store."""
+    settings.ASSIGNMENTS = {**settings.ASSIGNMENTS, "HOST": f"{__name__}.HostWithoutTables"}
+    Supper.objects.filter(pk=supper.pk).update(place_number=None)
+    return supper
+
+
+class HostWithoutTables(SupperHost):
+    def write_tables(self, tables: Mapping[str, Sequence[str]]) -> None:
+        """Store none: somebody types them in later, if at all."""
+
+
+def told(row: Supper) -> list[str] | None:
+    return Assignment.objects.get(booking_ref=str(row.pk)).told_table_refs
+
+
+def test_a_project_that_stores_no_tables_is_not_asked_why_it_shows_none(unstored: Supper) -> None:
+    before, ref = tables_of(unstored), str(unstored.pk)
+    assert api.booking_changed(booking_ref=ref) is Change.NOTHING
+    assert (state_of(unstored)[0], tables_of(unstored), told(unstored)) == (State.CONFIRMED, before, [])
+    version = Assignment.objects.get().version
+    assert api.booking_changed(booking_ref=ref) is Change.NOTHING
+    assert (problems(), Assignment.objects.get().version) == ([], version)
+
+
+def test_nor_after_an_edit_and_after_staff_turned_another_down(unstored: Supper) -> None:
+    ref = str(unstored.pk)
+    assert changed(unstored, size="4 people") is Change.KEPT
+    assert api.booking_changed(booking_ref=ref) is Change.NOTHING
+    assert changed(unstored, size="9 people") is Change.TO_STAFF
+    api.reject(booking_ref=ref, actor="staff:7", reason="Too many.")
+    assert api.booking_changed(booking_ref=ref) is Change.NOTHING
+    assert (state_of(unstored)[0], told(unstored)) == (State.CONFIRMED, [])
+
+
+def test_tables_that_it_shows_in_the_end_are_its_own_or_a_choice(unstored: Supper) -> None:
+    (own,) = tables_of(unstored)
+    (other,) = {"5", "6"} - {own}
+    assert changed(unstored) is Change.NOTHING
+    assert changed(unstored, place_number=int(own)) is Change.NOTHING
+    assert (tables_of(unstored), told(unstored)) == ([own], [own])
+    assert changed(unstored, place_number=None) is Change.NOTHING
+    assert changed(unstored, place_number=int(other)) is Change.MOVED
+    assert tables_of(unstored) == [other]
+
+
+def test_staff_who_turn_an_edit_down_are_not_asked_about_the_cleared_table_too(supper: Supper) -> None:
+    before = supper.place_number
+    assert changed(supper, place_number=None, size="9 people") is Change.TO_STAFF
+    assert state_of(supper) == (State.MANUAL_REVIEW, "edit_unmet")
+    api.reject(booking_ref=str(supper.pk), actor="staff:7", reason="Too many.")
+    assert shown(supper) == (before, Supper.Status.SET)
+    assert api.booking_changed(booking_ref=str(supper.pk)) is Change.NOTHING
+    assert state_of(supper) == (State.CONFIRMED, "edit_rejected")
 
 
 def test_a_booking_that_waits_again_without_its_table_is_told_it_again(supper: Supper) -> None:

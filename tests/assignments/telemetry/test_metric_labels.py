@@ -28,6 +28,7 @@ BESIDE = {
     Reason.ZONES_DIFFER,
     Reason.NOT_ADJACENT,
     Reason.WRONG_ZONE,
+    Reason.BUFFER,
     Reason.TABLE_TAKEN,
     Reason.MORE_TABLES_THAN_NEEDED,
 }

@@ -186,7 +186,7 @@ def test_what_is_written_today_has_the_form_of_the_stored_rows(row: dict[str, An
 
 
 def test_closed_tables_and_a_calendar_are_read_as_what_they_were() -> None:
-    special = replace(FEWEST_FIELDS.services[0], starts=time(12), ends=time(15))
+    special = replace(FEWEST_FIELDS.services[0], starts=time(12), ends=time(15), early_minutes=0, late_minutes=0)
     calendar = (
         CalendarEntry(first_date=date(2030, 1, 14), last_date=date(2030, 1, 14), services=(special,)),
         CalendarEntry(first_date=date(2030, 2, 1), last_date=date(2030, 2, 9), weekdays=frozenset({0, 1})),
