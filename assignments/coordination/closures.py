@@ -11,6 +11,8 @@ from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
 from types import EllipsisType
 
+from django.db.models import QuerySet
+
 from assignments import conf
 from assignments.concurrency import locks
 from assignments.coordination import host_changes, stays
@@ -254,8 +256,8 @@ def _clear(
 ) -> None:
     """Have everybody leave what closes, from now on.
 
-    Who was seated by staff over what was closed already, by this closure as it was ``before`` or by others, stays if that
-    was all of the stay that it closes now.
+    Who was seated over what was closed already stays if that is all of the stay that it closes now: by this closure as it
+    was ``before``, or by others if staff seated them by name.
     """
     restaurant_ref, start, until = closure.restaurant_ref, max(closure.starts_at, now), closure.ends_at
     if until is not None and until <= start:
@@ -264,11 +266,15 @@ def _clear(
     if not closure.is_whole_restaurant:
         closed = ledger.tables_closed(closure.table_refs, closure.zone_ref, floor)
     rows = ledger.blocked_at(restaurant_ref, closed, start, until)
-    known = _known_closures(closure, before) if any(_is_over_closures(row) for row in rows) else []
+    known = [_extent(each) for each in _others(closure)] if any(_is_by_staff(row) for row in rows) else []
+    earlier = [before] if before else []
     first = _firsts(rows, now)
     spans = {row.pk: (max(start, first[row.pk]), min(until or FOR_EVER, row.stays_until)) for row in rows}
     rows = [
-        row for row in rows if not (_is_over_closures(row) and _was_closed(row, known, *spans[row.pk], floor=floor))
+        row
+        for row in rows
+        if not row.overridden_by
+        or not _was_closed(row, [*earlier, *known] if _is_by_staff(row) else earlier, *spans[row.pk], floor=floor)
     ]
     affected = [row for row in rows if spans[row.pk][0] < spans[row.pk][1]]
     refs = {row.booking_ref for row in affected}
@@ -277,10 +283,9 @@ def _clear(
         _Clearing(restaurant_ref, affected, start=start, floor=floor, actor=actor, now=now, host=host).run()
 
 
-def _known_closures(closure: Closure, before: Extent | None) -> list[Extent]:
-    """Return what was closed already: what the closure closed before, and what others close. One query."""
-    others = Closure.objects.not_lifted().filter(restaurant_ref=closure.restaurant_ref).exclude(pk=closure.pk)
-    return [*([before] if before else []), *(_extent(each) for each in others)]
+def _others(closure: Closure) -> QuerySet[Closure]:
+    """Return what else closes something in the restaurant."""
+    return Closure.objects.not_lifted().filter(restaurant_ref=closure.restaurant_ref).exclude(pk=closure.pk)
 
 
 def _let_stay(restaurant_ref: str, *, floor: Floor | None, actor: str, now: datetime, host: Host) -> None:
@@ -311,14 +316,17 @@ def _firsts(rows: Sequence[Allocation], now: datetime) -> dict[int, datetime]:
     return {row.pk: row.blocked.lower if row in early and row.booking_ref in sitting else row.starts_at for row in rows}
 
 
-def _is_over_closures(row: Allocation) -> bool:
+def _is_by_staff(row: Allocation) -> bool:
+    """Return whether staff have seated it over closures by name; a host or a pass does not know all of them."""
     return bool(row.overridden_by.startswith(STAFF))
 
 
 def _was_closed(
     row: Allocation, known: Sequence[Extent], first: datetime, last: datetime, *, floor: Floor | None
 ) -> bool:
-    """Return whether these together close the row's table for all of that time."""
+    """Return whether these together close the row's table for all of that time. Never for no time."""
+    if last <= first:
+        return False
     for each in sorted(known, key=lambda extent: extent.starts_at):
         refs = each.table_refs and ledger.tables_closed(each.table_refs, each.zone_ref, floor)
         if each.starts_at <= first and (not refs or row.table_ref in refs):
