@@ -254,9 +254,14 @@ def stay_after_all(assignment: Assignment, seatings: Sequence[Allocation], *, se
 
 def ask_about_cut(assignment: Assignment, seatings: Sequence[Allocation], *, settlement: Settlement) -> None:
     """Have staff move guests whose tables close before they leave, if the booking is confirmed."""
-    cut = _cut(seatings)
+    cut = closing_under(seatings)
     if cut and assignment.state == State.CONFIRMED:
         _ask_staff(assignment, cut, settlement)
+
+
+def closing_under(seatings: Sequence[Allocation]) -> list[Allocation]:
+    """Return those of these tables that close before their guests leave. At most one query for each."""
+    return [row for row in _cut(seatings) if ledger.closed_during([row], row.blocked.upper, row.stays_until)]
 
 
 def _cut(seatings: Sequence[Allocation]) -> list[Allocation]:
