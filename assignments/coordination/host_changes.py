@@ -272,10 +272,16 @@ def restore(
     elif not promise.is_shown(assignment, booking):
         intake.take_over_facts(assignment, booking, floor=floor_or_none(booking.restaurant_ref, host=host))
     assignment.restore(actor=actor, reason=reason, detail=detail)
-    if assignment.is_wish_undecided:  # Its tables are settled, and what its guest asks for is not.
-        assignment.send_to_review(actor=actor, reason=waiting.EDIT_UNMET, detail=sentences.STILL_ASKED)
+    closing = stays.closing_under(seatings)
+    if closing or assignment.is_wish_undecided:  # Its tables are not settled, or what its guest asks for is not.
+        why, says = waiting.EDIT_UNMET, sentences.STILL_ASKED
+        if closing:
+            floor = floor_or_none(closing[0].restaurant_ref, host=host)
+            why = waiting.TABLE_OUT_OF_SERVICE
+            says = stays.where_it_closes(min(row.blocked.upper for row in closing), floor)
+        assignment.send_to_review(actor=actor, reason=why, detail=says)
         transitions.store([assignment])
-        host.on_review({assignment.booking_ref: waiting.EDIT_UNMET})
+        host.on_review({assignment.booking_ref: why})
         return Change.TO_STAFF
     transitions.store([assignment])
     if is_shown_elsewhere:

@@ -209,7 +209,7 @@ class TestWhoWaitsForStaffAlready:
         run_all()
         return host
 
-    @pytest.mark.parametrize("then", ["rejected", "lifted"])
+    @pytest.mark.parametrize("then", ["rejected", "withdrawn", "lifted"])
     def test_staff_hear_of_the_closure_beside_a_wish(self, sitting: TheHost, tonight: datetime, then: str) -> None:
         with at(tonight + 10 * MINUTE):
             api.seated(booking_ref="B1", actor=STAFF)
@@ -221,12 +221,16 @@ class TestWhoWaitsForStaffAlready:
             assert sitting.reviews == {"B1": "table_out_of_service"}
             row = Allocation.objects.get()
             assert (row.blocked.upper, row.stays_until) == (tonight + HOUR, tonight + 2 * HOUR)
-            if then == "rejected":
-                api.reject(booking_ref="B1", actor=STAFF, reason="Too many.")
+            if then != "lifted":
+                if then == "rejected":
+                    api.reject(booking_ref="B1", actor=STAFF, reason="Too many.")
+                else:
+                    sitting.edit("B1", party=4)
+                    api.booking_changed(booking_ref="B1")
                 assert state_of("B1") == (State.MANUAL_REVIEW, "table_out_of_service"), "it closes all the same"
                 assert not Assignment.objects.get(booking_ref="B1").is_wish_undecided
             api.lift_closure(closure_id=closure, actor=STAFF)
-        wanted = (State.CONFIRMED, "table_stays_open") if then == "rejected" else (State.MANUAL_REVIEW, "edit_unmet")
+        wanted = (State.CONFIRMED, "table_stays_open") if then != "lifted" else (State.MANUAL_REVIEW, "edit_unmet")
         assert (state_of("B1"), Allocation.objects.get().blocked.upper) == (wanted, tonight + 2 * HOUR)
 
     def test_no_pass_lets_guests_who_overstay_sit_where_it_closes(self, sitting: TheHost, tonight: datetime) -> None:
