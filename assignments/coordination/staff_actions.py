@@ -21,7 +21,7 @@ from assignments.integration.floor_cache import floor_of, floor_or_none
 from assignments.integration.host import Host, HostBooking, named_refusals
 from assignments.integration.planners import MANUAL
 from assignments.integration.swaps import obstacle_to_swaps
-from assignments.lifecycle import buffers, intake, ledger, promise, seating_validity, sentences
+from assignments.lifecycle import buffers, intake, ledger, promise, seating_validity, sentences, waiting
 from assignments.lifecycle.settlement import Settlement
 from assignments.models import GONE, Allocation, Assignment, Stage, State
 from assignments.outcome import Change, Outcome
@@ -119,7 +119,28 @@ def give_place(
             overridden_by=actor if Reason.CLOSED in place.despite else "",
         )
     settlement.write()
+    _share_openly(assignment, host=host, now=now, actor=actor)
     return replace(outcome, passed=passed)
+
+
+def _share_openly(assignment: Assignment, *, host: Host, now: datetime, actor: str) -> None:
+    """Send a booking to staff again whose new table others, who overstay, still expect, and those others, too."""
+    seatings = ledger.seatings_of([assignment.booking_ref]).get(assignment.booking_ref, [])
+    refs = {row.booking_ref for row in ledger.overstaying(seatings)} if seatings else set()
+    if not refs or assignment.stage == Stage.SEATED:
+        return
+    settlement = Settlement(host=host, planner=MANUAL, actor=actor, trigger="staff", now=now)
+    others = list(Assignment.objects.select_for_update().filter(booking_ref__in=refs).order_by("id"))
+    for each, named in ((assignment, sorted(refs)), *((other, [assignment.booking_ref]) for other in others)):
+        detail = sentences.expect_the_same_table(named)
+        if each.state == State.CONFIRMED:
+            settlement.keep_for_review(each, reason=waiting.OVERLAPPING, detail=detail)
+        elif each.state == State.MANUAL_REVIEW:
+            settlement.review_anew(each, reason=waiting.OVERLAPPING, detail=detail)
+        settlement.announce(
+            each, "overlapping", table_refs=[row.table_ref for row in seatings], detail=", ".join(named)
+        )
+    settlement.write()
 
 
 def grant(assignment: Assignment, booking: HostBooking, seatings: Sequence[Allocation], *, host: Host) -> None:
@@ -176,6 +197,8 @@ def swap(
         for (assignment, booking), place in zip((one, other), places, strict=True)
     ]
     settlement.write()
+    for assignment, _booking in (one, other):
+        _share_openly(assignment, host=host, now=now, actor=actor)
     return outcomes[0], outcomes[1]
 
 

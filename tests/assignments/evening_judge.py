@@ -453,6 +453,8 @@ def asleep_beside_a_free_table(
             continue
         if not waits(evening, ref, host) or ref in locked:
             continue
+        if row["planner"] == "legacy" and row["starts_at"] <= now:
+            continue  # It was tried by the legacy planner, for which "now" has no tolerance.
         before = [
             other
             for other, theirs in evening.assignments.items()

@@ -12,7 +12,7 @@ from assignments.exceptions import TablesRefusedError
 from assignments.models import Allocation, Assignment, State
 from assignments.outcome import Change
 from assignments.planning.floor import TurnTime
-from assignments.planning.reasons import Reason
+from assignments.planning.reasons import OVERRIDABLE, Reason
 from assignments.testing import a_floor, a_service, a_table
 from tests.assignments.conftest import TheHost, run_all
 
@@ -121,3 +121,19 @@ def test_who_gets_another_table_keeps_the_promised_stay(host: TheHost, tonight: 
         api.swap(booking_ref="B2", other_ref="B3", actor="staff:7")
     row = Allocation.objects.current().get(booking_ref="B2")
     assert (row.table_ref, row.ends_at) == ("T2", later + timedelta(hours=2))
+
+
+def test_two_swap_and_one_gets_a_table_that_others_mean_to_keep(host: TheHost, tonight: datetime) -> None:
+    later = tonight + timedelta(hours=3)
+    host.floors["R1"] = a_floor(tables=[a_table("T1"), a_table("T2")], services=[ALL_DAY])
+    for ref, start, table in (("B1", tonight, "T1"), ("B2", later, "T1"), ("B3", later, "T2")):
+        host.book(ref, starts_at=start, party=2)
+        api.assign(booking_ref=ref, table_refs=[table], actor="staff:7")
+    api.extend(booking_ref="B1", until=later + timedelta(hours=1), actor="staff:7")
+    assert Allocation.objects.filter(booking_ref="B1", overstays_until__isnull=False).exists()
+    api.swap(booking_ref="B2", other_ref="B3", actor="staff:7", overriding=OVERRIDABLE)
+    assert tables_of("B3") == ["T1"]
+    for ref, other in (("B1", "B3"), ("B3", "B1")):
+        assignment = Assignment.objects.get(booking_ref=ref)
+        assert (assignment.state, assignment.reason) == (State.MANUAL_REVIEW, "overlapping")
+        assert other in assignment.transitions.latest("version").detail
