@@ -213,10 +213,11 @@ class Offer:
 
 def offered(assignment: Assignment, *, now: datetime, host: Host) -> Offer | None:
     """Return what could be taken back now; None if there is nothing. Writes nothing; few queries."""
-    last = _last(assignment)
+    transitions = list(assignment.transitions.order_by("version"))
+    last = _last(assignment, transitions)
     what = _what(last) if last is not None else None
     if last is None or what is None:
-        decision = staff_decisions.undoable(assignment)
+        decision = staff_decisions.undoable(assignment, transitions)
         return Offer(what=decision.what) if decision else None
     if what is Undo.STAGE and Stage(last.of(What.STAGE)[0].stage) not in GONE:
         return Offer(what=what)
@@ -248,12 +249,15 @@ def _what(last: _Last) -> Undo | None:
     return Undo.STAY if is_stay else None
 
 
-def _last(assignment: Assignment) -> _Last | None:
+def _last(assignment: Assignment, transitions: Sequence[StateTransition] | None = None) -> _Last | None:
+    """Return what happened last, as far as it can be told; ``transitions``: all of them, if they are known."""
     rows = list(SeatingChange.objects.filter(booking_ref=assignment.booking_ref).order_by("-id")[:SHOWN])
     if not rows:
         return None
     changes = [row for row in rows if row.transaction_id == rows[0].transaction_id]
-    transition = StateTransition.objects.filter(assignment=assignment).order_by("-version").first()
+    if transitions is None:
+        transitions = list(StateTransition.objects.filter(assignment=assignment).order_by("-version")[:1])
+    transition = transitions[-1] if transitions else None
     happened_then = transition is not None and transition.transaction_id == rows[0].transaction_id
     if transition is not None and not happened_then and transition.at > rows[0].at:
         return None  # Something followed.

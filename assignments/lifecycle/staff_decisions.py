@@ -55,9 +55,11 @@ class Undoable:
     attempts: int
 
 
-def undoable(assignment: Assignment) -> Undoable | None:
-    """What could be taken back now; None once anything else has happened. Two queries."""
-    found = _decision_of_staff(assignment, list(assignment.transitions.order_by("version")))
+def undoable(assignment: Assignment, transitions: Sequence[StateTransition] | None = None) -> Undoable | None:
+    """What could be taken back now; None once anything else has happened. Two queries, one if given all ``transitions``."""
+    if transitions is None:
+        transitions = list(assignment.transitions.order_by("version"))
+    found = _decision_of_staff(assignment, transitions)
     if found is None:
         return None
     what, begun, last, before = found
