@@ -3,6 +3,8 @@
 A promise at a table that closes ends. Its booking gets other tables in the same transaction if V3 finds some, else it goes
 to review. Guests who sit there keep the table until it closes, and those of theirs that stay open until staff have moved
 them.
+
+Long because closing, editing and lifting share who is affected, by which tables, and from when.
 """
 
 from collections import defaultdict
