@@ -121,8 +121,8 @@ def settle(
     settlement.planner, settlement.tells_host = answer.planner, not is_elsewhere
     stays, told = set(answer.table_refs) == {row.table_ref for row in seatings}, assignment.told_table_refs
     # Whatever the guests ask for, staff still have to see who gets a table at which others overstay.
-    overlaps = assignment.state == State.MANUAL_REVIEW and assignment.reason == waiting.OVERLAPPING
-    still_overlaps = overlaps and stays and bool(ledger.overstaying(seatings, answer.window.blocked_from))
+    is_in_review = assignment.state == State.MANUAL_REVIEW and not is_elsewhere
+    sharing = ledger.overstaying(seatings, answer.window.blocked_from) if is_in_review and stays else []
     settlement.reseat(
         assignment,
         seatings,
@@ -135,8 +135,9 @@ def settle(
         overridden_by=seatings[0].overridden_by if stays else "",
         decision=answer.decision,
         decision_ms=answer.decision_ms,
-        stays_in_review=still_overlaps or is_elsewhere,
+        stays_in_review=bool(sharing) or is_elsewhere,
     )
+    _name_overlap(assignment, sharing, settlement)
     assignment.told_table_refs = told if is_elsewhere else assignment.told_table_refs
     try:
         # A savepoint is two queries, which only a host with constraints of its own needs.
@@ -153,6 +154,13 @@ def settle(
         _leave_to_staff(settlement, assignment, detail=_refusal(error), unmet=unmet, promised=promised)
         return Change.TO_STAFF
     return Change.KEPT if stays else Change.MOVED
+
+
+def _name_overlap(assignment: Assignment, sharing: Sequence[Allocation], settlement: Settlement) -> None:
+    """Say in review who else expects the table, if the booking was there for another reason until now."""
+    if sharing and assignment.reason != waiting.OVERLAPPING:
+        named = sentences.expect_the_same_table(sorted({row.booking_ref for row in sharing}))
+        settlement.review_anew(assignment, reason=waiting.OVERLAPPING, detail=named)
 
 
 def _settle_promise(

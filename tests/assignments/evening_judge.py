@@ -239,7 +239,9 @@ def broken_promises(
             for row in rows
             if row["table_ref"] not in tables
             or not tables[row["table_ref"]].active
-            or is_closed(after, row["table_ref"], max(row["start"], now), row["until"])
+            or is_closed(
+                after, row["table_ref"], max(row["start"], now), max(row["until"], row["overstays_until"] or now)
+            )
         ]
         if not unusable and seats_of(floor, held) < (rows[0]["party"] or 0) and not rows[0]["despite"]:
             unusable.append("too few seats")
