@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from assignments import conf
+from assignments.concurrency import transactions
 from assignments.coordination import stays
 from assignments.coordination.edits import waiting_before
 from assignments.coordination.planned_day import plan_requests
@@ -125,6 +126,7 @@ def give_place(
 
 def _share_openly(assignment: Assignment, *, host: Host, now: datetime, actor: str) -> None:
     """Send a booking to staff again whose new table others, who overstay, still expect, and those others, too."""
+    transactions.require_intact()  # The host has been called.
     seatings = ledger.seatings_of([assignment.booking_ref]).get(assignment.booking_ref, [])
     refs = {row.booking_ref for row in ledger.overstaying(seatings)} if seatings else set()
     if not refs or assignment.stage == Stage.SEATED:
