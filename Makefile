@@ -48,7 +48,7 @@ lint-rest:
 lint-deploy:
 	ENVIRONMENT=production SECRET_KEY=$$($(BIN)/python -c 'import secrets; print(secrets.token_urlsafe(50))') \
 		ALLOWED_HOSTS=booking.test \
-		DATABASE_URL="postgresql://booking@database.test/booking?sslmode=require" FEATURE_ASSIGNMENT_PIPELINE_V3=false $(BIN)/python manage.py check --deploy --fail-level WARNING
+		DATABASE_URL="postgresql://booking@database.test/booking?sslmode=require" FEATURE_ASSIGNMENT_PIPELINE_V3=true $(BIN)/python manage.py check --deploy --fail-level WARNING
 
 test: lint  ## Lint, then all tests on PostgreSQL except test-removal.
 	$(PYTEST) -n 4 $(ARGS)

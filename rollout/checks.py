@@ -179,11 +179,14 @@ def check_switches(
     ]
 
 
-@checks.register("rollout")
+@checks.register("rollout", deploy=True)
 def check_v3(
     app_configs: Sequence[AppConfig] | None, databases: Sequence[str] | None = None, **kwargs: Any
 ) -> list[checks.CheckMessage]:
-    """Check, where no switch is read, that a variable lets somebody decide (W001). E009 says it where they are."""
+    """Check, where no switch is read, that a variable lets somebody decide (W001). E009 says it where they are.
+
+    Of a deployment only: where a switch alone turns V3 on, every command would warn of what is well.
+    """
     if (databases and "default" in databases) or conf.problems() or not _is_v3_alone():
         return []
     texts = conf.settings().ENVIRONMENT_VARIABLES

@@ -120,7 +120,7 @@ class TestEnvironment:
             "--fail-level",
             "WARNING",
             **DEPLOYED,
-            FEATURE_ASSIGNMENT_PIPELINE_V3="false",
+            FEATURE_ASSIGNMENT_PIPELINE_V3="true",
         )
         assert code == 0, out + err
         assert setting("DEBUG", **DEPLOYED) is False
