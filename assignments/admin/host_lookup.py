@@ -11,7 +11,7 @@ from django.utils.translation import gettext as _
 from assignments.admin.restaurants import restaurants_of
 from assignments.error_logging import log_error
 from assignments.integration.host import Guest, HostBooking, KnowsGuests
-from assignments.integration.project_host import configured, is_walk_in
+from assignments.integration.project_host import able, configured, is_walk_in
 
 logger = logging.getLogger("assignments.admin")
 
@@ -100,8 +100,8 @@ def guests_of(request: HttpRequest, booking_refs: Iterable[str]) -> Mapping[str,
     refs = sorted(ref for ref in booking_refs if ref and not is_walk_in(ref))
     if not refs or not may_see_guests(request):
         return {}
-    host = configured()
-    if not isinstance(host, KnowsGuests):
+    host = able(configured(), KnowsGuests)
+    if host is None:
         return {}
     try:
         return host.guests(refs)
@@ -114,8 +114,8 @@ def guests_of(request: HttpRequest, booking_refs: Iterable[str]) -> Mapping[str,
 
 def find(request: HttpRequest, text: str, *, limit: int) -> Sequence[str]:
     """Return refs of bookings whose guests match, within the user's restaurants. Raises DatabaseError only."""
-    host = configured()
-    if not may_see_guests(request) or not isinstance(host, KnowsGuests):
+    host = able(configured(), KnowsGuests)
+    if host is None or not may_see_guests(request):
         return []
     try:
         return host.find(text, restaurant_refs=restaurants_of(request), limit=limit)

@@ -13,6 +13,7 @@ from assignments.coordination.planned_day import plan_requests
 from assignments.coordination.snapshots import windows_of
 from assignments.integration import planners
 from assignments.integration.host import Host, HostBooking, MovesGuests
+from assignments.integration.project_host import able
 from assignments.integration.swaps import obstacle_to_swaps
 from assignments.lifecycle import intake, ledger
 from assignments.lifecycle.settlement import Settlement
@@ -67,7 +68,7 @@ class Rearrangement:
 
 def is_possible(host: Host, restaurant_ref: str) -> bool:
     """Whether confirmed bookings of the restaurant may be moved, as far as the settings and the host say."""
-    knows = bool(getattr(host, "reports_told_tables", False)) and isinstance(host, MovesGuests)
+    knows = bool(getattr(host, "reports_told_tables", False)) and able(host, MovesGuests) is not None
     return knows and conf.settings().rearranges(restaurant_ref)
 
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from datetime import datetime
 from functools import wraps
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, Protocol, TypeVar, cast, runtime_checkable
 
 from django.db import connection
 
@@ -25,6 +25,9 @@ READS = frozenset({"floor_fingerprint", "floor_fingerprints", "history", "unassi
 """What else we read of the host, and pass on as it is. It has the same budget."""
 DELIVERY_SECONDS = 10.0
 """Maximum time of the delivery of a message, which holds no lock, in our own workers."""
+
+
+Ability = TypeVar("Ability")
 
 
 def new_walk_in() -> str:
@@ -53,18 +56,18 @@ class HostWithWalkIns:
     """
 
     def __init__(self, host: Host) -> None:
-        self._host = host
+        self.project = host
 
     def __getattr__(self, name: str) -> Any:
-        found = getattr(self._host, name)
+        found = getattr(self.project, name)
         return _in_time(found) if name in READS else found
 
     def walk_in(self, *, restaurant_ref: str, party: int, starts_at: datetime, ends_at: datetime | None) -> str | None:
         """Have the host make a booking for walk-ins, and return its ref; None if it keeps none."""
-        if not isinstance(self._host, MakesWalkIns):
+        if not isinstance(self.project, MakesWalkIns):
             return None
         with own_writes():
-            return self._host.create_walk_in(
+            return self.project.create_walk_in(
                 restaurant_ref=restaurant_ref, party=party, starts_at=starts_at, ends_at=ends_at
             )
 
@@ -72,54 +75,63 @@ class HostWithWalkIns:
         ours = [ref for ref in refs if is_walk_in(ref)]
         if not ours:
             with _reading():
-                return self._host.bookings(refs, lock=lock)
+                return self.project.bookings(refs, lock=lock)
         theirs = [ref for ref in refs if not is_walk_in(ref)]
         with _reading():
-            found = self._host.bookings(theirs, lock=lock) if theirs else {}
+            found = self.project.bookings(theirs, lock=lock) if theirs else {}
         return {**found, **{row.booking_ref: _booking(row) for row in Assignment.objects.filter(booking_ref__in=ours)}}
 
     def tables_of(self, refs: Sequence[str]) -> Mapping[str, tuple[str, ...]]:
         theirs = [ref for ref in refs if not is_walk_in(ref)]
         with _reading():
-            return self._host.tables_of(theirs) if theirs else {}
+            return self.project.tables_of(theirs) if theirs else {}
 
     def floor(self, restaurant_ref: str) -> Floor:
         with _reading():
-            return self._host.floor(restaurant_ref)
+            return self.project.floor(restaurant_ref)
 
     def on_confirmed(self, seatings: Sequence[Seating]) -> None:
         theirs = [each for each in seatings if not is_walk_in(each.booking_ref)]
         if theirs:
             with _budget(), own_writes(each.booking_ref for each in theirs):
-                self._host.on_confirmed(theirs)
+                self.project.on_confirmed(theirs)
 
     def on_review(self, reasons: Mapping[str, str]) -> None:
         theirs = {ref: reason for ref, reason in reasons.items() if not is_walk_in(ref)}
         if theirs:
             with _budget(), own_writes(theirs):
-                self._host.on_review(theirs)
+                self.project.on_review(theirs)
 
     def on_released(self, booking_refs: Sequence[str]) -> None:
         theirs = [ref for ref in booking_refs if not is_walk_in(ref)]
         if theirs:
             with _budget(), own_writes(theirs):
-                self._host.on_released(theirs)
+                self.project.on_released(theirs)
 
     def on_moved(self, moves: Sequence[Move]) -> None:
         theirs = [move for move in moves if not is_walk_in(move.booking_ref)]
         with _budget(), own_writes(move.booking_ref for move in theirs):
-            tell_of_moves(self._host, theirs)
+            tell_of_moves(self.project, theirs)
 
     def label(self, booking_ref: str) -> str:
-        return booking_ref if is_walk_in(booking_ref) else self._host.label(booking_ref)
+        return booking_ref if is_walk_in(booking_ref) else self.project.label(booking_ref)
 
     def admin_url(self, booking_ref: str) -> str | None:
-        return None if is_walk_in(booking_ref) else self._host.admin_url(booking_ref)
+        return None if is_walk_in(booking_ref) else self.project.admin_url(booking_ref)
 
     def deliver(self, message: Message) -> None:
         if not is_walk_in(message.booking_ref):
             with callback_budget.limited(DELIVERY_SECONDS):
-                self._host.deliver(message)
+                self.project.deliver(message)
+
+
+def able(host: object, ability: type[Ability]) -> Ability | None:
+    """Return the host as one with this optional protocol, such as ``KnowsGuests``; None if the project's host lacks it.
+
+    ``isinstance`` cannot say it of what ``configured`` returns: since Python 3.12 it ignores what is only passed on.
+    """
+    project = host.project if isinstance(host, HostWithWalkIns) else host
+    return cast("Ability", host) if isinstance(project, ability) else None
 
 
 def _budget() -> AbstractContextManager[None]:

@@ -9,6 +9,7 @@ from django.db import connection, transaction
 from assignments import conf
 from assignments.concurrency import transactions
 from assignments.integration.host import Host, HostBooking, Move, MovesGuests, Seating
+from assignments.integration.project_host import able
 from assignments.maintenance.inspection import Planned, said
 
 _T = TypeVar("_T")
@@ -69,7 +70,8 @@ def _try(host: Host, planned: Planned) -> None:
         raise _FailedError("bookings(lock=True) leaves it out, though nobody else has locked it.")
     _step("on_confirmed()", lambda: host.on_confirmed(seatings[:1]))
     _expect(host, ref, "on_confirmed()", is_confirmed=True, seating=seatings[0])
-    if len(seatings) > 1 and isinstance(host, MovesGuests):
+    mover = able(host, MovesGuests)
+    if len(seatings) > 1 and mover is not None:
         move = Move(
             booking_ref=ref,
             from_table_refs=seatings[0].table_refs,
@@ -77,7 +79,7 @@ def _try(host: Host, planned: Planned) -> None:
             starts_at=seatings[1].starts_at,
             ends_at=seatings[1].ends_at,
         )
-        _step("on_moved()", lambda: host.on_moved([move]))
+        _step("on_moved()", lambda: mover.on_moved([move]))
         _expect(host, ref, "on_moved()", is_confirmed=True, seating=seatings[1])
     _step("on_released()", lambda: host.on_released([ref]))
     _expect(host, ref, "on_released()", is_confirmed=False, seating=None)

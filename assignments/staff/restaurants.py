@@ -3,7 +3,7 @@
 from assignments.concurrency.transactions import database_now
 from assignments.integration.floor_cache import floor_or_any_problem
 from assignments.integration.host import FindsRestaurants, Host
-from assignments.integration.project_host import configured
+from assignments.integration.project_host import able, configured
 from assignments.staff.service_day import venues
 
 
@@ -27,8 +27,9 @@ def ref_of(text: str, *, host: Host | None = None) -> str:
         return text
     names = dict(host.restaurant_names(known))
     found = {ref for ref, name in names.items() if name.casefold() == text.casefold()}
-    if isinstance(host, FindsRestaurants):
-        found.update(host.restaurants_called(text))
+    finder = able(host, FindsRestaurants)
+    if finder is not None:
+        found.update(finder.restaurants_called(text))
     if len(found) > 1:
         names.update(host.restaurant_names(sorted(found)))
         said = ", ".join(f"{ref} ({names.get(ref, text)})" for ref in sorted(found))

@@ -13,6 +13,7 @@ from assignments import api, checks
 from assignments.conf import A_YEAR_OF_MINUTES
 from assignments.coordination import rearrangement
 from assignments.integration import planners
+from assignments.integration.project_host import HostWithWalkIns
 from assignments.models import Allocation, Assignment, Attempt, OutboxMessage, State, StateTransition
 from assignments.outcome import Kind
 from assignments.planning.seating_window import SeatingWindow
@@ -205,6 +206,14 @@ def test_a_host_that_does_not_know_who_was_told_gets_no_moves(
     assert checks.check_rearrangement(None) == []
     with override(settings, rows=misplaced.rows, REARRANGE=True):
         assert [found.id for found in checks.check_rearrangement(None)] == ["assignments.W011"]
+
+
+def test_a_host_that_is_not_told_of_moves_gets_none(misplaced: TheHost) -> None:
+    class Untold(TheHost):
+        on_moved = None  # type: ignore[assignment]
+
+    assert rearrangement.is_possible(HostWithWalkIns(misplaced), "R1")
+    assert not rearrangement.is_possible(HostWithWalkIns(Untold()), "R1")
 
 
 def test_if_the_host_refuses_nobody_is_moved_and_the_request_is_decided_without(

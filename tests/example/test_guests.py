@@ -11,6 +11,7 @@ from django.test import Client
 from django.urls import reverse
 
 from assignments.host import Guest, KnowsGuests
+from assignments.integration.project_host import able, configured
 from assignments.models import Assignment
 from example import models
 from example.host import ExampleHost
@@ -64,6 +65,7 @@ SEEN = ("view_serviceday", "assign", "view_assignment", "view_reviewitem")
 def test_the_host_says_who_comes(known: Assignment) -> None:
     host = ExampleHost()
     assert isinstance(host, KnowsGuests)
+    assert able(configured(), KnowsGuests) is not None
     guest = Guest(name=f"Anna {NAME}", phone=PHONE, notes=NOTES, reference="Q-417")
     assert host.guests([known.booking_ref, "walk-in:1", "0"]) == {known.booking_ref: guest}
     assert NAME not in repr(guest)
