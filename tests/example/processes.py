@@ -61,7 +61,7 @@ def run_anew(*arguments: str, **extra: str) -> tuple[int, str, str]:
 
 
 def _finished(process: Process) -> tuple[int, str, str]:
-    out, err = process.communicate(timeout=120)
+    out, err = process.communicate(timeout=240)
     assert process.returncode is not None
     return process.returncode, out, err
 

@@ -1,6 +1,7 @@
 """Closures: tables, a zone or the restaurant that cannot be used, and what becomes of who was to sit there."""
 
 import threading
+import time as clock
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, date, datetime, time, timedelta
@@ -319,13 +320,13 @@ class TestRaces:
             host.book(refs[-1], starts_at=tonight + timedelta(days=number))
             api.request(booking_ref=refs[-1])
         begin = threading.Barrier(9, timeout=30)
+        until = clock.monotonic() + 60
         errors: list[BaseException] = []
 
         def plan(worker: int) -> None:
             for ref in refs[worker::8]:
-                for _try in range(50):
-                    if api.assign_now(booking_ref=ref).reason != "lock_contention":
-                        break
+                while api.assign_now(booking_ref=ref).reason == "lock_contention":
+                    assert clock.monotonic() < until, "the closing keeps everybody out"
 
         def at_the_same_time(work: Callable[[], object]) -> threading.Thread:
             def run() -> None:
