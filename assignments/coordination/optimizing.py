@@ -422,11 +422,12 @@ def _with_possible(day: OptimizedDay, problem: Problem, answer: Optimum) -> Opti
     is_same = is_full or len({request.requested_at for request in problem.requests}) == 1
     known = answer if answer.aim is Aim.NUMBER else in_order if is_same else None
     in_any_order = known or optimum.possible(problem, aim=Aim.NUMBER)
+    in_order_at_most = min(in_order.bound, in_any_order.bound)
     return replace(
         day,
-        evening_possible=day.had_tables + in_order.bound,
-        evening_possible_in_any_order=day.had_tables + max(in_order.bound, in_any_order.bound),
-        is_evening_proven=in_order.is_proven and in_any_order.is_proven,
+        evening_possible=day.had_tables + in_order_at_most,
+        evening_possible_in_any_order=day.had_tables + in_any_order.bound,
+        is_evening_proven=in_order.value == in_order_at_most and in_any_order.is_proven,
     )
 
 

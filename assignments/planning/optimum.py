@@ -298,7 +298,7 @@ class _Search:
         for guest in self._waiting:
             self._by_moves(guest)
         weights = {guest: weight or guest.covers for guest in self._waiting}
-        bound = self._best_of(self._waiting, weights)
+        bound = self._best_of(self._waiting, weights, relaxes=True)
         return sum(weights[guest] for guest in self._waiting if guest.party.unit is not None), bound
 
     def _by_moves(self, guest: _Guest) -> bool:
@@ -317,12 +317,17 @@ class _Search:
         return is_overcrowded(guest.party, fixed, self._classes)
 
     def _best_of(
-        self, guests: Sequence[_Guest], weights: Mapping[_Guest, int], *, limit: float = DETERMINISTIC_SECONDS
+        self,
+        guests: Sequence[_Guest],
+        weights: Mapping[_Guest, int],
+        *,
+        limit: float = DETERMINISTIC_SECONDS,
+        relaxes: bool = False,
     ) -> int:
         """Seat as many of ``guests`` by these weights as possible, while all others keep a seat. Returns the bound."""
         model = self._model([each for each in self._seated if each not in weights], guests)
         total = sum(weight * model.is_seated[guest] for guest, weight in weights.items())
-        return self._run(model, total, sum(weights.values()), limit=limit)
+        return self._run(model, total, sum(weights.values()), limit=limit, relaxes=relaxes)
 
     def _tidy(self, value: int) -> bool:
         """Move as few as possible, then leave as few seats empty as possible. Returns whether the first is proven.
@@ -380,8 +385,19 @@ class _Search:
                     model.cp.add_at_most_one(present)
         return model
 
-    def _run(self, model: "_Model", objective: Any, most: int, *, limit: float = DETERMINISTIC_SECONDS) -> int:
+    def _run(
+        self,
+        model: "_Model",
+        objective: Any,
+        most: int,
+        *,
+        limit: float = DETERMINISTIC_SECONDS,
+        relaxes: bool = False,
+    ) -> int:
         """Search for the largest objective from the places so far, and take over what is found.
+
+        ``relaxes``: with the whole model as a linear program, which proves within a second that nobody more can be seated
+        where many keep their seats. For short questions it costs more than it gains.
 
         Returns the bound of the objective, or ``most`` if none was found.
         """
@@ -397,6 +413,8 @@ class _Search:
         solver = self._cp.CpSolver()
         solver.parameters.num_workers = 1
         solver.parameters.random_seed = SEED
+        if relaxes:
+            solver.parameters.linearization_level = 2
         solver.parameters.max_deterministic_time = min(limit, self._left)
         status = str(solver.status_name(solver.solve(model.cp)))
         self._left -= float(solver.response_proto.deterministic_time)
