@@ -1,5 +1,6 @@
 """An invocation announces exactly one end for each booking, wherever in it an error strikes."""
 
+import time
 from collections import Counter
 from collections.abc import Callable
 from datetime import datetime
@@ -95,6 +96,7 @@ def test_each_booking_has_one_terminal_event_and_waits_or_is_decided(
         return whole(*args, **kwargs)
 
     monkeypatch.setattr(owner, name, fail)
+    monkeypatch.setattr(time, "sleep", lambda seconds: None)  # nobody else is at work
     result = run(host, tonight)
     monkeypatch.undo()
 
