@@ -823,18 +823,30 @@ def _cancel_gone(booking_ref: str) -> Change:
 def booking_cancelled(*, booking_ref: str) -> None:
     """The host has cancelled (or deleted) the booking: its tables are free again in the same transaction.
 
-    No later change in the host undoes this; ``request`` and ``reopen`` do. If another process works on the restaurant-day,
-    the next pass frees the tables.
+    No later change in the host undoes this, not even for a booking that was not known here until now; ``request`` and
+    ``reopen`` do. If another process works on the restaurant-day, the next pass frees the tables.
     """
     marks.settle(booking_ref)
     try:
-        _host, assignment, _now = _locked_assignment(booking_ref)
-    except AssignmentNotFoundError:
-        return
+        assignment = _known_or_new(booking_ref)
     except DayBusyError:
         marks.leave_for_a_pass(booking_ref, cancels=True)
         return
-    host_changes.cancel(assignment, host_changes.CANCELLED_BY_CALL)
+    if assignment is not None:
+        host_changes.cancel(assignment, host_changes.CANCELLED_BY_CALL)
+
+
+def _known_or_new(booking_ref: str) -> Assignment | None:
+    """Lock the assignment of a booking, stored now if only the host knew of it; None if nobody knows it."""
+    try:
+        return _locked_assignment(booking_ref)[1]
+    except AssignmentNotFoundError:
+        host = configured()
+        booking = host.bookings([booking_ref]).get(booking_ref)
+    if booking is None:
+        return None
+    intake.request([booking], now=transactions.database_now(), host=host)
+    return _locked_assignment(booking_ref)[1]
 
 
 @_in_transaction

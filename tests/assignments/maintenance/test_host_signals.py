@@ -444,6 +444,18 @@ class TestOneChangeIsOneDecision:
         assert (assignment(seated).state, assignment(seated).reason) == (State.CANCELLED, "cancelled_by_call")
         assert list(reconcile()) == []
 
+    def test_a_booking_that_is_made_and_cancelled_by_call_in_one_transaction_is_never_seated(
+        self, house: House
+    ) -> None:
+        with transaction.atomic():
+            visit = a_visit(house)
+            api.booking_cancelled(booking_ref=str(visit.pk))
+        call_command("run_coordinator", "--json")
+        assert (assignment(visit).state, assignment(visit).reason) == (State.CANCELLED, "cancelled_by_call")
+        assert tables_of(visit) == set()
+        api.request(booking_ref=str(visit.pk))
+        assert api.assign_now(booking_ref=str(visit.pk)).kind is Kind.CONFIRMED
+
     def test_a_call_that_is_rolled_back_leaves_the_mark(self, seated: Visit) -> None:
         class NoError(Exception): ...
 
@@ -646,6 +658,36 @@ class TestNothingIsLost:
         assert assignment(seated).state == State.CONFIRMED
         assert [found.problem for found in reconcile()] == ["cancelled in the host"]
         assert assignment(seated).state == State.CANCELLED
+
+    def test_what_the_host_cancelled_without_a_signal_is_seated_again_once_its_staff_reopen_it(
+        self, seated: Visit
+    ) -> None:
+        Visit.objects.update(stage=Visit.Stage.CANCELLED)
+        list(reconcile())
+        assert (assignment(seated).state, tables_of(seated)) == (State.CANCELLED, set())
+        seated.stage = Visit.Stage.ASKED
+        seated.save()
+        assert api.assign_now(booking_ref=str(seated.pk)).kind is Kind.CONFIRMED
+        assert tables_of(seated)
+
+    @pytest.mark.parametrize("how", ["save", "update"])
+    def test_what_was_hidden_without_a_signal_is_seated_again_once_it_is_restored(
+        self, use: Any, house: House, how: str
+    ) -> None:
+        use(HidingHost)
+        visit = a_visit(house)
+        api.assign_now(booking_ref=str(visit.pk))
+        Visit.objects.update(room="deleted")
+        assert [found.problem for found in reconcile()] == ["the booking no longer exists in the host"]
+        assert (assignment(visit).state, tables_of(visit)) == (State.CANCELLED, set())
+        visit.room, visit.stage = "", Visit.Stage.ASKED
+        if how == "save":
+            visit.save()
+        else:
+            Visit.objects.update(room="", stage=Visit.Stage.ASKED)
+            assert [found.problem for found in reconcile()] == ["cancelled here, active in the host"]
+        assert api.assign_now(booking_ref=str(visit.pk)).kind is Kind.CONFIRMED
+        assert tables_of(visit)
 
     def test_a_project_that_has_not_migrated_yet_can_save(self, house: House, monkeypatch: Any) -> None:
         monkeypatch.setattr(marks, "_is_migrated", False)
