@@ -312,6 +312,29 @@ class TestWhatIsFollowed:
         row.save()
         assert tables_of(ticket) == {str(other.pk)}
 
+    def test_a_table_row_of_the_projects_own_that_is_given_to_another_booking_concerns_both(
+        self, use: Any, house: House, written: list[str]
+    ) -> None:
+        use(NotedTicketHost)
+        first, second = (Ticket.objects.create(code=code, start=NOON, covers=2, status="asked") for code in "AB")
+        assert api.assign_now(booking_ref="A").kind is Kind.CONFIRMED
+        row = NotedBoard._default_manager.get(ticket=first)
+        written.clear()
+        row.ticket = second
+        row.save()
+        assert written == ["A", "B"]
+        assert assignment(first).reason == "tables_changed_by_host", "the project shows no table for it"
+        written.clear()
+        with CaptureQueriesContext(connection) as queries, transaction.atomic():
+            row.note = "by the window"
+            row.save()
+        reads = [each["sql"] for each in queries if each["sql"].startswith("SELECT") and "notedboard" in each["sql"]]
+        assert written == ["B"]
+        assert "ticket_id" in reads[0]
+        with transaction.atomic():
+            row.delete()
+        assert written == ["B", "B"]
+
     def test_proxies_and_models_that_inherit_are_watched(self, use: Any, house: House) -> None:
         use(BanquetHost)
         feast = Feast.objects.create(start=NOON, covers=2)
