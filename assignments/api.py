@@ -588,7 +588,10 @@ def unpin(*, booking_ref: str, actor: str) -> Change:
 
 @_in_transaction
 def release_tables(*, booking_ref: str, actor: str = "host", reason: str = "released") -> tuple[str, ...]:
-    """Free the booking's tables and plan it again. Returns the tables that it had."""
+    """Free the booking's tables and plan it again. Returns the tables that it had.
+
+    Guests who sit leave them now: what they have sat through stays on record, and they are expected.
+    """
     host, assignment, now = _locked_assignment(booking_ref)
     freed = ledger.tables_of([booking_ref]).get(booking_ref, ())
     _plan_anew(host, assignment, now=now, actor=actor, reason=reason)
@@ -623,7 +626,8 @@ def reject(*, booking_ref: str, actor: str, reason: str, version: int | None = N
     tables, or none, is told those again. Any other ends as failed with the reason ``rejected_by_staff``. ``reason`` says
     why and is kept in the history for ever, so it names no guest. The host hears of it by the outbox, and tells the guest.
     ``version`` as for ``reopen``. Raises ValueError for a reason that is empty or too long, TransitionRefusedError for a
-    booking in any other state, and where a constraint of the booking project refuses; ChangedMeanwhileError.
+    booking in any other state, for guests who sit at tables of theirs, and where a constraint of the booking project
+    refuses; ChangedMeanwhileError.
     """
     why = reason.strip()
     if not why or len(why) > staff_decisions.LONGEST_REASON or "\0" in why:
@@ -635,13 +639,12 @@ def reject(*, booking_ref: str, actor: str, reason: str, version: int | None = N
             f"Booking {booking_ref} is {assignment.state} ({assignment.reason}): only one that waits for staff, or "
             "failed, can be rejected."
         )
-    if assignment.reason == waiting.OVERLAPPING:
-        raise TransitionRefusedError(
-            f"Booking {booking_ref} shares a table with another: move one of them, or mark the guests as gone."
-        )
     seatings = ledger.seatings_of([booking_ref]).get(booking_ref, [])
-    is_cut = assignment.is_wish_undecided and any(ledger.is_cut(row) for row in seatings)
-    if seatings and (assignment.reason in host_changes.WISHES or is_cut):
+    if not host_changes.may_be_rejected(assignment, seatings):
+        is_shared = assignment.reason == waiting.OVERLAPPING
+        why_not = "shares a table with another: move one of them" if is_shared else "has guests who sit: move them"
+        raise TransitionRefusedError(f"Booking {booking_ref} {why_not}, or mark the guests as gone.")
+    if host_changes.is_wish_alone(assignment, seatings):
         host_changes.restore(
             assignment, None, seatings, host=host, actor=actor, reason=staff_decisions.EDIT_REJECTED, detail=why
         )
@@ -1042,8 +1045,11 @@ def _try_again(
 
 
 def _plan_anew(host: Host, assignment: Assignment, *, now: datetime, actor: str, reason: str) -> Change:
-    """Free what the booking has and make it due at once."""
-    was_told = bool(ledger.release([assignment.booking_ref])) or assignment.state == State.CONFIRMED
+    """Free what the booking has and make it due at once. Guests who sat there are expected again."""
+    has_tables = stays.give_up(assignment, now=now)
+    was_told = has_tables or assignment.state == State.CONFIRMED
+    if has_tables and assignment.stage == Stage.SEATED:
+        stays.mark(assignment, Stage.EXPECTED, now=now)
     host_changes.queue_anew(assignment, now=now, actor=actor, reason=reason)
     if was_told:
         lock_bookings(host, [assignment.booking_ref])

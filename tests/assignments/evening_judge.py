@@ -312,6 +312,17 @@ def taken_from_under(
                 yield f"{ref} sits at {table}, which is not closed yet and was taken from it"
 
 
+def forgotten(before: Evening, after: Evening, action: Action, now: datetime) -> Iterator[str]:
+    """Stays of which nothing is left on record, though guests have sat through a part of them."""
+    kept = {row["id"] for row in after.allocations}
+    for row in before.allocations:
+        if row["kind"] != "seating" or action.name == "undo":
+            continue  # Walk-ins who did not sit down after all leave nothing.
+        sat = before.assignments[row["booking_ref"]]["stage"] == "seated" and row["start"] < now - A_MINUTE
+        if (row["ended_at"] or sat) and row["id"] not in kept:
+            yield f"{row['booking_ref']} sat at {row['table_ref']} since {row['start']:%H:%M}, which nobody knows now"
+
+
 def _is_over(before: Evening, ref: str, host: Mapping[str, HostBooking], now: datetime) -> bool:
     """Return whether the host says that the stay is over: by another end than before, or since the promised one is over."""
     end = host[ref].ends_at if ref in host else None

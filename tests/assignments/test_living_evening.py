@@ -537,6 +537,40 @@ class TestStays:
         sitting.book("B2", starts_at=datetime.now(UTC) + timedelta(minutes=1), party=2)
         assert api.assign_now(booking_ref="B2").table_refs == ("T1",)
 
+    @pytest.mark.parametrize("how", ["cancelled by call", "cancelled in the host", "released"])
+    def test_what_guests_have_sat_through_is_kept_whatever_ends_it(self, sitting: TheHost, how: str) -> None:
+        before = Allocation.objects.get()
+        with at(before.starts_at + timedelta(hours=1)):
+            if how == "cancelled in the host":
+                sitting.edit("B1", keeps_tables=False)
+                assert api.booking_changed(booking_ref="B1") is Change.CANCELLED
+            elif how == "released":
+                assert api.release_tables(booking_ref="B1", actor="staff:7") == ("T1",)
+                assert Assignment.objects.get().stage == Stage.EXPECTED
+            else:
+                api.booking_cancelled(booking_ref="B1")
+            row = Allocation.objects.get()
+            assert (row.pk, row.table_ref, row.ended_at, tables_of("B1")) == (before.pk, "T1", row.blocked.upper, [])
+            assert row.ended_at >= before.starts_at + timedelta(hours=1)
+
+    def test_guests_who_sat_when_they_were_cancelled_are_expected_when_they_ask_again(self, sitting: TheHost) -> None:
+        api.booking_cancelled(booking_ref="B1")
+        sitting.edit("B1", wants_table=True, is_confirmed=False, starts_at=datetime.now(UTC) + timedelta(hours=3))
+        api.request(booking_ref="B1")
+        assert Assignment.objects.get().stage == Stage.EXPECTED
+        assert api.assign_now(booking_ref="B1").kind is Kind.CONFIRMED
+
+    def test_nobody_rejects_guests_who_sit(self, sitting: TheHost) -> None:
+        """A table of the join at which they sit is out of service. They still have the other one."""
+        api.move(booking_ref="B1", table_refs=["T1", "T2"], actor="staff:1", overriding=OVERRIDABLE)
+        api.close(restaurant_ref="R1", table_refs=["T2"], starts_at=datetime.now(UTC), actor="staff:1")
+        assert (state_of("B1"), tables_of("B1")) == ((State.MANUAL_REVIEW, "table_out_of_service"), ["T1"])
+        with pytest.raises(TransitionRefusedError, match="has guests who sit: move them, or mark the guests as gone"):
+            api.reject(booking_ref="B1", actor="staff:7", reason="It broke.")
+        assert tables_of("B1") == ["T1"]
+        api.left(booking_ref="B1", actor="staff:7")
+        assert state_of("B1") == (State.CONFIRMED, "left")
+
     def test_guests_who_stay_longer_send_the_next_party_to_another_table(self, sitting: TheHost) -> None:
         end = Allocation.objects.get().ends_at
         sitting.book("B2", starts_at=end + timedelta(minutes=10), party=2)

@@ -197,6 +197,7 @@ class PlayedEvening(RuleBasedStateMachine):
             *evening_judge.taken_from_under(
                 before, after, self.action, floor=self.floor, now=self.now, cancelled=cancelled
             ),
+            *evening_judge.forgotten(before, after, self.action, self.now),
             *evening_judge.misfits(before, after, self.action, self.floor),
             *evening_judge.passed_over(
                 before,
