@@ -55,7 +55,7 @@ from assignments.integration.project_host import configured
 from assignments.lifecycle import intake, ledger, seating_validity, sentences, staff_decisions, transitions, waiting
 from assignments.lifecycle.settlement import Settlement
 from assignments.models import Allocation, Assignment, FrozenEvening, QueuedParty, Stage, State
-from assignments.outcome import Change, Outcome
+from assignments.outcome import Change, Extension, Outcome
 from assignments.planning import engine, features, service_day
 from assignments.planning.decision import Decision
 from assignments.planning.reasons import OVERRIDABLE, Reason, Refusal
@@ -353,6 +353,7 @@ def swap(
 ) -> tuple[Outcome, Outcome]:
     """Give two bookings each other's tables, in one step; each keeps its own time.
 
+    Each outcome names in ``passed`` whoever asked before that booking and could have had one of the tables at its new time.
     With ``version`` and ``other_version`` nobody may have changed these assignments since they were that: raises
     ChangedMeanwhileError. Raises TablesRefusedError if one of them cannot sit there, and then nothing has changed;
     TransitionRefusedError if one has no tables, if the host's rows allow no swaps (``assignments.W010``), or if a constraint
@@ -388,13 +389,15 @@ def extend(
     actor: str,
     version: int | None = None,
     overriding: Collection[Reason] = (),
-) -> Change:
+) -> Extension:
     """Give the guests their tables until then (aware), longer or shorter than now.
 
     Whoever comes next gets another table if there is one. Otherwise both bookings go to staff, each with the other's ref,
-    and the answer is ``Change.TO_STAFF``. Raises TablesRefusedError where a table closes before they leave, unless
-    ``overriding`` has ``Reason.CLOSED``, which is kept with the seating. Raises ValueError for a time that is naive or not
-    after the start and now, TransitionRefusedError for a booking without tables.
+    and the answer's ``change`` is ``Change.TO_STAFF``. It names in ``passed`` whoever asked earlier and could have had what
+    these guests, or those who make way for them, have now.
+    Raises TablesRefusedError where a table closes before they leave, unless ``overriding`` has ``Reason.CLOSED``, which is
+    kept with the seating. Raises ValueError for a time that is naive or not after the start and now,
+    TransitionRefusedError for a booking without tables.
     """
     if until.tzinfo is None:
         raise ValueError(f"Booking {booking_ref}: the end must be aware, not {until}.")

@@ -389,10 +389,10 @@ class _Evening:
 
     def _stay(self, ref: str, until: datetime) -> None:
         try:
-            change = _again(lambda: api.extend(booking_ref=ref, until=until, actor=STAFF))
+            extension = _again(lambda: api.extend(booking_ref=ref, until=until, actor=STAFF))
         except TransitionRefusedError:
             return  # Their table broke, and nobody has another for them.
-        self._add(f"overstay:{change}")
+        self._add(f"overstay:{extension.change}")
 
     def _leave(self, ref: str, *, host_says: bool = False) -> None:
         with self._lock:
