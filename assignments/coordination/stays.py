@@ -182,7 +182,10 @@ def _send_elsewhere(move: _Move, settlement: Settlement) -> None:
 def _others_for(
     refs: Sequence[str], seatings: Sequence[Allocation], blocked_until: datetime, settlement: Settlement
 ) -> list[_Move] | None:
-    """Return other tables for those of these bookings that are seated next; None if one of them cannot have any."""
+    """Return other tables for those of these bookings that are seated next; None if one of them cannot have any.
+
+    Those who wait are not asked, though they may have asked earlier: these were promised a seat.
+    """
     seated = ledger.seatings_of(refs)
     followers = (
         Assignment.objects.select_for_update().filter(booking_ref__in=list(seated)).order_by("requested_at", "id")

@@ -580,6 +580,18 @@ class TestStays:
         topics = set(OutboxMessage.objects.values_list("topic", "booking_ref"))
         assert {("booking.extended", "B1"), ("booking.moved", "B2")} <= topics
 
+    def test_the_next_party_keeps_a_seat_before_who_waits_though_that_one_asked_earlier(self, sitting: TheHost) -> None:
+        """B2 was promised a seat. W asked before it, waits, and could have had T2, the only table that is free then."""
+        start = Allocation.objects.get().ends_at + timedelta(minutes=10)
+        for number, ref in enumerate(("W", "B2")):
+            sitting.book(ref, starts_at=start, party=2, requested_at=asked(number))
+            api.request(booking_ref=ref)
+        api.assign(booking_ref="B2", table_refs=["T1"], actor="staff:1")
+        sitting.edit("B1", ends_at=start + timedelta(minutes=30))
+        assert api.booking_changed(booking_ref="B1") is Change.KEPT
+        assert (state_of("B2"), tables_of("B2")) == ((State.CONFIRMED, "table_needed_longer"), ["T2"])
+        assert run_all()["W"].kind is not Kind.CONFIRMED
+
     def test_an_overlap_is_over_when_the_overstaying_guests_leave(self, sitting: TheHost) -> None:
         end = Allocation.objects.get().ends_at
         for ref, table in (("B2", "T1"), ("B3", "T2")):
