@@ -55,7 +55,7 @@ from assignments.integration.project_host import configured
 from assignments.lifecycle import intake, ledger, seating_validity, sentences, staff_decisions, transitions, waiting
 from assignments.lifecycle.settlement import Settlement
 from assignments.models import Allocation, Assignment, FrozenEvening, QueuedParty, Stage, State
-from assignments.outcome import Change, Outcome
+from assignments.outcome import Change, Extension, Outcome
 from assignments.planning import engine, features, service_day
 from assignments.planning.decision import Decision
 from assignments.planning.reasons import OVERRIDABLE, Reason, Refusal
@@ -353,6 +353,7 @@ def swap(
 ) -> tuple[Outcome, Outcome]:
     """Give two bookings each other's tables, in one step; each keeps its own time.
 
+    Each outcome names in ``passed`` whoever asked before that booking and could have had one of the tables at its new time.
     With ``version`` and ``other_version`` nobody may have changed these assignments since they were that: raises
     ChangedMeanwhileError. Raises TablesRefusedError if one of them cannot sit there, and then nothing has changed;
     TransitionRefusedError if one has no tables, if the host's rows allow no swaps (``assignments.W010``), or if a constraint
@@ -388,13 +389,15 @@ def extend(
     actor: str,
     version: int | None = None,
     overriding: Collection[Reason] = (),
-) -> Change:
+) -> Extension:
     """Give the guests their tables until then (aware), longer or shorter than now.
 
     Whoever comes next gets another table if there is one. Otherwise both bookings go to staff, each with the other's ref,
-    and the answer is ``Change.TO_STAFF``. Raises TablesRefusedError where a table closes before they leave, unless
-    ``overriding`` has ``Reason.CLOSED``, which is kept with the seating. Raises ValueError for a time that is naive or not
-    after the start and now, TransitionRefusedError for a booking without tables.
+    and the answer's ``change`` is ``Change.TO_STAFF``. It names in ``passed`` whoever asked earlier and could have had what
+    these guests, or those who make way for them, have now.
+    Raises TablesRefusedError where a table closes before they leave, unless ``overriding`` has ``Reason.CLOSED``, which is
+    kept with the seating. Raises ValueError for a time that is naive or not after the start and now,
+    TransitionRefusedError for a booking without tables.
     """
     if until.tzinfo is None:
         raise ValueError(f"Booking {booking_ref}: the end must be aware, not {until}.")
@@ -588,7 +591,10 @@ def unpin(*, booking_ref: str, actor: str) -> Change:
 
 @_in_transaction
 def release_tables(*, booking_ref: str, actor: str = "host", reason: str = "released") -> tuple[str, ...]:
-    """Free the booking's tables and plan it again. Returns the tables that it had."""
+    """Free the booking's tables and plan it again. Returns the tables that it had.
+
+    Guests who sit leave them now: what they have sat through stays on record, and they are expected.
+    """
     host, assignment, now = _locked_assignment(booking_ref)
     freed = ledger.tables_of([booking_ref]).get(booking_ref, ())
     _plan_anew(host, assignment, now=now, actor=actor, reason=reason)
@@ -623,7 +629,8 @@ def reject(*, booking_ref: str, actor: str, reason: str, version: int | None = N
     tables, or none, is told those again. Any other ends as failed with the reason ``rejected_by_staff``. ``reason`` says
     why and is kept in the history for ever, so it names no guest. The host hears of it by the outbox, and tells the guest.
     ``version`` as for ``reopen``. Raises ValueError for a reason that is empty or too long, TransitionRefusedError for a
-    booking in any other state, and where a constraint of the booking project refuses; ChangedMeanwhileError.
+    booking in any other state, for guests who sit at tables of theirs, and where a constraint of the booking project
+    refuses; ChangedMeanwhileError.
     """
     why = reason.strip()
     if not why or len(why) > staff_decisions.LONGEST_REASON or "\0" in why:
@@ -635,13 +642,12 @@ def reject(*, booking_ref: str, actor: str, reason: str, version: int | None = N
             f"Booking {booking_ref} is {assignment.state} ({assignment.reason}): only one that waits for staff, or "
             "failed, can be rejected."
         )
-    if assignment.reason == waiting.OVERLAPPING:
-        raise TransitionRefusedError(
-            f"Booking {booking_ref} shares a table with another: move one of them, or mark the guests as gone."
-        )
     seatings = ledger.seatings_of([booking_ref]).get(booking_ref, [])
-    is_cut = assignment.is_wish_undecided and any(ledger.is_cut(row) for row in seatings)
-    if seatings and (assignment.reason in host_changes.WISHES or is_cut):
+    if not host_changes.may_be_rejected(assignment, seatings):
+        is_shared = assignment.reason == waiting.OVERLAPPING
+        why_not = "shares a table with another: move one of them" if is_shared else "has guests who sit: move them"
+        raise TransitionRefusedError(f"Booking {booking_ref} {why_not}, or mark the guests as gone.")
+    if host_changes.is_wish_alone(assignment, seatings):
         host_changes.restore(
             assignment, None, seatings, host=host, actor=actor, reason=staff_decisions.EDIT_REJECTED, detail=why
         )
@@ -823,18 +829,30 @@ def _cancel_gone(booking_ref: str) -> Change:
 def booking_cancelled(*, booking_ref: str) -> None:
     """The host has cancelled (or deleted) the booking: its tables are free again in the same transaction.
 
-    No later change in the host undoes this; ``request`` and ``reopen`` do. If another process works on the restaurant-day,
-    the next pass frees the tables.
+    No later change in the host undoes this, not even for a booking that was not known here until now; ``request`` and
+    ``reopen`` do. If another process works on the restaurant-day, the next pass frees the tables.
     """
     marks.settle(booking_ref)
     try:
-        _host, assignment, _now = _locked_assignment(booking_ref)
-    except AssignmentNotFoundError:
-        return
+        assignment = _known_or_new(booking_ref)
     except DayBusyError:
         marks.leave_for_a_pass(booking_ref, cancels=True)
         return
-    host_changes.cancel(assignment, host_changes.CANCELLED_BY_CALL)
+    if assignment is not None:
+        host_changes.cancel(assignment, host_changes.CANCELLED_BY_CALL)
+
+
+def _known_or_new(booking_ref: str) -> Assignment | None:
+    """Lock the assignment of a booking, stored now if only the host knew of it; None if nobody knows it."""
+    try:
+        return _locked_assignment(booking_ref)[1]
+    except AssignmentNotFoundError:
+        host = configured()
+        booking = host.bookings([booking_ref]).get(booking_ref)
+    if booking is None:
+        return None
+    intake.request([booking], now=transactions.database_now(), host=host)
+    return _locked_assignment(booking_ref)[1]
 
 
 @_in_transaction
@@ -1030,8 +1048,11 @@ def _try_again(
 
 
 def _plan_anew(host: Host, assignment: Assignment, *, now: datetime, actor: str, reason: str) -> Change:
-    """Free what the booking has and make it due at once."""
-    was_told = bool(ledger.release([assignment.booking_ref])) or assignment.state == State.CONFIRMED
+    """Free what the booking has and make it due at once. Guests who sat there are expected again."""
+    has_tables = stays.give_up(assignment, now=now)
+    was_told = has_tables or assignment.state == State.CONFIRMED
+    if has_tables and assignment.stage == Stage.SEATED:
+        stays.mark(assignment, Stage.EXPECTED, now=now)
     host_changes.queue_anew(assignment, now=now, actor=actor, reason=reason)
     if was_told:
         lock_bookings(host, [assignment.booking_ref])

@@ -5,7 +5,7 @@ from enum import StrEnum
 
 from assignments.planning.reasons import Reason
 
-__all__ = ["Change", "CoordinatorReason", "Kind", "Noop", "Outcome", "Reason", "noop"]
+__all__ = ["Change", "CoordinatorReason", "Extension", "Kind", "Noop", "Outcome", "Reason", "noop"]
 
 
 class Kind(StrEnum):
@@ -120,3 +120,15 @@ class Change(StrEnum):
     """The booking needs no table any more."""
     LATER = "later"
     """Another process works on the restaurant-day: the next pass follows the change."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Extension:
+    """What became of a longer or shorter stay, as ``api.extend`` returns it.
+
+    ``passed``: bookings that asked earlier, and could have had the tables that these guests, or those who make way for
+    them, have now.
+    """
+
+    change: Change
+    passed: tuple[str, ...] = ()

@@ -358,21 +358,19 @@ class _Evening:
     def _sit(self, guests: Guests, ref: str, since: datetime) -> None:
         """Let guests sit down at their table, or another one; else they wait at the door, and at last go."""
         now, key = _now(), guests.booked.row.ref
-        try:
-            _again(lambda: api.seated(booking_ref=ref, actor=STAFF))
-        except (TablesRefusedError, TransitionRefusedError):
+        if not self._sits_down(ref):
             if now < guests.starts_at:  # They are early, and their table is not free yet.
                 self._then(now + STEP, key, partial(self._sit, guests, ref, guests.starts_at))
                 return
             waited = (step_of(now) - step_of(since)) // timedelta(minutes=1)
-            if waited % 15 or not self._other_table(ref):
+            # Others may stay longer at the table that staff give them.
+            if waited % 15 or not (self._other_table(ref) and self._sits_down(ref)):
                 if now - since >= PATIENCE:
                     self._add("gave_up")
                     self._edit(ref, status=models.Booking.Status.CANCELLED)
                 else:
                     self._then(now + STEP, key, partial(self._sit, guests, ref, since))
                 return
-            _again(lambda: api.seated(booking_ref=ref, actor=STAFF))
         self._add("seated")
         minutes = (step_of(now) - step_of(since)) // timedelta(minutes=1)
         with self._lock:
@@ -387,12 +385,19 @@ class _Evening:
             self._then(guests.wants_to_move_at, key, partial(self._wish, ref))
         self._then(leaves_at, key, partial(self._leave, ref, host_says=guests.host_says_left))
 
+    def _sits_down(self, ref: str) -> bool:
+        try:
+            _again(lambda: api.seated(booking_ref=ref, actor=STAFF))
+        except (TablesRefusedError, TransitionRefusedError):
+            return False
+        return True
+
     def _stay(self, ref: str, until: datetime) -> None:
         try:
-            change = _again(lambda: api.extend(booking_ref=ref, until=until, actor=STAFF))
+            extension = _again(lambda: api.extend(booking_ref=ref, until=until, actor=STAFF))
         except TransitionRefusedError:
             return  # Their table broke, and nobody has another for them.
-        self._add(f"overstay:{change}")
+        self._add(f"overstay:{extension.change}")
 
     def _leave(self, ref: str, *, host_says: bool = False) -> None:
         with self._lock:

@@ -407,7 +407,7 @@ class _Clearing:
     def _put_back(self, assignment: Assignment) -> None:
         """A booking that holds tables while it waits, or that the host no longer has: due at once."""
         was_told = assignment.state == State.CONFIRMED
-        ledger.release([assignment.booking_ref])
+        stays.give_up(assignment, now=self.now)
         host_changes.queue_anew(assignment, now=self.now, actor=self.settlement.actor, reason=TABLE_OUT_OF_SERVICE)
         if was_told:
             self.host.on_released([assignment.booking_ref])

@@ -291,6 +291,19 @@ def restore(
     return Change.RESTORED
 
 
+def is_wish_alone(assignment: Assignment, seatings: Sequence[Allocation]) -> bool:
+    """Return whether staff who reject a booking in review turn down what its guest asks for, and leave the rest."""
+    is_cut = assignment.is_wish_undecided and any(ledger.is_cut(row) for row in seatings)
+    return bool(seatings) and (assignment.reason in WISHES or is_cut)
+
+
+def may_be_rejected(assignment: Assignment, seatings: Sequence[Allocation]) -> bool:
+    """Return whether staff may reject a booking in review: not those who share a table, nor guests who sit at theirs."""
+    if assignment.reason == waiting.OVERLAPPING:
+        return False
+    return is_wish_alone(assignment, seatings) or not (seatings and assignment.stage == Stage.SEATED)
+
+
 def _shows_none(assignment: Assignment, seatings: Sequence[Allocation], *, host: Host) -> bool:
     """Return whether the host has cleared the tables of a booking, which its staff were not asked about yet."""
     booking = host.bookings([assignment.booking_ref]).get(assignment.booking_ref)
@@ -388,7 +401,7 @@ def _follow_stage(assignment: Assignment, booking: HostBooking, *, now: datetime
 def cancel(assignment: Assignment, reason: str) -> None:
     """Cancel, and free what the booking has."""
     assignment.take_up_wish()
-    ledger.release([assignment.booking_ref])
+    stays.give_up(assignment)
     if assignment.state != State.CANCELLED:
         assignment.cancel(actor="host", reason=reason)
         transitions.store([assignment])
@@ -399,8 +412,11 @@ def cancel(assignment: Assignment, reason: str) -> None:
 
 
 def queue_anew(assignment: Assignment, *, now: datetime, actor: str, reason: str) -> None:
-    """Make a booking without tables due at once, with all its attempts. Its guests are expected, if they were gone."""
-    if assignment.stage in GONE:
+    """Make a booking without tables due at once, with all its attempts.
+
+    Its guests are expected, if they were gone, or sat when it was cancelled.
+    """
+    if assignment.stage in GONE or (assignment.stage == Stage.SEATED and assignment.state == State.CANCELLED):
         stays.mark(assignment, Stage.EXPECTED, now=now)
     assignment.take_up_wish()
     if assignment.is_terminal:

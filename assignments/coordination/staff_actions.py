@@ -25,13 +25,12 @@ from assignments.integration.swaps import obstacle_to_swaps
 from assignments.lifecycle import buffers, intake, ledger, promise, seating_validity, sentences, waiting
 from assignments.lifecycle.settlement import Settlement
 from assignments.models import GONE, Allocation, Assignment, Stage, State
-from assignments.outcome import Change, Outcome
+from assignments.outcome import Extension, Outcome
 from assignments.planning import engine
 from assignments.planning.floor import MOST_INTERVAL, Floor
 from assignments.planning.reasons import Reason, Refusal
-from assignments.planning.request import SeatingRequest
 from assignments.planning.seating_window import SeatingWindow, seating_window
-from assignments.planning.snapshot import Occupied, Snapshot, occupied_by
+from assignments.planning.snapshot import Occupied, Snapshot
 from assignments.planning.text import gettext as _
 
 ABOUT_TIME = frozenset({Reason.OUTSIDE_SERVICE, Reason.SERVICE_OVERRUN, Reason.START_TOO_NEAR, Reason.STARTS_IN_PAST})
@@ -82,8 +81,7 @@ def give_place(
     reason: str,
 ) -> Outcome:
     """Write that a booking has this place, instead of the tables that it has. The row and its day are locked."""
-    floor = floor_or_none(assignment.restaurant_ref, host=host)
-    passed = _passed(assignment, booking, place, floor, host=host, now=now)
+    queue = _Queue(assignment, {booking.ref}, holding=() if seatings else {booking.ref}, host=host, now=now)
     place = _with_room(place, assignment.restaurant_ref, {booking.ref})
     settlement = Settlement(host=host, planner=MANUAL, actor=actor, trigger="staff", now=now)
     detail = sentences.despite(place.despite) if place.despite else ""
@@ -121,7 +119,7 @@ def give_place(
         )
     settlement.write()
     _share_openly(assignment, host=host, now=now, actor=actor)
-    return replace(outcome, passed=passed)
+    return replace(outcome, passed=queue.passed())
 
 
 def _share_openly(assignment: Assignment, *, host: Host, now: datetime, actor: str) -> None:
@@ -181,6 +179,7 @@ def swap(
         places.append(place)
     for assignment, booking in (one, other):
         grant(assignment, booking, seatings[booking.ref], host=host)
+    queues = [_Queue(assignment, set(seatings), host=host, now=now) for assignment, _booking in (one, other)]
     places = [
         _with_room(place, assignment.restaurant_ref, set(seatings))
         for (assignment, _booking), place in zip((one, other), places, strict=True)
@@ -201,7 +200,8 @@ def swap(
     settlement.write()
     for assignment, _booking in (one, other):
         _share_openly(assignment, host=host, now=now, actor=actor)
-    return outcomes[0], outcomes[1]
+    first, second = (replace(outcome, passed=queue.passed()) for outcome, queue in zip(outcomes, queues, strict=True))
+    return first, second
 
 
 def extend(
@@ -212,7 +212,7 @@ def extend(
     now: datetime,
     actor: str,
     overriding: Collection[Reason] = (),
-) -> Change:
+) -> Extension:
     """Let guests have their tables until then. The row and its day are locked.
 
     Raises TablesRefusedError where a table closes before, unless that is passed over by name.
@@ -225,10 +225,11 @@ def extend(
     against = closing_before(seatings, until, floor=floor_or_none(assignment.restaurant_ref, host=host))
     if any(each.reason not in overriding for each in against):
         raise refused(assignment.booking_ref, [row.table_ref for row in seatings], against)
+    queue = _Queue(assignment, {assignment.booking_ref}, host=host, now=now)
     settlement = Settlement(host=host, planner=assignment.planner, actor=actor, trigger="staff", now=now)
     change = stays.stay_until(assignment, seatings, until, settlement=settlement)
     settlement.write()
-    return change
+    return Extension(change=change, passed=queue.passed())
 
 
 def closing_before(seatings: Sequence[Allocation], until: datetime, *, floor: Floor | None) -> tuple[Refusal, ...]:
@@ -478,29 +479,41 @@ def refused(booking_ref: str, table_refs: Sequence[str], refusals: tuple[Refusal
     return TablesRefusedError(f"Booking {booking_ref} cannot have {tables}: {why}", refusals)
 
 
-def _passed(
-    assignment: Assignment,
-    booking: HostBooking,
-    place: Place,
-    floor: Floor | None,
-    *,
-    host: Host,
-    now: datetime,
-) -> tuple[str, ...]:
-    """Return who asked earlier, waits, and could have been seated with these tables, but not without them."""
-    earlier = waiting_before(assignment, host=host)
-    if not earlier or floor is None:
-        return ()
-    taken = tuple(each for each in occupied_during(earlier, floor) if each.booking_ref != booking.ref)
-    party = assignment.party if floor.is_paced else 0
-    given = tuple(occupied_by(booking.ref, place.table_refs, place.window, party=party))
+class _Queue:
+    """Who asked before a booking and waits, seen before and after staff do something for that booking.
 
-    def seated(occupied: tuple[Occupied, ...], requests: Sequence[SeatingRequest]) -> set[str]:
-        success = success_of(booking.restaurant_ref)
-        planned = plan_requests(requests, floor=floor, occupied=occupied, now=now, success=success)
+    ``refs``: the bookings for which it is done. ``holding``: those that hold tables at most, which count as free before.
+    """
+
+    def __init__(
+        self,
+        assignment: Assignment,
+        refs: Collection[str],
+        *,
+        holding: Collection[str] = (),
+        host: Host,
+        now: datetime,
+    ) -> None:
+        self._floor, self._now = floor_or_none(assignment.restaurant_ref, host=host), now
+        self._earlier = [each for each in waiting_before(assignment, host=host) if each.booking_ref not in refs]
+        self._before = self._seatable(without=holding)
+
+    def passed(self) -> tuple[str, ...]:
+        """Return who could have been seated before, and cannot be any more."""
+        return tuple(sorted(self._before - self._seatable())) if self._before else ()
+
+    def _seatable(self, without: Collection[str] = ()) -> set[str]:
+        if not self._earlier or self._floor is None:
+            return set()
+        occupied = occupied_during(self._earlier, self._floor)
+        planned = plan_requests(
+            self._earlier,
+            floor=self._floor,
+            occupied=tuple(each for each in occupied if each.booking_ref not in without),
+            now=self._now,
+            success=success_of(self._floor.restaurant_ref),
+        )
         return {ref for ref, decision in planned.decisions.items() if decision.best is not None}
-
-    return tuple(sorted(seated(taken, earlier) - seated((*taken, *given), earlier)))
 
 
 def _seatings(assignment: Assignment) -> list[Allocation]:

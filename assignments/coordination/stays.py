@@ -4,6 +4,7 @@ from collections.abc import Sequence, Set
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
+from assignments.concurrency.transactions import database_now
 from assignments.coordination.edits import Answer, tables_elsewhere
 from assignments.exceptions import TableTakenError
 from assignments.integration.floor_cache import floor_or_none
@@ -50,6 +51,18 @@ def leave(
     settlement.announce(assignment, "stage", stage=stage.value, actor=settlement.actor)
     ledger.vacate(seatings, at=settlement.now, has_sat=True)
     return tuple(row.table_ref for row in seatings)
+
+
+def give_up(assignment: Assignment, *, now: datetime | None = None) -> bool:
+    """Free all that a booking has, held or seated, and return whether that was anything.
+
+    What its guests have sat through until ``now`` stays on record. One query more for guests who sit.
+    """
+    ref = assignment.booking_ref
+    seatings = ledger.seatings_of([ref]).get(ref, []) if assignment.stage == Stage.SEATED else []
+    if seatings:
+        ledger.vacate(seatings, at=now or database_now(), has_sat=True)
+    return bool(ledger.release([ref])) or bool(seatings)
 
 
 def _comes_another_time(assignment: Assignment, now: datetime) -> bool:
@@ -169,7 +182,10 @@ def _send_elsewhere(move: _Move, settlement: Settlement) -> None:
 def _others_for(
     refs: Sequence[str], seatings: Sequence[Allocation], blocked_until: datetime, settlement: Settlement
 ) -> list[_Move] | None:
-    """Return other tables for those of these bookings that are seated next; None if one of them cannot have any."""
+    """Return other tables for those of these bookings that are seated next; None if one of them cannot have any.
+
+    Those who wait are not asked, though they may have asked earlier: these were promised a seat.
+    """
     seated = ledger.seatings_of(refs)
     followers = (
         Assignment.objects.select_for_update().filter(booking_ref__in=list(seated)).order_by("requested_at", "id")

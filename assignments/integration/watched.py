@@ -8,7 +8,7 @@ from typing import Any, Protocol, runtime_checkable
 
 from django.apps import apps
 from django.core.exceptions import FieldDoesNotExist
-from django.db import models
+from django.db import DEFAULT_DB_ALIAS, models
 from django.db.models.constants import LOOKUP_SEP
 from django.db.models.functions import Cast
 
@@ -74,6 +74,12 @@ class WatchedLinks:
     def ref_of(self, key: object) -> str:
         """Return the ref of the booking with this key, however it is spelt."""
         return _ref(self.through._meta.get_field(self.column), key)
+
+    def stored_ref(self, row: models.Model) -> str | None:
+        """Return the ref of the booking that a row of the link belongs to as it is stored; None if it is not. One query."""
+        rows: models.QuerySet[Any] = models.QuerySet(self.through, using=DEFAULT_DB_ALIAS).filter(pk=row.pk)
+        stored = rows.values_list(self.column, flat=True).first()
+        return None if stored is None else self.ref_of(stored)
 
     def refs_at(self, other: models.Model) -> list[str]:
         """Return the refs of the bookings that are linked to this row of the other side. One query."""

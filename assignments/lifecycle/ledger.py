@@ -10,17 +10,15 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.contrib.postgres.fields import ArrayField, DateTimeRangeField
-from django.db import IntegrityError, connection, models, transaction
-from django.db.models import Exists, F, Func, OuterRef, Q, TextField, Value
-from django.db.models.functions import Coalesce
+from django.db import IntegrityError, connection, transaction
+from django.db.models import Q
 from psycopg.types.range import TimestamptzRange
 
+from assignments.concurrency import sql
 from assignments.concurrency.transactions import is_overlap
 from assignments.exceptions import HoldExpiredError, TableTakenError
 from assignments.lifecycle import buffers, waiting
 from assignments.models import Allocation, Closure
-from assignments.models.closure import TimeRange
 from assignments.models.insertion import insert
 from assignments.models.moment import DatabaseNow
 from assignments.planning.floor import Floor
@@ -31,6 +29,36 @@ from assignments.planning.snapshot import Occupied
 
 _INSTANT = timedelta(microseconds=1)
 """The shortest time for which a table is blocked: an empty range would block nothing."""
+
+
+_OCCUPIED = """
+SELECT ARRAY[table_ref], '', lower(blocked), upper(blocked), booking_ref,
+       kind = 'hold' AND expires_at <= assignments_now(), coalesce(party, 1),
+       CASE WHEN %(has_stays)s THEN starts_at END,
+       CASE WHEN %(has_stays)s THEN coalesce(ended_at, overstays_until, ends_at) END
+  FROM assignments_allocation
+ WHERE int8range(hashtextextended(restaurant_ref, 0), hashtextextended(restaurant_ref, 0), '[]')
+       && int8range(hashtextextended(%(restaurant)s, 0), hashtextextended(%(restaurant)s, 0), '[]')
+   AND restaurant_ref = %(restaurant)s AND blocked && tstzrange(%(start)s, %(until)s)
+UNION ALL
+SELECT ARRAY[table_ref], '', upper(blocked), overstays_until, booking_ref, false, coalesce(party, 1),
+       CASE WHEN %(has_stays)s THEN starts_at END, CASE WHEN %(has_stays)s THEN overstays_until END
+  FROM assignments_allocation AS cut
+ WHERE ended_at IS NULL AND kind = 'seating' AND restaurant_ref = %(restaurant)s
+   AND overstays_until > %(start)s AND starts_at > %(earliest)s AND starts_at < %(until)s
+   AND upper(blocked) < %(until)s AND upper(blocked) < overstays_until
+   AND NOT EXISTS (SELECT FROM assignments_allocation AS other
+                    WHERE other.restaurant_ref = cut.restaurant_ref AND other.table_ref = cut.table_ref
+                      AND other.ended_at IS NULL
+                      AND other.blocked && tstzrange(upper(cut.blocked), cut.overstays_until))
+UNION ALL
+SELECT table_refs, zone_ref, starts_at, ends_at, '', false, 0, NULL, NULL
+  FROM assignments_closure
+ WHERE lifted_at IS NULL AND (ends_at IS NULL OR ends_at > %(start)s) AND starts_at < %(until)s
+   AND restaurant_ref = %(restaurant)s
+"""
+"""What is taken, what guests keep whose table closes or is needed before they leave (``is_cut``), unless somebody else
+has it then, and what is closed. In SQL since every decision asks it: to put it together takes longer than to run it."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -70,87 +98,30 @@ def occupied(
     Who goes on to take tables sets ``remove_expired``, so that the constraint no longer sees those holds either (one query
     more if there are any).
     """
-    taken = (
-        Allocation.objects.at(restaurant_ref)
-        .filter(blocked__overlap=(start, until))
-        .annotate(
-            refs=Func(F("table_ref"), template="ARRAY[%(expressions)s]", output_field=ArrayField(TextField())),
-            zone=Value("", output_field=TextField()),
-            is_expired=Q(kind=Allocation.Kind.HOLD, expires_at__lte=DatabaseNow()),
-            covers=Coalesce("party", 1),
-            comes=F("starts_at"),
-            goes=Coalesce("ended_at", "overstays_until", "ends_at"),
-        )
-        .order_by()
-        .values_list("refs", "zone", "blocked", "booking_ref", "is_expired", "covers", "comes", "goes")
-    )
-    cut = (
-        _cut_without_followers(restaurant_ref, start, until)
-        .annotate(
-            refs=Func(F("table_ref"), template="ARRAY[%(expressions)s]", output_field=ArrayField(TextField())),
-            zone=Value("", output_field=TextField()),
-            gap=TimeRange(F("blocked__endswith"), F("overstays_until"), output_field=DateTimeRangeField()),
-            is_expired=Value(False),
-            covers=Coalesce("party", 1),
-            comes=F("starts_at"),
-            goes=F("overstays_until"),
-        )
-        .order_by()
-        .values_list("refs", "zone", "gap", "booking_ref", "is_expired", "covers", "comes", "goes")
-    )
-    closed = (
-        Closure.objects.not_lifted()
-        .during(start, until)
-        .filter(restaurant_ref=restaurant_ref)
-        .annotate(
-            span=TimeRange(F("starts_at"), F("ends_at"), output_field=DateTimeRangeField()),
-            nobody=Value("", output_field=TextField()),
-            is_expired=Value(False),
-            covers=Value(0),
-            comes=F("starts_at"),
-            goes=F("ends_at"),
-        )
-        .order_by()
-        .values_list("table_refs", "zone_ref", "span", "nobody", "is_expired", "covers", "comes", "goes")
-    )
-    # From Django 6.1 on, the model's ordering would hold for the union, whose columns it does not have.
-    rows = list(taken.union(cut, closed, all=True).order_by())
-    if remove_expired and any(row[4] for row in rows):
-        remove_expired_holds(restaurant_ref)
     has_stays = with_stays or (floor is not None and floor.is_paced)
+    rows = sql.rows(
+        _OCCUPIED,
+        restaurant=restaurant_ref,
+        start=start,
+        until=until,
+        earliest=start - waiting.LONGEST_STAY - waiting.LONGEST_BUFFER,
+        has_stays=has_stays,
+    )
+    if remove_expired and any(row[5] for row in rows):
+        remove_expired_holds(restaurant_ref)
     return tuple(
         Occupied(
             table_ref=table_ref,
-            blocked_from=blocked.lower,
-            blocked_until=blocked.upper or until,
+            blocked_from=blocked_from,
+            blocked_until=blocked_until or until,
             booking_ref=booking_ref or None,
             closed=not booking_ref,
             **(_sitting(covers, comes, goes) if has_stays and booking_ref else {}),
         )
-        for table_refs, zone_ref, blocked, booking_ref, expired, covers, comes, goes in rows
+        for table_refs, zone_ref, blocked_from, blocked_until, booking_ref, expired, covers, comes, goes in rows
         if not expired
         for table_ref in (table_refs if booking_ref else tables_closed(table_refs, zone_ref, floor))
     )
-
-
-def _cut_without_followers(restaurant_ref: str, start: datetime, until: datetime) -> models.QuerySet[Allocation]:
-    """Return seatings whose guests stay longer than their table is blocked, without anybody else there (``is_cut``)."""
-    cut = Allocation.objects.current().filter(
-        restaurant_ref=restaurant_ref,
-        starts_at__gt=start - waiting.LONGEST_STAY - waiting.LONGEST_BUFFER,
-        starts_at__lt=until,
-        overstays_until__gt=start,
-    )
-    cut = cut.alias(gives_up_at=F("blocked__endswith")).filter(
-        gives_up_at__lt=F("overstays_until"), blocked__endswith__lt=until
-    )
-    others = Allocation.objects.filter(
-        restaurant_ref=OuterRef("restaurant_ref"),
-        table_ref=OuterRef("table_ref"),
-        ended_at__isnull=True,
-        blocked__overlap=TimeRange(OuterRef("blocked__endswith"), OuterRef("overstays_until")),
-    )
-    return cut.filter(~Exists(others))
 
 
 def sitting(row: Allocation) -> dict[str, Any]:

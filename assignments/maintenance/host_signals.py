@@ -21,6 +21,9 @@ from assignments.maintenance import mark_following
 
 logger = logging.getLogger("assignments.host_signals")
 
+_STORED_REF = "_assignments_stored_ref"
+"""Attribute of a row between booking and table while it is saved: the booking that it belonged to."""
+
 _connected: list[Callable[[], object]] = []
 """What takes back each connection."""
 
@@ -89,7 +92,22 @@ def _connect_links(links: WatchedLinks) -> None:
 
     _connect(signals.m2m_changed, changed, sender=links.through, uid="assignments.links")
     if not links.through._meta.auto_created:
-        _connect_rows(links.through, lambda row: [links.ref_of(getattr(row, links.column))], uid="assignments.links")
+        _connect_link_rows(links)
+
+
+def _connect_link_rows(links: WatchedLinks) -> None:
+    """Connect the rows of a project's own model between bookings and tables: one may be given to another booking."""
+
+    def remember(instance: models.Model, using: str, **kwargs: object) -> None:
+        if using == DEFAULT_DB_ALIAS and instance.pk is not None:
+            vars(instance)[_STORED_REF] = links.stored_ref(instance)
+
+    def refs(row: models.Model) -> list[str]:
+        before, now = vars(row).pop(_STORED_REF, None), links.ref_of(getattr(row, links.column))
+        return [now] if before in {None, now} else [before, now]
+
+    _connect(signals.pre_save, remember, sender=links.through, uid="assignments.links")
+    _connect_rows(links.through, refs, uid="assignments.links")
 
 
 def _connect(signal: Any, receiver: Callable[..., None], *, sender: type[models.Model], uid: str) -> None:

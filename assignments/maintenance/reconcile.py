@@ -327,7 +327,8 @@ def _unwanted(assignment: Assignment, booking: HostBooking | None, *, has_tables
         return _finding(ref, "cancelled, but has tables", "its tables are freed", lambda: ledger.release([ref]))
     if is_cancelled(booking):
         problem = "the booking no longer exists in the host" if booking is None else "cancelled in the host"
-        return _finding(ref, problem, "cancelled, its tables are freed", lambda: api.booking_cancelled(booking_ref=ref))
+        # A change, not a call to cancel: shown again in the host, it is planned again.
+        return _finding(ref, problem, "cancelled, its tables are freed", lambda: api.booking_changed(booking_ref=ref))
     if state == State.CONFIRMED or assignment.reason == waiting.CAME_AFTER_ALL:
         return None
     action = "left to staff" if state == State.MANUAL_REVIEW else "cancelled here"

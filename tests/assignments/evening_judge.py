@@ -283,10 +283,25 @@ def broken_promises(
         pinned = before.assignments[ref]["pinned_table_refs"]
         if others != held and pinned and set(pinned) == held and not unusable:
             yield f"{ref} is pinned to {sorted(held)}, and was moved to {sorted(others)}"
+        if is_needed_longer(before, after, ref):
+            continue
         if others != held and not unusable and not is_asked and not sits and action.by in {"guest", "planner"}:
             fixed = moving.why_not(before, ref, now) if moving else "nobody is moved for others"
             if fixed:
                 yield f"{ref} was moved from {sorted(held)} to {sorted(others)}: {fixed}"
+
+
+def is_needed_longer(before: Evening, after: Evening, ref: str) -> bool:
+    """Whether guests who were before the booking at one of its tables stay there into its time now."""
+    return any(
+        was["table_ref"] == row["table_ref"] == now["table_ref"]
+        and was["id"] == now["id"]
+        and was["booking_ref"] != ref
+        and max(was["until"], was["overstays_until"] or was["until"]) <= row["start"] < now["until"]
+        for row in before.current[ref]
+        for was in before.allocations
+        for now in after.allocations
+    )
 
 
 def taken_from_under(
@@ -310,6 +325,17 @@ def taken_from_under(
             is_there = table in tables and tables[table].active
             if is_there and not is_closed(after, table, now, now + A_MINUTE):
                 yield f"{ref} sits at {table}, which is not closed yet and was taken from it"
+
+
+def forgotten(before: Evening, after: Evening, action: Action, now: datetime) -> Iterator[str]:
+    """Stays of which nothing is left on record, though guests have sat through a part of them."""
+    kept = {row["id"] for row in after.allocations}
+    for row in before.allocations:
+        if row["kind"] != "seating" or action.name == "undo":
+            continue  # Walk-ins who did not sit down after all leave nothing.
+        sat = before.assignments[row["booking_ref"]]["stage"] == "seated" and row["start"] < now - A_MINUTE
+        if (row["ended_at"] or sat) and row["id"] not in kept:
+            yield f"{row['booking_ref']} sat at {row['table_ref']} since {row['start']:%H:%M}, which nobody knows now"
 
 
 def _is_over(before: Evening, ref: str, host: Mapping[str, HostBooking], now: datetime) -> bool:
@@ -422,8 +448,8 @@ def passed_over(
             continue
         if ref in then and then[ref][0] == seat[0] and seat[1] <= now:
             continue  # Its guests sit there, and stay longer.
-        if ref in then and action.by == "owner":
-            continue  # Its table has closed. Whoever was promised a seat goes before those who wait for one.
+        if ref in then and (action.by == "owner" or is_needed_longer(before, after, ref)):
+            continue  # It has lost its table. Whoever was promised a seat goes before those who wait for one.
         mine = after.assignments[ref]
         if mine["reason"] == "confirmed_by_host" and after.current[ref][0]["planner"] == "manual":
             continue  # Its host shows it at these tables: nobody chose them here.

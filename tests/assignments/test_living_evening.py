@@ -25,7 +25,7 @@ from assignments.staff import review_queue, service_day
 from assignments.staff.moves import moves_of
 from assignments.staff.review_queue import Section
 from assignments.testing import a_floor, a_service, a_table, at
-from tests.assignments.conftest import HOST_PATH, TheHost, override, run_all, tables_of
+from tests.assignments.conftest import HOST_PATH, TheHost, asked, override, run_all, tables_of
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -208,7 +208,7 @@ class TestWishesThatAreNotGranted:
             two_tables.book(ref, starts_at=start, party=2)
             api.assign(booking_ref=ref, table_refs=["T1"], actor="staff:7")
         self.ask(two_tables, answer, party=9)
-        assert api.extend(booking_ref="B", until=tonight + timedelta(hours=3), actor="staff:7") is Change.KEPT
+        assert api.extend(booking_ref="B", until=tonight + timedelta(hours=3), actor="staff:7").change is Change.KEPT
         self.has(answer, "T2", later)
 
     def test_the_clock_marks_no_show_by_the_promise(
@@ -537,21 +537,69 @@ class TestStays:
         sitting.book("B2", starts_at=datetime.now(UTC) + timedelta(minutes=1), party=2)
         assert api.assign_now(booking_ref="B2").table_refs == ("T1",)
 
+    @pytest.mark.parametrize("how", ["cancelled by call", "cancelled in the host", "released"])
+    def test_what_guests_have_sat_through_is_kept_whatever_ends_it(self, sitting: TheHost, how: str) -> None:
+        before = Allocation.objects.get()
+        with at(before.starts_at + timedelta(hours=1)):
+            if how == "cancelled in the host":
+                sitting.edit("B1", keeps_tables=False)
+                assert api.booking_changed(booking_ref="B1") is Change.CANCELLED
+            elif how == "released":
+                assert api.release_tables(booking_ref="B1", actor="staff:7") == ("T1",)
+                assert Assignment.objects.get().stage == Stage.EXPECTED
+            else:
+                api.booking_cancelled(booking_ref="B1")
+            row = Allocation.objects.get()
+            assert (row.pk, row.table_ref, row.ended_at, tables_of("B1")) == (before.pk, "T1", row.blocked.upper, [])
+            assert row.blocked.upper >= before.starts_at + timedelta(hours=1)
+
+    def test_guests_who_sat_when_they_were_cancelled_are_expected_when_they_ask_again(self, sitting: TheHost) -> None:
+        api.booking_cancelled(booking_ref="B1")
+        sitting.edit("B1", wants_table=True, is_confirmed=False, starts_at=datetime.now(UTC) + timedelta(hours=3))
+        api.request(booking_ref="B1")
+        assert Assignment.objects.get().stage == Stage.EXPECTED
+        assert api.assign_now(booking_ref="B1").kind is Kind.CONFIRMED
+
+    def test_nobody_rejects_guests_who_sit(self, sitting: TheHost) -> None:
+        """A table of the join at which they sit is out of service. They still have the other one."""
+        api.move(booking_ref="B1", table_refs=["T1", "T2"], actor="staff:1", overriding=OVERRIDABLE)
+        api.close(restaurant_ref="R1", table_refs=["T2"], starts_at=datetime.now(UTC), actor="staff:1")
+        assert (state_of("B1"), tables_of("B1")) == ((State.MANUAL_REVIEW, "table_out_of_service"), ["T1"])
+        with pytest.raises(TransitionRefusedError, match="has guests who sit: move them, or mark the guests as gone"):
+            api.reject(booking_ref="B1", actor="staff:7", reason="It broke.")
+        assert tables_of("B1") == ["T1"]
+        api.left(booking_ref="B1", actor="staff:7")
+        assert state_of("B1") == (State.CONFIRMED, "left")
+
     def test_guests_who_stay_longer_send_the_next_party_to_another_table(self, sitting: TheHost) -> None:
         end = Allocation.objects.get().ends_at
         sitting.book("B2", starts_at=end + timedelta(minutes=10), party=2)
         api.assign(booking_ref="B2", table_refs=["T1"], actor="staff:1")
-        assert api.extend(booking_ref="B1", until=end + timedelta(minutes=45), actor="staff:7") is Change.KEPT
+        assert api.extend(booking_ref="B1", until=end + timedelta(minutes=45), actor="staff:7").change is Change.KEPT
         assert (tables_of("B1"), tables_of("B2")) == (["T1"], ["T2"])
         topics = set(OutboxMessage.objects.values_list("topic", "booking_ref"))
         assert {("booking.extended", "B1"), ("booking.moved", "B2")} <= topics
+
+    def test_the_next_party_keeps_a_seat_before_who_waits_though_that_one_asked_earlier(self, sitting: TheHost) -> None:
+        """B2 was promised a seat. W asked before it, waits, and could have had T2, the only table that is free then."""
+        start = Allocation.objects.get().ends_at + timedelta(minutes=10)
+        for number, ref in enumerate(("W", "B2")):
+            sitting.book(ref, starts_at=start, party=2, requested_at=asked(number))
+            api.request(booking_ref=ref)
+        api.assign(booking_ref="B2", table_refs=["T1"], actor="staff:1")
+        sitting.edit("B1", ends_at=start + timedelta(minutes=30))
+        assert api.booking_changed(booking_ref="B1") is Change.KEPT
+        assert (state_of("B2"), tables_of("B2")) == ((State.CONFIRMED, "table_needed_longer"), ["T2"])
+        assert run_all()["W"].kind is not Kind.CONFIRMED
 
     def test_an_overlap_is_over_when_the_overstaying_guests_leave(self, sitting: TheHost) -> None:
         end = Allocation.objects.get().ends_at
         for ref, table in (("B2", "T1"), ("B3", "T2")):
             sitting.book(ref, starts_at=end + timedelta(minutes=10), party=2)
             api.assign(booking_ref=ref, table_refs=[table], actor="staff:1")
-        assert api.extend(booking_ref="B1", until=end + timedelta(minutes=45), actor="staff:7") is Change.TO_STAFF
+        assert (
+            api.extend(booking_ref="B1", until=end + timedelta(minutes=45), actor="staff:7").change is Change.TO_STAFF
+        )
         assert state_of("B1") == state_of("B2") == (State.MANUAL_REVIEW, "overlapping")
         assert api.left(booking_ref="B1", actor="staff:7") == ("T1",)
         assert state_of("B1")[0] == State.CONFIRMED
@@ -565,7 +613,9 @@ class TestStays:
         for ref, table in (("B2", "T1"), ("B3", "T2")):
             sitting.book(ref, starts_at=end + timedelta(minutes=10), party=2)
             api.assign(booking_ref=ref, table_refs=[table], actor="staff:1")
-        assert api.extend(booking_ref="B1", until=end + timedelta(minutes=45), actor="staff:7") is Change.TO_STAFF
+        assert (
+            api.extend(booking_ref="B1", until=end + timedelta(minutes=45), actor="staff:7").change is Change.TO_STAFF
+        )
         return sitting
 
     def test_nobody_sits_down_at_a_table_where_others_overstay(self, overlapping: TheHost) -> None:
@@ -585,7 +635,7 @@ class TestStays:
             assert api.booking_changed(booking_ref="B2") is Change.KEPT
         else:
             until = Allocation.objects.get(booking_ref="B2").ends_at + timedelta(minutes=15)
-            assert api.extend(booking_ref="B2", until=until, actor="staff:7") is Change.KEPT
+            assert api.extend(booking_ref="B2", until=until, actor="staff:7").change is Change.KEPT
         assert state_of("B1") == state_of("B2") == (State.MANUAL_REVIEW, "overlapping")
         api.left(booking_ref="B1", actor="staff:7")
         list(dispatch.run_pass())
@@ -832,7 +882,7 @@ class TestStaysThatStaffExtended:
             extended.book(ref, starts_at=tonight + timedelta(hours=3), party=2, ends_at=tonight + timedelta(hours=4))
             api.assign(booking_ref=ref, table_refs=[table], actor="staff:7")
         until = tonight + timedelta(hours=3, minutes=30)
-        assert api.extend(booking_ref="A", until=until, actor="staff:7") is Change.TO_STAFF
+        assert api.extend(booking_ref="A", until=until, actor="staff:7").change is Change.TO_STAFF
         extended.edit("C", wants_table=False)
         api.booking_changed(booking_ref="C")
         api.move(booking_ref="A", table_refs=["T2"], actor="staff:7")
@@ -953,6 +1003,43 @@ class TestStaff:
         api.booking_changed(booking_ref="A")
         assert api.assign(booking_ref="B", table_refs=["T1"], actor="staff:7").passed == ("W1",)
 
+    def test_staff_who_swap_tables_hear_whom_they_passed(self, host: TheHost, tonight: datetime) -> None:
+        """W, a party of four, asked after B and before A, and only the large table would do."""
+        host.floors["R1"] = a_floor(tables=[a_table("T1", seats=2), a_table("T2")], services=[ALL_DAY])
+        starts = {"B": tonight - timedelta(hours=6), "W": tonight, "A": tonight}
+        for number, (ref, start) in enumerate(starts.items()):
+            host.book(ref, starts_at=start, party=4 if ref == "W" else 2, requested_at=asked(number))
+            api.request(booking_ref=ref)
+        for ref, table in (("A", "T1"), ("B", "T2")):
+            assert api.assign(booking_ref=ref, table_refs=[table], actor="staff:1").passed == ()
+        there, back = (api.swap(booking_ref="A", other_ref="B", actor="staff:7") for _each in range(2))
+        assert [outcome.passed for outcome in (*there, *back)] == [("W",), (), (), ()]
+
+    @pytest.mark.parametrize("is_followed", [False, True])
+    def test_staff_who_let_guests_stay_longer_hear_whom_they_passed(
+        self, host: TheHost, tonight: datetime, is_followed: bool
+    ) -> None:
+        """W asked first. It could have come right after them, or had the table that who comes next gets instead."""
+        host.floors["R1"] = a_floor(tables=[a_table("T1"), a_table("T2", active=is_followed)], services=[ALL_DAY])
+        end = tonight + timedelta(hours=2)
+        for number, (ref, start) in enumerate({"W": end, "A": tonight, "B": end}.items()):
+            host.book(ref, starts_at=start, ends_at=start + timedelta(hours=2), party=2, requested_at=asked(number))
+        api.request(booking_ref="W")
+        api.assign(booking_ref="A", table_refs=["T1"], actor="staff:1")
+        if is_followed:
+            assert api.assign(booking_ref="B", table_refs=["T1"], actor="staff:1").passed == ()
+        longer = api.extend(booking_ref="A", until=end + timedelta(minutes=30), actor="staff:7")
+        assert (longer.change, longer.passed) == (Change.KEPT, ("W",))
+        assert tables_of("B") == (["T2"] if is_followed else [])
+        shorter = api.extend(booking_ref="A", until=end - timedelta(minutes=30), actor="staff:7")
+        assert shorter.passed == ()
+
+    def test_staff_who_seat_walk_ins_hear_whom_they_passed(self, one_table: TheHost) -> None:
+        one_table.floors["R1"] = a_floor(tables=[a_table("T1")], services=[ALL_DAY])
+        one_table.book("W", starts_at=datetime.now(UTC) + timedelta(minutes=30), party=2, requested_at=asked(0))
+        api.request(booking_ref="W")
+        assert api.seat_walk_in(restaurant_ref="R1", party=2, actor="staff:7").passed == ("W",)
+
     def test_walk_ins_get_the_best_free_table_now(self, open_now: TheHost) -> None:
         outcome = api.seat_walk_in(restaurant_ref="R1", party=3, actor="staff:7")
         assert outcome.booking_ref.startswith("walk-in:")
@@ -1056,7 +1143,9 @@ class TestStaff:
         for number, table in enumerate(("T1", "T2")):
             open_now.book(f"N{number}", starts_at=end + timedelta(minutes=5), party=2)
             api.assign(booking_ref=f"N{number}", table_refs=[table], actor="staff:7")
-        assert api.extend(booking_ref=walk_in, until=end + timedelta(hours=1), actor="staff:7") is Change.TO_STAFF
+        assert (
+            api.extend(booking_ref=walk_in, until=end + timedelta(hours=1), actor="staff:7").change is Change.TO_STAFF
+        )
         run_all()
         list(reconcile())
         api.left(booking_ref="B1", actor="staff:7")
@@ -1423,7 +1512,7 @@ class TestGuestsWhoSitElsewhereInTheHost:
             open_now.book(ref, starts_at=now + timedelta(hours=1), party=2)
         for ref, table in (("B1", "T1"), ("B2", "T1"), ("B3", "T2")):
             api.assign(booking_ref=ref, table_refs=[table], actor="staff:1")
-        assert api.extend(booking_ref="B1", until=now + timedelta(hours=2), actor="staff:7") is Change.TO_STAFF
+        assert api.extend(booking_ref="B1", until=now + timedelta(hours=2), actor="staff:7").change is Change.TO_STAFF
         with pytest.raises(TransitionRefusedError, match="move one of them"):
             api.reject(booking_ref="B1", actor="staff:7", reason="no")
         assert (tables_of("B1"), tables_of("B2")) == (["T1"], ["T1"])

@@ -197,6 +197,7 @@ class PlayedEvening(RuleBasedStateMachine):
             *evening_judge.taken_from_under(
                 before, after, self.action, floor=self.floor, now=self.now, cancelled=cancelled
             ),
+            *evening_judge.forgotten(before, after, self.action, self.now),
             *evening_judge.misfits(before, after, self.action, self.floor),
             *evening_judge.passed_over(
                 before,
@@ -443,9 +444,9 @@ class PlayedEvening(RuleBasedStateMachine):
         if ref not in self.seen.current:
             return
         until = self.seen.current[ref][0]["ends_at"] + timedelta(minutes=15 * quarters)
-        name = "edit end" if by_host else f"extend by {quarters}"
-        with self.doing(name, "staff", ref):
-            if by_host and ref in self.host.rows:
+        by_host = by_host and ref in self.host.rows
+        with self.doing(*("edit end", "guest") if by_host else (f"extend by {quarters}", "staff"), ref):
+            if by_host:
                 self.host.edit(ref, ends_at=until)
                 api.booking_changed(booking_ref=ref)
             else:

@@ -5,7 +5,7 @@ Long because it is a list: one short function for each thing that people do ther
 
 import logging
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
@@ -167,11 +167,16 @@ def _seat(form: _Form) -> _Result:
         overriding=form.overriding,
     )
     said = _("%(booking)s has %(tables)s now.") % {"booking": label_of(ref), "tables": form.named(tables)}
-    if outcome.passed:
-        said += " " + _("Asked earlier, and could have had it: %(bookings)s.") % {
-            "bookings": ", ".join(label_of(each) for each in outcome.passed)
-        }
-    return tables, "warning" if outcome.passed else "success", said
+    return _naming(outcome.passed, tables, said)
+
+
+def _naming(passed: Iterable[str], tables: tuple[str, ...], said: str, level: str = "success") -> _Result:
+    """Say, after what was done, who asked earlier and was passed by it."""
+    bookings = ", ".join(label_of(each) for each in passed)
+    if not bookings:
+        return tables, level, said
+    also = _("Asked earlier, and could have had it: %(bookings)s.") % {"bookings": bookings}
+    return tables, "warning", f"{said} {also}"
 
 
 def _displace(form: _Form) -> _Result:
@@ -201,7 +206,7 @@ def _swap(form: _Form) -> _Result:
         "other": label_of(other.booking_ref),
         "others": form.named(two.table_refs),
     }
-    return one.table_refs, "success", said
+    return _naming(dict.fromkeys([*one.passed, *two.passed]), one.table_refs, said)
 
 
 def _other(form: _Form) -> Assignment:
@@ -246,7 +251,7 @@ def _extend(form: _Form) -> _Result:
         raise MistakenError(_("Say until when."))
     end = datetime.fromtimestamp(until, tz=UTC)
     try:
-        change = api.extend(
+        extension = api.extend(
             booking_ref=ref,
             until=end,
             actor=form.who,
@@ -256,12 +261,12 @@ def _extend(form: _Form) -> _Result:
     except ValueError:
         raise MistakenError(_("A stay ends after its start, and not in the past.")) from None
     values = {"booking": label_of(ref), "until": form.at(end)}
-    if change is Change.TO_STAFF:
+    if extension.change is Change.TO_STAFF:
         text = _(
             "%(booking)s stays until %(until)s. The next booking at this table has no other one: decide about both."
         )
-        return (), "warning", text % values
-    return (), "success", _("%(booking)s stays until %(until)s.") % values
+        return _naming(extension.passed, (), text % values, "warning")
+    return _naming(extension.passed, (), _("%(booking)s stays until %(until)s.") % values)
 
 
 def _pin(form: _Form) -> _Result:
@@ -318,11 +323,7 @@ def _walk_in(form: _Form) -> _Result:
     )
     values = {"party": party, "tables": form.named(outcome.table_refs)}
     said = _("%(party)s guests without a booking sit at %(tables)s.") % values
-    if outcome.passed:
-        said += " " + _("Asked earlier, and could have had it: %(bookings)s.") % {
-            "bookings": ", ".join(label_of(each) for each in outcome.passed)
-        }
-    return outcome.table_refs, "warning" if outcome.passed else "success", said
+    return _naming(outcome.passed, outcome.table_refs, said)
 
 
 def _close(form: _Form) -> _Result:

@@ -16,6 +16,7 @@ from assignments.admin.actor import names
 from assignments.admin.host_lookup import guests_of, host_view, label_of, restaurant_names
 from assignments.admin.review import sentences
 from assignments.concurrency import transactions
+from assignments.coordination import host_changes
 from assignments.error_logging import log_error
 from assignments.integration.floor_cache import floor_or_none
 from assignments.integration.host import Host, HostBooking, is_cancelled
@@ -73,7 +74,7 @@ def context(
         "promised": _promised(seatings, floor) if is_waiting else None,
         "asks_until": booking.ends_at if booking else None,
         "sharing": _sharing(request, seatings) if assignment.reason == waiting.OVERLAPPING else (),
-        "may_be_rejected": is_waiting and not is_rejected and assignment.reason != waiting.OVERLAPPING,
+        "may_be_rejected": is_waiting and not is_rejected and host_changes.may_be_rejected(assignment, seatings),
     }
     if assignment.state == State.CONFIRMED:
         found["seated"] = sentences.tables(_refs(seatings, floor), floor) if seatings else ""

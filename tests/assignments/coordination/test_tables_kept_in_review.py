@@ -44,7 +44,7 @@ def overlap(host: TheHost) -> datetime:
     for ref, table in (("B2", "T1"), ("B3", "T2")):
         seat(host, ref, table, starts_at=end + timedelta(minutes=10), party=2, requested_at=now - timedelta(days=8))
     seat(host, "B4", "T2", starts_at=end + timedelta(hours=6), party=2)
-    assert api.extend(booking_ref="B1", until=end + timedelta(minutes=45), actor="staff:7") is Change.TO_STAFF
+    assert api.extend(booking_ref="B1", until=end + timedelta(minutes=45), actor="staff:7").change is Change.TO_STAFF
     cancel(host, "B4")
     assert Assignment.objects.get(booking_ref="B2").is_woken
     return end

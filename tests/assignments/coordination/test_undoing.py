@@ -146,7 +146,7 @@ def overlapping(host: TheHost) -> datetime:
     host.book("B2", starts_at=end + timedelta(minutes=10), party=4)
     api.assign(booking_ref="B2", table_refs=["T1"], actor="staff:1")
     until = end + timedelta(minutes=45)
-    assert api.extend(booking_ref="B1", until=until, actor="staff:7") is Change.TO_STAFF
+    assert api.extend(booking_ref="B1", until=until, actor="staff:7").change is Change.TO_STAFF
     return until
 
 

@@ -78,7 +78,7 @@ def test_a_wish_outlasts_an_overlap(host: TheHost, soon: datetime) -> None:
     end = Allocation.objects.get().ends_at
     for ref, table in (("B2", "T1"), ("B3", "T2")):
         seat(host, ref, table, end + timedelta(minutes=10))
-    assert api.extend(booking_ref="B1", until=end + timedelta(minutes=45), actor="staff:7") is Change.TO_STAFF
+    assert api.extend(booking_ref="B1", until=end + timedelta(minutes=45), actor="staff:7").change is Change.TO_STAFF
     host.edit("B2", party=9)
     assert api.booking_changed(booking_ref="B2") is Change.TO_STAFF
     assert state_of("B2") == (State.MANUAL_REVIEW, "overlapping")
@@ -181,7 +181,9 @@ class TestATableThatCannotBeUsedMeanwhile:
         later = end + timedelta(minutes=10)
         for ref, table in (("B2", "T1"), ("X", "T2")):
             seat(host, ref, table, later)
-        assert api.extend(booking_ref="B1", until=end + timedelta(minutes=45), actor="staff:7") is Change.TO_STAFF
+        assert (
+            api.extend(booking_ref="B1", until=end + timedelta(minutes=45), actor="staff:7").change is Change.TO_STAFF
+        )
         run_all()
         return later
 

@@ -142,18 +142,20 @@ class TestStaysIntoAClosure:
             with pytest.raises(TablesRefusedError) as refused:
                 api.extend(booking_ref="B1", until=until, actor=STAFF)
             assert [each.reason for each in refused.value.refusals] == [Reason.CLOSED]
-            assert api.extend(booking_ref="B1", until=until, actor=STAFF, overriding=[Reason.CLOSED]) is Change.KEPT
+            assert (
+                api.extend(booking_ref="B1", until=until, actor=STAFF, overriding=[Reason.CLOSED]).change is Change.KEPT
+            )
             row = Allocation.objects.get()
             assert (row.ends_at, row.overridden_by, row.despite) == (until, STAFF, [Reason.CLOSED])
             api.extend(booking_ref="B1", until=until + 15 * MINUTE, actor=STAFF)  # They said so already.
-            assert api.extend(booking_ref="B1", until=tonight + HOUR, actor=STAFF) is Change.KEPT
+            assert api.extend(booking_ref="B1", until=tonight + HOUR, actor=STAFF).change is Change.KEPT
 
     def test_only_the_time_to_clear_it_is_given_up(self, host: TheHost, tonight: datetime) -> None:
         host.floors["R1"] = a_floor(tables=[a_table("T1")], services=[a_service(buffer_after_minutes=15)])
         host.book("B1", starts_at=tonight)
         run_all()
         api.close(restaurant_ref="R1", table_refs=["T1"], starts_at=tonight + 150 * MINUTE, actor=STAFF)
-        assert api.extend(booking_ref="B1", until=tonight + 145 * MINUTE, actor=STAFF) is Change.KEPT
+        assert api.extend(booking_ref="B1", until=tonight + 145 * MINUTE, actor=STAFF).change is Change.KEPT
         row = Allocation.objects.get()
         assert (row.blocked.upper, row.overridden_by) == (tonight + 145 * MINUTE, "")
 

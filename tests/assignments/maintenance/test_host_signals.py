@@ -312,6 +312,29 @@ class TestWhatIsFollowed:
         row.save()
         assert tables_of(ticket) == {str(other.pk)}
 
+    def test_a_table_row_of_the_projects_own_that_is_given_to_another_booking_concerns_both(
+        self, use: Any, house: House, written: list[str]
+    ) -> None:
+        use(NotedTicketHost)
+        first, second = (Ticket.objects.create(code=code, start=NOON, covers=2, status="asked") for code in "AB")
+        assert api.assign_now(booking_ref="A").kind is Kind.CONFIRMED
+        row = NotedBoard._default_manager.get(ticket=first)
+        written.clear()
+        row.ticket = second
+        row.save()
+        assert written == ["A", "B"]
+        assert assignment(first).reason == "tables_changed_by_host", "the project shows no table for it"
+        written.clear()
+        with CaptureQueriesContext(connection) as queries, transaction.atomic():
+            row.note = "by the window"
+            row.save()
+        reads = [each["sql"] for each in queries if each["sql"].startswith("SELECT") and "notedboard" in each["sql"]]
+        assert written == ["B"]
+        assert "ticket_id" in reads[0]
+        with transaction.atomic():
+            row.delete()
+        assert written == ["B", "B"]
+
     def test_proxies_and_models_that_inherit_are_watched(self, use: Any, house: House) -> None:
         use(BanquetHost)
         feast = Feast.objects.create(start=NOON, covers=2)
@@ -443,6 +466,18 @@ class TestOneChangeIsOneDecision:
         assert len(captured) <= 7, "without a lock"
         assert (assignment(seated).state, assignment(seated).reason) == (State.CANCELLED, "cancelled_by_call")
         assert list(reconcile()) == []
+
+    def test_a_booking_that_is_made_and_cancelled_by_call_in_one_transaction_is_never_seated(
+        self, house: House
+    ) -> None:
+        with transaction.atomic():
+            visit = a_visit(house)
+            api.booking_cancelled(booking_ref=str(visit.pk))
+        call_command("run_coordinator", "--json")
+        assert (assignment(visit).state, assignment(visit).reason) == (State.CANCELLED, "cancelled_by_call")
+        assert tables_of(visit) == set()
+        api.request(booking_ref=str(visit.pk))
+        assert api.assign_now(booking_ref=str(visit.pk)).kind is Kind.CONFIRMED
 
     def test_a_call_that_is_rolled_back_leaves_the_mark(self, seated: Visit) -> None:
         class NoError(Exception): ...
@@ -646,6 +681,36 @@ class TestNothingIsLost:
         assert assignment(seated).state == State.CONFIRMED
         assert [found.problem for found in reconcile()] == ["cancelled in the host"]
         assert assignment(seated).state == State.CANCELLED
+
+    def test_what_the_host_cancelled_without_a_signal_is_seated_again_once_its_staff_reopen_it(
+        self, seated: Visit
+    ) -> None:
+        Visit.objects.update(stage=Visit.Stage.CANCELLED)
+        list(reconcile())
+        assert (assignment(seated).state, tables_of(seated)) == (State.CANCELLED, set())
+        seated.stage = Visit.Stage.ASKED
+        seated.save()
+        assert api.assign_now(booking_ref=str(seated.pk)).kind is Kind.CONFIRMED
+        assert tables_of(seated)
+
+    @pytest.mark.parametrize("how", ["save", "update"])
+    def test_what_was_hidden_without_a_signal_is_seated_again_once_it_is_restored(
+        self, use: Any, house: House, how: str
+    ) -> None:
+        use(HidingHost)
+        visit = a_visit(house)
+        api.assign_now(booking_ref=str(visit.pk))
+        Visit.objects.update(room="deleted")
+        assert [found.problem for found in reconcile()] == ["the booking no longer exists in the host"]
+        assert (assignment(visit).state, tables_of(visit)) == (State.CANCELLED, set())
+        visit.room, visit.stage = "", Visit.Stage.ASKED
+        if how == "save":
+            visit.save()
+        else:
+            Visit.objects.update(room="", stage=Visit.Stage.ASKED)
+            assert [found.problem for found in reconcile()] == ["cancelled here, active in the host"]
+        assert api.assign_now(booking_ref=str(visit.pk)).kind is Kind.CONFIRMED
+        assert tables_of(visit)
 
     def test_a_project_that_has_not_migrated_yet_can_save(self, house: House, monkeypatch: Any) -> None:
         monkeypatch.setattr(marks, "_is_migrated", False)

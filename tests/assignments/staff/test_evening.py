@@ -81,7 +81,7 @@ class TestShowEvening:
     def test_overstays_and_closures_are_told(self, busy: datetime, host: TheHost) -> None:
         host.book("B4", starts_at=busy + timedelta(hours=2), party=2)
         api.assign(booking_ref="B4", table_refs=["T2"], actor="staff:1", overriding=PASSED_OVER)
-        assert api.extend(booking_ref="B1", until=busy + timedelta(hours=3), actor="staff:1") is Change.TO_STAFF
+        assert api.extend(booking_ref="B1", until=busy + timedelta(hours=3), actor="staff:1").change is Change.TO_STAFF
         api.close(
             restaurant_ref="R1",
             table_refs=["T2"],

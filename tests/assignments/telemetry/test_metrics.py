@@ -341,7 +341,10 @@ def test_who_is_due_soon_without_a_table_and_whose_table_is_expected_twice_is_co
         return unseated, shared
 
     with clock.at(tonight + timedelta(minutes=80)):
-        assert api.extend(booking_ref="B1", until=tonight + timedelta(minutes=180), actor="staff:1") is Change.TO_STAFF
+        assert (
+            api.extend(booking_ref="B1", until=tonight + timedelta(minutes=180), actor="staff:1").change
+            is Change.TO_STAFF
+        )
     assert counted(tonight - timedelta(hours=2)) == (0, 0)
     assert counted(tonight - timedelta(minutes=50)) == (1, 0)  # W1, which waits.
     assert counted(tonight + timedelta(minutes=80)) == (0, 1)  # B2 begins in 70 minutes, and B1 stays.

@@ -6,7 +6,7 @@ from typing import assert_type
 from assignments import api
 from assignments.exceptions import ChangedMeanwhileError
 from assignments.host import HostBooking
-from assignments.outcome import Change, Kind, Outcome, Reason
+from assignments.outcome import Change, Extension, Kind, Outcome, Reason
 from assignments.signals import state_changed
 from assignments.testing import MemoryHost, a_floor, a_table, at
 
@@ -36,7 +36,8 @@ def staff_work(booking_ref: str, version: int) -> tuple[str, ...]:
         assert_type(second, Outcome)
     except ChangedMeanwhileError as error:
         return (str(error),)
-    assert_type(api.extend(booking_ref=booking_ref, until=datetime.now(UTC) + timedelta(hours=1), actor=ACTOR), Change)
+    until = datetime.now(UTC) + timedelta(hours=1)
+    assert_type(api.extend(booking_ref=booking_ref, until=until, actor=ACTOR), Extension)
     assert_type(api.arrived(booking_ref=booking_ref, actor=ACTOR), None)
     return api.left(booking_ref=booking_ref, actor=ACTOR)
 
