@@ -102,6 +102,7 @@ class Stay(models.Model):
     until = models.DateTimeField(null=True)
     covers = models.IntegerField()
     accepted = models.BooleanField(null=True)
+    is_kept = models.BooleanField(null=True, default=True)
     board = models.ForeignKey(Board, null=True, on_delete=models.PROTECT)
     benches = models.ManyToManyField(Bench)
     stools = models.ManyToManyField(Stool)

@@ -69,7 +69,7 @@ class Checking(Reading, Writing, Floors):
         found += [checks.Error(what, hint=f"{do} ({place})", id=f"assignments.{id_}") for id_, what, do in wrong]
         if found:
             return found
-        if self.status_field and not self._cancelled_fields and not self._knows_cancelled(self.status_field):
+        if self.status_field and not self._can_be_called_off and not self._knows_cancelled(self.status_field):
             problem = (
                 f"None of cancelled_statuses {list(self.cancelled_statuses)} is a choice of {self.booking_model}."
                 f"{self.status_field}: tables of cancelled bookings are kept unless api.booking_cancelled is called."
