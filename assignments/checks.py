@@ -15,7 +15,7 @@ from assignments.concurrency import transactions
 from assignments.error_logging import place_of
 from assignments.integration.host import Host
 from assignments.integration.model_host import ModelHost
-from assignments.integration.planners import router_path
+from assignments.integration.planners import SOLE_ROUTER, router_path
 from assignments.integration.swaps import obstacle_to_swaps
 from assignments.maintenance import retention
 from assignments.models import Assignment, ListedJoin, ServiceHours, TableDetails
@@ -179,6 +179,25 @@ def check_rearrangement(app_configs: Sequence[AppConfig] | None, **kwargs: Any) 
             hint="For a ModelHost, set told_field or told_statuses. Otherwise set HostBooking.table_told, or call "
             "api.table_told, and set reports_told_tables = True; and write on_moved(self, moves).",
             id="assignments.W011",
+        )
+    ]
+
+
+@checks.register("assignments")
+def check_router(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[checks.CheckMessage]:
+    """W013: a legacy planner is installed, and V3 alone decides."""
+    if conf.problems() or router_path() != SOLE_ROUTER or conf.settings().ROUTER:
+        return []
+    legacy = [each.name for each in apps.get_app_configs() if getattr(each, "is_legacy_planner", False)]
+    if not legacy:
+        return []
+    return [
+        checks.Warning(
+            f"The legacy planner {legacy[0]!r} is installed, but no app that could ask it: V3 decides every booking, and "
+            f"nothing is compared.",
+            hint=f"Add the app that routes between planners to INSTALLED_APPS. To let V3 decide alone, take {legacy[0]!r} "
+            f"out of it, or set ROUTER in {conf.NAME} to {SOLE_ROUTER!r}.",
+            id="assignments.W013",
         )
     ]
 

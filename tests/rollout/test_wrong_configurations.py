@@ -16,6 +16,7 @@ from django.db.models import UniqueConstraint
 from waffle.models import Switch
 
 from assignments.checks import HOST_METHODS
+from assignments.integration import planners
 from assignments.models import ListedJoin
 from assignments.testing import MemoryHost
 from tests.assignments.integration.test_host_check import WRONG, MuddleHost
@@ -184,6 +185,14 @@ def without(app: str) -> Callable[[Any, Any], None]:
     return apply
 
 
+def without_a_router(settings: Any, monkeypatch: Any) -> None:
+    legacy = apps.get_app_config("shapes")
+    monkeypatch.setattr(legacy, "is_legacy_planner", True, raising=False)
+    assert found() == []  # That V3 decides alone is said.
+    monkeypatch.setattr(planners, "_registered", [])
+    settings.ASSIGNMENTS = {**RIGHT, "ROUTER": ""}
+
+
 def both_switches(settings: Any, monkeypatch: Any) -> None:
     for name in ("assignment_pipeline_v3", "assignment_pipeline_v3_shadow"):
         Switch.objects.update_or_create(name=name, defaults={"active": True})
@@ -223,6 +232,7 @@ CASES: dict[str, tuple[Callable[[Any, Any], None], str]] = {
     "rollout.E010": (rollout(CANDIDATE="rollout.nowhere.v3"), "'rollout.nowhere.v3'"),
     "rollout.E011": (without("waffle"), '"waffle"'),
     "rollout.W001": (without_a_planner_nor_a_database, "does not turn V3 on"),
+    "assignments.W013": (without_a_router, "is installed, but no app that could ask it"),
     "assignments.W012": (without("django.contrib.postgres"), "django.contrib.postgres"),
 }
 DATABASES = ["default"]

@@ -451,6 +451,7 @@ class Muddle(models.Model):
     objects: ClassVar[models.Manager["Muddle"]] = models.Manager()
 
     flag = models.BooleanField(default=False)
+    shown = models.BooleanField(default=True)
     letter = models.CharField(max_length=1, choices=[("P", "pending"), ("C", "confirmed"), ("X", "cancelled")])
     word = models.CharField(max_length=4)
     meal = models.CharField(max_length=10, choices=[("lunch", "Lunch"), ("dinner", "Dinner")])
