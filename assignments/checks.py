@@ -7,7 +7,7 @@ from django.apps import AppConfig, apps
 from django.conf import settings as django_settings
 from django.core import checks
 from django.core.exceptions import ImproperlyConfigured
-from django.db import DEFAULT_DB_ALIAS, ProgrammingError, connection, router
+from django.db import DEFAULT_DB_ALIAS, DatabaseError, InterfaceError, ProgrammingError, connection, router
 from django.db.models import Model
 
 from assignments import conf
@@ -305,8 +305,19 @@ def _model_host() -> ModelHost | None:
 def check_host_answers(
     app_configs: Sequence[AppConfig] | None, databases: Sequence[str] | None = None, **kwargs: Any
 ) -> list[checks.CheckMessage]:
-    """E005: the host must return nothing for unknown bookings. Then E012, W002 and W006. Run with --database default."""
-    if not databases or DEFAULT_DB_ALIAS not in databases or conf.problems() or not is_postgresql():
+    """E014: there is no database. E005: the host must return nothing for unknown bookings. Then E012, W002 and W006.
+
+    Run with --database default.
+    """
+    if not databases or DEFAULT_DB_ALIAS not in databases or not is_postgresql():
+        return []
+    if unreachable := _why_unreachable():
+        return _error(
+            "assignments.E014",
+            f"The default database cannot be reached: {unreachable}",
+            hint="Start the server, or correct DATABASES; manage.py dbshell connects as this project does, and shows why.",
+        )
+    if conf.problems():
         return []
     if any(each.is_serious() for each in [*check_classes(None), *check_routed_tables(None)]):
         return []  # It could not answer, and they say why.
@@ -328,6 +339,17 @@ def check_host_answers(
             hint="Host.bookings() must leave out unknown refs, including malformed ones.",
         )
     return [*_tables_not_taken_over(), *_floor_data_passed_over(host), *_unknown_time_zones(host)]
+
+
+def _why_unreachable() -> str:
+    """Return why the default database cannot be reached, in its own words; empty if it can. One query."""
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT 1")
+    except (DatabaseError, InterfaceError) as error:
+        if transactions.is_database_away(error):
+            return " ".join(str(error).split()) or type(error).__name__
+    return ""
 
 
 def _unknown_time_zones(host: Host) -> list[checks.CheckMessage]:

@@ -11,7 +11,7 @@ from django.core import checks
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management import call_command
 from django.core.management.base import SystemCheckError
-from django.db import connection
+from django.db import OperationalError, connection
 from django.db.models import UniqueConstraint
 from waffle.models import Switch
 
@@ -185,6 +185,14 @@ def without(app: str) -> Callable[[Any, Any], None]:
     return apply
 
 
+def unreachable(settings: Any, monkeypatch: Any) -> None:
+    def refuse(*given: Any, **named: Any) -> Any:
+        raise OperationalError("connection refused\n\tIs the server running?")
+
+    monkeypatch.setattr(connection, "cursor", refuse)
+    monkeypatch.setattr(connection, "is_usable", lambda: False)
+
+
 def without_a_router(settings: Any, monkeypatch: Any) -> None:
     legacy = apps.get_app_config("shapes")
     monkeypatch.setattr(legacy, "is_legacy_planner", True, raising=False)
@@ -213,6 +221,7 @@ CASES: dict[str, tuple[Callable[[Any, Any], None], str]] = {
     "assignments.E011": (bookings_elsewhere, "shapes.Muddle"),
     "assignments.E012": (host(Unreadable), "ZeroDivisionError"),
     "assignments.E013": (unknown_time_zone, "'Berlin' of restaurant"),
+    "assignments.E014": (unreachable, "cannot be reached: connection refused Is the server running?"),
     "assignments.W001": (host(MuddleHost, cancelled_statuses=("N",)), "['N']"),
     "assignments.W002": (seated_already, "is seated by the host but unknown here"),
     "assignments.W006": (unusable_join, "gone"),
