@@ -266,10 +266,7 @@ class Checking(Reading, Writing, Floors):
             do = "Name a boolean, or a date or datetime that is null until the guests are told, or set told_statuses."
             yield from self._typed("E042", "told_field", (models.BooleanField, models.DateField), do)
         yield from self._wrong_zones()
-        for name in ("needs_field", "wishes_field"):
-            yield from self._without_words("booking_model", name)
-        for name in ("restaurant_field", "zone_field"):
-            yield from self._without_a_name("booking_model", name)
+        yield from self._wrong_features_and_places()
         if self.requested_field:
             do = "Name the datetime at which the booking was made, or None."
             yield from self._typed("E036", "requested_field", (models.DateTimeField,), do)
@@ -288,6 +285,15 @@ class Checking(Reading, Writing, Floors):
             except ValueError:
                 what = f"timezone is {self.timezone!r}, which is no time zone: no booking could be read."
                 yield "E040", what, "Write an IANA name, such as 'Europe/Berlin', or None for Django's TIME_ZONE."
+
+    def _wrong_features_and_places(self) -> Iterator[Problem]:
+        for name in ("needs_field", "wishes_field"):
+            yield from self._without_words("booking_model", name)
+        for name in ("restaurant_field", "zone_field"):
+            yield from self._without_a_name("booking_model", name)
+        if not self.restaurant_field and not self.venue_ref:
+            what = "venue_ref is empty, and names no restaurant: every booking would be without one."
+            yield "E045", what, "Write any name, such as 'venue', or set restaurant_field."
 
     def _without_words(self, model_name: str, name: str) -> Iterator[Problem]:
         """E044: a field that is read as features holds none."""
@@ -395,8 +401,12 @@ class Checking(Reading, Writing, Floors):
     def _wrong_party(self) -> Iterator[Problem]:
         if self._is_own("party_of"):
             return
-        for name in self._party_fields:
+        for name in dict.fromkeys(self._party_fields):
             do = 'Name a whole number, or a text such as "2" or "2 people", or write party_of().'
+            if field_at(self.bookings_table, name).primary_key:
+                yield "E024", f"party_field is {name!r}, which is the booking's key, and no number of covers.", do
+            if self._party_fields.count(name) > 1:
+                yield "E024", f"party_field names {name!r} more than once: its guests would be counted again.", do
             yield from self._typed("E024", "party_field", (*_NUMBERS, *_TEXTS), do, path=name)
             yield from self._unreadable("E024", "party_field", name, values.covers, "write party_of()")
 

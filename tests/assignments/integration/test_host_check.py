@@ -67,6 +67,8 @@ WRONG: list[tuple[str, dict[str, Any], str]] = [
     ("E023", {"duration_field": "flag"}, "duration_field is 'flag', which is a BooleanField"),
     ("E024", {"party_field": "flag"}, "party_field is 'flag', which is a BooleanField"),
     ("E024", {"party_field": "board"}, "party_field is 'board', which is a ForeignKey"),
+    ("E024", {"party_field": "pk"}, "party_field is 'pk', which is the booking's key"),
+    ("E024", {"party_field": ("count", "count")}, "party_field names 'count' more than once"),
     ("E024", {"party_field": "meal"}, "whose choice 'dinner'"),
     ("E025", {"waiting_statuses": "P"}, "waiting_statuses is 'P', and not several statuses"),
     ("E025", {"waiting_statuses": ()}, "waiting_statuses is empty"),
@@ -130,6 +132,7 @@ WRONG: list[tuple[str, dict[str, Any], str]] = [
     ("E044", {"table_features_field": "places"}, "table_features_field is 'places', which is a IntegerField"),
     ("E045", {"zone_field": "moment"}, "zone_field is 'moment', which is a DateTimeField, and names no zone"),
     ("E045", {"table_zone_field": "in_use"}, "table_zone_field is 'in_use', which is a BooleanField"),
+    ("E045", {"venue_ref": ""}, "venue_ref is empty, and names no restaurant"),
     (
         "E045",
         {"restaurant_field": "moment", "table_restaurant_field": "house"},
