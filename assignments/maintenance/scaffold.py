@@ -413,7 +413,9 @@ def _start(made: Scaffold, model: type[models.Model]) -> None:
     certain = [each for each in moments if not each.null]
     if certain or (days and clocks):
         moments = certain
-    start = next((each.name for word in (*STARTS, "date") for each in moments if _has_word(each.name, word)), None)
+    # A moment that is called a date may be that of the booking's making, where there is a date besides.
+    words = STARTS if days and clocks else (*STARTS, "date")
+    start = next((each.name for word in words for each in moments if _has_word(each.name, word)), None)
     if start or (moments and not (days and clocks)):
         made.set("start_field", start or moments[0].name, BY_NAME if start else FIRST_OF_KIND)
     elif days and clocks:

@@ -8,6 +8,7 @@ import pytest
 from django.core.management import call_command
 from django.db import models
 from django.test.utils import modify_settings
+from django.utils import timezone
 
 from assignments.host import ModelHost
 from assignments.maintenance import scaffold as scaffolding
@@ -184,6 +185,21 @@ def test_a_moment_that_may_be_null_is_the_start_where_nothing_else_could_be() ->
     made = scaffolding.Scaffold(class_name="Host")
     scaffolding._start(made, Loose)
     assert made.values == {"start_field": "comes_at"}
+
+
+def test_a_moment_that_is_called_a_date_is_no_start_beside_a_date_and_a_time() -> None:
+    class Dated(models.Model):
+        birth_date = models.DateField()
+        booking_date = models.DateTimeField(default=timezone.now)
+        day = models.DateField()
+        hour = models.TimeField()
+
+        class Meta:
+            abstract = True
+
+    made = scaffolding.Scaffold(class_name="Host")
+    scaffolding._start(made, Dated)
+    assert made.values == {"date_field": "day", "time_field": "hour"}
 
 
 def test_a_boolean_status_says_whether_a_booking_is_confirmed() -> None:
