@@ -7,7 +7,7 @@ from django.apps import AppConfig, apps
 from django.conf import settings as django_settings
 from django.core import checks
 from django.core.exceptions import ImproperlyConfigured
-from django.db import DEFAULT_DB_ALIAS, ProgrammingError, connection, router
+from django.db import DEFAULT_DB_ALIAS, DatabaseError, InterfaceError, ProgrammingError, connection, router
 from django.db.models import Model
 
 from assignments import conf
@@ -15,7 +15,7 @@ from assignments.concurrency import transactions
 from assignments.error_logging import place_of
 from assignments.integration.host import Host
 from assignments.integration.model_host import ModelHost
-from assignments.integration.planners import router_path
+from assignments.integration.planners import SOLE_ROUTER, router_path
 from assignments.integration.swaps import obstacle_to_swaps
 from assignments.maintenance import retention
 from assignments.models import Assignment, ListedJoin, ServiceHours, TableDetails
@@ -184,6 +184,25 @@ def check_rearrangement(app_configs: Sequence[AppConfig] | None, **kwargs: Any) 
 
 
 @checks.register("assignments")
+def check_router(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[checks.CheckMessage]:
+    """W013: a legacy planner is installed, and V3 alone decides."""
+    if conf.problems() or router_path() != SOLE_ROUTER or conf.settings().ROUTER:
+        return []
+    legacy = [each.name for each in apps.get_app_configs() if getattr(each, "is_legacy_planner", False)]
+    if not legacy:
+        return []
+    return [
+        checks.Warning(
+            f"The legacy planner {legacy[0]!r} is installed, but no app that could ask it: V3 decides every booking, and "
+            f"nothing is compared.",
+            hint=f"Add the app that routes between planners to INSTALLED_APPS. To let V3 decide alone, take {legacy[0]!r} "
+            f"out of it, or set ROUTER in {conf.NAME} to {SOLE_ROUTER!r}.",
+            id="assignments.W013",
+        )
+    ]
+
+
+@checks.register("assignments")
 def check_swaps(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[checks.CheckMessage]:
     """W010: two bookings cannot exchange their tables in the host's rows."""
     host = _model_host()
@@ -286,8 +305,19 @@ def _model_host() -> ModelHost | None:
 def check_host_answers(
     app_configs: Sequence[AppConfig] | None, databases: Sequence[str] | None = None, **kwargs: Any
 ) -> list[checks.CheckMessage]:
-    """E005: the host must return nothing for unknown bookings. Then E012, W002 and W006. Run with --database default."""
-    if not databases or DEFAULT_DB_ALIAS not in databases or conf.problems() or not is_postgresql():
+    """E014: there is no database. E005: the host must return nothing for unknown bookings. Then E012, W002 and W006.
+
+    Run with --database default.
+    """
+    if not databases or DEFAULT_DB_ALIAS not in databases or not is_postgresql():
+        return []
+    if unreachable := _why_unreachable():
+        return _error(
+            "assignments.E014",
+            f"The default database cannot be reached: {unreachable}",
+            hint="Start the server, or correct DATABASES; manage.py dbshell connects as this project does, and shows why.",
+        )
+    if conf.problems():
         return []
     if any(each.is_serious() for each in [*check_classes(None), *check_routed_tables(None)]):
         return []  # It could not answer, and they say why.
@@ -309,6 +339,17 @@ def check_host_answers(
             hint="Host.bookings() must leave out unknown refs, including malformed ones.",
         )
     return [*_tables_not_taken_over(), *_floor_data_passed_over(host), *_unknown_time_zones(host)]
+
+
+def _why_unreachable() -> str:
+    """Return why the default database cannot be reached, in its own words; empty if it can. One query."""
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT 1")
+    except (DatabaseError, InterfaceError) as error:
+        if transactions.is_database_away(error):
+            return " ".join(str(error).split()) or type(error).__name__
+    return ""
 
 
 def _unknown_time_zones(host: Host) -> list[checks.CheckMessage]:

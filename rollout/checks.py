@@ -8,10 +8,11 @@ from django.apps import AppConfig, apps
 from django.conf import settings as django_settings
 from django.core import checks
 from django.core.exceptions import ImproperlyConfigured
-from django.db import connection
+from django.db import InterfaceError, OperationalError, connection
 from waffle import get_waffle_switch_model
 
 from assignments import conf as assignments_conf
+from assignments.concurrency import transactions
 from assignments.integration.planners import router_path
 from rollout import conf
 from rollout.flags import resolution
@@ -164,8 +165,13 @@ def check_switches(
     """
     if not databases or "default" not in databases or conf.problems() or not apps.is_installed("waffle"):
         return []
-    if get_waffle_switch_model()._meta.db_table not in connection.introspection.table_names():
-        return []  # There are no switches before the first migrate.
+    try:
+        if get_waffle_switch_model()._meta.db_table not in connection.introspection.table_names():
+            return []  # There are no switches before the first migrate.
+    except (OperationalError, InterfaceError) as error:
+        if transactions.is_database_away(error):
+            return []  # assignments.E014 says so.
+        raise
     current = resolution.read()
     if not current.contradict:
         return _nobody_decides(current)

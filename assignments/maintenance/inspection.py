@@ -29,6 +29,8 @@ MOST_BOOKINGS = 5000
 """Bookings that are read, newest first."""
 MOST_RESTAURANTS = 50
 MOST_ODD = 20
+NAMED = 5
+"""Restaurants that are named to whoever asked for an unknown one."""
 CHUNK = 500
 PLANNED = 10
 PAST_AND_FUTURE = timedelta(days=366)
@@ -96,7 +98,7 @@ def inspect(*, restaurant_ref: str | None = None) -> Inspection:
         if isinstance(host, ModelHost):
             found.fields = _fields(host)
             found.total = host.known_bookings().count()
-        refs = Counter[str]()
+        refs, others = Counter[str](), Counter[str]()
         for booking in _read(host, found, now, restaurant_ref):
             if restaurant_ref in {None, booking.restaurant_ref}:
                 found.bookings[_state_of(booking)] += 1
@@ -104,12 +106,29 @@ def inspect(*, restaurant_ref: str | None = None) -> Inspection:
                     found.odd.append(f"Booking {booking.ref}: {booking.problem}")
                 elif booking.restaurant_ref:
                     refs[booking.restaurant_ref] += 1
+            elif booking.restaurant_ref:
+                others[booking.restaurant_ref] += 1
         chosen = [restaurant_ref] if restaurant_ref else [ref for ref, _count in refs.most_common(MOST_RESTAURANTS)]
         found.restaurants = _restaurants(host, chosen, found)
         found.planned = _plan(host, found, now, restaurant_ref)
-        if not refs and not found.odd:
+        if restaurant_ref and not refs and _is_unknown(found.restaurants):
+            found.problems.append(_unknown(host, restaurant_ref, [ref for ref, _count in others.most_common(NAMED)]))
+        elif not refs and not found.odd:
             found.problems.append("No bookings were found, so little could be tried. Add one and run this again.")
     return found
+
+
+def _is_unknown(restaurants: Sequence[RestaurantFound]) -> bool:
+    """Return whether the host knows neither a name nor a floor of these restaurants."""
+    return not any(each.name or each.timezone for each in restaurants)
+
+
+def _unknown(host: Host, ref: str, known: Sequence[str]) -> str:
+    """Say that a restaurant is unknown, and which ones bookings name."""
+    names = _names(host, known, Inspection(host=""))
+    others = ", ".join(f"{each} ({names[each]})" if names.get(each) else each for each in known)
+    named = f" Bookings name {others}." if others else ""
+    return f"Restaurant {ref!r} is unknown: the host has no floor for it, and no booking names it.{named}"
 
 
 def said(error: BaseException) -> str:
@@ -207,15 +226,19 @@ def _state_of(booking: HostBooking) -> str:
 
 
 def _restaurants(host: Host, refs: Sequence[str], found: Inspection) -> list[RestaurantFound]:
-    names: Mapping[str, str] = {}
+    names = _names(host, refs, found)
+    return [_restaurant(host, ref, names.get(ref, "")) for ref in sorted(refs)]
+
+
+def _names(host: Host, refs: Sequence[str], found: Inspection) -> Mapping[str, str]:
     try:
         with transaction.atomic():
-            names = host.restaurant_names(refs)
+            return host.restaurant_names(refs)
     except Exception as error:
         if transactions.is_database_away(error):
             raise
         found.problems.append(f"restaurant_names() raised {said(error)}.")
-    return [_restaurant(host, ref, names.get(ref, "")) for ref in sorted(refs)]
+    return {}
 
 
 def _restaurant(host: Host, ref: str, name: str) -> RestaurantFound:

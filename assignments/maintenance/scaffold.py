@@ -3,11 +3,13 @@
 Long because every kind of field that projects have is guessed here, so that one look tells what is found and what is not.
 """
 
+import re
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from django.apps import AppConfig
+from django.contrib.postgres.fields import DateTimeRangeField
 from django.core import checks
 from django.db import models
 
@@ -17,7 +19,7 @@ from assignments.models import Stage
 BOOKINGS = ("booking", "reservation", "visit", "stay", "banquet", "appointment", "ticket", "dinner", "guest")
 TABLES = ("table", "board", "desk", "bench", "stool", "seating", "place")
 RESTAURANTS = ("restaurant", "venue", "house", "location", "branch", "site", "bistro", "outlet", "property")
-STARTS = ("start", "begin", "from", "arriv", "when", "scheduled", "datetime", "date_time", "reserved_for", "slot", "at")
+STARTS = ("start", "begin", "from", "arriv", "when", "scheduled", "datetime", "date_time", "reserved_for", "slot")
 NOT_STARTS = (
     "creat",
     "updat",
@@ -31,18 +33,36 @@ NOT_STARTS = (
     "left",
     "paid",
     "sent",
+    "check",
+    "seated",
+    "complet",
+    "open",
+    "remind",
+    "notif",
+    "no_show",
+    "noshow",
+    "sync",
+    "mail",
 )
-ENDS = ("end", "until", "finish", "to", "leav")
+ENDS = ("end", "until", "finish", "depart", "to", "leav")
 CLOCKS = ("time", "hour", "slot", "clock", "at", *STARTS)
 DURATIONS = ("duration", "minutes", "length")
 REQUESTED = ("creat", "request", "booked", "made", "added", "submitted")
 PARTIES = ("party", "guest", "cover", "people", "person", "pax", "heads", "number_of", "size", "adults", "seats")
 CHILDREN = ("children", "kids")
+INFANTS = ("infants", "toddlers", "babies")
 NOT_PARTIES = ("name", "phone", "mail", "note", "comment", "type", "key", "token", "fee", "price")
+MONEY = ("fee", "price", "deposit", "amount", "spend", "cost", "total", "budget", "per")
+"""What numbers are about that may have a word for guests in their names: ``price_per_person``."""
 ZONES = ("zone", "area", "room", "section")
 STATUSES = ("status", "state", "stage")
+OF_BOOKINGS = ("booking", "reservation")
+NOT_STATUSES = ("pay", "paid", "refund", "deposit", "invoice", "mail", "notif", "remind", "sync")
+"""What statuses besides the booking's own are about."""
 SEATS = ("seat", "place", "capacity", "cover", "size", "people", "max")
 ACTIVE = ("active", "in_use", "in_service", "enabled", "available", "bookable", "open")
+IN_FORCE = ("active",)
+"""What bookings are called that are not cancelled."""
 LEAST = ("min", "smallest", "least")
 MOST = ("max", "largest", "most")
 NAMES = ("name", "label", "number", "code", "title")
@@ -89,6 +109,9 @@ BY_USAGE = "guess: a usual word, as the model lists no choices"
 BY_NUMBER = "guess: the next number, as the model lists no choices"
 BESIDE_STATUS = "guess: by its name; it cancels as well as the status does"
 BY_CHOICES = "guess: by the names of the choices"
+UNLESS = "guess: by its name; a booking without it counts as cancelled"
+BEGINNINGS = frozenset({"min", "max", "end", "date"})
+"""Words that are inside of others: an ``end`` in ``calendar``, a ``date`` in ``updated``."""
 FIRST_OF_KIND = "guess: nothing is named like it; this is the first field of a fitting type"
 FLOOR = (
     "",
@@ -103,6 +126,15 @@ FLOOR = (
     "        )",
 )
 """The method of a class whose project has no model of tables."""
+PERIOD = (
+    "",
+    "    def start_of(self, row):",
+    "        return row[{0!r}].lower",
+    "",
+    "    def end_of(self, row):",
+    "        return row[{0!r}].upper",
+)
+"""The methods of a class whose bookings have one range of time."""
 
 
 class NothingFoundError(LookupError):
@@ -121,6 +153,8 @@ class Scaffold:
     """Whether a note says where statuses are, so that tables do not mean that guests are seated."""
     has_tables: bool = True
     """Whether there is a model of tables. Otherwise the class builds its floors itself."""
+    period: str = ""
+    """The field with a range of time, if that says when a booking starts and ends."""
 
     def set(self, name: str, value: Any, comment: str = BY_NAME) -> None:
         """Give an attribute a value, unless that is None."""
@@ -134,7 +168,9 @@ class Scaffold:
 
     def problems(self) -> list[str]:
         """Return what the checks would refuse in this host."""
-        own = {} if self.has_tables else {"floor": _no_floor}
+        own = {} if self.has_tables else {"floor": _not_written}
+        if self.period:
+            own |= {"start_of": _not_written, "end_of": _not_written}
         host: type[ModelHost] = type(self.class_name, (ModelHost,), {**self.values, **own})
         return [each.msg for each in host().check() if each.level >= checks.ERROR]
 
@@ -167,12 +203,13 @@ class Scaffold:
             # A guess is shown even if the default says the same: the code may store something else.
             line = f"{name} = {_source(value)}{f'  # {comment}' if comment else ''}"
             yield f"    # {line}" if comment == BY_USAGE and is_default else f"    {line}"
+        yield from (line.format(self.period).replace("'", '"') for line in PERIOD if self.period)
         if not self.has_tables:
             yield from FLOOR
 
 
-def _no_floor(host: ModelHost, restaurant_ref: str) -> Any:
-    """Stand for the floor that the project writes itself."""
+def _not_written(host: ModelHost, given: Any) -> Any:
+    """Stand for a method that the class has besides its attributes."""
     raise NotImplementedError
 
 
@@ -184,7 +221,7 @@ def _place(item: tuple[str, Any]) -> tuple[bool, bool]:
 def scaffold(app: AppConfig, *, booking: str | None = None, table: str | None = None) -> Scaffold:
     """Guess the host class of this app's models; ``booking`` and ``table`` name models instead. Raises NothingFoundError."""
     known = [model for model in app.get_models() if not model._meta.auto_created]
-    bookings = _named(app, booking) if booking else _ranked(known, _booking_score)
+    bookings = _named(app, booking) if booking else _likely_bookings(known)
     if not bookings:
         raise NothingFoundError(
             f"No model of {app.label} has a date and looks like a booking: name it with --booking-model."
@@ -259,24 +296,36 @@ def _instead(candidates: Sequence[type[models.Model]], option: str) -> str:
     )
 
 
+def _likely_bookings(known: Sequence[type[models.Model]]) -> list[type[models.Model]]:
+    """Return the models that could be bookings. What another of them leads to, such as a slot, is less likely one."""
+    candidates = _ranked(known, _booking_score)
+    targets = {link.related_model for model in candidates for link in _links(model) if link.related_model is not model}
+    return _ranked(candidates, lambda model: max(1, _booking_score(model) - 3 * (model in targets)))
+
+
 def _booking_score(model: type[models.Model]) -> int:
     # A datetime is a date, too. One that Django sets itself says nothing, but a start may lie behind a foreign key.
-    if not any(not _is_set_by_django(each) for each in _of_type(model, models.DateField)) and not _behind(
-        model, models.DateTimeField
-    ):
+    is_dated = any(not _is_set_by_django(each) for each in _of_type(model, models.DateField)) or _periods(model)
+    if not (is_dated or _behind(model, models.DateTimeField) or _day_and_clock_behind(model)):
         return 0
-    points = 1 + 4 * _is_like(model.__name__, BOOKINGS)
-    points += 2 * bool(_best(model, PARTIES, models.IntegerField))
-    return points + 2 * bool(_best(model, STATUSES, models.Field))
+    points = 1 + 4 * _is_like(model.__name__, BOOKINGS) + 2 * model.__name__.lower().endswith(OF_BOOKINGS)
+    return points + 2 * bool(_covers(model)) + 2 * bool(_status(model))
 
 
 def _table_score(model: type[models.Model], booking: type[models.Model]) -> int:
-    if model is booking or _of_type(model, models.DateTimeField):
+    if model is booking or any(_could_be_start(each) for each in _of_type(model, models.DateTimeField)):
         return 0
     is_related = any(each.related_model is model for each in _fields(booking) if each.is_relation)
     if not (_best(model, SEATS, models.IntegerField) or (is_related and _seats(model))):
         return 0
     return 1 + 2 * _is_like(model.__name__, TABLES) + 4 * is_related
+
+
+def _could_be_start(moment: Any) -> bool:
+    """Return whether a datetime may say when something takes place, rather than when a row was changed."""
+    if _is_set_by_django(moment) or _is_like(moment.name, NOT_STARTS):
+        return False
+    return not moment.null or _is_like(moment.name, STARTS)
 
 
 def _seats(table: type[models.Model]) -> str | None:
@@ -309,55 +358,89 @@ def _of_type(model: type[models.Model], kind: Any) -> list[Any]:
     return [each for each in _fields(model) if isinstance(each, kind) and not each.is_relation]
 
 
+def _links(model: type[models.Model]) -> list[Any]:
+    """Return a model's foreign keys."""
+    return [each for each in _fields(model) if each.many_to_one and isinstance(each.related_model, type)]
+
+
 def _is_like(name: str, words: Sequence[str]) -> bool:
     return any(_has_word(name, word) for word in words)
 
 
 def _has_word(name: str, word: str) -> bool:
-    """Return whether a name has the word: as a part of its own if that is short, otherwise as the beginning of a part."""
-    lowered = name.lower()
-    parts = lowered.split("_")
-    return word in parts if len(word) <= 3 and word not in {"min", "max", "end"} else word in lowered
+    """Return whether a name has the word: anywhere if that is long, otherwise as a part of its own or its beginning."""
+    parts = re.sub("(?<=[a-z0-9])(?=[A-Z])", "_", name).lower().split("_")
+    if word in BEGINNINGS:
+        return any(part.startswith(word) for part in parts)
+    return word in parts if len(word) <= 3 else word in name.lower()
 
 
-def _best(model: type[models.Model], words: Sequence[str], kind: Any, *, without: Sequence[str] = ()) -> str | None:
-    """Return the field of this type whose name has the first of the words that any has."""
+def _best(
+    model: type[models.Model], words: Sequence[str], kind: Any, *, without: Sequence[str] = (), choices: bool = False
+) -> str | None:
+    """Return the field of this type whose name has the first of the words that any has.
+
+    A number with choices is a status, unless ``choices``.
+    """
     candidates = [
         each
         for each in _of_type(model, kind)
         if not each.primary_key
         and not _is_like(each.name, without)
-        and not (each.choices and kind is models.IntegerField)
+        and not (each.choices and kind is models.IntegerField and not choices)
     ]
     return next((each.name for word in words for each in candidates if _has_word(each.name, word)), None)
 
 
 def _time(made: Scaffold, model: type[models.Model]) -> None:
+    _start(made, model)
+    _end(made, model)
+    made.set("requested_field", _requested(model))
+
+
+def _start(made: Scaffold, model: type[models.Model]) -> None:
+    days = [each for each in _of_type(model, models.DateField) if not isinstance(each, models.DateTimeField)]
+    days = [each for each in days if not _is_set_by_django(each)]
+    days = [each for each in days if not _is_like(each.name, (*NOT_STARTS, "birth"))] or days
+    clocks = [each for each in _of_type(model, models.TimeField) if not _is_like(each.name, (*ENDS, *NOT_STARTS))]
+    clocks += [each for each in _texts(model, CLOCKS, values.clock) if not _is_like(each.name, NOT_STARTS)]
     moments = [
         each
         for each in _of_type(model, models.DateTimeField)
-        if not (each.auto_now or each.auto_now_add or _is_like(each.name, NOT_STARTS))
+        if not (_is_set_by_django(each) or _is_like(each.name, (*NOT_STARTS, *ENDS)))
     ]
-    start = next((each.name for word in STARTS for each in moments if _has_word(each.name, word)), None)
-    days = [each for each in _of_type(model, models.DateField) if not isinstance(each, models.DateTimeField)]
-    days = [each for each in days if not (each.auto_now or each.auto_now_add)]
-    clocks = [each for each in _of_type(model, models.TimeField) if not _is_like(each.name, ENDS)]
-    clocks += [each for each in _texts(model, CLOCKS, values.clock) if not _is_like(each.name, NOT_STARTS)]
+    # One that may be null says when something happened, if anything else says when the guests come.
+    certain = [each for each in moments if not each.null]
+    if certain or (days and clocks):
+        moments = certain
+    # A moment that is called a date may be that of the booking's making, where there is a date besides.
+    words = STARTS if days and clocks else (*STARTS, "date")
+    start = next((each.name for word in words for each in moments if _has_word(each.name, word)), None)
     if start or (moments and not (days and clocks)):
         made.set("start_field", start or moments[0].name, BY_NAME if start else FIRST_OF_KIND)
     elif days and clocks:
         made.set("date_field", days[0].name, _first_of(days, "date"))
         made.set("time_field", clocks[0].name, _first_of(clocks, "time"))
+    elif periods := _periods(model):
+        made.period = periods[0].name
+        made.set("read_fields", (made.period,), "guess: says when a booking starts and ends")
     elif days and (behind := _behind(model, models.TimeField)):
         made.set("date_field", days[0].name, _first_of(days, "date"))
         made.set("time_field", behind, "guess: the time of what it leads to")
     elif behind := _behind(model, models.DateTimeField):
         made.set("start_field", behind, "guess: the start of what it leads to")
+    elif both := _day_and_clock_behind(model):
+        made.set("date_field", both[0], "guess: the date of what it leads to")
+        made.set("time_field", both[1], "guess: the time of what it leads to")
     else:
         made.notes.append("No start was found: set start_field, or date_field and time_field.")
-    made.set(
-        "end_field", _best(model, ENDS, models.DateTimeField, without=("creat", "updat", "cancel", "request", "sent"))
-    )
+
+
+def _end(made: Scaffold, model: type[models.Model]) -> None:
+    if made.period:
+        return
+    without = ("creat", "updat", "cancel", "request", "sent")
+    made.set("end_field", _best(model, ENDS, models.DateTimeField, without=without))
     if "end_field" not in made.values and "time_field" in made.values:
         made.set("end_field", _best(model, ENDS, models.TimeField))
     if "end_field" not in made.values and hasattr(ModelHost, "duration_field"):
@@ -368,7 +451,10 @@ def _time(made: Scaffold, model: type[models.Model]) -> None:
         end, stay = _end_beside(model, start)
         made.set("end_field", end, "guess: the end of what it leads to")
         made.set("duration_field", None if end else stay, "guess: minutes, or a DurationField")
-    made.set("requested_field", _requested(model))
+
+
+def _periods(model: type[models.Model]) -> list[Any]:
+    return _of_type(model, DateTimeRangeField)
 
 
 def _behind(model: type[models.Model], kind: Any) -> str | None:
@@ -376,20 +462,35 @@ def _behind(model: type[models.Model], kind: Any) -> str | None:
 
     A link that is called like a time comes first, then one to a model with a single field that is called like a start.
     """
-    links = [each for each in _fields(model) if each.many_to_one and isinstance(each.related_model, type)]
-    for link in links:
+    for link in _links(model):
         if _is_like(link.name, CLOCKS):
             found = _best(link.related_model, CLOCKS, kind, without=(*NOT_STARTS, *ENDS))
             if found:
                 return f"{link.name}__{found}"
-    for link in links:
+    for link in _links(model):
         starts = [
             each.name
             for each in _of_type(link.related_model, kind)
-            if _is_like(each.name, STARTS) and not _is_like(each.name, NOT_STARTS) and not _is_set_by_django(each)
+            if _is_like(each.name, (*STARTS, "at"))
+            and not _is_like(each.name, NOT_STARTS)
+            and not _is_set_by_django(each)
         ]
         if len(starts) == 1:
             return f"{link.name}__{starts[0]}"
+    return None
+
+
+def _day_and_clock_behind(model: type[models.Model]) -> tuple[str, str] | None:
+    """Return the paths to a date and a time that lie behind the same foreign key, such as a slot's."""
+    for link in _links(model):
+        days = [
+            each.name
+            for each in _of_type(link.related_model, models.DateField)
+            if not isinstance(each, models.DateTimeField) and _is_like(each.name, ("date", "day"))
+        ]
+        clock = _best(link.related_model, CLOCKS, models.TimeField, without=(*NOT_STARTS, *ENDS))
+        if days and clock:
+            return f"{link.name}__{days[0]}", f"{link.name}__{clock}"
     return None
 
 
@@ -435,14 +536,13 @@ def _requested(model: type[models.Model]) -> str | None:
 
 
 def _party(made: Scaffold, model: type[models.Model]) -> None:
-    party = _best(model, PARTIES, models.IntegerField, without=("fee", "price", "phone", *STATUSES))
-    children = _best(model, CHILDREN, models.IntegerField)
-    if party and children and _has_word(party, "adults"):
-        made.set("party_field", (party, children), "guess: the sum of these")
-        return
-    if not party:
-        written = [each for each in _texts(model, PARTIES, values.covers) if not _is_like(each.name, NOT_PARTIES)]
-        party = next((each.name for each in written), None)
+    party = _covers(model)
+    if party and _has_word(party, "adults"):
+        further = [_best(model, words, models.IntegerField, choices=True) for words in (CHILDREN, INFANTS)]
+        parties = (party, *filter(None, further))
+        if len(parties) > 1:
+            made.set("party_field", parties, "guess: the sum of these")
+            return
     if party:
         made.set("party_field", party)
         return
@@ -451,6 +551,16 @@ def _party(made: Scaffold, model: type[models.Model]) -> None:
         made.set("party_field", numbers[0], FIRST_OF_KIND)
     else:
         made.notes.append("No number of guests was found: set party_field, or write party_of().")
+
+
+def _covers(model: type[models.Model]) -> str | None:
+    """Return the field that is called like a party: a number, if need be with choices or decimals, or a text of digits."""
+    for kind, choices in ((models.IntegerField, False), (models.IntegerField, True), (models.DecimalField, True)):
+        found = _best(model, PARTIES, kind, without=("phone", *MONEY, *STATUSES), choices=choices)
+        if found:
+            return found
+    written = [each for each in _texts(model, PARTIES, values.covers) if not _is_like(each.name, NOT_PARTIES)]
+    return next((each.name for each in written), None)
 
 
 def _restaurant(made: Scaffold, model: type[models.Model], table: type[models.Model]) -> None:
@@ -494,10 +604,12 @@ def _zone(made: Scaffold, model: type[models.Model], table: type[models.Model]) 
 
 
 def _standing(made: Scaffold, model: type[models.Model]) -> None:
-    status = _best(model, STATUSES, models.Field)
-    rows = [each for each in _fields(model) if each.many_to_one and _is_like(each.name, STATUSES)]
-    if status:
-        _statuses(made, model._meta.get_field(status))
+    status = _status(model)
+    rows = [each for each in _links(model) if _is_like(each.name, STATUSES) and not _is_like(each.name, NOT_STATUSES)]
+    if isinstance(status, models.BooleanField):
+        made.set("confirmed_field", status.name, "guess: a boolean, so it says whether the booking is confirmed")
+    elif status:
+        _statuses(made, status)
     elif rows and isinstance(rows[0].target_field, models.CharField):
         _statuses(made, rows[0])
     elif rows:
@@ -506,6 +618,24 @@ def _standing(made: Scaffold, model: type[models.Model]) -> None:
     else:
         made.set("confirmed_field", _best(model, CONFIRMING, models.BooleanField))
     made.set("cancelled_field", _cancelled(model), BESIDE_STATUS if status else BY_NAME)
+    made.set("cancelled_unless_field", _in_force(model), UNLESS)
+
+
+def _status(model: type[models.Model]) -> Any:
+    """Return the field of a booking's own status: called just that, or after the booking, or at least like a status."""
+    named = [
+        each
+        for each in _of_type(model, models.Field)
+        if _is_like(each.name, STATUSES) and not _is_like(each.name, NOT_STATUSES)
+    ]
+    named.sort(key=lambda each: (each.name not in STATUSES, not _is_like(each.name, OF_BOOKINGS)))
+    return next(iter(named), None)
+
+
+def _in_force(model: type[models.Model]) -> str | None:
+    """Return the flag that every booking has until it is cancelled."""
+    flags = [each for each in _of_type(model, models.BooleanField) if each.default is True]
+    return next((each.name for each in flags if set(each.name.split("_")) <= {"is", *IN_FORCE}), None)
 
 
 def _cancelled(model: type[models.Model]) -> str | None:
@@ -544,7 +674,7 @@ def _statuses(made: Scaffold, status: Any) -> None:
     confirmed = [value for value, said in choices if _is_like(said, CONFIRMING) and value not in {*cancelled, *waiting}]
     stages = {}
     for value, said in choices:
-        stage = next((stage for word, stage in STAGES.items() if _has_word(said.replace(" ", "_"), word)), None)
+        stage = next((stage for word, stage in STAGES.items() if _has_word(re.sub("[ -]", "_", said), word)), None)
         if stage and value not in {*cancelled, *waiting, *confirmed}:
             stages[value] = stage
     default = [] if status.get_default() in (None, "") else [status.get_default()]
@@ -580,6 +710,7 @@ def _statuses_without_choices(made: Scaffold, status: Any) -> None:
 
 def _tables(made: Scaffold, model: type[models.Model], candidates: Sequence[type[models.Model]]) -> None:
     """Choose where tables are stored: the first relation to a likely model that the checks accept."""
+    refused: list[str] = []
     for table in candidates:
         links = [each for each in _fields(model) if each.is_relation and each.related_model is table]
         for link in sorted(links, key=lambda each: not each.many_to_many):
@@ -591,11 +722,15 @@ def _tables(made: Scaffold, model: type[models.Model], candidates: Sequence[type
                 if not link.many_to_many and not link.null and "status_field" not in made.values:
                     made.notes.append("The table is required, so every booking shows one before it is confirmed.")
                 return
+            refused += [each for each in made.problems() if each not in before]
     made.drop("tables_field")
     _table_fields(made, candidates[0], candidates)
     if _numbered(made, model, candidates[0]):
         return
-    made.notes.append("guess: bookings do not say their tables. Store them in on_confirmed, or read them in this app.")
+    made.notes += [f"not taken: {problem}" for problem in refused]
+    made.notes.append(
+        "guess: bookings do not say their tables. Write write_tables() and tables_of(), or read them in this app."
+    )
     for unfit in (("restaurant_field", "table_restaurant_field"), ("zone_field",), ("end_field",)):
         before, values = made.problems(), dict(made.values)
         made.drop(*unfit)

@@ -11,11 +11,12 @@ from django.core import checks
 from django.core.exceptions import ImproperlyConfigured
 from django.core.management import call_command
 from django.core.management.base import SystemCheckError
-from django.db import connection
+from django.db import OperationalError, connection
 from django.db.models import UniqueConstraint
 from waffle.models import Switch
 
 from assignments.checks import HOST_METHODS
+from assignments.integration import planners
 from assignments.models import ListedJoin
 from assignments.testing import MemoryHost
 from tests.assignments.integration.test_host_check import WRONG, MuddleHost
@@ -184,6 +185,22 @@ def without(app: str) -> Callable[[Any, Any], None]:
     return apply
 
 
+def unreachable(settings: Any, monkeypatch: Any) -> None:
+    def refuse(*given: Any, **named: Any) -> Any:
+        raise OperationalError("connection refused\n\tIs the server running?")
+
+    monkeypatch.setattr(connection, "cursor", refuse)
+    monkeypatch.setattr(connection, "is_usable", lambda: False)
+
+
+def without_a_router(settings: Any, monkeypatch: Any) -> None:
+    legacy = apps.get_app_config("shapes")
+    monkeypatch.setattr(legacy, "is_legacy_planner", True, raising=False)
+    assert found() == []  # That V3 decides alone is said.
+    monkeypatch.setattr(planners, "_registered", [])
+    settings.ASSIGNMENTS = {**RIGHT, "ROUTER": ""}
+
+
 def both_switches(settings: Any, monkeypatch: Any) -> None:
     for name in ("assignment_pipeline_v3", "assignment_pipeline_v3_shadow"):
         Switch.objects.update_or_create(name=name, defaults={"active": True})
@@ -204,6 +221,7 @@ CASES: dict[str, tuple[Callable[[Any, Any], None], str]] = {
     "assignments.E011": (bookings_elsewhere, "shapes.Muddle"),
     "assignments.E012": (host(Unreadable), "ZeroDivisionError"),
     "assignments.E013": (unknown_time_zone, "'Berlin' of restaurant"),
+    "assignments.E014": (unreachable, "cannot be reached: connection refused Is the server running?"),
     "assignments.W001": (host(MuddleHost, cancelled_statuses=("N",)), "['N']"),
     "assignments.W002": (seated_already, "is seated by the host but unknown here"),
     "assignments.W006": (unusable_join, "gone"),
@@ -223,6 +241,7 @@ CASES: dict[str, tuple[Callable[[Any, Any], None], str]] = {
     "rollout.E010": (rollout(CANDIDATE="rollout.nowhere.v3"), "'rollout.nowhere.v3'"),
     "rollout.E011": (without("waffle"), '"waffle"'),
     "rollout.W001": (without_a_planner_nor_a_database, "does not turn V3 on"),
+    "assignments.W013": (without_a_router, "is installed, but no app that could ask it"),
     "assignments.W012": (without("django.contrib.postgres"), "django.contrib.postgres"),
 }
 DATABASES = ["default"]

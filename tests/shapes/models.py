@@ -102,6 +102,7 @@ class Stay(models.Model):
     until = models.DateTimeField(null=True)
     covers = models.IntegerField()
     accepted = models.BooleanField(null=True)
+    is_kept = models.BooleanField(null=True, default=True)
     board = models.ForeignKey(Board, null=True, on_delete=models.PROTECT)
     benches = models.ManyToManyField(Bench)
     stools = models.ManyToManyField(Stool)
@@ -450,6 +451,7 @@ class Muddle(models.Model):
     objects: ClassVar[models.Manager["Muddle"]] = models.Manager()
 
     flag = models.BooleanField(default=False)
+    shown = models.BooleanField(default=True)
     letter = models.CharField(max_length=1, choices=[("P", "pending"), ("C", "confirmed"), ("X", "cancelled")])
     word = models.CharField(max_length=4)
     meal = models.CharField(max_length=10, choices=[("lunch", "Lunch"), ("dinner", "Dinner")])

@@ -67,6 +67,9 @@ class Attributes:
     cancelled_field: str | Sequence[str] | None = None
     """A boolean (``is_cancelled``), or a date or datetime that is null until then (``cancelled_at``). Of several, each
     cancels. With a status, both count."""
+    cancelled_unless_field: str | None = None
+    """A boolean that is true until the booking is cancelled (``is_active``). False cancels, and null does not. It counts
+    besides ``cancelled_field`` and a status."""
     stage_statuses: Mapping[Any, str] = {}
     """How far the guests are, by status: ``{"seated": "seated", "done": "left", "no_show": "no_show"}``. The stages are
     expected, late, arrived, seated, left and no_show."""
@@ -194,6 +197,11 @@ class Attributes:
     def _cancelled_fields(self) -> tuple[str, ...]:
         return _names(self.cancelled_field)
 
+    @property
+    def _can_be_called_off(self) -> bool:
+        """Whether a field besides the status cancels."""
+        return bool(self._cancelled_fields or self.cancelled_unless_field)
+
     def _is_waiting(self) -> Q:
         if self.status_field:
             none_yet = Q(**{f"{self.status_field}__isnull": True}) if None in self.waiting_statuses else Q()
@@ -216,18 +224,18 @@ class Attributes:
 
     def _is_cancelled(self) -> Q:
         by_status = Q(**{f"{self.status_field}__in": self._cancelled}) if self.status_field else Q(pk__in=[])
-        return by_status | self._is_called_off() if self._cancelled_fields else by_status
+        return by_status | self._is_called_off() if self._can_be_called_off else by_status
 
     def _is_called_off(self) -> Q:
-        """Return which bookings ``cancelled_field`` shows as cancelled."""
-        found = Q(pk__in=[])
+        """Return which bookings ``cancelled_field`` or ``cancelled_unless_field`` shows as cancelled."""
+        found = Q(**{self.cancelled_unless_field: False}) if self.cancelled_unless_field else Q(pk__in=[])
         for name in self._cancelled_fields:
             is_flag = isinstance(field_at(self.bookings_table, name), models.BooleanField)
             found |= Q(**{name: True}) if is_flag else Q(**{f"{name}__isnull": False})
         return found
 
     def _is_not_called_off(self) -> Q:
-        return ~self._is_called_off() if self._cancelled_fields else Q()
+        return ~self._is_called_off() if self._can_be_called_off else Q()
 
     @cached_property
     def _cancelled(self) -> list[Any]:

@@ -9,9 +9,11 @@ from difflib import get_close_matches
 from typing import Any
 
 from django.apps import apps
+from django.contrib.postgres.fields import ArrayField
 from django.core import checks
 from django.core.exceptions import FieldDoesNotExist
 from django.db import models
+from django.db.models.constants import LOOKUP_SEP
 
 from assignments.integration.model_host import values
 from assignments.integration.model_host.attributes import Attributes, column_at, field_at, fits
@@ -35,9 +37,39 @@ _STATUSES = (
     models.UUIDField,
     models.ForeignKey,
 )
+_UNNAMED = (
+    models.BooleanField,
+    models.DateField,
+    models.TimeField,
+    models.DurationField,
+    models.FloatField,
+    models.DecimalField,
+    models.JSONField,
+    models.BinaryField,
+    ArrayField,
+)
+"""What is no name of a restaurant or a zone: two rows have the same by chance only, or never."""
+_UNWORDED = (
+    *_NUMBERS,
+    models.BooleanField,
+    models.DateField,
+    models.TimeField,
+    models.DurationField,
+    models.UUIDField,
+    models.BinaryField,
+)
+"""What holds no features: read as one, it is as if there were none."""
+LATEST_MONDAY = 7
+"""The largest number that anybody calls a weekday by."""
 ALIKE = 0.85
 """How alike two names are, from 0 to 1, if one is probably the other misspelt."""
 _GUESTS = ("guest_name", "guest_phone", "guest_notes", "guest_reference")
+_OF_THE_ROW_ITSELF = {
+    "tables_field": "Name the foreign key or the many-to-many to the tables, or set table_key_field.",
+    "table_key_field": "Name the field whose value tables_field holds.",
+    "table_adjacent_field": "Name a many-to-many of the tables to themselves, or None.",
+}
+"""Attributes whose field is of the row itself, as it is written or joined by, and what to write."""
 _READ_ONLY = ("start", "date", "time", "end", "duration", "restaurant", "zone", "requested", *_GUESTS)
 """Fields of bookings that are never written, so that they may lie behind foreign keys."""
 
@@ -49,8 +81,8 @@ class Checking(Reading, Writing, Floors):
         """Find what is wrong with the attributes.
 
         E041: an attribute is of another Python type; then nothing else is checked. E006: a configured model or field does
-        not exist or does not fit. E020 to E043: a field has another type, a status does not fit, tables cannot be stored;
-        each says what to write. W001: no status counts as cancelled. W020 to W027: what may surprise. See docs/checks.md.
+        not exist or does not fit. E020 to E046: a field has another type, a status does not fit, tables cannot be stored;
+        each says what to write. W001: no status counts as cancelled. W020 to W029: what may surprise. See docs/checks.md.
         """
         place = f"{type(self).__module__}.{type(self).__qualname__}"
         hint = f"Correct the attributes of {place}."
@@ -69,7 +101,7 @@ class Checking(Reading, Writing, Floors):
         found += [checks.Error(what, hint=f"{do} ({place})", id=f"assignments.{id_}") for id_, what, do in wrong]
         if found:
             return found
-        if self.status_field and not self._cancelled_fields and not self._knows_cancelled(self.status_field):
+        if self.status_field and not self._can_be_called_off and not self._knows_cancelled(self.status_field):
             problem = (
                 f"None of cancelled_statuses {list(self.cancelled_statuses)} is a choice of {self.booking_model}."
                 f"{self.status_field}: tables of cancelled bookings are kept unless api.booking_cancelled is called."
@@ -123,13 +155,18 @@ class Checking(Reading, Writing, Floors):
         """Whether the project builds its floors itself, of no table model. A plain field then holds the floor's refs."""
         if attribute != "table_model" or type(self).floor is Floors.floor or self.table_key_field:
             return False
-        return not self.tables_field or (self._has(self.tables_field) and not self._stores_tables.is_relation)
+        if not self.tables_field or LOOKUP_SEP in self.tables_field:  # E006 says of a path that it is none.
+            return True
+        return self._has(self.tables_field) and not self._stores_tables.is_relation
 
     def _wrong_name(self, model: type[models.Model], label: str, name: str, path: str) -> Iterator[str]:
         hook = {"start": "start_of", "date": "start_of", "time": "start_of", "party": "party_of"}.get(
             name.removesuffix("_field")
         )
         is_default = getattr(self, name) == getattr(Attributes, name)
+        if name in _OF_THE_ROW_ITSELF and LOOKUP_SEP in path:
+            yield f"{name} is {path!r}, but it must be a field of {label} itself. {_OF_THE_ROW_ITSELF[name]}"
+            return
         try:
             column_at(model, path)
         except FieldDoesNotExist:
@@ -137,7 +174,7 @@ class Checking(Reading, Writing, Floors):
                 yield f"{name} is {path!r}, but {label} has no such field."
         except AttributeError:  # The reverse side of a relation has no column.
             if name != "tables_field":
-                yield f"{name} is {path!r}, which is the reverse side of a relation: a booking may have several."
+                yield f"{name} is {path!r}, which is the reverse side of a relation: a row of {label} may have several."
 
     def _wrong_relation(self) -> Iterable[str]:
         if not self.tables_field:
@@ -222,10 +259,14 @@ class Checking(Reading, Writing, Floors):
             if isinstance(field, models.DateField) and not field.null:
                 what = f"cancelled_field is {name!r}, which is never null: every booking would count as cancelled."
                 yield "E029", what, "Name a date or datetime that is null until the booking is cancelled."
+        if self.cancelled_unless_field:
+            do = "Name a boolean that is true until the booking is cancelled, or set cancelled_field."
+            yield from self._typed("E029", "cancelled_unless_field", (models.BooleanField,), do)
         if self.told_field:
             do = "Name a boolean, or a date or datetime that is null until the guests are told, or set told_statuses."
             yield from self._typed("E042", "told_field", (models.BooleanField, models.DateField), do)
         yield from self._wrong_zones()
+        yield from self._wrong_features_and_places()
         if self.requested_field:
             do = "Name the datetime at which the booking was made, or None."
             yield from self._typed("E036", "requested_field", (models.DateTimeField,), do)
@@ -245,8 +286,39 @@ class Checking(Reading, Writing, Floors):
                 what = f"timezone is {self.timezone!r}, which is no time zone: no booking could be read."
                 yield "E040", what, "Write an IANA name, such as 'Europe/Berlin', or None for Django's TIME_ZONE."
 
+    def _wrong_features_and_places(self) -> Iterator[Problem]:
+        for name in ("needs_field", "wishes_field"):
+            yield from self._without_words("booking_model", name)
+        for name in ("restaurant_field", "zone_field"):
+            yield from self._without_a_name("booking_model", name)
+        if not self.restaurant_field and not self.venue_ref:
+            what = "venue_ref is empty, and names no restaurant: every booking would be without one."
+            yield "E045", what, "Write any name, such as 'venue', or set restaurant_field."
+
+    def _without_words(self, model_name: str, name: str) -> Iterator[Problem]:
+        """E044: a field that is read as features holds none."""
+        field = self._named_by(model_name, name)
+        if field is not None and (field.is_relation or isinstance(field, _UNWORDED)):
+            what = f"{name} is {getattr(self, name)!r}, which is a {type(field).__name__}, and names no features."
+            do = 'Name an array, a JSON list, or a text with commas between the features, such as "window, quiet".'
+            yield "E044", what, do
+
+    def _without_a_name(self, model_name: str, name: str) -> Iterator[Problem]:
+        """E045: a field that is read as a restaurant or a zone cannot name one."""
+        field = self._named_by(model_name, name)
+        if isinstance(field, _UNNAMED):
+            meant = "zone" if "zone" in name else "restaurant"
+            what = f"{name} is {getattr(self, name)!r}, which is a {type(field).__name__}, and names no {meant}."
+            yield "E045", what, f"Name a foreign key, a text or a whole number that says the {meant}, or None."
+
+    def _named_by(self, model_name: str, name: str) -> Any:
+        """Return the field that an attribute names, or None."""
+        path, label = getattr(self, name), getattr(self, model_name)
+        return field_at(apps.get_model(label), path) if path and label else None
+
     def _paths_to_many(self) -> Iterator[Problem]:
         """E039: a path leads to several rows, or to a row that a booking's lock does not cover."""
+        yield from self._paths_to_many_below_tables()
         for name, path in self._named()["booking_model"]:
             steps = path.split("__")
             if not self._has(path):
@@ -270,6 +342,20 @@ class Checking(Reading, Writing, Floors):
                     yield "E039", f"{name} is {path!r}, but a booking may have several {step}.", do
                     break
                 model = field.related_model
+
+    def _paths_to_many_below_tables(self) -> Iterator[Problem]:
+        for model_name, names in self._named().items():
+            if model_name == "booking_model" or not getattr(self, model_name):
+                continue
+            for name, path in names:
+                further: Any = apps.get_model(getattr(self, model_name))
+                for step in path.split(LOOKUP_SEP):
+                    field = further._meta.pk if step == "pk" else further._meta.get_field(step)
+                    if (field.many_to_many or field.one_to_many) and name != "table_adjacent_field":
+                        what = f"{name} is {path!r}, but a row of {getattr(self, model_name)} may have several {step}."
+                        yield "E039", what, "Lead over foreign keys only, to a field with one value."
+                        break
+                    further = field.related_model
 
     def _typed(
         self, id_: str, name: str, types: tuple[type, ...], do: str, *, path: str | None = None
@@ -315,8 +401,12 @@ class Checking(Reading, Writing, Floors):
     def _wrong_party(self) -> Iterator[Problem]:
         if self._is_own("party_of"):
             return
-        for name in self._party_fields:
+        for name in dict.fromkeys(self._party_fields):
             do = 'Name a whole number, or a text such as "2" or "2 people", or write party_of().'
+            if field_at(self.bookings_table, name).primary_key:
+                yield "E024", f"party_field is {name!r}, which is the booking's key, and no number of covers.", do
+            if self._party_fields.count(name) > 1:
+                yield "E024", f"party_field names {name!r} more than once: its guests would be counted again.", do
             yield from self._typed("E024", "party_field", (*_NUMBERS, *_TEXTS), do, path=name)
             yield from self._unreadable("E024", "party_field", name, values.covers, "write party_of()")
 
@@ -418,6 +508,11 @@ class Checking(Reading, Writing, Floors):
         for name in numbers:
             do = "Name a whole number, or a text of digits."
             yield from self._typed_of("E034", "table_model", name, (*_NUMBERS, *_TEXTS), do)
+        do = "Name a whole number, the larger the better, or None."
+        yield from self._typed_of("E034", "table_model", "table_priority_field", _NUMBERS, do)
+        yield from self._without_words("table_model", "table_features_field")
+        for name in ("table_restaurant_field", "table_zone_field"):
+            yield from self._without_a_name("table_model", name)
         do = "Name a boolean, or None."
         yield from self._typed_of("E034", "table_model", "table_active_field", (models.BooleanField,), do)
         if self.table_adjacent_field:
@@ -476,6 +571,9 @@ class Checking(Reading, Writing, Floors):
         yield from self._typed_of("E035", "turn_model", "turn_minutes_field", minutes, do)
         for name in ("hours_early_field", "hours_late_field"):
             yield from self._typed_of("E035", "hours_model", name, minutes, do)
+        if self.hours_model and not 0 <= self.hours_monday <= LATEST_MONDAY:
+            what = f"hours_monday is {self.hours_monday}, which no weekday is called."
+            yield "E046", what, "Write the number that means Monday: 0 in Python, 1 in ISO and where Sunday is 0."
         for kind in ("hours", "turn"):
             name = f"{kind}_restaurant_field"
             if self.restaurant_field and getattr(self, f"{kind}_model") and not getattr(self, name):
@@ -516,7 +614,9 @@ class Checking(Reading, Writing, Floors):
             yield "W021", what, do
 
     def _unlikely(self) -> Iterator[Problem]:
-        """W023 to W025: a field whose type or value hardly means what it is named for."""
+        """W023 to W025, W028, W029: a field whose type or value hardly means what it is named for."""
+        yield from self._said_of_new_bookings()
+        yield from self._zones_of_two_kinds()
         for name in () if self._is_own("party_of") else self._party_fields:
             if isinstance(field_at(self.bookings_table, name), models.FloatField):
                 what = f"party_field is {name!r}, which is a FloatField: a booking of 2.5 guests could not be planned."
@@ -534,6 +634,51 @@ class Checking(Reading, Writing, Floors):
             if start.auto_now or start.auto_now_add:
                 what = f"start_field is {self.start_field!r}, which Django sets to the moment at which a row is saved."
                 yield "W025", what, "Name the datetime at which the guests come, and this one as requested_field."
+
+    def _said_of_new_bookings(self) -> Iterator[Problem]:
+        """W028: a flag says of every new booking that it is cancelled, or confirmed."""
+        flags = [("cancelled_field", name, True) for name in self._cancelled_fields]
+        flags += [("cancelled_unless_field", self.cancelled_unless_field or "", False)]
+        if not self.status_field:
+            flags += [("confirmed_field", self.confirmed_field or "", True)]
+        cures = {
+            "cancelled_field": "If true means that the booking stands, write cancelled_unless_field = {0!r} instead.",
+            "cancelled_unless_field": "If true means that the booking is cancelled, write cancelled_field = {0!r} instead.",
+            "confirmed_field": "Name a boolean that is false until the booking has its table. If true means that the "
+            "booking stands, write cancelled_unless_field = {0!r} instead.",
+        }
+        for name, path, value in flags:
+            field = field_at(self.bookings_table, path) if path else None
+            if not isinstance(field, models.BooleanField) or value not in _defaults(field):
+                continue
+            means = "confirmed" if name == "confirmed_field" else "cancelled"
+            what = f"{name} is {path!r}, whose default is {value}: every new booking counts as {means}."
+            yield "W028", what, cures[name].format(path)
+
+    def _zones_of_two_kinds(self) -> Iterator[Problem]:
+        """W029: the zone that guests asked for is never that of a table."""
+        if not self.zone_field or type(self).floor is not Floors.floor:
+            return
+        asked, given = (
+            self._named_by(*each) for each in (("booking_model", "zone_field"), ("table_model", "table_zone_field"))
+        )
+        if asked.is_relation and given is not None and given.is_relation:
+            differ = asked.related_model._meta.concrete_model is not given.related_model._meta.concrete_model
+        else:
+            asked, given = (
+                getattr(each, "target_field", each) if each is not None else None for each in (asked, given)
+            )
+            differ = isinstance(asked, models.IntegerField) and not isinstance(given, models.IntegerField)
+        if differ:
+            of_tables = f"table_zone_field is {self.table_zone_field!r}" + (
+                "" if self.table_zone_field else ", and zones have names"
+            )
+            what = f"zone_field is {self.zone_field!r} and {of_tables}: no table is in the zone that guests ask for."
+            yield (
+                "W029",
+                what,
+                "Name fields that say the same: foreign keys to one model, or texts; or set zone_field to None.",
+            )
 
     def _ignored(self) -> Iterator[Problem]:
         """W026 and W027: of two attributes that say the same, one is ignored."""
@@ -569,6 +714,12 @@ class Checking(Reading, Writing, Floors):
         return any(field.name in each for each in meta.unique_together) or any(
             compares(each, field) and getattr(each, "condition", None) is None for each in meta.constraints
         )
+
+
+def _defaults(field: Any) -> list[Any]:
+    """Return what a new row has in this field, as Django or the database fills it."""
+    by_database = getattr(field, "db_default", None)
+    return [field.default, getattr(by_database, "value", by_database)]
 
 
 def _choices(field: Any) -> set[Any]:

@@ -300,6 +300,7 @@ class Reading(Attributes):
             self.requested_field,
             self.status_field,
             self.confirmed_field,
+            self.cancelled_unless_field,
             self.told_field,
             self.needs_field,
             self.wishes_field,
@@ -389,9 +390,7 @@ class Reading(Attributes):
         party, no_party = self._told("party_of", row)
         zone = row[self.zone_field] if self.zone_field else None
         status = row[self.status_field] if self.status_field else None
-        is_cancelled = any(row[name] for name in self._cancelled_fields) or (
-            bool(self.status_field) and status in self.cancelled_statuses
-        )
+        is_cancelled = self._is_called_off_in(row) or (bool(self.status_field) and status in self.cancelled_statuses)
         if self.status_field:
             is_confirmed = status == self.confirmed_status
         elif self.confirmed_field:
@@ -418,6 +417,11 @@ class Reading(Attributes):
             needs=tuple(sorted(values.features(row[self.needs_field]))) if self.needs_field else (),
             wishes=tuple(sorted(values.features(row[self.wishes_field]))) if self.wishes_field else (),
         )
+
+    def _is_called_off_in(self, row: Mapping[str, Any]) -> bool:
+        """Return whether a field besides the status says that the booking is cancelled."""
+        is_without = self.cancelled_unless_field is not None and row[self.cancelled_unless_field] is False
+        return is_without or any(row[name] for name in self._cancelled_fields)
 
     def _is_told(self, row: Mapping[str, Any], status: Any) -> bool:
         """Return whether the guests have been told their table."""

@@ -28,6 +28,7 @@ from tests.shapes.hosts import (
     InvitationHost,
     OrderHost,
     PlusHost,
+    StayHost,
     SupperHost,
     TicketHost,
 )
@@ -43,6 +44,7 @@ from tests.shapes.models import (
     Place,
     Plate,
     Slot,
+    Stay,
     Supper,
     Ticket,
     Turn,
@@ -303,6 +305,20 @@ class TestReading:
         assert is_cancelled(read(everything(), row))
         assert not everything().unassigned(after=None, limit=9, now=NOON)
         assert not everything().history(start=NOON, until=TONIGHT + timedelta(days=1), after=None, limit=9)
+
+    def test_a_flag_that_ends_with_the_cancellation_cancels_beside_any_other(self, boards: list[Board]) -> None:
+        attributes = {"status_field": None, "confirmed_field": "accepted", "cancelled_unless_field": "is_kept"}
+        host = type("Kept", (StayHost,), attributes)()
+        assert host.check() == []
+        waits, seated, gone = (
+            Stay.objects.create(start=TONIGHT, covers=2, accepted=accepted, is_kept=kept)
+            for accepted, kept in ((False, True), (True, None), (True, False))
+        )
+        assert [is_cancelled(read(host, row)) for row in (waits, seated, gone)] == [False, False, True]
+        assert not read(host, gone).is_confirmed
+        assert [each.ref for each in host.unassigned(after=None, limit=9, now=NOON)] == [str(waits.pk)]
+        found = host.history(start=NOON, until=NOON + timedelta(days=1), after=None, limit=9)
+        assert {each.ref for each in found} == {str(waits.pk), str(seated.pk)}
 
     def test_a_booking_that_has_a_table_is_confirmed_and_one_without_waits(self, boards: list[Board]) -> None:
         host = InvitationHost()

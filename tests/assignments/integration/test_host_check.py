@@ -11,7 +11,7 @@ from django.db import models
 from assignments.host import ModelHost
 from assignments.integration.model_host import checking
 from tests.shapes.hosts import CardHost, InvitationHost, SupperHost
-from tests.shapes.models import Card
+from tests.shapes.models import Card, Muddle
 
 
 class MuddleHost(ModelHost):
@@ -46,6 +46,18 @@ WRONG: list[tuple[str, dict[str, Any], str]] = [
     ("E006", {"tables_field": "count"}, "set table_key_field to that field of shapes.Board"),
     ("E006", {"hours_model": "shapes.Hours"}, "hours_model is 'shapes.Hours', but this model does not exist"),
     ("E006", {"turn_model": "shapes.Turn"}, "turn_party_field is 'max_party', but shapes.Turn has no such field"),
+    (
+        "E006",
+        {"tables_field": "board__label"},
+        "tables_field is 'board__label', but it must be a field of shapes.Muddle",
+    ),
+    (
+        "E006",
+        {"tables_field": "count", "table_key_field": "house__name"},
+        "table_key_field is 'house__name', but it must be a field of shapes.Board itself",
+    ),
+    ("E006", {"table_adjacent_field": "house__name"}, "Name a many-to-many of the tables to themselves"),
+    ("E006", {"table_name_field": "muddles"}, "a row of shapes.Board may have several"),
     ("E020", {"start_field": "day"}, "start_field is 'day', which is a DateField"),
     ("E020", {**DATED, "date_field": "moment"}, "date_field is 'moment', which is a DateTimeField"),
     ("E021", {**DATED, "time_field": "count"}, "time_field is 'count', which is a IntegerField"),
@@ -55,6 +67,8 @@ WRONG: list[tuple[str, dict[str, Any], str]] = [
     ("E023", {"duration_field": "flag"}, "duration_field is 'flag', which is a BooleanField"),
     ("E024", {"party_field": "flag"}, "party_field is 'flag', which is a BooleanField"),
     ("E024", {"party_field": "board"}, "party_field is 'board', which is a ForeignKey"),
+    ("E024", {"party_field": "pk"}, "party_field is 'pk', which is the booking's key"),
+    ("E024", {"party_field": ("count", "count")}, "party_field names 'count' more than once"),
     ("E024", {"party_field": "meal"}, "whose choice 'dinner'"),
     ("E025", {"waiting_statuses": "P"}, "waiting_statuses is 'P', and not several statuses"),
     ("E025", {"waiting_statuses": ()}, "waiting_statuses is empty"),
@@ -66,6 +80,7 @@ WRONG: list[tuple[str, dict[str, Any], str]] = [
     ("E027", {"stage_statuses": {"S": "seated"}}, "stage_statuses holds 'S', which is no choice"),
     ("E028", {"status_field": None, "confirmed_field": "count"}, "confirmed_field is 'count', which is a IntegerField"),
     ("E029", {"cancelled_field": "word"}, "cancelled_field is 'word', which is a CharField"),
+    ("E029", {"cancelled_unless_field": "word"}, "cancelled_unless_field is 'word', which is a CharField"),
     ("E029", {"cancelled_field": "moment"}, "which is never null: every booking would count as cancelled"),
     ("E030", {"status_field": "word", "confirmed_status": "CONFIRMED"}, "longer than the 4 characters"),
     (
@@ -90,6 +105,8 @@ WRONG: list[tuple[str, dict[str, Any], str]] = [
     ),
     ("E034", {"table_seats_field": "in_use"}, "table_seats_field is 'in_use', which is a BooleanField"),
     ("E034", {"table_active_field": "label"}, "table_active_field is 'label', which is a CharField"),
+    ("E034", {"table_priority_field": "label"}, "table_priority_field is 'label', which is a CharField"),
+    ("E034", {"table_priority_field": "in_use"}, "table_priority_field is 'in_use', which is a BooleanField"),
     ("E034", {"table_adjacent_field": "house"}, "which is no many-to-many of shapes.Board to itself"),
     ("E035", {"hours_model": "shapes.Opening", "hours_opens_field": "weekday"}, "hours_opens_field is 'weekday'"),
     (
@@ -101,6 +118,8 @@ WRONG: list[tuple[str, dict[str, Any], str]] = [
     ("E037", {"stage_statuses": {"C": "eating"}}, "'C' means 'eating', which is no stage"),
     ("E038", {"bookings_manager": "everything"}, "shapes.Muddle has no such manager"),
     ("E039", {"start_field": "boards__muddles__moment"}, "a booking may have several boards"),
+    ("E039", {"table_name_field": "kept_for__room"}, "but a row of shapes.Board may have several kept_for"),
+    ("E039", {"table_zone_field": "muddles__word"}, "but a row of shapes.Board may have several muddles"),
     ("E040", {"timezone": "Mars/Olympus"}, "timezone is 'Mars/Olympus', which is no time zone"),
     ("W022", {"table_zones_field": "room"}, "table_zones_field is no attribute that is read, but table_zone_field is"),
     ("W022", {"canceled_field": "flag"}, "but cancelled_field is"),
@@ -108,6 +127,24 @@ WRONG: list[tuple[str, dict[str, Any], str]] = [
     ("E041", {"stage_statuses": ["seated"]}, "stage_statuses is ['seated'], a list"),
     ("E042", {"told_field": "word"}, "told_field is 'word', which is a CharField"),
     ("E043", {"table_restaurant_field": "room"}, "but restaurant_field is None: bookings are all of one restaurant"),
+    ("E044", {"needs_field": "flag"}, "needs_field is 'flag', which is a BooleanField, and names no features"),
+    ("E044", {"wishes_field": "board"}, "wishes_field is 'board', which is a ForeignKey"),
+    ("E044", {"table_features_field": "places"}, "table_features_field is 'places', which is a IntegerField"),
+    ("E045", {"zone_field": "moment"}, "zone_field is 'moment', which is a DateTimeField, and names no zone"),
+    ("E045", {"table_zone_field": "in_use"}, "table_zone_field is 'in_use', which is a BooleanField"),
+    ("E045", {"venue_ref": ""}, "venue_ref is empty, and names no restaurant"),
+    (
+        "E045",
+        {"restaurant_field": "moment", "table_restaurant_field": "house"},
+        "restaurant_field is 'moment', which is a DateTimeField, and names no restaurant",
+    ),
+    ("E046", {"hours_model": "shapes.Opening", "hours_monday": 9}, "hours_monday is 9, which no weekday is called"),
+    ("W028", {"cancelled_field": "shown"}, "every new booking counts as cancelled"),
+    ("W028", {"cancelled_unless_field": "flag"}, "whose default is False: every new booking counts as cancelled"),
+    ("W028", {"status_field": None, "confirmed_field": "shown"}, "every new booking counts as confirmed"),
+    ("W029", {"zone_field": "count", "table_zone_field": "room"}, "no table is in the zone that guests ask for"),
+    ("W029", {"zone_field": "count"}, "no table is in the zone that guests ask for"),
+    ("W029", {"zone_field": "board", "table_zone_field": "house"}, "no table is in the zone that guests ask for"),
     ("W023", {"party_field": "weight"}, "party_field is 'weight', which is a FloatField"),
     ("W024", {"status_field": "facts"}, "status_field is 'facts', which is a JSONField"),
     ("W025", {"start_field": "noted_at"}, "start_field is 'noted_at', which Django sets to the moment"),
@@ -139,6 +176,38 @@ def test_the_choices_are_told_to_whoever_wrote_another_case() -> None:
     (told,) = found(MuddleHost, waiting_statuses=("p",))
     assert told[0] == "E027"
     assert "Write waiting_statuses with values among 'C', 'P', 'X'." in told[2]
+
+
+def test_the_other_attribute_is_told_to_whoever_named_a_flag_that_means_the_opposite() -> None:
+    (told,) = found(MuddleHost, cancelled_field="shown")
+    assert "write cancelled_unless_field = 'shown' instead" in told[2]
+    (told,) = found(MuddleHost, cancelled_unless_field="flag")
+    assert "write cancelled_field = 'flag' instead" in told[2]
+    assert found(MuddleHost, cancelled_unless_field="shown") == []
+    assert found(MuddleHost, cancelled_field="flag") == []
+
+
+def test_a_flag_that_the_database_sets_counts_as_its_default(monkeypatch: pytest.MonkeyPatch) -> None:
+    flag = Muddle._meta.get_field("flag")
+    monkeypatch.setattr(flag, "default", models.NOT_PROVIDED)
+    monkeypatch.setattr(flag, "db_default", models.Value(True))
+    assert [each[0] for each in found(MuddleHost, cancelled_field="flag")] == ["W028"]
+
+
+def test_zones_that_say_the_same_are_not_warned_of() -> None:
+    for fields in (
+        {"zone_field": "word", "table_zone_field": "room"},
+        {"zone_field": "word"},
+        {"zone_field": "count", "table_zone_field": "places"},
+        {"zone_field": "board__house", "table_zone_field": "house"},
+        {"zone_field": "count", "table_zone_field": "house"},
+    ):
+        assert found(MuddleHost, **fields) == [], fields
+
+
+def test_needs_and_features_in_every_form_that_is_read_are_right() -> None:
+    fields = {"needs_field": "word", "wishes_field": "facts", "table_features_field": "label"}
+    assert found(MuddleHost, **fields) == []
 
 
 def test_restaurants_hours_and_turn_times_are_of_one_restaurant_each() -> None:
@@ -180,6 +249,7 @@ def test_a_constraint_by_expressions_and_an_exclusion_may_count_the_cancelled_to
 
 def test_a_project_that_builds_its_own_floors_needs_no_table_model() -> None:
     own = {"table_model": "", "floor": lambda self, restaurant_ref: None}
+    assert [each[0] for each in found(MuddleHost, tables_field="board__label", **own)] == ["E006"]
     assert found(MuddleHost, **own) == []
     assert [each[0] for each in found(MuddleHost, table_model="")] == ["E006"]
 

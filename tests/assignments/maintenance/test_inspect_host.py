@@ -191,8 +191,18 @@ def test_a_required_table_and_text_keys(settings: Any) -> None:
 def test_an_unknown_restaurant_and_an_empty_project(settings: Any) -> None:
     code, said = inspect(settings, VisitHost, "--restaurant", "7")
     assert (code, "no floor for restaurant '7'" in said) == (1, True)
+    assert "Restaurant '7' is unknown: the host has no floor for it, and no booking names it." in said
+    assert "No bookings were found" not in said
     code, said = inspect(settings, VisitHost)
     assert (code, "No bookings were found" in said) == (1, True)
+
+
+def test_whoever_asks_for_an_unknown_restaurant_is_told_which_ones_there_are(settings: Any, house: House) -> None:
+    visit(house)
+    code, said = inspect(settings, VisitHost, "--restaurant", "nope")
+    assert code == 1
+    assert "Restaurant 'nope' is unknown: the host has no floor for it, and no booking names it. Bookings name " in said
+    assert f"{house.pk} (Anchor)" in said.partition("Bookings name ")[2]
 
 
 def test_it_reads_what_the_host_reads_and_not_the_models_default(settings: Any, house: House) -> None:
