@@ -197,7 +197,8 @@ class PlayedEvening(RuleBasedStateMachine):
             *evening_judge.taken_from_under(
                 before, after, self.action, floor=self.floor, now=self.now, cancelled=cancelled
             ),
-            *evening_judge.misfits(before, after, self.action, self.floor),
+            *evening_judge.unblocked(before, after, self.action, now=self.now),
+            *evening_judge.misfits(before, after, self.action, self.floor, self.now),
             *evening_judge.passed_over(
                 before,
                 after,
@@ -792,6 +793,8 @@ HAS_TO_JUDGE = (
     "a stage told",
     "a seating told",
     "guests who sit",
+    "guests who sit at their table",
+    "an edit at the same tables",
 )
 
 
