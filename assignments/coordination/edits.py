@@ -327,7 +327,9 @@ def _answer(
             overridden_by=by,
         )
     why = " ".join(str(refusal.detail) for refusal in refusals)
-    if not may_move or has_begun(assignment, booking, seatings, now=now):
+    if has_begun(assignment, booking, seatings, now=now):
+        return why or sentences.SIT_ALREADY
+    if not may_move:
         return why
     return _asked(assignment, request, floor, occupied, host=host, now=now) or why
 

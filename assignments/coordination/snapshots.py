@@ -139,7 +139,7 @@ def occupied_during(
     ``also``: further windows, such as of guests who are there when nobody is served. ``remove_expired``: see
     ``ledger.occupied``.
     """
-    windows = [*windows_of(requests, floor), *also]
+    windows = [*windows_of(requests, floor), *(window for window in also if window.blocked_from < window.blocked_until)]
     if not windows:
         return ()
     horizon = timedelta(seconds=IDLE_HORIZON_SECONDS)
