@@ -424,11 +424,14 @@ def _beyond_what_staff_said(before: Evening, after: Evening, ref: str, floor: Fl
     party, party_before = rows[0]["party"], old[0]["party"]
     if before.assignments[ref]["stage"] == "seated" or old[0]["starts_at"] <= now or None in {party, party_before}:
         return  # Guests who sit are there, whatever the rules are.
+    is_within = old[0]["starts_at"] <= start and end <= (old[0]["overstays_until"] or old[0]["ends_at"])
+    if is_within and party <= party_before:
+        return  # That was promised, whatever the rules are by now.
     judged["an edit at the same tables"] += 1
     said = {reason for row in old for reason in row["despite"]}
     if party > party_before:
         said -= {"too_few_seats", "pacing"}
-    if start < old[0]["starts_at"] or (old[0]["overstays_until"] or old[0]["ends_at"]) < end:
+    if not is_within:
         said -= {"closed", "pacing", "table_inactive", *OF_HOURS}
     tables = {table.ref: table for table in floor.tables}
     if not held <= tables.keys():
@@ -444,7 +447,12 @@ def _beyond_what_staff_said(before: Evening, after: Evening, ref: str, floor: Fl
         yield f"{ref} keeps its table {start:%d %H:%M}-{end:%d %H:%M}, outside of the service"
     seated = [row for row in after.allocations if row["kind"] == "seating"]
     is_promised = start == old[0]["starts_at"] and party <= party_before
-    if "pacing" not in said and not is_promised and is_too_many(floor, seated, ref, party, start, end):
+    if (
+        rows[0]["planner"] != "legacy"
+        and "pacing" not in said
+        and not is_promised
+        and is_too_many(floor, seated, ref, party, start, end)
+    ):
         yield f"{ref}, a party of {party}, keeps its table at {start:%H:%M}, beyond the pacing"
 
 

@@ -698,7 +698,7 @@ class PlayedEvening(RuleBasedStateMachine):
             self.settled([each for progress in dispatch.run_pass() for each in progress.outcomes])
 
     @precondition(lambda self: self.seen.current)
-    @rule(is_played=st.sampled_from([True, False, False]))
+    @rule(is_played=st.booleans())
     def nobody_comes(self, is_played: bool) -> None:
         """Some guests are so late that the clock marks them; then cron. Not too often: it takes an hour or more."""
         expected = [
