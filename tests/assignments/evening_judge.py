@@ -302,9 +302,10 @@ def taken_from_under(
         if assignment["stage"] != "seated" and rows[0]["starts_at"] > now:
             continue
         judged["guests who sit"] += 1
-        held = {row["table_ref"] for row in rows}
+        # Where others are still there, the table is not theirs yet; staff know.
+        held = {row["table_ref"] for row in rows if row["start"] <= now + A_MINUTE}
         has = {row["table_ref"] for row in after.current.get(ref, [])}
-        if has - held:
+        if has - {row["table_ref"] for row in rows}:
             continue  # They were moved, about which others judge.
         for table in sorted(held - has):
             is_there = table in tables and tables[table].active
