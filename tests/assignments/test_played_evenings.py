@@ -794,7 +794,6 @@ HAS_TO_JUDGE = (
     "a seating told",
     "guests who sit",
     "guests who sit at their table",
-    "an edit at the same tables",
 )
 
 
