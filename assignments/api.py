@@ -548,7 +548,7 @@ def pin(*, booking_ref: str, table_refs: Sequence[str], actor: str) -> Change:
 
     One that sits elsewhere is moved there in this transaction; if somebody else is there, it keeps its tables and goes to
     staff. One that waits is planned anew. Raises TablesRefusedError when the tables could never seat it, whoever else is
-    there.
+    there, and for other tables than those at which its guests sit: ``move`` gives them others.
     """
     host, assignment, booking, now = _locked(booking_ref)
     seatings = ledger.seatings_of([booking_ref]).get(booking_ref, [])
@@ -556,12 +556,15 @@ def pin(*, booking_ref: str, table_refs: Sequence[str], actor: str) -> Change:
     snapshot = snapshot_of(promised, assignment, host=host, now=now, with_occupancy=False)
     found = engine.judge(snapshot, tuple(table_refs))
     refusals = tuple(each for each in found if each.reason is not Reason.PACING)  # Pins are about tables, not times.
+    is_elsewhere = bool(seatings) and set(table_refs) != {row.table_ref for row in seatings}
+    if is_elsewhere and edits.has_begun(assignment, booking, seatings, now=now):
+        refusals = (*refusals, Refusal(Reason.PINNED_TABLES_UNFIT, sentences.SIT_ALREADY))
     if refusals:
         raise staff_actions.refused(booking_ref, table_refs, refusals)
     assignment.pinned_table_refs = sorted(table_refs)
     if not seatings:
         return _plan_anew(host, assignment, now=now, actor=actor, reason="pinned")
-    if set(table_refs) == {row.table_ref for row in seatings}:
+    if not is_elsewhere:
         assignment.touch()
         transitions.store([assignment])
         return Change.NOTHING

@@ -103,7 +103,7 @@ def _is_elsewhere(booking: HostBooking, had: SeatingChange) -> bool:
 def others_there(booking: HostBooking, table_refs: Sequence[str], *, host: Host, now: datetime) -> list[Allocation]:
     """Return what other bookings have of these tables at the booking's time. One or two queries."""
     ledger.remove_expired_holds(booking.restaurant_ref)
-    window = _from_now(window_of(booking, host=host), now)
+    window = _from_now(booking, host=host, now=now)
     return buffers.in_the_way(_others(booking, table_refs, window), window, now=now)
 
 
@@ -152,7 +152,7 @@ def seat(
     Raises TableTakenError when somebody else has one of the tables then.
     """
     floor = floor_or_none(booking.restaurant_ref, host=host)
-    window = _from_now(window_of(booking, host=host), now)
+    window = _from_now(booking, host=host, now=now)
     others, despite = _others(booking, table_refs, window), _passed_over(booking, table_refs, floor)
     if others and not buffers.in_the_way(others, window, now=now):
         # The host does without the time to clear and set its tables.
@@ -205,19 +205,28 @@ def _open(assignment: Assignment, *, now: datetime) -> None:
 
 
 def _note_stage(assignment: Assignment, booking: HostBooking, *, now: datetime) -> None:
-    stage = Stage(booking.stage) if booking.stage else None
-    if not booking.wants_table:
-        stage = stage or Stage.SEATED
+    stage = _stage_of(booking)
     if stage and stage != assignment.stage:
         assignment.stage, assignment.stage_at = stage, now
     assignment.table_told = assignment.table_told or booking.table_told
 
 
-def _from_now(window: SeatingWindow, now: datetime) -> SeatingWindow:
-    """Leave out what is past: whoever had the tables until now may have left them without a word."""
-    if not window.blocked_from < now < window.ends_at:
-        return window
-    return replace(window, blocked_from=now)
+def _stage_of(booking: HostBooking) -> Stage | None:
+    if booking.stage:
+        return Stage(booking.stage)
+    return None if booking.wants_table else Stage.SEATED
+
+
+def _from_now(booking: HostBooking, *, host: Host, now: datetime) -> SeatingWindow:
+    """Return the booking's window without what is past: whoever had the tables may have left them without a word.
+
+    Guests who sit already have them from now on.
+    """
+    window = window_of(booking, host=host)
+    is_early = _stage_of(booking) == Stage.SEATED and now < window.blocked_from
+    if is_early or window.blocked_from < now < window.ends_at:
+        return replace(window, blocked_from=now)
+    return window
 
 
 def _with_buffers(window: SeatingWindow) -> SeatingWindow:

@@ -4,7 +4,7 @@ Edits are settled here whichever planner decides. The same tables come first, th
 router names. What cannot be met goes to staff, and the old tables stay.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -16,6 +16,7 @@ from django.db import transaction
 from assignments import conf
 from assignments.concurrency.stopwatch import Stopwatch
 from assignments.coordination.coordinator import Coordinator
+from assignments.coordination.own_tables import NOT_OF_WHO_SITS, as_they_sit, judge_own, staffs_word, without_buffers
 from assignments.coordination.planned_day import plan_requests
 from assignments.coordination.snapshots import (
     as_promised,
@@ -30,18 +31,17 @@ from assignments.exceptions import HostRefusedError
 from assignments.integration.floor_cache import floor_or_problem
 from assignments.integration.host import Host, HostBooking
 from assignments.integration.planners import MANUAL, NOBODY, V3, Judged, Preview, router
-from assignments.lifecycle import buffers, intake, ledger, promise, sentences, waiting
+from assignments.lifecycle import intake, ledger, promise, seating_validity, sentences, waiting
 from assignments.lifecycle.settlement import Settlement
 from assignments.models import Allocation, Assignment, Stage, State
 from assignments.outcome import Change
 from assignments.planning import engine
 from assignments.planning.decision import Decision
 from assignments.planning.floor import Floor
-from assignments.planning.reasons import PREFERENCES, Reason, Refusal
+from assignments.planning.reasons import PREFERENCES, Reason
 from assignments.planning.request import SeatingRequest
-from assignments.planning.seating_window import SeatingWindow, seating_window
+from assignments.planning.seating_window import SeatingWindow
 from assignments.planning.snapshot import Occupied, Snapshot, occupied_by
-from assignments.planning.text import gettext as _
 
 SAME_TABLES = "same_tables"
 """The strategy of an edit that leaves the guests where they are."""
@@ -49,7 +49,10 @@ SAME_TABLES = "same_tables"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Answer:
-    """Tables and a time for a booking that has others; who chose the tables."""
+    """Tables and a time for a booking that has others; who chose the tables.
+
+    ``despite`` and ``overridden_by``: what staff have passed over before, and still holds.
+    """
 
     table_refs: tuple[str, ...]
     window: SeatingWindow
@@ -57,6 +60,8 @@ class Answer:
     strategy: str
     decision: Decision | None = None
     decision_ms: float = 0.0
+    despite: frozenset[str] = frozenset()
+    overridden_by: str = ""
 
 
 def settle(
@@ -102,6 +107,7 @@ def settle(
             asks,
             seatings,
             floor,
+            promised=promised,
             earlier=earlier,
             now=now,
             is_lenient=chosen_by_staff,
@@ -131,8 +137,8 @@ def settle(
         strategy=answer.strategy,
         planner=MANUAL if stays and chosen_by_staff else answer.planner,
         reason=reason,
-        despite=seatings[0].despite if stays else (),
-        overridden_by=seatings[0].overridden_by if stays else "",
+        despite=answer.despite,
+        overridden_by=answer.overridden_by,
         decision=answer.decision,
         decision_ms=answer.decision_ms,
         stays_in_review=bool(sharing) or is_elsewhere,
@@ -267,16 +273,25 @@ def _answer(
     seatings: Sequence[Allocation],
     floor: Floor,
     *,
+    promised: Mapping[str, Any],
     earlier: Sequence[SeatingRequest],
     now: datetime,
     is_lenient: bool,
     may_move: bool,
     host: Host,
 ) -> Answer | str:
-    """Return what meets the edit, or a sentence why nothing does. ``earlier``: who asked earlier and waits."""
-    own = floor.in_order(row.table_ref for row in seatings)
+    """Return what meets the edit, or a sentence why nothing does.
+
+    ``promised``: the facts of the promise. ``earlier``: who asked earlier and waits.
+    """
+    own, sits = floor.in_order(row.table_ref for row in seatings), assignment.stage == Stage.SEATED
+    if sits:
+        if intake.stored_start(booking) not in {seatings[0].starts_at, promised["starts_at"]}:
+            return sentences.SIT_ALREADY
+        booking = as_they_sit(booking, seatings, promised, now=now)
     request = to_be_kept(seating_request(booking, assignment), assignment, seatings, floor)
-    taken = occupied_during([request, *earlier], floor, remove_expired=True)
+    window = seating_validity.window_as_the_host_has_it(booking, floor)
+    taken = occupied_during([request, *earlier], floor, also=[window], remove_expired=True)
     kept = tuple(each for each in taken if each.booking_ref != booking.ref)
     snapshot = Snapshot(
         floor=floor,
@@ -287,39 +302,42 @@ def _answer(
         success=success_of(booking.restaurant_ref),
     )
     occupied = (*kept, *_first_served(earlier, taken, snapshot))
-    snapshot = replace(snapshot, occupied=occupied)
-    window = seating_window(floor, starts_at=request.starts_at, party=request.party, ends_at=request.ends_at)
-    if isinstance(window, SeatingWindow) and Reason.BUFFER in seatings[0].despite:
-        window, others = _without_buffers(window, own, occupied)
-        snapshot = replace(snapshot, occupied=others)
-    refusals = judge_own(snapshot, own, despite=seatings[0].despite, is_lenient=is_lenient)
+    said = staffs_word(seatings, request, window, needs=promised["needs"])
+    if sits:
+        window = replace(window, blocked_from=max(now, seatings[0].blocked.lower))
+    beside = occupied
+    if Reason.BUFFER in said:
+        window, beside = without_buffers(window, own, occupied)
+    found = judge_own(replace(snapshot, occupied=beside), own, window)
+    tolerated = {*said, *(PREFERENCES if is_lenient else ()), *(NOT_OF_WHO_SITS if sits else ())}
+    refusals = [each for each in found if each.reason not in tolerated]
     is_here = seatings[0].restaurant_ref == floor.restaurant_ref  # Another restaurant may have tables of these names.
-    if is_here and not refusals and isinstance(window, SeatingWindow):
+    if is_here and not refusals:
+        holds = said & {*(each.reason for each in found), Reason.BUFFER}
+        if Reason.CLOSED in said and engine.taken(floor, [each for each in kept if each.closed], own, window):
+            holds |= {Reason.CLOSED}  # Also if that is over by now: the row begins before.
+        by = next((row.overridden_by for row in seatings if row.overridden_by), "") if Reason.CLOSED in holds else ""
         planner = seatings[0].planner or V3
-        return Answer(table_refs=own, window=window, planner=planner, strategy=SAME_TABLES)
+        return Answer(
+            table_refs=own,
+            window=window,
+            planner=planner,
+            strategy=SAME_TABLES,
+            despite=frozenset(holds),
+            overridden_by=by,
+        )
     why = " ".join(str(refusal.detail) for refusal in refusals)
-    if not may_move or has_begun(booking, seatings, now=now):
+    if has_begun(assignment, booking, seatings, now=now):
+        return why or sentences.SIT_ALREADY
+    if not may_move:
         return why
     return _asked(assignment, request, floor, occupied, host=host, now=now) or why
 
 
-def _without_buffers(
-    window: SeatingWindow, own: Collection[str], occupied: tuple[Occupied, ...]
-) -> tuple[SeatingWindow, tuple[Occupied, ...]]:
-    """Return the window of guests who do without buffers at their own tables, and what is taken but for their neighbours."""
-    stay = buffers.stay_in(window)
-    beside = {
-        each
-        for each in occupied
-        if each.table_ref in own and not each.closed and not buffers.meet((each.blocked_from, each.blocked_until), stay)
-    }
-    window = buffers.fitted(window, [(each.blocked_from, each.blocked_until) for each in beside])
-    return window, tuple(each for each in occupied if each not in beside)
-
-
-def has_begun(booking: HostBooking, seatings: Sequence[Allocation], *, now: datetime) -> bool:
-    """Return whether the guests sit at these tables as far as the clock says. Staff alone move guests who sit."""
-    return max(seatings[0].starts_at, intake.stored_start(booking)) <= now
+def has_begun(assignment: Assignment, booking: HostBooking, seatings: Sequence[Allocation], *, now: datetime) -> bool:
+    """Return whether the guests sit at these tables, as somebody or the clock says. Staff alone move guests who sit."""
+    begins = max(seatings[0].starts_at, intake.stored_start(booking))
+    return assignment.stage == Stage.SEATED or begins <= now
 
 
 def _asked(
@@ -379,18 +397,6 @@ def tables_elsewhere(
     taken = tuple(each for each in occupied_during([request], floor) if each.booking_ref not in changing)
     found = _asked(assignment, request, floor, (*taken, *instead), host=host, now=now)
     return found if isinstance(found, Answer) else None
-
-
-def judge_own(
-    snapshot: Snapshot, table_refs: Sequence[str], *, despite: Collection[str] = (), is_lenient: bool = False
-) -> tuple[Refusal, ...]:
-    """Return what speaks against leaving guests at their tables. What staff chose, they keep as long as they fit there."""
-    tolerated = {*despite, *(PREFERENCES if is_lenient else ())}
-    pinned = snapshot.request.pinned_table_refs
-    if pinned and set(pinned) != set(table_refs):
-        text = _("It is pinned to %(tables)s.", tables=", ".join(snapshot.floor.in_order(pinned)))
-        return (Refusal(Reason.PINNED_TABLES_UNFIT, text),)
-    return tuple(refusal for refusal in engine.judge(snapshot, table_refs) if refusal.reason not in tolerated)
 
 
 def _unclaimed(assignment: Assignment) -> Assignment:

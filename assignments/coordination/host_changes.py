@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from assignments import conf
-from assignments.coordination import adoption, coming_back, edits, shown_tables, stays
+from assignments.coordination import adoption, coming_back, edits, shown_tables, sitting, stays
 from assignments.integration.floor_cache import floor_or_none
 from assignments.integration.host import Host, HostBooking, is_cancelled
 from assignments.integration.planners import V3
@@ -14,7 +14,6 @@ from assignments.lifecycle.settlement import Settlement
 from assignments.lifecycle.staff_decisions import REJECTED
 from assignments.models import GONE, Allocation, Assignment, Stage, State
 from assignments.outcome import Change, CoordinatorReason, Kind
-from assignments.planning.floor import Floor
 from assignments.planning.reasons import Reason
 
 CANCELLED_BY_CALL = "cancelled_by_call"
@@ -60,7 +59,9 @@ def _follow(
         return Change.NOTHING
     _follow_stage(assignment, booking, now=now)
     if seatings and assignment.state in {State.CONFIRMED, State.MANUAL_REVIEW}:
-        return _follow_edit(assignment, booking, seatings, host=host, now=now)
+        change = _follow_edit(assignment, booking, seatings, host=host, now=now)
+        sits = change is not Change.MOVED and booking.stage == Stage.SEATED
+        return sitting.sit_down(assignment, change, host=host, now=now) if sits else change
     if assignment.state == State.CANCELLED and assignment.reason == CANCELLED_BY_CALL:
         return Change.NOTHING
     floor = floor_or_none(booking.restaurant_ref, host=host)
@@ -190,8 +191,8 @@ def _settle_edit(
         if host.tracks_confirmation and not booking.is_confirmed:
             seating_validity.confirm_again(host, booking.ref, seatings)
         return Change.NOTHING
-    if asks_anew and edits.has_begun(booking, seatings, now=now):
-        return _follow_sitting(assignment, booking, seatings, floor, host=host, now=now)
+    if asks_anew and edits.has_begun(assignment, booking, seatings, now=now):
+        return sitting.follow_edit(assignment, booking, seatings, host=host, now=now)
     unmet = waiting.EDIT_UNMET if asks_anew or booking.problem else waiting.TABLE_OUT_OF_SERVICE
     reason = "booking_changed" if asks_anew else waiting.TABLE_OUT_OF_SERVICE
     return edits.settle(
@@ -212,41 +213,6 @@ def _note_features(assignment: Assignment, booking: HostBooking) -> None:
     if (needs, wishes) != (assignment.needs, assignment.wishes):
         assignment.needs, assignment.wishes = needs, wishes
         assignment.touch()
-
-
-def _follow_sitting(
-    assignment: Assignment,
-    booking: HostBooking,
-    seatings: Sequence[Allocation],
-    floor: Floor | None,
-    *,
-    host: Host,
-    now: datetime,
-) -> Change:
-    """Guests who sit are not moved by an edit: they stay longer or shorter, and staff hear of more guests than seats."""
-    settlement = Settlement(host=host, planner=assignment.planner, actor="host", trigger="edit", now=now)
-    ledger.note_promise(seatings, party=assignment.party, zone_ref=assignment.zone_ref)
-    end, promised = intake.asked_until(booking), promise.facts_of(assignment)
-    change = Change.KEPT
-    if end is not None and end != seatings[0].stays_until and end > now:
-        change = stays.stay_until(assignment, seatings, end, settlement=settlement, reason="booking_changed")
-    party = intake.stored_party(booking)
-    seats = floor and sum(table.seats for table in floor.tables if table.ref in {row.table_ref for row in seatings})
-    if seats and party > seats and party > promised["party"]:
-        intake.take_over_facts(assignment, booking, floor=floor)
-        promise.set_aside(assignment, promised | {"asked_until": assignment.asked_until})
-        detail = sentences.more_guests_than_seats(seats, party)
-        if assignment.state == State.CONFIRMED:
-            settlement.keep_for_review(assignment, reason=waiting.EDIT_UNMET, detail=detail)
-        elif assignment.reason == waiting.EDIT_UNMET:
-            settlement.review_anew(assignment, reason=waiting.EDIT_UNMET, detail=detail)
-        change = Change.TO_STAFF
-    else:
-        promise.take_over_here(assignment, booking, floor=floor)
-    assignment.touch()
-    settlement.changed(assignment)
-    settlement.write()
-    return change
 
 
 def restore(
@@ -272,10 +238,13 @@ def restore(
     elif not promise.is_shown(assignment, booking):
         intake.take_over_facts(assignment, booking, floor=floor_or_none(booking.restaurant_ref, host=host))
     assignment.restore(actor=actor, reason=reason, detail=detail)
-    closing = stays.closing_under(seatings)
-    if closing or assignment.is_wish_undecided:  # Its tables are not settled, or what its guest asks for is not.
+    closing, sharing = stays.closing_under(seatings), ledger.sharing_tables(seatings)
+    # Its tables are not settled, or what its guest asks for is not.
+    if closing or sharing or assignment.is_wish_undecided:
         why, says = waiting.EDIT_UNMET, sentences.STILL_ASKED
-        if closing:
+        if sharing:
+            why, says = waiting.OVERLAPPING, sentences.expect_the_same_table(sharing)
+        elif closing:
             floor = floor_or_none(closing[0].restaurant_ref, host=host)
             why = waiting.TABLE_OUT_OF_SERVICE
             says = stays.where_it_closes(min(row.blocked.upper for row in closing), floor)
@@ -334,35 +303,13 @@ def _follow_guests(
     end = intake.asked_until(booking)
     is_known = end == promise.last_end_asked(assignment)  # Staff may have let them stay longer than the host knows.
     is_over = end is not None and end <= now and not (is_known and now < seatings[0].stays_until)
-    moved = Change.NOTHING
     if not is_over:
-        moved = adopt_where_they_sit(assignment, booking, seatings, host=host, now=now)
-        seatings = ledger.seatings_of([booking.ref]).get(booking.ref, [])
-    if is_over:  # They have left, whatever the status is called.
-        stays.leave(assignment, seatings, Stage.LEFT, settlement=settlement, is_over=True)
-        change = Change.NOTHING
-    elif end is not None and not is_known and end != seatings[0].stays_until:
-        change = stays.stay_until(assignment, seatings, end, settlement=settlement, reason="booking_changed")
-    else:
-        settlement.changed(assignment)
-        change = Change.NOTHING
-    if not promise.is_shown(assignment, booking):  # That they sit grants nothing that they ask for besides.
+        return sitting.follow_guests(assignment, booking, seatings, settlement=settlement)
+    stays.leave(assignment, seatings, Stage.LEFT, settlement=settlement, is_over=True)  # Whatever the status is called.
+    if not promise.is_shown(assignment, booking):
         promise.take_over_here(assignment, booking, floor=floor_or_none(booking.restaurant_ref, host=host))
     assignment.touch()
     settlement.write()
-    return moved if change in {Change.NOTHING, Change.KEPT} and moved is not Change.NOTHING else change
-
-
-def adopt_where_they_sit(
-    assignment: Assignment, booking: HostBooking, seatings: Sequence[Allocation], *, host: Host, now: datetime
-) -> Change:
-    """Take over other tables at which the host shows guests who sit. They grant nothing that is asked for besides."""
-    floor = floor_or_none(booking.restaurant_ref, host=host)
-    told = shown_tables.changed(assignment, booking, floor, host=host)
-    if assignment.state in {State.CONFIRMED, State.MANUAL_REVIEW}:
-        told = shown_tables.noted(assignment, booking, seatings, told, host=host)
-        if told is not None:
-            return shown_tables.adopt(assignment, booking, seatings, told, host=host, now=now, sits=True)
     return Change.NOTHING
 
 

@@ -89,8 +89,13 @@ def differing(
 
 
 def _are_cleared(booking: HostBooking, told: Sequence[str], floor: Floor | None, *, host: Host) -> bool:
-    """Return whether the host shows no tables of a confirmed booking that had these, which are all in use still."""
-    if booking.table_refs is None or floor is None or (host.tracks_confirmation and not booking.is_confirmed):
+    """Return whether the host shows no tables of a confirmed booking that had these, which are all in use still.
+
+    So it does of guests who sit: they have a table, and a status of their own instead of the confirmed one.
+    """
+    sits = booking.keeps_tables and not booking.wants_table
+    is_waiting = host.tracks_confirmation and not booking.is_confirmed and not sits
+    if booking.table_refs is None or floor is None or is_waiting:
         return False
     known = [floor.table_by_ref.get(ref) for ref in told]
     return all(table is not None and table.active for table in known)

@@ -126,15 +126,20 @@ def touched_by(requests: Iterable[SeatingRequest], floor: Floor) -> set[date]:
 
 
 def occupied_during(
-    requests: Iterable[SeatingRequest], floor: Floor, *, remove_expired: bool = False
+    requests: Iterable[SeatingRequest],
+    floor: Floor,
+    *,
+    also: Iterable[SeatingWindow] = (),
+    remove_expired: bool = False,
 ) -> tuple[Occupied, ...]:
     """Return what is taken or closed during these requests' seatings, and around them as far as scoring looks.
 
     What they have themselves is part of it. One query; none where none could sit.
 
-    ``remove_expired``: see ``ledger.occupied``.
+    ``also``: further windows, such as of guests who are there when nobody is served. ``remove_expired``: see
+    ``ledger.occupied``.
     """
-    windows = windows_of(requests, floor)
+    windows = [*windows_of(requests, floor), *(window for window in also if window.blocked_from < window.blocked_until)]
     if not windows:
         return ()
     horizon = timedelta(seconds=IDLE_HORIZON_SECONDS)

@@ -28,13 +28,10 @@ from assignments.models import GONE, Allocation, Assignment, Stage, State
 from assignments.outcome import Extension, Outcome
 from assignments.planning import engine
 from assignments.planning.floor import MOST_INTERVAL, Floor
-from assignments.planning.reasons import Reason, Refusal
+from assignments.planning.reasons import ABOUT_TIME, Reason, Refusal
 from assignments.planning.seating_window import SeatingWindow, seating_window
 from assignments.planning.snapshot import Occupied, Snapshot
 from assignments.planning.text import gettext as _
-
-ABOUT_TIME = frozenset({Reason.OUTSIDE_SERVICE, Reason.SERVICE_OVERRUN, Reason.START_TOO_NEAR, Reason.STARTS_IN_PAST})
-"""Reasons that do not count against guests who sit already."""
 
 SWAPPED = "swapped_by_staff"
 """Reason code: two bookings have each other's tables now."""

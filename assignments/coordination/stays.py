@@ -116,16 +116,18 @@ def stay_until(
     for move in moves:
         _send_elsewhere(move, settlement)
     settlement.write_tables()
-    if not ledger.stay_until(seatings, until, blocked_until, actor=settlement.actor):
+    by_staff = settlement.actor.startswith(STAFF)
+    if not ledger.stay_until(seatings, until, blocked_until, actor=settlement.actor, into_closures=by_staff):
         raise TableTakenError  # Somebody was faster: the whole transaction is done again.
     is_settled = assignment.state == State.MANUAL_REVIEW and (
-        (assignment.reason == waiting.OVERLAPPING and not ledger.overstaying(seatings))
-        or (cut and (settlement.actor.startswith(STAFF) or leaves_before))
+        (assignment.reason == waiting.OVERLAPPING and not ledger.sharing_tables(seatings))
+        or (cut and (by_staff or leaves_before))
     )
     if is_settled:
         assignment.restore(actor=settlement.actor, reason=reason)
     what = "extended" if until >= before else "shortened"
-    return _note_stay(assignment, seatings, until, what, settlement=settlement, **_passed_over(seatings, despite))
+    change = _note_stay(assignment, seatings, until, what, settlement=settlement, **_passed_over(seatings, despite))
+    return Change.TO_STAFF if ask_about_cut(assignment, seatings, settlement=settlement) else change
 
 
 def _note_stay(
@@ -227,7 +229,15 @@ def _may_be_moved(assignment: Assignment) -> bool:
 def _overlap(
     assignment: Assignment, seatings: Sequence[Allocation], until: datetime, refs: Sequence[str], settlement: Settlement
 ) -> Change:
-    ledger.overstay(seatings, until, actor=settlement.actor)
+    by_staff = settlement.actor.startswith(STAFF)
+    ledger.overstay(seatings, until, actor=settlement.actor, into_closures=by_staff)
+    return _tell_both(assignment, seatings, refs, settlement)
+
+
+def _tell_both(
+    assignment: Assignment, seatings: Sequence[Allocation], refs: Sequence[str], settlement: Settlement
+) -> Change:
+    """Tell staff of bookings that expect one table: this one, and these others."""
     others = list(Assignment.objects.select_for_update().filter(booking_ref__in=refs).order_by("id"))
     named = ", ".join(sorted(refs))
     tables = [row.table_ref for row in seatings]
@@ -242,6 +252,26 @@ def _overlap(
             settlement.changed(each)
         settlement.announce(each, "overlapping", table_refs=tables, detail=other)
     return Change.TO_STAFF
+
+
+def sit_down_early(assignment: Assignment, seatings: Sequence[Allocation], *, settlement: Settlement) -> Change:
+    """Block the tables of guests who sit there before their time, as their host says, from now on.
+
+    Staff hear of it once where others are still there.
+    """
+    now = settlement.now
+    if seatings[0].blocked.lower <= now or _begins(seatings, settlement):
+        return Change.NOTHING
+    there = {row.booking_ref for row in (*ledger.overstaying(seatings, now), *ledger.still_there(seatings, now))}
+    if not there or (assignment.reason == waiting.OVERLAPPING and assignment.stage_at != now):
+        return Change.NOTHING
+    return _tell_both(assignment, seatings, sorted(there), settlement)
+
+
+def _begins(seatings: Sequence[Allocation], settlement: Settlement) -> bool:
+    """Block tables from now on, unless others are still there; return whether they are blocked."""
+    now = settlement.now
+    return not ledger.overstaying(seatings, now) and ledger.begin_at(seatings, now, actor=settlement.actor)
 
 
 def where_it_closes(at: datetime, floor: Floor | None) -> Text:
@@ -268,11 +298,13 @@ def stay_after_all(assignment: Assignment, seatings: Sequence[Allocation], *, se
     return Change.RESTORED
 
 
-def ask_about_cut(assignment: Assignment, seatings: Sequence[Allocation], *, settlement: Settlement) -> None:
-    """Have staff move guests whose tables close before they leave, if the booking is confirmed."""
+def ask_about_cut(assignment: Assignment, seatings: Sequence[Allocation], *, settlement: Settlement) -> bool:
+    """Have staff move guests whose tables close before they leave, if the booking is confirmed. Return whether they do."""
     cut = closing_under(seatings)
     if cut and assignment.state == State.CONFIRMED:
         _ask_staff(assignment, cut, settlement)
+        return True
+    return False
 
 
 def closing_under(seatings: Sequence[Allocation]) -> list[Allocation]:
@@ -302,7 +334,11 @@ def settle_overlap(
 
     Guests who overstay get their tables for as long as they stay, if whoever comes next is gone or can go elsewhere.
     Whoever comes next keeps the tables if nobody overstays there any more, else gets others that are free, unless they sit.
+    Who sits there before their time has the tables once the others are gone.
     """
+    is_early = assignment.stage == Stage.SEATED and settlement.now < seatings[0].blocked.lower
+    if is_early and not _begins(seatings, settlement):
+        return Change.NOTHING
     until = seatings[0].overstays_until
     if until is not None and _closes_before(seatings, until):
         if ledger.followers(seatings, until):
@@ -311,11 +347,11 @@ def settle_overlap(
         return _ask_staff(assignment, _cut(seatings), settlement)
     if until is not None:
         return stay_until(assignment, seatings, until, settlement=settlement, reason="overlap_over", is_optional=True)
-    if not ledger.overstaying(seatings):
+    if not ledger.sharing_tables(seatings):
         assignment.restore(actor=settlement.actor, reason="overlap_over")
         settlement.changed(assignment)
         return Change.RESTORED
-    if assignment.stage == Stage.SEATED:
+    if assignment.stage == Stage.SEATED or not ledger.overstaying(seatings):
         return Change.NOTHING  # Guests who sit are moved by staff alone.
     answer = tables_elsewhere(assignment, booking, seatings, instead=(), host=settlement.host, now=settlement.now)
     if answer is None or set(answer.table_refs) & {row.table_ref for row in seatings}:

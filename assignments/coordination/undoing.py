@@ -183,6 +183,7 @@ def _undo(assignment: Assignment, last: _Last, *, host: Host, now: datetime, act
         if against:
             raise refused(assignment.booking_ref, [row.table_ref for row in seatings], against)
         change = stays.stay_until(assignment, seatings, until, settlement=settlement, reason=Undo.STAY.value)
+        ledger.forget_closures(seatings)
         found = Undo.STAY
         assert change is not Change.NOTHING
     else:

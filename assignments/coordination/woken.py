@@ -5,7 +5,7 @@ from datetime import datetime
 from functools import partial
 
 from assignments import conf
-from assignments.coordination import edits, floor_watch, host_changes, one_booking, stays
+from assignments.coordination import edits, floor_watch, host_changes, one_booking, sitting, stays
 from assignments.coordination.one_booking import Locked
 from assignments.integration.floor_cache import floor_or_none
 from assignments.integration.host import Host, HostBooking
@@ -47,7 +47,7 @@ def _try(locked: Locked, *, host: Host) -> bool:
         change = stays.stay_after_all(assignment, seatings, settlement=settlement)
         settlement.write()
     elif assignment.reason == waiting.TABLES_CHANGED_BY_HOST and seatings and not booking.wants_table:
-        change = host_changes.adopt_where_they_sit(assignment, booking, seatings, host=host, now=now)
+        change = sitting.adopt_where_they_sit(assignment, booking, seatings, host=host, now=now)
     elif assignment.reason == waiting.TABLES_CHANGED_BY_HOST and seatings:
         change = host_changes.follow(assignment, booking, host=host, now=now)
     elif booking.wants_table and seatings:

@@ -11,16 +11,16 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import IntegrityError, connection, transaction
-from django.db.models import Q
+from django.db.models import Exists, OuterRef, Q
 from psycopg.types.range import TimestamptzRange
 
 from assignments.concurrency import sql
 from assignments.concurrency.transactions import is_overlap
 from assignments.exceptions import HoldExpiredError, TableTakenError
 from assignments.lifecycle import buffers, waiting
-from assignments.models import Allocation, Closure
+from assignments.models import Allocation, Assignment, Closure, Stage
 from assignments.models.insertion import insert
-from assignments.models.moment import DatabaseNow
+from assignments.models.moment import DatabaseNow, process_now
 from assignments.planning.floor import Floor
 from assignments.planning.natural_order import natural_key
 from assignments.planning.reasons import Reason
@@ -378,22 +378,27 @@ def _shorten(row: Allocation, blocked: Any) -> None:
     row.save(update_fields=["blocked"])
 
 
-def stay_until(seatings: Sequence[Allocation], ends_at: datetime, blocked_until: datetime, *, actor: str) -> bool:
+def stay_until(
+    seatings: Sequence[Allocation], ends_at: datetime, blocked_until: datetime, *, actor: str, into_closures: bool
+) -> bool:
     """Keep guests at their tables until then, longer or shorter; False if somebody follows too soon.
 
-    Then nothing is changed. Where they stay longer than a table is open, the row names ``actor``; if only the time to clear
-    it runs into a closure, that is given up.
+    Then nothing is changed. Where they stay longer than a table is open, the row names ``actor``, if they may stay
+    ``into_closures``; else the table is theirs until it closes, and how long they stay is kept beside. If only the time to
+    clear it runs into a closure, that is given up.
     """
     before = {row.pk: (row.ends_at, row.blocked, row.overstays_until) for row in seatings}
     closures = closed_during(seatings, min(row.blocked.upper for row in seatings), blocked_until)
-    _note_override(seatings, [each for each in closures if each.starts_at < ends_at], actor)
+    if into_closures:
+        _note_override(seatings, [each for each in closures if each.starts_at < ends_at], actor)
     if any(ends_at <= each.starts_at for each in closures):
         blocked_until = ends_at
     try:
         with transaction.atomic():
             for row in seatings:
-                row.ends_at, row.overstays_until = ends_at, None
-                row.blocked = TimestamptzRange(row.blocked.lower, max(blocked_until, row.blocked.lower + _INSTANT))
+                last = blocked_until if into_closures else _open_until(row, closures, blocked_until)
+                row.ends_at, row.overstays_until = ends_at, ends_at if last < ends_at else None
+                row.blocked = TimestamptzRange(row.blocked.lower, max(last, row.blocked.lower + _INSTANT))
                 row.save(update_fields=["ends_at", "blocked", "overstays_until", "overridden_by", "despite"])
     except IntegrityError as error:
         if not is_overlap(error):
@@ -406,6 +411,17 @@ def stay_until(seatings: Sequence[Allocation], ends_at: datetime, blocked_until:
         if blocked.upper > row.blocked.upper:
             waiting.wake(row.restaurant_ref, row.blocked.upper, blocked.upper)
     return True
+
+
+def _open_until(row: Allocation, closures: Sequence[Closure], until: datetime) -> datetime:
+    """Return until when a table stays open for its guests, ``until`` at most. What was passed over for them is open."""
+    upper: datetime = row.blocked.upper
+    closing = [
+        max(upper, each.starts_at)
+        for each in closures
+        if closes(each, row) and not (row.overridden_by and each.starts_at < upper)
+    ]
+    return min([until, *closing])
 
 
 def leave_earlier(seatings: Sequence[Allocation], ends_at: datetime) -> None:
@@ -448,6 +464,18 @@ def _note_override(seatings: Sequence[Allocation], closures: Sequence[Closure], 
             row.overridden_by = actor
 
 
+def forget_closures(seatings: Sequence[Allocation]) -> None:
+    """Forget that guests have tables although these are closed, if nothing closes them any more while they are there."""
+    if not any(row.overridden_by or Reason.CLOSED in row.despite for row in seatings):
+        return
+    first = min(row.blocked.lower for row in seatings)
+    closures = closed_during(seatings, first, max(row.blocked.upper for row in seatings))
+    for row in seatings:
+        if not any(closes(each, row) for each in closures):
+            row.overridden_by, row.despite = "", sorted({*row.despite} - {Reason.CLOSED.value})
+            row.save(update_fields=["overridden_by", "despite"])
+
+
 def overstaying(seatings: Sequence[Allocation], at: datetime | None = None) -> list[Allocation]:
     """Return what other guests, who overstay, have of these tables at that moment (when these begin). One query."""
     first = seatings[0]
@@ -467,7 +495,34 @@ def sharing_tables(seatings: Sequence[Allocation]) -> list[str]:
     until = seatings[0].overstays_until if seatings else None
     if until is not None:
         found |= {row.booking_ref for row in followers(seatings, until)}
+    for row in _sitting_early(seatings) if seatings else ():
+        there = [row] if row.booking_ref != seatings[0].booking_ref else still_there([row], process_now())
+        found |= {each.booking_ref for each in there}
     return sorted(found)
+
+
+def _sitting_early(seatings: Sequence[Allocation]) -> list[Allocation]:
+    """Return seatings at these tables whose guests sit there already, while the table is not theirs yet. One query.
+
+    Those of these guests, and of others who come after them.
+    """
+    sits = Assignment.objects.filter(booking_ref=OuterRef("booking_ref"), stage=Stage.SEATED)
+    early = Allocation.objects.current().filter(
+        Exists(sits),
+        restaurant_ref=seatings[0].restaurant_ref,
+        table_ref__in=[row.table_ref for row in seatings],
+        blocked__startswith__gt=DatabaseNow(),
+    )
+    mine = {row.table_ref: row for row in seatings}
+    return [row for row in early if mine[row.table_ref].blocked.lower <= row.blocked.lower]
+
+
+def still_there(seatings: Sequence[Allocation], now: datetime) -> list[Allocation]:
+    """Return what others have of these tables until they are these guests'. One query."""
+    first = seatings[0]
+    refs, lower = [row.table_ref for row in seatings], max(now, first.blocked.lower)
+    rows = taken_at(first.restaurant_ref, refs, now, lower) if now < lower else []
+    return [row for row in rows if row.booking_ref != first.booking_ref]
 
 
 def reinstate(seatings: Iterable[tuple[int, Any]]) -> None:
@@ -504,17 +559,20 @@ def begin_at(seatings: Sequence[Allocation], at: datetime, *, actor: str) -> boo
     return True
 
 
-def overstay(seatings: Sequence[Allocation], until: datetime, *, actor: str) -> None:
+def overstay(seatings: Sequence[Allocation], until: datetime, *, actor: str, into_closures: bool) -> None:
     """Note that guests stay until then, and block their tables until somebody else has them.
 
-    Where they stay longer than a table is open, the row names ``actor``.
+    ``into_closures``: as for ``stay_until``.
     """
     next_ones = followers(seatings, until)
-    _note_override(seatings, closed_during(seatings, min(row.blocked.upper for row in seatings), until), actor)
+    closures = closed_during(seatings, min(row.blocked.upper for row in seatings), until)
+    if into_closures:
+        _note_override(seatings, closures, actor)
     for row in seatings:
         first = min(
             (next_one.blocked.lower for next_one in next_ones if next_one.table_ref == row.table_ref), default=until
         )
+        first = first if into_closures else _open_until(row, closures, first)
         row.overstays_until = until
         row.blocked = TimestamptzRange(row.blocked.lower, max(first, row.blocked.upper))
         row.save(update_fields=["overstays_until", "blocked", "overridden_by", "despite"])

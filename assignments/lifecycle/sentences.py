@@ -13,6 +13,7 @@ from assignments.planning.text import gettext as _
 
 NO_FLOOR = _("Its table was closed, and the restaurant has no floor to plan with.")
 SAT_THERE = _("Its guests sat there when the table was taken out of service.")
+SIT_ALREADY = _("Its guests sit already: they change tables only when staff move them.")
 SIT_SOMEWHERE = _("Its guests sit, and nobody has said at which table.")
 UNUSABLE = _("Its table is out of service, gone, or has too few seats.")
 
@@ -96,6 +97,7 @@ _KNOWN = (
     NO_FLOOR,
     SAT_THERE,
     sits_where_it_closes(""),
+    SIT_ALREADY,
     SIT_SOMEWHERE,
     UNUSABLE,
     STILL_ASKED,

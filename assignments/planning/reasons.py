@@ -72,6 +72,9 @@ SOFT_REASONS = frozenset({Reason.NO_CAPACITY, Reason.PINNED_TABLES_TAKEN, Reason
 PREFERENCES = frozenset({Reason.TOO_MANY_SPARE_SEATS, Reason.PARTY_OUTSIDE_TABLE_LIMITS, Reason.TOO_MANY_TABLES})
 """Rules for planners that staff may override. Every guest still has a seat, in the right zone, at a free table."""
 
+ABOUT_TIME = frozenset({Reason.OUTSIDE_SERVICE, Reason.SERVICE_OVERRUN, Reason.START_TOO_NEAR, Reason.STARTS_IN_PAST})
+"""Rules about the time itself. They do not count against guests who sit already."""
+
 PHYSICAL_REASONS = frozenset({Reason.UNKNOWN_TABLE, Reason.TABLE_REPEATED, Reason.TABLE_TAKEN})
 """Nobody can pass over these: there is no such table, or somebody else has it."""
 OVERRIDABLE = frozenset(Reason) - PHYSICAL_REASONS - INVALID_REASONS

@@ -317,9 +317,10 @@ def taken_from_under(
         if assignment["stage"] != "seated" and rows[0]["starts_at"] > now:
             continue
         judged["guests who sit"] += 1
-        held = {row["table_ref"] for row in rows}
+        # Where others are still there, the table is not theirs yet; staff know.
+        held = {row["table_ref"] for row in rows if row["start"] <= now + A_MINUTE}
         has = {row["table_ref"] for row in after.current.get(ref, [])}
-        if has - held:
+        if has - {row["table_ref"] for row in rows}:
             continue  # They were moved, about which others judge.
         for table in sorted(held - has):
             is_there = table in tables and tables[table].active
@@ -336,6 +337,35 @@ def forgotten(before: Evening, after: Evening, action: Action, now: datetime) ->
         sat = before.assignments[row["booking_ref"]]["stage"] == "seated" and row["start"] < now - A_MINUTE
         if (row["ended_at"] or sat) and row["id"] not in kept:
             yield f"{row['booking_ref']} sat at {row['table_ref']} since {row['start']:%H:%M}, which nobody knows now"
+
+
+def unblocked(before: Evening, after: Evening, action: Action, *, now: datetime) -> Iterator[str]:
+    """Tables at which guests sit, before their time or in it, and which somebody else could be given now."""
+    for ref, rows in after.current.items():
+        assignment, then = after.assignments.get(ref), before.assignments.get(ref)
+        if assignment is None or assignment["stage"] != "seated" or ref not in before.current:
+            continue  # Who gets a table anew, and was there before, is not known to sit at that one.
+        judged["guests who sit at their table"] += 1
+        was_seated = then is not None and then["stage"] == "seated"
+        if was_seated and any(row["start"] > now + A_MINUTE for row in before.current[ref]):
+            continue  # Others are still there, which was judged when they sat down.
+        if all(row["start"] <= now + A_MINUTE for row in rows):
+            continue
+        others = [row["booking_ref"] for row in after.allocations if _is_there(row, rows, now)]
+        told = {after.assignments[each]["state"] for each in (ref, *others) if each in after.assignments}
+        if not others or told != {"manual_review"}:
+            yield f"{ref} sits at {sorted(row['table_ref'] for row in rows)}, which is not blocked now"
+
+
+def _is_there(row: Row, rows: Collection[Row], now: datetime) -> bool:
+    """Whether somebody else has, or may still have, one of these tables before they are these guests'."""
+    return any(
+        row["table_ref"] == each["table_ref"]
+        and row["booking_ref"] != each["booking_ref"]
+        and row["start"] < each["start"]
+        and max(row["until"], row["overstays_until"] or row["until"]) > now
+        for each in rows
+    )
 
 
 def _is_over(before: Evening, ref: str, host: Mapping[str, HostBooking], now: datetime) -> bool:
@@ -364,32 +394,93 @@ def _asked_to_change(action: Action) -> frozenset[str]:
     return ANYTHING
 
 
-def misfits(before: Evening, after: Evening, action: Action, floor: Floor) -> Iterator[str]:
-    """Seatings by a planner that no planner may make."""
+ABOUT_TABLES = frozenset(
+    {
+        "table_inactive",
+        "too_few_seats",
+        "too_many_spare_seats",
+        "party_outside_table_limits",
+        "too_many_tables",
+        "zones_differ",
+        "not_adjacent",
+        "wrong_zone",
+        "more_tables_than_needed",
+    }
+)
+OF_HOURS = frozenset({"service_overrun", "outside_service"})
+
+
+def misfits(before: Evening, after: Evening, action: Action, floor: Floor, now: datetime) -> Iterator[str]:
+    """Seatings by a planner that no planner may make, but for what staff have passed over by name."""
     if action.by == "staff":
         return
     then = before.seats
     for ref, rows in after.current.items():
         held, start, end = seat_of(rows)
-        if then.get(ref) == (held, start, end) or rows[0]["planner"] == "manual" or rows[0]["despite"]:
+        if then.get(ref) == (held, start, end) and rows[0]["party"] == before.current[ref][0]["party"]:
             continue
         if ref in then and held <= then[ref][0]:
-            continue  # It stays where it is, at another time, or at what is still open of its tables.
+            # It stays where it is, at another time, or at what is still open of its tables.
+            if held == then[ref][0] and action.by != "owner":
+                yield from _beyond_what_staff_said(before, after, ref, floor, now)
+            continue
+        if rows[0]["planner"] == "manual":
+            continue
         judged["a seating by a planner"] += 1
-        assignment = after.assignments[ref]
+        assignment, despite = after.assignments[ref], set(rows[0]["despite"])
         party, zone = assignment["party"], assignment["zone_ref"] or None
         pinned = frozenset(assignment["pinned_table_refs"])
-        if held not in set(units(floor, party, zone)) and held != pinned:
+        if held not in set(units(floor, party, zone)) and held != pinned and not despite & ABOUT_TABLES:
             yield f"{ref}, a party of {party}, was seated at {sorted(held)}"
         if pinned and held != pinned:
             yield f"{ref} is pinned to {sorted(pinned)}, and was seated at {sorted(held)}"
-        if not serves(floor, start, end):
+        if not serves(floor, start, end) and not despite & OF_HOURS:
             yield f"{ref} was seated {start:%d %H:%M}-{end:%d %H:%M}, outside of the service"
         if ref in then and then[ref][1] == start and party <= (before.current[ref][0]["party"] or 0):
             continue  # Whoever was promised that time may come.
         seated = [row for row in after.allocations if row["kind"] == "seating"]
-        if rows[0]["planner"] != "legacy" and is_too_many(floor, seated, ref, party, start, end):
+        is_paced = rows[0]["planner"] != "legacy" and "pacing" not in despite
+        if is_paced and is_too_many(floor, seated, ref, party, start, end):
             yield f"{ref}, a party of {party}, was seated at {start:%H:%M}, beyond the pacing"
+
+
+def _beyond_what_staff_said(before: Evening, after: Evening, ref: str, floor: Floor, now: datetime) -> Iterator[str]:
+    """What nobody has passed over for guests who keep their tables at another time, or in another number."""
+    rows, old = after.current[ref], before.current[ref]
+    held, start, end = seat_of(rows)
+    party, party_before = rows[0]["party"], old[0]["party"]
+    if before.assignments[ref]["stage"] == "seated" or old[0]["starts_at"] <= now or None in {party, party_before}:
+        return  # Guests who sit are there, whatever the rules are.
+    is_within = old[0]["starts_at"] <= start and end <= (old[0]["overstays_until"] or old[0]["ends_at"])
+    if is_within and party <= party_before:
+        return  # That was promised, whatever the rules are by now.
+    judged["an edit at the same tables"] += 1
+    said = {reason for row in old for reason in row["despite"]}
+    if party > party_before:
+        said -= {"too_few_seats", "pacing"}
+    if not is_within:
+        said -= {"closed", "pacing", "table_inactive", *OF_HOURS}
+    tables = {table.ref: table for table in floor.tables}
+    if not held <= tables.keys():
+        yield f"{ref} keeps {sorted(held)}, which are gone"
+        return
+    if seats_of(floor, held) < party and "too_few_seats" not in said:
+        yield f"{ref}, a party of {party}, keeps {sorted(held)}, which have fewer seats"
+    if not all(tables[table].active for table in held) and "table_inactive" not in said:
+        yield f"{ref} keeps {sorted(held)} at another time, out of service"
+    if any(is_closed(after, row["table_ref"], start, end) for row in rows) and "closed" not in said:
+        yield f"{ref} keeps {sorted(held)} at another time, though closed then"
+    if not serves(floor, start, end) and not said & OF_HOURS:
+        yield f"{ref} keeps its table {start:%d %H:%M}-{end:%d %H:%M}, outside of the service"
+    seated = [row for row in after.allocations if row["kind"] == "seating"]
+    is_promised = start == old[0]["starts_at"] and party <= party_before
+    if (
+        rows[0]["planner"] != "legacy"
+        and "pacing" not in said
+        and not is_promised
+        and is_too_many(floor, seated, ref, party, start, end)
+    ):
+        yield f"{ref}, a party of {party}, keeps its table at {start:%H:%M}, beyond the pacing"
 
 
 def overlaps_unseen(evening: Evening, cursor: Any) -> Iterator[str]:

@@ -1,4 +1,7 @@
-"""The judge of played evenings sees who is passed over, and does not take tables that are kept for others for free."""
+"""The judge of played evenings sees who is passed over, who sits at a table that is not theirs, and what nobody has said.
+
+It does not take tables that are kept for others for free.
+"""
 
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
@@ -8,7 +11,7 @@ import pytest
 
 from assignments.integration.host import HostBooking
 from assignments.testing import a_floor, a_service, a_table
-from tests.assignments.evening_judge import Action, Evening, passed_over
+from tests.assignments.evening_judge import Action, Evening, misfits, passed_over, unblocked
 
 FLOOR = a_floor(tables=[a_table("A", seats=2)], services=[a_service()], timezone="UTC")
 NOW = datetime(2031, 1, 14, 16, tzinfo=UTC)
@@ -77,3 +80,55 @@ def test_a_promised_seat_goes_before_who_waits_only_where_others_stay_at_its_tab
     assert [each for each in found if "B3" in each] == (
         [] if is_needed_longer else ["B3 has ['B'], for which B2 asked earlier (assignment_pending)"]
     )
+
+
+EDIT = Action("edit party", "guest", ("B1",))
+
+
+def decided(**given: Any) -> Mapping[str, Any]:
+    row = {"state": "confirmed", "stage": "expected", "party": 2, "zone_ref": "", "pinned_table_refs": []}
+    return {**row, "starts_at": TONIGHT, **given}
+
+
+@pytest.mark.parametrize(
+    ("others", "state", "is_seen"),
+    [([], "confirmed", True), (["B0"], "confirmed", True), (["B0"], "manual_review", False)],
+    ids=["nobody is there", "others are there, and nobody says so", "staff know"],
+)
+def test_guests_who_sit_have_their_table_now(others: list[str], state: str, is_seen: bool) -> None:
+    """B1 comes at 18:00 and sits already. The table is blocked from 18:00."""
+    there = [seated(ref, NOW - timedelta(hours=1)) for ref in others]
+    rows = {ref: decided(state=state) for ref in ("B1", *others)}
+    before = Evening([seated("B1", TONIGHT), *there], rows)
+    after = Evening(before.allocations, {**rows, "B1": decided(state=state, stage="seated")})
+    found = list(unblocked(before, after, Action("seated", "staff", ("B1",)), now=NOW))
+    assert found == (["B1 sits at ['A'], which is not blocked now"] if is_seen else [])
+
+
+@pytest.mark.parametrize(
+    ("despite", "party", "later", "problems"),
+    [
+        (["too_few_seats"], 3, timedelta(0), []),
+        (["too_few_seats"], 4, timedelta(0), ["B1, a party of 4, keeps ['A'], which have fewer seats"]),
+        (["wrong_zone"], 3, timedelta(minutes=15), ["B1, a party of 3, keeps ['A'], which have fewer seats"]),
+        (["too_few_seats", "closed"], 3, timedelta(minutes=15), ["B1 keeps ['A'] at another time, though closed then"]),
+        (
+            ["too_few_seats", "closed"],
+            3,
+            timedelta(minutes=-15),
+            ["B1 keeps ['A'] at another time, though closed then"],
+        ),
+    ],
+)
+def test_what_staff_said_is_said_of_that_alone(
+    despite: list[str], party: int, later: timedelta, problems: list[str]
+) -> None:
+    """Three have the table for two at 18:00, despite something."""
+    closure: Mapping[str, Any] = {"table_refs": ["A"], "starts_at": NOW, "ends_at": None, "lifted_at": None}
+    row = {**seated("B1", TONIGHT), "party": 3, "despite": despite, "planner": "manual"}
+    start, end = TONIGHT + later, TONIGHT + later + timedelta(hours=2)
+    edited = {**row, "party": party, "start": start, "starts_at": start, "until": end, "ends_at": end}
+    before = Evening([row], {"B1": decided(party=3)})
+    closures = [closure] if "closed" in despite else []
+    after = Evening([{**edited, "despite": despite}], {"B1": decided(party=party)}, closures)
+    assert list(misfits(before, after, EDIT, FLOOR, NOW)) == problems

@@ -198,7 +198,8 @@ class PlayedEvening(RuleBasedStateMachine):
                 before, after, self.action, floor=self.floor, now=self.now, cancelled=cancelled
             ),
             *evening_judge.forgotten(before, after, self.action, self.now),
-            *evening_judge.misfits(before, after, self.action, self.floor),
+            *evening_judge.unblocked(before, after, self.action, now=self.now),
+            *evening_judge.misfits(before, after, self.action, self.floor, self.now),
             *evening_judge.passed_over(
                 before,
                 after,
@@ -698,7 +699,7 @@ class PlayedEvening(RuleBasedStateMachine):
             self.settled([each for progress in dispatch.run_pass() for each in progress.outcomes])
 
     @precondition(lambda self: self.seen.current)
-    @rule(is_played=st.sampled_from([True, False, False]))
+    @rule(is_played=st.booleans())
     def nobody_comes(self, is_played: bool) -> None:
         """Some guests are so late that the clock marks them; then cron. Not too often: it takes an hour or more."""
         expected = [
@@ -793,6 +794,7 @@ HAS_TO_JUDGE = (
     "a stage told",
     "a seating told",
     "guests who sit",
+    "guests who sit at their table",
 )
 
 

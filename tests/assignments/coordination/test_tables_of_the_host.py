@@ -133,6 +133,22 @@ def test_tables_that_the_project_clears_stay_the_guests_and_go_to_staff(supper: 
     assert problems() == []
 
 
+@pytest.mark.parametrize("by", ["call", "reconcile"])
+def test_tables_of_guests_who_sit_that_the_project_clears_go_to_staff(
+    supper: Supper, by: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(SupperHost, "stage_statuses", {3: "seated"})
+    before = supper.place_number
+    assert changed(supper, status=3) is Change.NOTHING
+    Supper.objects.filter(pk=supper.pk).update(place_number=None)
+    if by == "call":
+        assert api.booking_changed(booking_ref=str(supper.pk)) is Change.TO_STAFF
+    else:
+        assert [each.problem for each in reconcile()] == ["no tables in the host, but here"]
+    assert state_of(supper) == (State.MANUAL_REVIEW, "tables_changed_by_host")
+    assert tables_of(supper) == [str(before)]
+
+
 def test_staff_who_turn_it_down_have_the_project_told_its_table_again(supper: Supper) -> None:
     before = supper.place_number
     assert changed(supper, place_number=None) is Change.TO_STAFF

@@ -1,0 +1,83 @@
+"""Whether guests may keep the tables that they have: what speaks against it, and what staff passed over for them."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from assignments.integration.host import HostBooking
+from assignments.lifecycle import buffers
+from assignments.models import Allocation
+from assignments.planning import engine
+from assignments.planning.reasons import ABOUT_TIME, Reason, Refusal
+from assignments.planning.request import SeatingRequest
+from assignments.planning.seating_window import SeatingWindow, from_now_on
+from assignments.planning.snapshot import Occupied, Snapshot
+from assignments.planning.text import gettext as _
+
+ABOUT_PARTY = frozenset(
+    {Reason.TOO_FEW_SEATS, Reason.PARTY_OUTSIDE_TABLE_LIMITS, Reason.PARTY_TOO_LARGE, Reason.PACING}
+)
+"""Reasons that a larger party makes worse."""
+ABOUT_STAY = ABOUT_TIME | {Reason.BUFFER, Reason.CLOSED, Reason.PACING, Reason.TABLE_INACTIVE}
+"""Reasons that depend on when the guests are there."""
+NOT_OF_WHO_SITS = ABOUT_TIME | {Reason.PACING}
+"""Reasons that do not count against guests who sit already."""
+
+
+def staffs_word(
+    seatings: Sequence[Allocation], request: SeatingRequest, window: SeatingWindow, *, needs: Collection[str]
+) -> frozenset[str]:
+    """Return the rules that staff passed over for these seatings, as far as they hold for the request.
+
+    What they said of a party holds for no larger one, what they said of a time for no other, and what they said of zone and
+    ``needs`` for no others.
+    """
+    first = seatings[0]
+    said = frozenset(reason for row in seatings for reason in row.despite)
+    if first.party is not None and first.party < request.party:
+        said -= ABOUT_PARTY
+    if window.starts_at < first.starts_at or first.stays_until < window.ends_at:
+        said -= ABOUT_STAY
+    if not request.needs <= set(needs):
+        said -= {Reason.NEEDS}
+    if (request.zone_ref or "") != (first.zone_ref or ""):
+        said -= {Reason.WRONG_ZONE}
+    return said
+
+
+def as_they_sit(
+    booking: HostBooking, seatings: Sequence[Allocation], promised: Mapping[str, Any], *, now: datetime
+) -> HostBooking:
+    """Return the booking of guests who sit with the stay that they have, unless the host gives another end.
+
+    Their number does not change how long they stay. Who sits longer than that has the table for this minute.
+    """
+    first = seatings[0]
+    is_other_end = booking.ends_at is not None and booking.ends_at != promised["asked_until"]
+    end = booking.ends_at if is_other_end and booking.ends_at else first.stays_until
+    return replace(booking, starts_at=first.starts_at, ends_at=max(end, now + timedelta(minutes=1)))
+
+
+def without_buffers(
+    window: SeatingWindow, own: Collection[str], occupied: tuple[Occupied, ...]
+) -> tuple[SeatingWindow, tuple[Occupied, ...]]:
+    """Return the window of guests who do without buffers at their own tables, and what is taken but for their neighbours."""
+    stay = buffers.stay_in(window)
+    beside = {
+        each
+        for each in occupied
+        if each.table_ref in own and not each.closed and not buffers.meet((each.blocked_from, each.blocked_until), stay)
+    }
+    window = buffers.fitted(window, [(each.blocked_from, each.blocked_until) for each in beside])
+    return window, tuple(each for each in occupied if each not in beside)
+
+
+def judge_own(snapshot: Snapshot, table_refs: Sequence[str], window: SeatingWindow) -> tuple[Refusal, ...]:
+    """Return what speaks against leaving guests at their tables. ``window``: when they have them, also out of hours."""
+    pinned = snapshot.request.pinned_table_refs
+    if pinned and set(pinned) != set(table_refs):
+        text = _("It is pinned to %(tables)s.", tables=", ".join(snapshot.floor.in_order(pinned)))
+        return (Refusal(Reason.PINNED_TABLES_UNFIT, text),)
+    taken = engine.taken(snapshot.floor, snapshot.occupied, table_refs, from_now_on(window, snapshot.now))
+    return tuple(dict.fromkeys([*engine.judge(snapshot, table_refs), *taken]))
