@@ -469,6 +469,23 @@ class TestWords:
         assert "&lt;b&gt;&quot;Ann&quot; &amp; Co" in html
         assert "&lt;i&gt;wobbles" in html
 
+    def test_a_german_browser_hears_no_english_word_of_ours_in_the_bars(
+        self, admin_client: Client, query: dict[str, str]
+    ) -> None:
+        """The words left are those of the host's data: labels, tables and zones."""
+        act(admin_client, "close", query, tables=str(models.Table.objects.order_by("code")[0].pk))
+        act(admin_client, "arrived", query, seated())
+        html = admin_client.get(reverse(URL), query, headers={"Accept-Language": "de"}).content.decode()
+        names = re.findall(r'class="timeline-link evening-bar"[^>]* aria-label="([^"]+)"', html)
+        names += re.findall(r'<g role="img" aria-label="([^"]+)"', html)
+        assert len(names) > 50
+        assert any("Tische " in name for name in names)
+        english = re.compile(
+            r"\b(tables?|covers?|closed|free|until|expected|late|arrived|seated|left|hold|min|for|from|at|on|the|and|not)\b"
+        )
+        of_the_host = re.compile(r"Booking \d+")
+        assert not [name for name in names if english.search(of_the_host.sub("", name))]
+
 
 class TestCost:
     def test_the_page_and_its_parts_cost_few_queries_with_a_floor_that_is_read_anew_too(
