@@ -11,6 +11,7 @@ from assignments.coordination.staff_actions import Place, accepted, give_place, 
 from assignments.exceptions import NoTableFreeError, TransitionRefusedError
 from assignments.integration.host import Host, HostBooking
 from assignments.lifecycle import intake, ledger
+from assignments.lifecycle.staff_decisions import WALK_IN
 from assignments.models import Assignment, Stage
 from assignments.outcome import Outcome
 from assignments.planning import engine
@@ -20,9 +21,6 @@ from assignments.planning.snapshot import Snapshot
 from assignments.planning.text import gettext as _
 from assignments.planning.text import together
 from assignments.planning.units import seatable_units, unit_of
-
-WALK_IN = "walk_in"
-"""Reason code: guests came without a booking, and staff seated them."""
 
 LONGEST_WAIT = timedelta(hours=3)
 WAIT_STEP = timedelta(minutes=5)

@@ -86,6 +86,7 @@ _REASONS: Mapping[str, Any] = {
     staff_decisions.Undo.SWAP: gettext_lazy("Staff took its swap of tables back."),
     staff_decisions.Undo.STAY: gettext_lazy("Staff took its longer or shorter stay back."),
     staff_decisions.Undo.WALK_IN: gettext_lazy("Staff took it back: its guests did not sit down."),
+    staff_decisions.Undo.RELEASE: gettext_lazy("Staff gave it the tables again that they had freed."),
     "abandoned": gettext_lazy("A planner had left it unfinished."),
     "assignment_undone": gettext_lazy("Staff took its tables back."),
     "booking_cancelled": gettext_lazy("The booking was cancelled."),

@@ -243,13 +243,35 @@ class TestForms:
         booking.refresh_from_db()
         html = admin_client.get(reverse(URL), {**query, "booking": str(booking.pk)}).content.decode()
         assert "Release hold" in html
-        act(admin_client, "release_hold", query, booking)
+        released = act(admin_client, "release_hold", query, booking)
         assert not Allocation.objects.filter(booking_ref=booking.booking_ref).exists()
         booking.refresh_from_db()
+        assert "cannot be taken back" in released.content.decode()
         assert "this hold is over already" in act(admin_client, "release_hold", query, booking).content.decode()
 
 
 class TestUndo:
+    def test_tables_that_were_set_free_are_given_again(self, admin_client: Client, query: dict[str, str]) -> None:
+        booking = seated()
+        had = ledger.tables_of([booking.booking_ref])
+        said = act(admin_client, "free", query, booking).content.decode()
+        assert "Give the tables again" in said[said.index('data-part="evening-said"') :].split("</div>")[0]
+        booking.refresh_from_db()
+        assert "Undone" in act(admin_client, "undo", query, booking).content.decode()
+        assert ledger.tables_of([booking.booking_ref]) == had
+
+    def test_a_walk_in_is_taken_back_from_the_message(self, admin_client: Client, query: dict[str, str]) -> None:
+        floor_cache.forget()
+        models.ServicePeriod.objects.update(start="00:00", end="00:00")
+        html = act(admin_client, "walk_in", query, party=2).content.decode()
+        assert "sit at" in html
+        walk_in = Assignment.objects.get(stage=Stage.SEATED)
+        said = html[html.index('data-part="evening-said"') :].split("</div>")[0]
+        assert f"booking={walk_in.pk}" in said
+        assert f'name="version" value="{walk_in.version}"' in said
+        act(admin_client, "undo", query, walk_in)
+        assert not ledger.seatings_of([walk_in.booking_ref])
+
     def test_going_back_to_a_table_that_somebody_has_by_now_says_who(
         self, admin_client: Client, query: dict[str, str]
     ) -> None:

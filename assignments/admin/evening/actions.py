@@ -18,7 +18,7 @@ from assignments import api
 from assignments.admin import project_refusal
 from assignments.admin.actor import actor
 from assignments.admin.evening import recent_changes, record
-from assignments.admin.evening.panel import Button, lift_button
+from assignments.admin.evening.panel import UNDO, Button, lift_button
 from assignments.admin.evening.state import State
 from assignments.admin.host_lookup import label_of
 from assignments.admin.moments import moment
@@ -42,6 +42,7 @@ from assignments.exceptions import (
 )
 from assignments.integration.floor_cache import floor_or_none
 from assignments.lifecycle import ledger
+from assignments.lifecycle.staff_decisions import Undo
 from assignments.models import Allocation, Assignment, Closure, StaffAction, TablePlace
 from assignments.outcome import Change
 from assignments.planning.floor import Floor
@@ -296,7 +297,8 @@ def _release_hold(form: _Form) -> _Result:
         raise MistakenError(_("Nothing was changed: this hold is over already."))
     for token in tokens:
         api.release_hold(token=token)
-    return (), "success", _("The hold of %(booking)s is released.") % {"booking": label_of(ref)}
+    said = _("The hold of %(booking)s is released. This cannot be taken back: seat the booking to give it a table.")
+    return (), "success", said % {"booking": label_of(ref)}
 
 
 def _undo(form: _Form) -> _Result:
@@ -316,6 +318,9 @@ def _walk_in(form: _Form) -> _Result:
         table_refs=form.tables(),
         overriding=form.overriding,
     )
+    theirs = Assignment.objects.get(booking_ref=outcome.booking_ref)
+    url, text = form.state.bare.act("undo", booking=theirs.pk), str(UNDO[Undo.WALK_IN])
+    form.offers[:] = [Button(url=url, text=text, hidden=(("version", theirs.version),), key="u")]
     values = {"party": party, "tables": form.named(outcome.table_refs)}
     said = _("%(party)s guests without a booking sit at %(tables)s.") % values
     if outcome.passed:
@@ -493,7 +498,7 @@ ACTIONS: Mapping[str, Action] = {
     "extend": Action(do=_extend, is_undoable=True),
     "pin": Action(do=_pin),
     "unpin": Action(do=_unpin),
-    "free": Action(do=_free),
+    "free": Action(do=_free, is_undoable=True),
     "release_hold": Action(do=_release_hold),
     "undo": Action(do=_undo),
     "walk_in": Action(do=_walk_in, keeps_panel=False),

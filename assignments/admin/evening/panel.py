@@ -47,6 +47,7 @@ UNDO: Mapping[str, Any] = {
     staff_decisions.Undo.SWAP: gettext_lazy("Swap back"),
     staff_decisions.Undo.STAY: gettext_lazy("Take the change of the end back"),
     staff_decisions.Undo.WALK_IN: gettext_lazy("They did not sit down"),
+    staff_decisions.Undo.RELEASE: gettext_lazy("Give the tables again"),
 }
 
 
@@ -268,6 +269,8 @@ def _undo(assignment: Assignment, state: State, common: tuple[tuple[str, Any], .
     if offer is None:
         return {}
     text = str(UNDO[offer.what])
+    if offer.partner_ref and offer.what is not staff_decisions.Undo.SWAP:
+        text = _("%(undo)s, and move %(booking)s back") % {"undo": text, "booking": label_of(offer.partner_ref)}
     if offer.against:
         return {"undo_refused": text, "undo_against": [labels.render(each.detail) for each in offer.against]}
     return {"undo": Button(url=state.act("undo"), text=text, hidden=common, key="u")}
