@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from itertools import combinations
 from typing import Any
 from urllib.parse import urlencode
+from zoneinfo import ZoneInfo
 
 import pytest
 from django.contrib.auth.models import Permission
@@ -413,6 +414,40 @@ class TestDaySheet:
         assert re.search(rf", at [^,]*{was.code}[^,]* on the day sheet$", bar)
         assert f"Booking {stays.booking_ref}," in html
         assert re.search(r'class="timeline-first"[^>]*>\* ', html)
+
+    def test_both_mark_another_time_and_another_party(self, admin_client: Client, query: dict[str, str]) -> None:
+        act(admin_client, "printed", query, as_of=clock.now().isoformat())
+        longer, smaller, same = seated(0), seated(1), seated(2)
+        row = Allocation.objects.filter(booking_ref=longer.booking_ref)[0]
+        api.extend(booking_ref=longer.booking_ref, until=row.ends_at - timedelta(minutes=20), actor="staff:1")
+        booking = models.Booking.objects.get(pk=smaller.booking_ref)
+        party = booking.party
+        booking.party = party - 1
+        booking.save()
+        api.booking_changed(booking_ref=smaller.booking_ref)
+        smaller.refresh_from_db()
+        assert (smaller.state, smaller.party) == ("confirmed", party - 1)
+        sheet = admin_client.get(reverse(self.URL), query).content.decode()
+        changed = re.findall(r'<tr class="changed">.*?</tr>', sheet)
+        assert len(changed) == 2
+        zone = ZoneInfo(models.Restaurant.objects.get().timezone)
+        start, end = (f"{each.astimezone(zone):%H:%M}" for each in (row.starts_at, row.ends_at))
+        assert any(
+            f"Booking {longer.booking_ref}<" in line and f"(was {start}\N{EN DASH}{end})" in line for line in changed
+        )
+        assert any(f"Booking {smaller.booking_ref}<" in line and f"(was {party} covers)" in line for line in changed)
+        html = admin_client.get(reverse(URL), query).content.decode()
+        bars = set(re.findall(r'aria-label="([^"]*on the day sheet)"', html))
+        assert {bar.rsplit(", ", 1)[1] for bar in bars} == {
+            f"{start}-{end} on the day sheet",
+            f"{party} covers on the day sheet",
+        }
+        assert not any(f"Booking {same.booking_ref}," in bar for bar in bars)
+        act(admin_client, "seated", query, longer)
+        longer.refresh_from_db()
+        act(admin_client, "printed", query, as_of=clock.now().isoformat())
+        act(admin_client, "left", query, longer)
+        assert "on the day sheet" not in admin_client.get(reverse(URL), query).content.decode()
 
     def test_no_later_moment_than_now_is_noted_and_only_by_who_assigns(
         self, admin_client: Client, query: dict[str, str], django_user_model: Any

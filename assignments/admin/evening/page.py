@@ -11,7 +11,7 @@ from django.utils.translation import gettext as _
 
 from assignments.admin import links
 from assignments.admin.evening import panel, recent_changes
-from assignments.admin.evening.captions import Captions
+from assignments.admin.evening.captions import Captions, covers
 from assignments.admin.evening.grid import grid_of
 from assignments.admin.evening.panel import Button
 from assignments.admin.evening.plan import plan_context
@@ -24,8 +24,10 @@ from assignments.models import Allocation, Assignment, ReviewItem, TablePlace
 from assignments.models import State as Decided
 from assignments.staff import labels, print_history, review_queue, seatable
 from assignments.staff.day_version import DayVersion
+from assignments.staff.print_history import Sat
 from assignments.staff.service_day import Booked, service_day
 from assignments.staff.service_day import ServiceDay as Day
+from assignments.staff.timeline import Taken
 
 
 def tag_of(found: DayVersion, *, now: datetime) -> str:
@@ -106,18 +108,39 @@ def grid_context(
 
 def _changed_since(printed: datetime, shown: Day) -> dict[str, str]:
     """Return what has changed since the day sheet was printed, in words, by booking. One query."""
-    seated: dict[str, set[str]] = {}
+    bars: dict[str, list[Taken]] = {}
     for row in shown.timeline.rows:
         for bar in row.bars:
             if bar.taken.kind == Allocation.Kind.SEATING and bar.taken.booking_ref:
-                seated.setdefault(bar.taken.booking_ref, set()).add(bar.taken.table_ref)
+                bars.setdefault(bar.taken.booking_ref, []).append(bar.taken)
+    seated = {ref: _sits(own, shown.booked.get(ref)) for ref, own in bars.items()}
     words = labels.Words(shown.floor)
-    return {
-        ref: _("at %(tables)s on the day sheet") % {"tables": words.tables(sorted(sat.table_refs))}
-        if sat
-        else _("not on the day sheet")
-        for ref, sat in print_history.changed_since(printed, seated).items()
-    }
+    found = print_history.changed_since(printed, seated)
+    return {ref: _was(sat, seated[ref], words) if sat else _("not on the day sheet") for ref, sat in found.items()}
+
+
+def _sits(own: list[Taken], booked: Booked | None) -> Sat:
+    current = [each for each in own if not each.has_ended]
+    return Sat(
+        starts_at=min(each.starts_at for each in own),
+        ends_at=max(each.ends_at for each in current) if current else None,
+        party=booked.party if booked else None,
+        table_refs=frozenset(each.table_ref for each in current or own),
+    )
+
+
+def _was(sat: Sat, sits: Sat, words: labels.Words) -> str:
+    """Say what was otherwise on the day sheet."""
+    found = []
+    if sat.has_other_times(sits):
+        times = _("%(start)s-%(end)s")
+        end = clock(sat.ends_at, words.zone) if sat.ends_at else ""
+        found.append(times % {"start": clock(sat.starts_at, words.zone), "end": end})
+    if sat.has_other_party(sits):
+        found.append(covers(sat.party or 0))
+    if sat.table_refs != sits.table_refs:
+        found.append(_("at %(tables)s") % {"tables": words.tables(sorted(sat.table_refs))})
+    return _("%(what)s on the day sheet") % {"what": ", ".join(found)}
 
 
 def _freeze(state: State, *, is_frozen: bool) -> Button:
