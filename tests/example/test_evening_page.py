@@ -23,6 +23,7 @@ from assignments.integration import floor_cache
 from assignments.lifecycle import ledger
 from assignments.models import Allocation, Assignment, Closure, FrozenEvening, StaffAction, Stage, TablePlace
 from assignments.staff.day_version import day_version
+from assignments.staff.timeline import day_at
 from example import models
 from example.host import ExampleHost
 from tests.example.refusing import refusing
@@ -48,6 +49,20 @@ def act(client: Client, name: str, query: dict[str, str], booking: Assignment | 
     about = {"booking": str(booking.pk)} if booking else {}
     given = {"form": str(uuid.uuid4()), **({"version": booking.version} if booking else {}), **data}
     return client.post(where, given, query_params={**query, **about}, headers={"X-Evening": "1"})
+
+
+def said_in(html: str) -> str:
+    """The message above the evening, with its buttons."""
+    return html[html.index('data-part="evening-said"') :].split("</div>", maxsplit=1)[0]
+
+
+@pytest.fixture
+def tonight(decided: models.Restaurant) -> dict[str, str]:
+    """The restaurant's evening that is on now: it is open all day."""
+    models.ServicePeriod.objects.update(start="00:00", end="00:00")
+    floor_cache.forget()
+    today = day_at(floor_cache.floor_or_none(str(decided.pk)), clock.now())
+    return {"restaurant": str(decided.pk), "day": today.isoformat()}
 
 
 def live(client: Client, query: dict[str, str], tag: str = "") -> Any:
@@ -256,21 +271,19 @@ class TestUndo:
         booking = seated()
         had = ledger.tables_of([booking.booking_ref])
         said = act(admin_client, "free", query, booking).content.decode()
-        assert "Give the tables again" in said[said.index('data-part="evening-said"') :].split("</div>")[0]
+        assert "Give the tables again" in said_in(said)
         booking.refresh_from_db()
         assert "Undone" in act(admin_client, "undo", query, booking).content.decode()
         assert ledger.tables_of([booking.booking_ref]) == had
 
-    def test_a_walk_in_is_taken_back_from_the_message(self, admin_client: Client, query: dict[str, str]) -> None:
-        floor_cache.forget()
-        models.ServicePeriod.objects.update(start="00:00", end="00:00")
-        html = act(admin_client, "walk_in", query, party=2).content.decode()
+    def test_a_walk_in_is_taken_back_from_the_message(self, admin_client: Client, tonight: dict[str, str]) -> None:
+        html = act(admin_client, "walk_in", tonight, party=2).content.decode()
         assert "sit at" in html
         walk_in = Assignment.objects.get(stage=Stage.SEATED)
-        said = html[html.index('data-part="evening-said"') :].split("</div>")[0]
+        said = said_in(html)
         assert f"booking={walk_in.pk}" in said
         assert f'name="version" value="{walk_in.version}"' in said
-        act(admin_client, "undo", query, walk_in)
+        act(admin_client, "undo", tonight, walk_in)
         assert not ledger.seatings_of([walk_in.booking_ref])
 
     def test_going_back_to_a_table_that_somebody_has_by_now_says_who(
@@ -301,6 +314,40 @@ def swapped() -> tuple[Assignment, Assignment]:
             other.refresh_from_db()
             return one, other
     raise AssertionError("Nobody can swap on this evening.")
+
+
+class TestWalkIns:
+    def test_after_hours_they_are_seated_against_the_rule_that_is_named(
+        self, admin_client: Client, tonight: dict[str, str]
+    ) -> None:
+        now = clock.now().astimezone(ZoneInfo(models.Restaurant.objects.get().timezone))
+        over = (now - timedelta(hours=2), now - timedelta(hours=1))
+        models.ServicePeriod.objects.update(start=f"{over[0]:%H:%M}", end=f"{over[1]:%H:%M}")
+        floor_cache.forget()
+        tonight["day"] = day_at(floor_cache.floor_or_none(tonight["restaurant"]), clock.now()).isoformat()
+        refused = said_in(act(admin_client, "walk_in", tonight, party=2).content.decode())
+        assert "A party of 2 cannot be seated now." in refused
+        assert "No table is free" not in refused
+        assert "Seat anyway at" in refused
+        assert "(against: " in refused
+        given: dict[str, Any] = {"tables": [], "overriding": []}
+        for name, value in re.findall(r'name="(party|tables|overriding)" value="([^"]+)"', refused):
+            given[name] = [*given[name], value] if name in {"tables", "overriding"} else value
+        assert given["overriding"] == ["outside_service"]
+        assert "2 guests without a booking sit at" in act(admin_client, "walk_in", tonight, **given).content.decode()
+        walk_in = Assignment.objects.get(stage=Stage.SEATED)
+        assert Allocation.objects.get(booking_ref=walk_in.booking_ref).despite == ["outside_service"]
+
+    def test_they_are_offered_on_the_page_of_today_alone(
+        self, admin_client: Client, tonight: dict[str, str], query: dict[str, str]
+    ) -> None:
+        for where, is_offered in ((tonight, True), (query, False)):
+            assert ("panel=walk-in" in admin_client.get(reverse(URL), where).content.decode()) is is_offered
+            panel = admin_client.get(reverse(URL), {**where, "panel": "walk-in"}).content.decode()
+            assert ("Seat now" in panel) is is_offered
+        html = act(admin_client, "walk_in", query, party=2).content.decode()
+        assert "Who walks in sits down today" in html
+        assert not Assignment.objects.filter(stage=Stage.SEATED).exists()
 
 
 class TestLive:

@@ -309,6 +309,8 @@ def _undo(form: _Form) -> _Result:
 
 def _walk_in(form: _Form) -> _Result:
     party = form.number("party") or 0
+    if form.day != timeline.day_at(form.floor, form.now):
+        raise MistakenError(_("Who walks in sits down today: open today's evening."))
     if not 1 <= party <= LONGEST_PARTY:
         raise MistakenError(_("Say how many guests there are."))
     outcome = api.seat_walk_in(
@@ -328,6 +330,21 @@ def _walk_in(form: _Form) -> _Result:
             "bookings": ", ".join(label_of(each) for each in outcome.passed)
         }
     return outcome.table_refs, "warning" if outcome.passed else "success", said
+
+
+def _seat_anyway(form: _Form, error: NoTableFreeError) -> list[Button]:
+    """Return the button that seats a walk-in against the rules, which it names; none if no table is free at all."""
+    if not error.table_refs:
+        return []
+    rules = " ".join(dict.fromkeys(labels.render(each.detail) for each in error.against))
+    text = _("Seat anyway at %(tables)s (against: %(rules)s)")
+    hidden = (
+        ("party", form.text("party")),
+        *(("tables", ref) for ref in error.table_refs),
+        *(("overriding", code) for code in sorted({each.reason.value for each in error.against})),
+    )
+    values = {"tables": form.named(error.table_refs), "rules": rules.removesuffix(".")}
+    return [Button(url=form.state.bare.act("walk_in"), text=text % values, hidden=hidden, look="page-grave")]
 
 
 def _close(form: _Form) -> _Result:
@@ -554,7 +571,8 @@ def carry_out(request: HttpRequest, name: str, state: State, *, assignment: Assi
     except Exception as error:
         if transactions.is_database_away(error):
             raise
-        return Said(level="error", text=_why(error, form), state=state)
+        text = _why(error, form)
+        return Said(level="error", text=text, state=state, offers=tuple(form.offers))
     _tables, level, text = result
     undo = assignment.pk if action.is_undoable and assignment else None
     return Said(level=level, text=text, state=after, undo=undo, offers=tuple(form.offers))
@@ -571,6 +589,7 @@ def _why(error: Exception, form: _Form) -> str:
             why = " ".join(labels.render(each.detail) for each in error.refusals)
             return _("Nothing was changed. %(why)s") % {"why": why}
         case NoTableFreeError():
+            form.offers[:] = _seat_anyway(form, error)
             return labels.render(error)
         case ClosureLiftedError() | ClosureNotFoundError():
             return _("Nothing was changed: this closure was lifted already.")

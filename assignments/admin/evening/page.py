@@ -27,7 +27,7 @@ from assignments.staff.day_version import DayVersion
 from assignments.staff.print_history import Sat
 from assignments.staff.service_day import Booked, service_day
 from assignments.staff.service_day import ServiceDay as Day
-from assignments.staff.timeline import Taken
+from assignments.staff.timeline import Taken, day_at
 
 
 def tag_of(found: DayVersion, *, now: datetime) -> str:
@@ -93,7 +93,7 @@ def grid_context(
         ],
         "whole_day_link": state.link(service=""),
         "zooms": [{"link": state.link(zoom=zoom), "zoom": zoom, "is_here": zoom == state.zoom} for zoom in ZOOMS],
-        "walk_in_link": state.bare.link(panel="walk-in"),
+        "walk_in_link": state.bare.link(panel="walk-in") if shown.day == day_at(shown.floor, now) else "",
         "house_link": state.bare.link(panel="house"),
         "sheet_link": f"{reverse('admin:assignments_serviceday_sheet')}?{state.bare.query}",
         "printed": clock(version.printed, labels.Words(shown.floor).zone) if version.printed else "",
@@ -215,6 +215,6 @@ def panel_context(
         found = panel.closure_panel(state, floor=floor_or_none(state.restaurant), now=now, may=may)
     elif state.table or state.zone or state.panel == "house":
         found = panel.closing_panel(state, floor=floor_or_none(state.restaurant), may=may)
-    elif state.panel == "walk-in":
+    elif state.panel == "walk-in" and state.day == day_at(floor_or_none(state.restaurant), now):
         found = panel.walk_in_panel(state, may=may)
     return {"panel": found, "close_link": state.bare.link(), "page_state": state}
