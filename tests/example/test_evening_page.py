@@ -18,14 +18,17 @@ from django.urls import reverse
 
 from assignments import api
 from assignments.concurrency import clock
+from assignments.coordination import dispatch
 from assignments.exceptions import TablesRefusedError
 from assignments.integration import floor_cache
 from assignments.lifecycle import ledger
-from assignments.models import Allocation, Assignment, Closure, FrozenEvening, StaffAction, Stage, TablePlace
+from assignments.models import Allocation, Assignment, Closure, FloorSeen, FrozenEvening, StaffAction, Stage, TablePlace
+from assignments.planning.reasons import OVERRIDABLE
 from assignments.staff.day_version import day_version
 from assignments.staff.timeline import day_at
 from example import models
 from example.host import ExampleHost
+from tests.example.conftest import keep_few
 from tests.example.refusing import refusing
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -186,6 +189,47 @@ class TestForms:
         assert FrozenEvening.objects.count() == 1
         act(admin_client, "unfreeze", query)
         assert not FrozenEvening.objects.exists()
+
+    def test_what_is_closed_already_is_not_closed_again(
+        self, admin_client: Client, query: dict[str, str], admin_user: Any
+    ) -> None:
+        first, second = (str(table.pk) for table in models.Table.objects.order_by("code")[:2])
+        act(admin_client, "close", query, tables=first, minutes="")
+        again = act(admin_client, "close", query, tables=first, minutes="").content.decode()
+        assert "this is closed already, from " in again
+        assert f"by {admin_user.username}." in again
+        assert Closure.objects.count() == 1
+        act(admin_client, "close", query, tables=first, minutes="open")
+        act(admin_client, "close", query, tables=[first, second], minutes="")
+        assert Closure.objects.count() == 3
+        again = act(admin_client, "close", query, tables=first, minutes="open").content.decode()
+        assert "until further notice" in said_in(again)
+        assert Closure.objects.count() == 3
+
+    def test_nothing_can_be_closed_on_a_day_that_is_over(self, admin_client: Client, query: dict[str, str]) -> None:
+        past = {**query, "day": (clock.now() - timedelta(days=3)).date().isoformat()}
+        assert "panel=house" not in admin_client.get(reverse(URL), past).content.decode()
+        html = admin_client.get(reverse(URL), {**past, "panel": "house"}).content.decode()
+        assert "This day is over." in html
+        assert "/act/close/" not in html
+
+    def test_of_two_who_place_a_table_the_second_is_told(self, admin_client: Client, query: dict[str, str]) -> None:
+        table = str(models.Table.objects.order_by("code")[0].pk)
+
+        def seen() -> str:
+            html = admin_client.get(reverse(URL), {**query, "view": "plan", "table": table}).content.decode()
+            found = re.search(r'name="seen" value="([^"]+)"', html)
+            assert found is not None
+            assert f'data-seen="{found[1]}"' in html
+            return found[1]
+
+        before = seen()
+        act(admin_client, "place", query, tables=table, x=100, y=100, seen=before)
+        refused = act(admin_client, "place", query, tables=table, x=500, y=100, seen=before).content.decode()
+        assert "somebody else has placed this table" in refused
+        assert TablePlace.objects.get().x == 100
+        act(admin_client, "place", query, tables=table, x=500, y=100, seen=seen())
+        assert TablePlace.objects.get().x == 500
 
     def test_a_closure_gets_other_times_unless_somebody_else_changed_it(
         self, admin_client: Client, query: dict[str, str]
@@ -384,6 +428,8 @@ class TestLive:
         seen.append(day_version(ref, day, now=now))
         TablePlace.objects.filter(pk=place.pk).update(x=104)
         seen.append(day_version(ref, day, now=now))
+        FloorSeen.objects.update_or_create(restaurant_ref=ref, defaults={"fingerprint": "a table less"})
+        seen.append(day_version(ref, day, now=now))
         assert len(set(seen)) == len(seen)
         assert day_version(ref, day, now=now) == seen[-1]
 
@@ -563,7 +609,50 @@ class TestPermissions:
         assert stage_of(booking) == Stage.EXPECTED
 
 
+class TestSearch:
+    def test_a_label_that_does_not_end_with_the_ref_is_found(
+        self, admin_client: Client, query: dict[str, str], monkeypatch: Any
+    ) -> None:
+        monkeypatch.setattr(ExampleHost, "label", lambda _self, ref: f"R-{int(ref) * 7:05d}X")
+        booking = seated(3)
+        label, where = f"R-{int(booking.booking_ref) * 7:05d}X", reverse("admin:assignments_serviceday_find")
+
+        def found(text: str) -> list[str]:
+            html = admin_client.post(where, {"q": text}).content.decode()
+            return re.findall(r"R-\d{5}X", html.split("<form", maxsplit=1)[0] + html[html.index("</form>") :])
+
+        assert set(found(label)) - {label.lower()} == {label}
+        assert set(found(label.lower())) == {label}
+        assert label in found(label[:6])
+        monkeypatch.setattr(ExampleHost, "restaurants_of", lambda _self, user: ["other"], raising=False)
+        assert label not in admin_client.post(where, {"q": label[:6]}).content.decode()
+
+    def test_it_costs_as_much_with_many_bookings(self, admin_client: Client, query: dict[str, str]) -> None:
+        where, costs = reverse("admin:assignments_serviceday_find"), []
+        for _few in range(2):
+            with CaptureQueriesContext(connection) as captured:
+                admin_client.post(where, {"q": "nothing has this label"})
+            costs.append(len(captured))
+            Assignment.objects.filter(pk__in=[row.pk for row in Assignment.objects.all()[5:]]).update(
+                starts_at=clock.now() - timedelta(days=9)
+            )
+        assert costs[0] == costs[1] < 10
+
+
 class TestWords:
+    def test_usual_services_have_german_names(self, admin_client: Client, query: dict[str, str]) -> None:
+        assert set(models.ServicePeriod.objects.values_list("key", flat=True)) & {"lunch", "dinner"}
+        html = admin_client.get(reverse(URL), query, headers={"Accept-Language": "de"}).content.decode()
+        assert "Abendessen" in html
+        assert not re.findall(r">\s*(lunch|dinner|Lunch|Dinner)\s*<", html)
+
+    def test_a_booking_without_a_table_has_a_start_and_no_end(
+        self, admin_client: Client, query: dict[str, str]
+    ) -> None:
+        booking = Assignment.objects.exclude(state="confirmed").order_by("starts_at")[0]
+        html = admin_client.get(reverse(URL), {**query, "booking": str(booking.pk)}).content.decode()
+        assert re.search(r"<p><strong>\d\d:\d\d</strong>", html)
+
     def test_names_and_reasons_are_written_as_text(self, admin_client: Client, query: dict[str, str]) -> None:
         models.Booking.objects.filter(pk=int(seated().booking_ref)).update(guest_name='<b>"Ann" & Co')
         act(admin_client, "close", query, tables=str(models.Table.objects.order_by("code")[0].pk), reason="<i>wobbles")
@@ -592,6 +681,37 @@ class TestWords:
 
 
 class TestCost:
+    QUERIES = {"arrived": 33, "pin": 37, "extend": 41, "free": 42, "undo": 43, "move": 50}
+
+    @pytest.mark.parametrize("bookings", [20, 85])
+    @pytest.mark.parametrize("name", QUERIES)
+    def test_an_action_costs_as_many_queries_however_many_bookings_there_are(
+        self, admin_client: Client, restaurant: models.Restaurant, name: str, bookings: int
+    ) -> None:
+        if bookings == 20:
+            keep_few(restaurant)
+        dispatch.register_new()
+        list(dispatch.run_pass())
+        day = restaurant.bookings.order_by("start")[0].start.date().isoformat()
+        query, booking = {"restaurant": str(restaurant.pk), "day": day}, seated(6)
+        given: dict[str, Any] = {}
+        row = Allocation.objects.current().filter(booking_ref=booking.booking_ref)[0]
+        if name == "extend":
+            given["until"] = round((row.ends_at - timedelta(minutes=15)).timestamp())
+        elif name == "move":
+            table = models.Table.objects.get(pk=int(row.table_ref))
+            free = models.Table.objects.create(restaurant=restaurant, zone=table.zone, code="X1", seats=table.seats)
+            given = {"tables": str(free.pk), "overriding": sorted(OVERRIDABLE)}
+        elif name == "undo":
+            act(admin_client, "late", query, booking)
+            booking.refresh_from_db()
+        form = "seat" if name == "move" else name
+        act(admin_client, form, query, booking, form="")  # So that the floor is known.
+        with CaptureQueriesContext(connection) as captured:
+            html = act(admin_client, form, query, booking, **given).content.decode()
+        assert "Nothing was changed" not in html
+        assert len(captured) == self.QUERIES[name], "\n".join(each["sql"][:150] for each in captured.captured_queries)
+
     def test_the_page_and_its_parts_cost_few_queries_with_a_floor_that_is_read_anew_too(
         self, admin_client: Client, query: dict[str, str]
     ) -> None:

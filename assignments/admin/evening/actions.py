@@ -11,19 +11,20 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from django.db.models import Q
 from django.http import HttpRequest
 from django.utils.translation import gettext as _
 
 from assignments import api
 from assignments.admin import project_refusal
-from assignments.admin.actor import actor
+from assignments.admin.actor import actor, names
 from assignments.admin.evening import recent_changes, record
 from assignments.admin.evening.panel import UNDO, Button, lift_button
 from assignments.admin.evening.state import State
 from assignments.admin.host_lookup import label_of
 from assignments.admin.moments import moment
 from assignments.admin.timeline_svg import clock
-from assignments.concurrency import transactions
+from assignments.concurrency import locks, transactions
 from assignments.error_logging import log_error
 from assignments.exceptions import (
     AssignmentNotFoundError,
@@ -48,7 +49,7 @@ from assignments.outcome import Change
 from assignments.planning.floor import Floor
 from assignments.planning.reasons import OVERRIDABLE, Reason
 from assignments.planning.seating_window import local_to_aware
-from assignments.staff import labels, timeline
+from assignments.staff import floor_plan, labels, timeline
 
 logger = logging.getLogger("assignments.evening")
 
@@ -357,6 +358,7 @@ def _close(form: _Form) -> _Result:
         raise MistakenError(_("This day is over."))
     minutes = form.number("minutes")
     ends = begins + timedelta(minutes=minutes) if minutes else form.second("ends_at") or until
+    _refuse_if_closed(form, tables, zone, begins, None if form.text("minutes") == "open" else ends)
     try:
         closure_id = api.close(
             restaurant_ref=form.state.restaurant,
@@ -377,6 +379,26 @@ def _close(form: _Form) -> _Result:
         return (), "success", _("The restaurant is closed. Its guests are in review.")
     values = {"tables": form.named(tables)}
     return tables, "success", _("%(tables)s: closed. Its guests have other tables, or are in review.") % values
+
+
+def _refuse_if_closed(form: _Form, tables: tuple[str, ...], zone: str, begins: datetime, ends: datetime | None) -> None:
+    """Refuse to close what one closure closes already, for all of that time."""
+    locks.lock_restaurant(form.state.restaurant)
+    same = Closure.objects.not_lifted().filter(restaurant_ref=form.state.restaurant, starts_at__lte=begins)
+    same = same.filter(Q(ends_at=None) | Q(ends_at__gte=ends) if ends else Q(ends_at=None))
+    same = same.filter(zone_ref=zone) if zone else same.filter(zone_ref="")
+    if not zone:
+        same = same.filter(table_refs__contains=list(tables)) if tables else same.filter(table_refs=[])
+    first = same.order_by("pk").first()
+    if first is None:
+        return
+    at = form.floor.zone if form.floor else UTC
+    said = _("Nothing was changed: this is closed already, from %(start)s until further notice, by %(who)s.")
+    values = {"start": moment(first.starts_at, at), "who": names({first.author})[first.author]}
+    if first.ends_at:
+        said = _("Nothing was changed: this is closed already, from %(start)s until %(end)s, by %(who)s.")
+        values["end"] = moment(first.ends_at, at)
+    raise MistakenError(said % values)
 
 
 def _closure(form: _Form) -> tuple[Closure, int]:
@@ -477,6 +499,7 @@ def _place(form: _Form) -> _Result:
         raise MistakenError(_("Choose a table."))
     if x is None or y is None or x > TablePlace.PLAN_WIDTH or y > TablePlace.PLAN_HEIGHT:
         raise MistakenError(_("The table would stand outside the plan."))
+    _require_place_seen(form, ref)
     values: dict[str, Any] = {"x": x, "y": y}
     if shape in TablePlace.Shape.values:
         values["shape"] = shape
@@ -486,9 +509,22 @@ def _place(form: _Form) -> _Result:
     return (ref,), "success", _("%(table)s was placed.") % {"table": form.named([ref])}
 
 
+def _require_place_seen(form: _Form, table_ref: str) -> None:
+    """Refuse if somebody else has placed the table since the page was shown."""
+    seen = form.text("seen")
+    if not seen:
+        return
+    rows = TablePlace.objects.select_for_update().filter(restaurant_ref=form.state.restaurant, table_ref=table_ref)
+    now = next((floor_plan.place_version(row.x, row.y, row.shape) for row in rows), "none")
+    if now != seen:
+        raise MistakenError(_("Nothing was changed: somebody else has placed this table. It stands there now."))
+
+
 def _unplace(form: _Form) -> _Result:
     """Return a table to its zone's row."""
     refs = form.tables()
+    for ref in refs:
+        _require_place_seen(form, ref)
     TablePlace.objects.filter(restaurant_ref=form.state.restaurant, table_ref__in=refs).delete()
     return refs, "success", _("%(table)s is in its zone's row again.") % {"table": form.named(refs)}
 

@@ -152,7 +152,8 @@ def grid_of(
         now_x=None if timeline.now is None else x(timeline.now),
         scroll_to=x(drawing.scroll_to / 2),
         bands=tuple(
-            (x(band.span.start), x(band.span.until) - x(band.span.start), band.name) for band in timeline.bands
+            (x(band.span.start), x(band.span.until) - x(band.span.start), labels.service(band.key))
+            for band in timeline.bands
         ),
         ticks=tuple((x(tick.minute), tick.text) for tick in timeline.ticks if tick.minute < timeline.minutes),
         timezone=drawing.timezone,

@@ -1,7 +1,7 @@
 """Context for the parts of the evening's page: version, grid, the line of bookings without a table, panel."""
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
 from django.http import HttpRequest
@@ -22,12 +22,13 @@ from assignments.integration.floor_cache import floor_or_none
 from assignments.integration.host import Guest
 from assignments.models import Allocation, Assignment, ReviewItem, TablePlace
 from assignments.models import State as Decided
+from assignments.planning.floor import Floor
 from assignments.staff import labels, print_history, review_queue, seatable
 from assignments.staff.day_version import DayVersion
 from assignments.staff.print_history import Sat
 from assignments.staff.service_day import Booked, service_day
 from assignments.staff.service_day import ServiceDay as Day
-from assignments.staff.timeline import Taken, day_at
+from assignments.staff.timeline import Taken, day_at, day_span
 
 
 def tag_of(found: DayVersion, *, now: datetime) -> str:
@@ -88,13 +89,13 @@ def grid_context(
         "before_link": state.bare.link(day=shown.before) if shown.before else "",
         "after_link": state.bare.link(day=shown.after) if shown.after else "",
         "services": [
-            {"name": key.replace("_", " "), "link": state.link(service=key), "is_here": key == state.service}
+            {"name": labels.service(key), "link": state.link(service=key), "is_here": key == state.service}
             for key in shown.services
         ],
         "whole_day_link": state.link(service=""),
         "zooms": [{"link": state.link(zoom=zoom), "zoom": zoom, "is_here": zoom == state.zoom} for zoom in ZOOMS],
         "walk_in_link": state.bare.link(panel="walk-in") if shown.day == day_at(shown.floor, now) else "",
-        "house_link": state.bare.link(panel="house"),
+        "house_link": "" if _is_over(shown.floor, shown.day, now) else state.bare.link(panel="house"),
         "sheet_link": f"{reverse('admin:assignments_serviceday_sheet')}?{state.bare.query}",
         "printed": clock(version.printed, labels.Words(shown.floor).zone) if version.printed else "",
         "is_frozen": version.is_frozen,
@@ -141,6 +142,10 @@ def _was(sat: Sat, sits: Sat, words: labels.Words) -> str:
     if sat.table_refs != sits.table_refs:
         found.append(_("at %(tables)s") % {"tables": words.tables(sorted(sat.table_refs))})
     return _("%(what)s on the day sheet") % {"what": ", ".join(found)}
+
+
+def _is_over(floor: Floor | None, day: date, now: datetime) -> bool:
+    return day_span(floor, day)[1] <= now
 
 
 def _freeze(state: State, *, is_frozen: bool) -> Button:
@@ -214,7 +219,9 @@ def panel_context(
     elif state.closure is not None:
         found = panel.closure_panel(state, floor=floor_or_none(state.restaurant), now=now, may=may)
     elif state.table or state.zone or state.panel == "house":
-        found = panel.closing_panel(state, floor=floor_or_none(state.restaurant), may=may)
+        floor = floor_or_none(state.restaurant)
+        is_over = state.day is not None and _is_over(floor, state.day, now)
+        found = panel.closing_panel(state, floor=floor, may=may, is_over=is_over)
     elif state.panel == "walk-in" and state.day == day_at(floor_or_none(state.restaurant), now):
         found = panel.walk_in_panel(state, may=may)
     return {"panel": found, "close_link": state.bare.link(), "page_state": state}
