@@ -2,6 +2,8 @@
 
 Possible as long as nothing followed, and while the tables that it had before are free. What was before is read from the
 history that the database keeps.
+
+Long because what is offered, what is locked and what is done have to agree on what happened last.
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
