@@ -670,10 +670,11 @@ def reject(*, booking_ref: str, actor: str, reason: str, version: int | None = N
 @_in_transaction
 @_refused_by_constraints()
 def undo(*, booking_ref: str, actor: str, version: int | None = None) -> staff_decisions.Undoable:
-    """Take back what happened last: tables that staff gave, a rejection, a move, a swap, a stage, a stay, a walk-in.
+    """Take back what happened last: tables given or freed by staff, a rejection, a move, a swap, a stage, a stay, a walk-in.
 
-    A swap is taken back for both bookings. A booking of the review queue waits again where it did, with its earlier
-    reason, and its tables are free. Otherwise its guests have the tables and the stage that they had, while those tables
+    A swap is taken back for both bookings, as is every move of two in one transaction where one got the other's tables. A
+    booking of the review queue waits again where it did, with its earlier reason, and its tables are free; one that waited
+    for a planner is due again. Otherwise its guests have the tables and the stage that they had, while those tables
     are free: raises TablesRefusedError if somebody else has one by now. Possible as long as nothing else has happened to
     it; ``version`` as for ``reopen``. Raises TransitionRefusedError when there is nothing that could be taken back, and
     where a constraint of the booking project refuses; ChangedMeanwhileError, BookingNotFoundError, InvalidBookingError
@@ -686,7 +687,7 @@ def undo(*, booking_ref: str, actor: str, version: int | None = None) -> staff_d
     before = assignment.state, assignment.reason, assignment.planner, assignment.attempts
     if reach.partner_ref:
         partner = Assignment.objects.select_for_update().get(booking_ref=reach.partner_ref)
-        undone: staff_decisions.Undo | None = undoing.undo_swap(assignment, partner, host=host, now=now, actor=actor)
+        undone = _undo_both(host, assignment, partner, now=now, actor=actor)
     else:
         undone = undoing.undo(assignment, host=host, now=now, actor=actor)
     if undone is not None:
@@ -697,6 +698,28 @@ def undo(*, booking_ref: str, actor: str, version: int | None = None) -> staff_d
     undoable = staff_decisions.undoable(assignment)
     if undoable is None:
         raise TransitionRefusedError(f"Booking {booking_ref} is {assignment.state}: nothing can be taken back there.")
+    _take_back(host, assignment, undoable, now=now, actor=actor)
+    return undoable
+
+
+def _undo_both(
+    host: Host, one: Assignment, other: Assignment, *, now: datetime, actor: str
+) -> staff_decisions.Undo | None:
+    """Take back that staff moved two bookings in one step. One of them may have waited before, without tables."""
+    for waited, moved in ((one, other), (other, one)):
+        undoable = staff_decisions.undoable(waited)
+        if undoable is not None:
+            _take_back(host, waited, undoable, now=now, actor=actor)
+            undone = undoing.undo(moved, host=host, now=now, actor=actor)
+            return undoable.what if waited is one else undone
+    return undoing.undo_both(one, other, host=host, now=now, actor=actor)
+
+
+def _take_back(
+    host: Host, assignment: Assignment, undoable: staff_decisions.Undoable, *, now: datetime, actor: str
+) -> None:
+    """Take back a decision of staff: the booking stands where it did before."""
+    booking_ref = assignment.booking_ref
     if undoable.what is staff_decisions.Undo.ASSIGNMENT:
         _lock_plannable(host, booking_ref)
         ledger.release([booking_ref])
@@ -704,14 +727,15 @@ def undo(*, booking_ref: str, actor: str, version: int | None = None) -> staff_d
             host.on_released([booking_ref])
     assignment.reopen(actor=actor, reason=undoable.what.value)
     assignment.planner, assignment.attempts, assignment.due_at = undoable.planner, undoable.attempts, now
-    end = assignment.send_to_review if undoable.state == State.MANUAL_REVIEW else assignment.fail
-    end(actor=actor, reason=undoable.reason, detail=undoable.detail)
+    if undoable.state == State.MANUAL_REVIEW:
+        assignment.send_to_review(actor=actor, reason=undoable.reason, detail=undoable.detail)
+    elif undoable.state == State.FAILED:
+        assignment.fail(actor=actor, reason=undoable.reason, detail=undoable.detail)
     transitions.store([assignment])
     if undoable.state == State.MANUAL_REVIEW:
         if undoable.what is not staff_decisions.Undo.ASSIGNMENT:
             waiting.stay_awake([assignment])  # What became free meanwhile woke those alone who were in review then.
         host.on_review({booking_ref: undoable.reason})
-    return undoable
 
 
 @_in_transaction

@@ -66,11 +66,21 @@ class MovesRefusedError(AssignmentsError):
 class NoTableFreeError(AssignmentsError):
     """No table is free for these guests now.
 
-    ``wait_minutes``: in how many minutes there will be one; None if not within three hours.
+    ``wait_minutes``: in how many minutes there will be one; None if not within three hours. ``table_refs``: tables that are
+    free if staff pass over what is ``against`` them; empty if there are none.
     """
 
-    def __init__(self, message: str, wait_minutes: int | None) -> None:
+    def __init__(
+        self,
+        message: str,
+        wait_minutes: int | None,
+        *,
+        table_refs: tuple[str, ...] = (),
+        against: Iterable[Any] = (),
+    ) -> None:
         self.wait_minutes = wait_minutes
+        self.table_refs = table_refs
+        self.against = tuple(against)
         super().__init__(message)
 
 

@@ -1,9 +1,11 @@
 """The second language is complete, current, and really shown."""
 
+import ast
 import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import polib
@@ -61,6 +63,30 @@ def test_what_is_shown_is_compiled_from_the_catalogue(package: str) -> None:
     assert {(entry.msgctxt or "", entry.msgid): (entry.msgstr, entry.msgstr_plural) for entry in compiled} == {
         key: (entry.msgstr, entry.msgstr_plural) for key, entry in entries(source).items()
     }, "Run: make messages"
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_no_text_without_a_plural_is_one_with_a_plural_elsewhere(package: str) -> None:
+    """gettext would not find it in the catalogue, and show it in English."""
+    plain = {text for path in (PROJECT / package).rglob("*.py") for text in _plain_texts(ast.parse(path.read_text()))}
+    for path in (PROJECT / package).rglob("*.html"):
+        plain |= {each[1] for each in _IN_TEMPLATES.findall(path.read_text())}
+    assert plain
+    plural = {entry.msgid for entry in entries(catalogue(PROJECT, package)).values() if entry.msgid_plural}
+    assert not plain & plural
+
+
+_IN_TEMPLATES = re.compile(r"""\{% (?:translate|trans) (["'])(.*?)\1(?! context)""")
+
+
+def _plain_texts(tree: ast.AST) -> Iterator[str]:
+    for node in ast.walk(tree):
+        if not isinstance(node, ast.Call) or not node.args:
+            continue
+        name = node.func.id if isinstance(node.func, ast.Name) else getattr(node.func, "attr", "")
+        text = node.args[0]
+        if name in {"_", "gettext", "gettext_lazy"} and isinstance(text, ast.Constant) and isinstance(text.value, str):
+            yield text.value
 
 
 @pytest.mark.django_db

@@ -82,6 +82,11 @@ class Drawing:
     taken: tuple[Box, ...]
     free: tuple[Space, ...]
 
+    @property
+    def services(self) -> list[tuple[Span, str]]:
+        """Return where the service periods are, and their names."""
+        return [(band.span, labels.service(band.key)) for band in self.timeline.bands]
+
     # Written here and not in a template: an evening has hundreds of lines.
 
     @property

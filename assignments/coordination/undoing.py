@@ -1,25 +1,27 @@
-"""Taking back what happened last to a booking's tables or guests: a stage, a move, a walk-in, a longer or shorter stay.
+"""Taking back what happened last to a booking: a stage, a move, tables set free, a walk-in, a longer or shorter stay.
 
 Possible as long as nothing followed, and while the tables that it had before are free. What was before is read from the
 history that the database keeps.
+
+Long because what is offered, what is locked and what is done have to agree on what happened last.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
-from typing import Any
+from datetime import date, datetime, timedelta
+from typing import Any, TypedDict
 
 from django.db import transaction
 
-from assignments.coordination import staff_actions, stays, walk_ins
+from assignments.coordination import staff_actions, stays
 from assignments.coordination.staff_actions import refused, still_taken
-from assignments.exceptions import TablesRefusedError, TableTakenError
+from assignments.exceptions import InvalidBookingError, TablesRefusedError, TableTakenError
 from assignments.integration.floor_cache import floor_or_none
-from assignments.integration.host import Host, named_refusals
+from assignments.integration.host import Host, is_cancelled, lock_bookings, named_refusals
 from assignments.integration.project_host import is_walk_in
 from assignments.lifecycle import ledger, promise, sentences, staff_decisions, waiting
 from assignments.lifecycle.settlement import Settlement
-from assignments.lifecycle.staff_decisions import STAFF, Undo
+from assignments.lifecycle.staff_decisions import STAFF, WALK_IN, Undo
 from assignments.models import GONE, Allocation, Assignment, SeatingChange, Stage, State, StateTransition
 from assignments.outcome import Change
 from assignments.planning.floor import Floor
@@ -31,6 +33,8 @@ from assignments.planning.text import gettext as _
 What = SeatingChange.What
 SHOWN = 60
 """Changes that are looked at: those of one transaction, and what they changed."""
+STEP = timedelta(minutes=1)
+"""A step of staff takes less: the changes of one transaction are this close to each other."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -58,6 +62,35 @@ class _Last:
         return self.transition is not None and self.transition.reason in {staff_actions.SWAPPED, Undo.SWAP}
 
     @property
+    def is_given(self) -> bool:
+        """Whether staff gave it tables, in place of others or of none."""
+        return (
+            self.transition is not None
+            and self.transition.name in {"reseat", "confirm"}
+            and self.transition.actor.startswith(STAFF)
+        )
+
+    @property
+    def is_release(self) -> bool:
+        """Whether staff set its tables free, so that it is planned again."""
+        return (
+            self.transition is not None
+            and self.transition.name == "reopen"
+            and self.transition.actor.startswith(STAFF)
+            and self.transition.reason not in set(Undo)
+            and bool(self.before)
+            and {each.what for each in self.changes} == {What.FREED}
+        )
+
+    @property
+    def tables_before(self) -> set[str]:
+        return {row.table_ref for row in self.before}
+
+    @property
+    def tables_after(self) -> set[str]:
+        return {row.table_ref for row in self.of(What.SEATED)}
+
+    @property
     def is_gone_for_good(self) -> bool:
         """Whether guests were marked as gone before their time: their seating is not kept, so nothing leads back."""
         if self.transition is not None and self.transition.name == "reopen":
@@ -68,28 +101,36 @@ class _Last:
         return [change for change in self.changes if change.what in kinds]
 
 
-def swapped_with(booking_ref: str) -> str:
-    """Return the booking that has this one's earlier tables, if swapping them was the last step of both; else ""."""
-    assignment = Assignment.objects.of(booking_ref).first()
-    last = _last(assignment) if assignment is not None else None
-    if assignment is None or last is None or not last.is_swap or not last.before:
-        return ""
-    first = last.before[0]
-    if first.blocked is None:
-        return ""
-    tables = [row.table_ref for row in last.before]
-    there = ledger.taken_at(assignment.restaurant_ref, tables, first.blocked.lower, first.blocked.upper)
-    others = {row.booking_ref for row in there if row.booking_ref} - {booking_ref}
-    for other in Assignment.objects.filter(booking_ref__in=sorted(others)):
+def _partner(assignment: Assignment, last: _Last | None) -> Assignment | None:
+    """Return the booking with which staff moved this one in one step, if that was the last one of both.
+
+    One has the tables that the other left, so both are taken back or none. Two queries, and two for each other booking
+    of that transaction.
+    """
+    if last is None or not last.is_given:
+        return None
+    refs = (
+        SeatingChange.objects.filter(
+            transaction_id=last.transaction_id, at__range=(last.changes[-1].at - STEP, last.changes[0].at + STEP)
+        )
+        .exclude(booking_ref=assignment.booking_ref)
+        .values("booking_ref")
+    )
+    for other in Assignment.objects.filter(booking_ref__in=refs).order_by("id"):
         theirs = _last(other)
-        if theirs is not None and theirs.is_swap and theirs.transaction_id == last.transaction_id:
-            return other.booking_ref
-    return ""
+        if theirs is None or not theirs.is_given or theirs.transaction_id != last.transaction_id:
+            continue
+        hands_over = last.tables_before & theirs.tables_after or last.tables_after & theirs.tables_before
+        if hands_over and all(
+            step.tables_before or staff_decisions.undoable(row) for row, step in ((assignment, last), (other, theirs))
+        ):
+            return other
+    return None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Reach:
-    """What an undo would touch besides the booking: the one that it swapped tables with, and service days to lock."""
+    """What an undo would touch besides the booking: the one that staff moved with it, and service days to lock."""
 
     partner_ref: str
     days: frozenset[tuple[str, date]]
@@ -97,17 +138,21 @@ class Reach:
 
 def reach(booking_ref: str, *, host: Host) -> Reach:
     """Return what taking back the last step would touch. Nothing is locked: look again once the days are."""
-    partner_ref = swapped_with(booking_ref)
-    theirs = Assignment.objects.of(partner_ref).days() if partner_ref else []
-    return Reach(partner_ref=partner_ref, days=frozenset([*theirs, *_days_before(booking_ref, host=host)]))
-
-
-def _days_before(booking_ref: str, *, host: Host) -> list[tuple[str, date]]:
-    """Return the service days, by restaurant, of the tables that the booking would have again."""
     assignment = Assignment.objects.of(booking_ref).first()
     last = _last(assignment) if assignment is not None else None
     if assignment is None or last is None:
-        return []
+        return Reach(partner_ref="", days=frozenset())
+    days = _days_before(assignment, last, host=host)
+    partner = _partner(assignment, last)
+    if partner is None:
+        return Reach(partner_ref="", days=frozenset(days))
+    theirs = _last(partner)
+    days += [*partner.days, *(_days_before(partner, theirs, host=host) if theirs else ())]
+    return Reach(partner_ref=partner.booking_ref, days=frozenset(days))
+
+
+def _days_before(assignment: Assignment, last: _Last, *, host: Host) -> list[tuple[str, date]]:
+    """Return the service days, by restaurant, of the tables that the booking would have again."""
     if last.facts is not None:
         facts = promise.from_record(last.facts)
         return [(facts["restaurant_ref"], facts["service_date"])]
@@ -119,17 +164,18 @@ def _days_before(booking_ref: str, *, host: Host) -> list[tuple[str, date]]:
     ]
 
 
-def undo_swap(one: Assignment, other: Assignment, *, host: Host, now: datetime, actor: str) -> Undo:
-    """Give two bookings the tables back that they have swapped. The rows and their days are locked.
+def undo_both(one: Assignment, other: Assignment, *, host: Host, now: datetime, actor: str) -> Undo:
+    """Give two bookings the tables back that they had before staff moved both. The rows and their days are locked.
 
     Raises TablesRefusedError when somebody else has one of the tables by now.
     """
     settlement = Settlement(host=host, planner=one.planner, actor=actor, trigger="staff", now=now)
-    steps = []
+    steps, undone = [], Undo.MOVE
     for assignment in (one, other):
         last = _last(assignment)
-        assert last is not None, f"{assignment.booking_ref} has swapped its tables"
-        _move_back(assignment, last, settlement, reason=Undo.SWAP)
+        assert last is not None, f"{assignment.booking_ref} was moved"
+        undone = Undo.SWAP if last.is_swap else Undo.MOVE
+        _move_back(assignment, last, settlement, reason=undone)
         steps.append((assignment, last))
     try:
         with transaction.atomic():
@@ -137,10 +183,10 @@ def undo_swap(one: Assignment, other: Assignment, *, host: Host, now: datetime, 
             for assignment, last in steps:
                 _overlap_again(assignment, last, host=host, now=now, actor=actor)
     except TableTakenError as error:
-        last = _last(one)
-        assert last is not None
-        raise _taken(one, last, now=now, host=host) from error
-    return Undo.SWAP
+        refs = {one.booking_ref, other.booking_ref}
+        refusals = tuple(each for _row, last in steps for each in _against(last, now, host=host, leaving=refs))
+        raise refused(one.booking_ref, sorted(steps[0][1].tables_before), refusals) from error
+    return undone
 
 
 def undo(assignment: Assignment, *, host: Host, now: datetime, actor: str) -> Undo | None:
@@ -161,9 +207,12 @@ def undo(assignment: Assignment, *, host: Host, now: datetime, actor: str) -> Un
 def _undo(assignment: Assignment, last: _Last, *, host: Host, now: datetime, actor: str) -> Undo | None:
     settlement = Settlement(host=host, planner=assignment.planner, actor=actor, trigger="staff", now=now)
     stages = last.of(What.STAGE)
-    if last.of(What.SEATED) and last.transition is not None and last.transition.reason == walk_ins.WALK_IN:
+    if last.of(What.SEATED) and last.transition is not None and last.transition.reason == WALK_IN:
         _send_away(assignment, settlement)
         found = Undo.WALK_IN
+    elif last.is_release and _is_untouched(assignment, last):
+        _give_again(assignment, last, settlement)
+        return Undo.RELEASE
     elif last.is_gone_for_good:
         return None
     elif stages:
@@ -206,38 +255,51 @@ def _closing_before(seatings: Sequence[Allocation], until: datetime, *, host: Ho
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Offer:
-    """What ``undo`` would revert. ``against``: who has the tables now; if anybody, ``undo`` raises."""
+    """What ``undo`` would revert. ``against``: who has the tables now; if anybody, ``undo`` raises.
+
+    ``partner_ref``: the booking for which it would be reverted, too.
+    """
 
     what: Undo
     against: tuple[Refusal, ...] = ()
+    partner_ref: str = ""
 
 
 def offered(assignment: Assignment, *, now: datetime, host: Host) -> Offer | None:
     """Return what could be taken back now; None if there is nothing. Writes nothing; few queries."""
     transitions = list(assignment.transitions.order_by("version"))
     last = _last(assignment, transitions)
-    what = _what(last) if last is not None else None
+    what = _what(assignment, last) if last is not None else None
     if last is None or what is None:
         decision = staff_decisions.undoable(assignment, transitions)
-        return Offer(what=decision.what) if decision else None
+        if decision is None or decision.what is Undo.REJECTION:
+            return Offer(what=decision.what) if decision else None
+        return _offer(decision.what, assignment, last, now=now, host=host)
     if what is Undo.STAGE and Stage(last.of(What.STAGE)[0].stage) not in GONE:
         return Offer(what=what)
     if what is Undo.STAY and last.before:
         seatings = ledger.seatings_of([assignment.booking_ref]).get(assignment.booking_ref, [])
         return Offer(what=what, against=_closing_before(seatings, _stayed_until(last, now), host=host))
-    if what not in {Undo.STAGE, Undo.MOVE, Undo.SWAP} or not last.before:
-        return Offer(what=what)
-    if what is Undo.SWAP and swapped_with(assignment.booking_ref):
-        return Offer(what=what)
-    others = [row for row in _there(last, now) if row.booking_ref != assignment.booking_ref]
-    floor = floor_or_none(last.before[0].restaurant_ref, host=host) if others else None
-    return Offer(what=what, against=tuple(still_taken(row, floor) for row in others))
+    return _offer(what, assignment, last, now=now, host=host)
 
 
-def _what(last: _Last) -> Undo | None:
+def _offer(what: Undo, assignment: Assignment, last: _Last | None, *, now: datetime, host: Host) -> Offer:
+    partner = _partner(assignment, last)
+    theirs = _last(partner) if partner is not None else None
+    refs = {assignment.booking_ref, *([partner.booking_ref] if partner is not None else [])}
+    given_up = (None if what is Undo.ASSIGNMENT else last, theirs)
+    against = tuple(
+        refusal for step in given_up if step is not None for refusal in _against(step, now, host=host, leaving=refs)
+    )
+    return Offer(what=what, against=against, partner_ref=partner.booking_ref if partner is not None else "")
+
+
+def _what(assignment: Assignment, last: _Last) -> Undo | None:
     """Return what ``_undo`` would take back."""
-    if last.of(What.SEATED) and last.transition is not None and last.transition.reason == walk_ins.WALK_IN:
+    if last.of(What.SEATED) and last.transition is not None and last.transition.reason == WALK_IN:
         return Undo.WALK_IN
+    if last.is_release and _is_untouched(assignment, last):
+        return Undo.RELEASE
     if last.is_gone_for_good:
         return None
     if last.of(What.STAGE):
@@ -248,6 +310,10 @@ def _what(last: _Last) -> Undo | None:
         return Undo.SWAP if last.is_swap else Undo.MOVE
     is_stay = bool(last.of(What.CHANGED)) and not last.of(What.SEATED, What.FREED, What.ENDED)
     return Undo.STAY if is_stay else None
+
+
+def _is_untouched(assignment: Assignment, last: _Last) -> bool:
+    return last.transition is not None and last.transition.version == assignment.version
 
 
 def _last(assignment: Assignment, transitions: Sequence[StateTransition] | None = None) -> _Last | None:
@@ -311,6 +377,47 @@ def _put_back(assignment: Assignment, rows: Sequence[SeatingChange]) -> None:
 
 def _move_back(assignment: Assignment, last: _Last, settlement: Settlement, *, reason: Undo = Undo.MOVE) -> None:
     seatings = ledger.seatings_of([assignment.booking_ref])[assignment.booking_ref]
+    place = _place_before(assignment, last, settlement)
+    settlement.reseat(assignment, seatings, planner=last.before[0].planner, reason=reason.value, **place)
+
+
+def _give_again(assignment: Assignment, last: _Last, settlement: Settlement) -> None:
+    """Give the booking the tables that staff had set free. It waits for staff again if it did before."""
+    assert last.transition is not None
+    ref = assignment.booking_ref
+    booking = lock_bookings(settlement.host, [ref]).get(ref)
+    if booking is None or is_cancelled(booking) or not booking.wants_table:
+        raise InvalidBookingError(f"Booking {ref} no longer needs a table: it is cancelled or over.")
+    place = _place_before(assignment, last, settlement)
+    settlement.planner = last.before[0].planner or settlement.planner
+    settlement.confirm(assignment, reason=Undo.RELEASE.value, **place)
+    settlement.write()
+    _overlap_again(assignment, last, host=settlement.host, now=settlement.now, actor=settlement.actor)
+    if last.transition.source != State.MANUAL_REVIEW or assignment.state != State.CONFIRMED:
+        return
+    earlier = assignment.transitions.filter(version__lt=last.transition.version).order_by("-version").first()
+    if earlier is not None and earlier.reason != waiting.OVERLAPPING:  # Nobody overlaps any more.
+        again = Settlement(
+            host=settlement.host,
+            planner=settlement.planner,
+            actor=settlement.actor,
+            trigger="staff",
+            now=settlement.now,
+        )
+        again.keep_for_review(assignment, reason=earlier.reason, detail=earlier.detail)
+        again.write()
+
+
+class _Place(TypedDict):
+    table_refs: Sequence[str]
+    window: SeatingWindow
+    strategy: str
+    despite: Collection[str]
+    overridden_by: str
+
+
+def _place_before(assignment: Assignment, last: _Last, settlement: Settlement) -> _Place:
+    """Return the tables that the booking had, and when; what was promised with them is promised again, in memory."""
     first = last.before[0]
     starts_at, ends_at, blocked = first.starts_at, first.ends_at, first.blocked
     assert starts_at is not None
@@ -321,19 +428,16 @@ def _move_back(assignment: Assignment, last: _Last, settlement: Settlement, *, r
     facts = last.facts or {}
     _promise_again(assignment, last, floor)
     is_on = blocked.lower < settlement.now < blocked.upper
-    settlement.reseat(
-        assignment,
-        seatings,
+    window = SeatingWindow(
+        starts_at=starts_at,
+        ends_at=ends_at,
+        blocked_from=settlement.now if is_on else blocked.lower,
+        blocked_until=blocked.upper,
+    )
+    return _Place(
         table_refs=floor.in_order(refs) if floor else refs,
-        window=SeatingWindow(
-            starts_at=starts_at,
-            ends_at=ends_at,
-            blocked_from=settlement.now if is_on else blocked.lower,
-            blocked_until=blocked.upper,
-        ),
+        window=window,
         strategy="undone",
-        planner=first.planner,
-        reason=reason.value,
         despite=facts.get("despite", ()),
         overridden_by=facts.get("overridden_by", ""),
     )
@@ -382,11 +486,17 @@ def _overlap_again(assignment: Assignment, last: _Last, *, host: Host, now: date
 
 def _taken(assignment: Assignment, last: _Last, *, now: datetime, host: Host) -> TablesRefusedError:
     """Return the error that names who has the tables by now."""
-    refs = [row.table_ref for row in last.before]
+    refusals = _against(last, now, host=host, leaving={assignment.booking_ref})
+    return refused(assignment.booking_ref, sorted(last.tables_before), refusals)
+
+
+def _against(last: _Last, now: datetime, *, host: Host, leaving: Collection[str]) -> tuple[Refusal, ...]:
+    """Return who has the tables by now that the booking had before, or which are closed. ``leaving``: who gives them up."""
+    if not last.before:
+        return ()
     floor = floor_or_none(last.before[0].restaurant_ref, host=host)
-    others = [row for row in _there(last, now) if row.booking_ref != assignment.booking_ref]
-    refusals = tuple(still_taken(row, floor) for row in others) or tuple(_closed(last, floor, now))
-    return refused(assignment.booking_ref, refs, refusals)
+    others = [row for row in _there(last, now) if row.booking_ref not in leaving]
+    return tuple(still_taken(row, floor) for row in others) or tuple(_closed(last, floor, now))
 
 
 def _closed(last: _Last, floor: Floor | None, now: datetime) -> Iterator[Refusal]:

@@ -1,7 +1,7 @@
 """Walk-ins: guests who are there now, without a booking or before its time."""
 
-from collections.abc import Collection, Sequence
-from dataclasses import replace
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from math import ceil
 
@@ -11,18 +11,17 @@ from assignments.coordination.staff_actions import Place, accepted, give_place, 
 from assignments.exceptions import NoTableFreeError, TransitionRefusedError
 from assignments.integration.host import Host, HostBooking
 from assignments.lifecycle import intake, ledger
+from assignments.lifecycle.staff_decisions import WALK_IN
 from assignments.models import Assignment, Stage
 from assignments.outcome import Outcome
 from assignments.planning import engine
 from assignments.planning.floor import Floor
-from assignments.planning.reasons import Reason
+from assignments.planning.reasons import OVERRIDABLE, Reason, Refusal
+from assignments.planning.seating_window import SeatingWindow
 from assignments.planning.snapshot import Snapshot
+from assignments.planning.text import Text, together
 from assignments.planning.text import gettext as _
-from assignments.planning.text import together
 from assignments.planning.units import seatable_units, unit_of
-
-WALK_IN = "walk_in"
-"""Reason code: guests came without a booking, and staff seated them."""
 
 LONGEST_WAIT = timedelta(hours=3)
 WAIT_STEP = timedelta(minutes=5)
@@ -70,27 +69,56 @@ def _best_now(
         despite = frozenset({Reason.PACING})
     if decision.best is not None and decision.window is not None:
         return Place(table_refs=decision.best.table_refs, window=decision.window, despite=despite)
-    if overriding and (place := _best_despite(assignment, booking, snapshot.floor, now=now, overriding=overriding)):
-        return place
+    ways = _despite(assignment, booking, snapshot.floor, now=now)
+    way = _best(way for way in ways if way.reasons.issubset(overriding))
+    if way is not None and overriding:
+        return Place(table_refs=way.table_refs, window=way.window, despite=way.reasons)
     refusal = decision.refusal
     assert refusal is not None, f"{booking.ref}: a decision has plans or a refusal"
     minutes = None if refusal.is_hard else _wait(snapshot, now)
+    others = _best(way for way in ways if way.reasons.issubset(OVERRIDABLE))
+    raise NoTableFreeError(
+        together([_says_no(refusal, booking.party, minutes), refusal.detail]),
+        minutes,
+        table_refs=others.table_refs if others else (),
+        against=others.against if others else (),
+    )
+
+
+ABOUT_ROOM = frozenset({Reason.NO_CAPACITY, Reason.NO_FIT, Reason.NO_TABLES, Reason.PARTY_TOO_LARGE})
+"""Reasons that say that no table is free."""
+
+
+def _says_no(refusal: Refusal, party: int, minutes: int | None) -> Text:
+    if refusal.reason not in ABOUT_ROOM:
+        if minutes is None:
+            return _("A party of %(party)s cannot be seated now.", party=party)
+        return _("A party of %(party)s can be seated in %(minutes)s minutes, not now.", party=party, minutes=minutes)
     if minutes is None:
-        problem = _("No table is free for %(party)s now, nor within three hours.", party=booking.party)
-    else:
-        problem = _(
-            "No table is free for %(party)s now; one in %(minutes)s minutes.", party=booking.party, minutes=minutes
-        )
-    raise NoTableFreeError(together([problem, refusal.detail]), minutes)
+        return _("No table is free for %(party)s now, nor within three hours.", party=party)
+    return _("No table is free for %(party)s now; one in %(minutes)s minutes.", party=party, minutes=minutes)
 
 
-def _best_despite(
-    assignment: Assignment, booking: HostBooking, floor: Floor, *, now: datetime, overriding: Collection[Reason]
-) -> Place | None:
-    """Return the tables against which nothing speaks but what staff pass over; None if there are none.
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Way:
+    """Tables, and what is against them. ``rank``: few rules first, then a seat for all, few tables, few spare seats."""
 
-    The fewest rules are passed over; then a seat for everybody counts, then few tables and few spare seats.
-    """
+    rank: tuple[int, ...]
+    table_refs: tuple[str, ...]
+    window: SeatingWindow
+    against: tuple[Refusal, ...]
+
+    @property
+    def reasons(self) -> frozenset[Reason]:
+        return frozenset(each.reason for each in self.against)
+
+
+def _best(ways: Iterable[_Way]) -> _Way | None:
+    return min(ways, key=lambda way: (way.rank, way.table_refs), default=None)
+
+
+def _despite(assignment: Assignment, booking: HostBooking, floor: Floor, *, now: datetime) -> list[_Way]:
+    """Return what is against each table and join. One query."""
     place = possible(assignment, booking, floor=floor, now=now)
     single = [(table.ref,) for table in floor.tables]
     joined = [
@@ -98,15 +126,12 @@ def _best_despite(
     ]
     found = []
     for refs in (*single, *joined):
-        against = frozenset(each.reason for each in place.against(refs))
-        if against.issubset(overriding):
-            unit = unit_of(floor, refs)
-            spare = unit.seats - booking.party
-            found.append(((len(against), max(0, -spare), unit.table_count, spare, unit.places), refs, against))
-    if not found:
-        return None
-    _rank, refs, despite = min(found)
-    return Place(table_refs=refs, window=place.window, despite=despite)
+        against, unit = place.against(refs), unit_of(floor, refs)
+        spare = unit.seats - booking.party
+        rules = len({each.reason for each in against})
+        rank = (rules, max(0, -spare), unit.table_count, spare, *unit.places)
+        found.append(_Way(rank=rank, table_refs=refs, window=place.window, against=against))
+    return found
 
 
 def _wait(snapshot: Snapshot, now: datetime) -> int | None:

@@ -36,6 +36,11 @@ class Undo(StrEnum):
     SWAP = "swap_undone"
     STAY = "stay_undone"
     WALK_IN = "walk_in_undone"
+    RELEASE = "release_undone"
+
+
+WALK_IN = "walk_in"
+"""Reason code: guests came without a booking, and staff seated them."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -79,9 +84,9 @@ def undoable(assignment: Assignment, transitions: Sequence[StateTransition] | No
 def _decision_of_staff(
     assignment: Assignment, transitions: Sequence[StateTransition]
 ) -> tuple[Undo, StateTransition, StateTransition, StateTransition] | None:
-    """The decision, the transitions that began and ended it, and the one that had sent the booking to staff.
+    """The decision, the transitions that began and ended it, and the one before, which had sent it to staff or queued it.
 
-    A decision is one transaction: it reopens the booking and goes on from there, all by the same actor.
+    A decision is one transaction: it reopens a booking that waits for staff and goes on from there, all by the same actor.
     """
     if not transitions or transitions[-1].version != assignment.version:
         return None
@@ -92,14 +97,25 @@ def _decision_of_staff(
         what = Undo.REJECTION
     else:
         return None
-    begins = max((place for place, row in enumerate(transitions) if row.name == "reopen"), default=0)
-    if begins == 0 or not last.actor.startswith(STAFF):
+    begins = _beginning(transitions)
+    if begins == 0 or not last.actor.startswith(STAFF) or last.reason in {WALK_IN, *Undo}:
         return None
     decision, before = transitions[begins:], transitions[begins - 1]
     if any(row.actor != last.actor or row.name == "put_back" for row in decision):
         return None
-    if before.target not in WAITING_FOR_STAFF:
+    waited = WAITING_FOR_STAFF | ({State.ASSIGNMENT_PENDING} if what is Undo.ASSIGNMENT else set())
+    if before.target not in waited:
         return None
     if what is Undo.ASSIGNMENT and before.reason in NOT_RESTORABLE:
         return None
     return what, decision[0], last, before
+
+
+def _beginning(transitions: Sequence[StateTransition]) -> int:
+    """Return the place of the transition with which the last decision began: 0 if that cannot be told."""
+    last = transitions[-1]
+    name = "begin" if last.name == "confirm" else "reopen"
+    place = max((place for place, row in enumerate(transitions) if row.name == name), default=0)
+    before = transitions[place - 1]
+    is_reopened = name == "begin" and before.name == "reopen" and before.transaction_id == last.transaction_id
+    return place - 1 if place and is_reopened else place

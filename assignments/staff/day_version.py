@@ -31,7 +31,8 @@ class DayVersion:
 def day_version(restaurant_ref: str, day: date, *, now: datetime) -> DayVersion:
     """Return the version. One query by indexes, whatever the number of other days.
 
-    It names each row that the day shows together with the transaction that wrote it last. Numbers that only grow would
+    It names each row that the day shows together with the transaction that wrote it last, and the floor as the last pass saw
+    it. Numbers that only grow would
     miss a change: a transaction that began earlier may commit later.
     """
     noon = datetime.combine(day, time(12), tzinfo=UTC)
@@ -65,6 +66,7 @@ SELECT md5(concat_ws('|',
       WHERE restaurant_ref = %(restaurant)s),
     (SELECT string_agg(id::text, ',') FROM assignments_frozenevening
       WHERE restaurant_ref = %(restaurant)s AND service_date = %(day)s),
+    (SELECT fingerprint FROM assignments_floorseen WHERE restaurant_ref = %(restaurant)s),
     printed.at)),
     EXISTS (SELECT FROM assignments_frozenevening
              WHERE restaurant_ref = %(restaurant)s AND service_date = %(day)s),

@@ -27,6 +27,11 @@ class Placed:
     is_placed: bool
 
     @property
+    def version(self) -> str:
+        """Return what differs once staff have placed it elsewhere."""
+        return place_version(self.x, self.y, self.shape) if self.is_placed else "none"
+
+    @property
     def left(self) -> int:
         return self.x - self.width // 2
 
@@ -48,6 +53,10 @@ class FloorPlan:
     headings: tuple[Heading, ...]
     width: int
     height: int
+
+
+def place_version(x: int, y: int, shape: str) -> str:
+    return f"{x}.{y}.{shape}"
 
 
 def places_of(restaurant_ref: str) -> Mapping[str, TablePlace]:

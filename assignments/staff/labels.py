@@ -86,6 +86,7 @@ _REASONS: Mapping[str, Any] = {
     staff_decisions.Undo.SWAP: gettext_lazy("Staff took its swap of tables back."),
     staff_decisions.Undo.STAY: gettext_lazy("Staff took its longer or shorter stay back."),
     staff_decisions.Undo.WALK_IN: gettext_lazy("Staff took it back: its guests did not sit down."),
+    staff_decisions.Undo.RELEASE: gettext_lazy("Staff gave it the tables again that they had freed."),
     "abandoned": gettext_lazy("A planner had left it unfinished."),
     "assignment_undone": gettext_lazy("Staff took its tables back."),
     "booking_cancelled": gettext_lazy("The booking was cancelled."),
@@ -319,6 +320,19 @@ def refusal(stored: Mapping[str, Any]) -> str:
     return render(Text.from_json(stored)) or reason(stored.get("reason", ""))
 
 
+_SERVICES: Mapping[str, Any] = {
+    "breakfast": gettext_lazy("breakfast"),
+    "brunch": gettext_lazy("brunch"),
+    "lunch": gettext_lazy("lunch"),
+    "dinner": gettext_lazy("dinner"),
+}
+
+
+def service(key: str) -> str:
+    """Name a service period: by its key, unless that is a usual one."""
+    return str(_SERVICES.get(key.casefold()) or key.replace("_", " "))
+
+
 def render(said: object) -> str:
     """Translate a text, or an exception's text, into the reader's language, with the texts inside it.
 
@@ -330,7 +344,7 @@ def render(said: object) -> str:
         return _(said.value)
     if not isinstance(said, Text):
         return str(said)
-    values = {name: render(value) for name, value in said.values.items()}
+    values = {name: service(str(v)) if name == "service" else render(v) for name, v in said.values.items()}
     template = ngettext(said.template, said.plural, said.values["count"]) if said.plural else _(said.template)
     try:
         return template % values if values else template

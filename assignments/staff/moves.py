@@ -15,7 +15,7 @@ from assignments.lifecycle import ledger
 from assignments.models import GONE, Allocation, Assignment, Stage
 from assignments.planning.floor import Floor, Table
 from assignments.planning.reasons import PHYSICAL_REASONS, Refusal
-from assignments.planning.snapshot import occupied_by
+from assignments.planning.snapshot import Occupied, occupied_by
 from assignments.staff import review_queue
 from assignments.staff.timeline import by_zone
 
@@ -185,16 +185,27 @@ def _in_the_way(
         return InTheWay(booking_ref=ref)
     sits = other.stage == Stage.SEATED
     elsewhere: tuple[str, ...] = ()
+    own = seated.get(booking.ref, [])
     if alone and not sits:
-        instead = occupied_by(booking.ref, table_refs, moves.place.window)
-        answer = edits.tables_elsewhere(other, theirs, seatings, instead=tuple(instead), host=host, now=now)
+        # The other one moves first, while this one still has its own tables: those are what a swap is for.
+        instead = (*occupied_by(booking.ref, table_refs, moves.place.window), *map(_taken, own))
+        answer = edits.tables_elsewhere(other, theirs, seatings, instead=instead, host=host, now=now)
         if answer is not None and not set(answer.table_refs) & set(table_refs):
             elsewhere = tuple(answer.table_refs)
     swap = None
-    own = seated.get(booking.ref, [])
     if own and alone and not obstacle_to_swaps():
         swap = _swap((assignment, booking, own), (other, theirs, seatings), floor=moves.floor, now=now)
     return InTheWay(booking_ref=ref, elsewhere=elsewhere, swap=swap, sits=sits)
+
+
+def _taken(row: Allocation) -> Occupied:
+    return Occupied(
+        table_ref=row.table_ref,
+        blocked_from=row.blocked.lower,
+        blocked_until=row.blocked.upper,
+        booking_ref=row.booking_ref,
+        **ledger.sitting(row),
+    )
 
 
 _Party = tuple[Assignment, HostBooking, list[Allocation]]

@@ -1,7 +1,7 @@
 """The evening at the last print of its day sheet, and the changes since."""
 
 from collections import defaultdict
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 
@@ -13,11 +13,33 @@ PRINTED = "printed"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Sat:
-    """The seating of a booking at a moment."""
+    """The seating of a booking at a moment. ``ends_at``: None if its guests have left. ``party``: None if not recorded."""
 
     starts_at: datetime
-    party: int
+    ends_at: datetime | None
+    party: int | None
     table_refs: frozenset[str]
+
+    @property
+    def times(self) -> tuple[datetime, datetime | None]:
+        """Return its start and end as a sheet shows them: in minutes."""
+        return _minute(self.starts_at), _minute(self.ends_at) if self.ends_at else None
+
+    def has_other_times(self, sits: "Sat") -> bool:
+        """Return whether ``sits``, which is later, begins or ends at another time. That guests have left is no change."""
+        (start, end), (starts, ends) = self.times, sits.times
+        return start != starts or (end != ends and end is not None and ends is not None)
+
+    def has_other_party(self, sits: "Sat") -> bool:
+        return None not in {self.party, sits.party} and self.party != sits.party
+
+    def is_changed(self, sits: "Sat") -> bool:
+        """Return whether ``sits`` has other tables, another time or another party."""
+        return self.table_refs != sits.table_refs or self.has_other_times(sits) or self.has_other_party(sits)
+
+
+def _minute(moment: datetime) -> datetime:
+    return moment.replace(second=0, microsecond=0)
 
 
 def last_printed(restaurant_ref: str, day: date) -> datetime | None:
@@ -26,17 +48,13 @@ def last_printed(restaurant_ref: str, day: date) -> datetime | None:
     return rows.order_by("-at").values_list("at", flat=True).first()
 
 
-def changed_since(printed: datetime, seated: Mapping[str, Collection[str]]) -> dict[str, Sat | None]:
-    """Return which of these bookings have other tables than on the sheet, and what they had: None if nothing. One query.
+def changed_since(printed: datetime, seated: Mapping[str, Sat]) -> dict[str, Sat | None]:
+    """Return which of these bookings sit otherwise than on the sheet, and how they did: None if they did not. One query.
 
-    ``seated``: the tables that each has now, by ref.
+    ``seated``: how each sits now, by ref.
     """
     before = seatings_at(printed, list(seated))
-    return {
-        ref: before.get(ref)
-        for ref, tables in seated.items()
-        if ref not in before or before[ref].table_refs != set(tables)
-    }
+    return {ref: before.get(ref) for ref, sits in seated.items() if ref not in before or before[ref].is_changed(sits)}
 
 
 def seatings_at(moment: datetime, booking_refs: list[str]) -> dict[str, Sat]:
@@ -54,12 +72,16 @@ def seatings_at(moment: datetime, booking_refs: list[str]) -> dict[str, Sat]:
     found = {}
     for ref, by_seating in had.items():
         last = [row for row in by_seating.values() if row.what != What.ENDED]
+        is_there = bool(last)
         if not last and by_seating:
             left = max(row.at for row in by_seating.values())
             last = [row for row in by_seating.values() if row.at == left]
         starts = [row.starts_at for row in by_seating.values() if row.starts_at]
         if last and starts:
             found[ref] = Sat(
-                starts_at=min(starts), party=last[0].party or 0, table_refs=frozenset(row.table_ref for row in last)
+                starts_at=min(starts),
+                ends_at=max((row.ends_at for row in last if row.ends_at), default=None) if is_there else None,
+                party=last[0].party,
+                table_refs=frozenset(row.table_ref for row in last),
             )
     return found

@@ -180,10 +180,6 @@ class Band:
     ends_at: datetime
     span: Span
 
-    @property
-    def name(self) -> str:
-        return self.key.replace("_", " ")
-
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Tick:

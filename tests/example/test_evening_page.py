@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from itertools import combinations
 from typing import Any
 from urllib.parse import urlencode
+from zoneinfo import ZoneInfo
 
 import pytest
 from django.contrib.auth.models import Permission
@@ -17,13 +18,17 @@ from django.urls import reverse
 
 from assignments import api
 from assignments.concurrency import clock
+from assignments.coordination import dispatch
 from assignments.exceptions import TablesRefusedError
 from assignments.integration import floor_cache
 from assignments.lifecycle import ledger
-from assignments.models import Allocation, Assignment, Closure, FrozenEvening, StaffAction, Stage, TablePlace
+from assignments.models import Allocation, Assignment, Closure, FloorSeen, FrozenEvening, StaffAction, Stage, TablePlace
+from assignments.planning.reasons import OVERRIDABLE
 from assignments.staff.day_version import day_version
+from assignments.staff.timeline import day_at
 from example import models
 from example.host import ExampleHost
+from tests.example.conftest import keep_few
 from tests.example.refusing import refusing
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -47,6 +52,20 @@ def act(client: Client, name: str, query: dict[str, str], booking: Assignment | 
     about = {"booking": str(booking.pk)} if booking else {}
     given = {"form": str(uuid.uuid4()), **({"version": booking.version} if booking else {}), **data}
     return client.post(where, given, query_params={**query, **about}, headers={"X-Evening": "1"})
+
+
+def said_in(html: str) -> str:
+    """The message above the evening, with its buttons."""
+    return html[html.index('data-part="evening-said"') :].split("</div>", maxsplit=1)[0]
+
+
+@pytest.fixture
+def tonight(decided: models.Restaurant) -> dict[str, str]:
+    """The restaurant's evening that is on now: it is open all day."""
+    models.ServicePeriod.objects.update(start="00:00", end="00:00")
+    floor_cache.forget()
+    today = day_at(floor_cache.floor_or_none(str(decided.pk)), clock.now())
+    return {"restaurant": str(decided.pk), "day": today.isoformat()}
 
 
 def live(client: Client, query: dict[str, str], tag: str = "") -> Any:
@@ -171,6 +190,47 @@ class TestForms:
         act(admin_client, "unfreeze", query)
         assert not FrozenEvening.objects.exists()
 
+    def test_what_is_closed_already_is_not_closed_again(
+        self, admin_client: Client, query: dict[str, str], admin_user: Any
+    ) -> None:
+        first, second = (str(table.pk) for table in models.Table.objects.order_by("code")[:2])
+        act(admin_client, "close", query, tables=first, minutes="")
+        again = act(admin_client, "close", query, tables=first, minutes="").content.decode()
+        assert "this is closed already, from " in again
+        assert f"by {admin_user.username}." in again
+        assert Closure.objects.count() == 1
+        act(admin_client, "close", query, tables=first, minutes="open")
+        act(admin_client, "close", query, tables=[first, second], minutes="")
+        assert Closure.objects.count() == 3
+        again = act(admin_client, "close", query, tables=first, minutes="open").content.decode()
+        assert "until further notice" in said_in(again)
+        assert Closure.objects.count() == 3
+
+    def test_nothing_can_be_closed_on_a_day_that_is_over(self, admin_client: Client, query: dict[str, str]) -> None:
+        past = {**query, "day": (clock.now() - timedelta(days=3)).date().isoformat()}
+        assert "panel=house" not in admin_client.get(reverse(URL), past).content.decode()
+        html = admin_client.get(reverse(URL), {**past, "panel": "house"}).content.decode()
+        assert "This day is over." in html
+        assert "/act/close/" not in html
+
+    def test_of_two_who_place_a_table_the_second_is_told(self, admin_client: Client, query: dict[str, str]) -> None:
+        table = str(models.Table.objects.order_by("code")[0].pk)
+
+        def seen() -> str:
+            html = admin_client.get(reverse(URL), {**query, "view": "plan", "table": table}).content.decode()
+            found = re.search(r'name="seen" value="([^"]+)"', html)
+            assert found is not None
+            assert f'data-seen="{found[1]}"' in html
+            return found[1]
+
+        before = seen()
+        act(admin_client, "place", query, tables=table, x=100, y=100, seen=before)
+        refused = act(admin_client, "place", query, tables=table, x=500, y=100, seen=before).content.decode()
+        assert "somebody else has placed this table" in refused
+        assert TablePlace.objects.get().x == 100
+        act(admin_client, "place", query, tables=table, x=500, y=100, seen=seen())
+        assert TablePlace.objects.get().x == 500
+
     def test_a_closure_gets_other_times_unless_somebody_else_changed_it(
         self, admin_client: Client, query: dict[str, str]
     ) -> None:
@@ -243,13 +303,33 @@ class TestForms:
         booking.refresh_from_db()
         html = admin_client.get(reverse(URL), {**query, "booking": str(booking.pk)}).content.decode()
         assert "Release hold" in html
-        act(admin_client, "release_hold", query, booking)
+        released = act(admin_client, "release_hold", query, booking)
         assert not Allocation.objects.filter(booking_ref=booking.booking_ref).exists()
         booking.refresh_from_db()
+        assert "cannot be taken back" in released.content.decode()
         assert "this hold is over already" in act(admin_client, "release_hold", query, booking).content.decode()
 
 
 class TestUndo:
+    def test_tables_that_were_set_free_are_given_again(self, admin_client: Client, query: dict[str, str]) -> None:
+        booking = seated()
+        had = ledger.tables_of([booking.booking_ref])
+        said = act(admin_client, "free", query, booking).content.decode()
+        assert "Give the tables again" in said_in(said)
+        booking.refresh_from_db()
+        assert "Undone" in act(admin_client, "undo", query, booking).content.decode()
+        assert ledger.tables_of([booking.booking_ref]) == had
+
+    def test_a_walk_in_is_taken_back_from_the_message(self, admin_client: Client, tonight: dict[str, str]) -> None:
+        html = act(admin_client, "walk_in", tonight, party=2).content.decode()
+        assert "sit at" in html
+        walk_in = Assignment.objects.get(stage=Stage.SEATED)
+        said = said_in(html)
+        assert f"booking={walk_in.pk}" in said
+        assert f'name="version" value="{walk_in.version}"' in said
+        act(admin_client, "undo", tonight, walk_in)
+        assert not ledger.seatings_of([walk_in.booking_ref])
+
     def test_going_back_to_a_table_that_somebody_has_by_now_says_who(
         self, admin_client: Client, query: dict[str, str]
     ) -> None:
@@ -278,6 +358,40 @@ def swapped() -> tuple[Assignment, Assignment]:
             other.refresh_from_db()
             return one, other
     raise AssertionError("Nobody can swap on this evening.")
+
+
+class TestWalkIns:
+    def test_after_hours_they_are_seated_against_the_rule_that_is_named(
+        self, admin_client: Client, tonight: dict[str, str]
+    ) -> None:
+        now = clock.now().astimezone(ZoneInfo(models.Restaurant.objects.get().timezone))
+        over = (now - timedelta(hours=2), now - timedelta(hours=1))
+        models.ServicePeriod.objects.update(start=f"{over[0]:%H:%M}", end=f"{over[1]:%H:%M}")
+        floor_cache.forget()
+        tonight["day"] = day_at(floor_cache.floor_or_none(tonight["restaurant"]), clock.now()).isoformat()
+        refused = said_in(act(admin_client, "walk_in", tonight, party=2).content.decode())
+        assert "A party of 2 cannot be seated now." in refused
+        assert "No table is free" not in refused
+        assert "Seat anyway at" in refused
+        assert "(against: " in refused
+        given: dict[str, Any] = {"tables": [], "overriding": []}
+        for name, value in re.findall(r'name="(party|tables|overriding)" value="([^"]+)"', refused):
+            given[name] = [*given[name], value] if name in {"tables", "overriding"} else value
+        assert given["overriding"] == ["outside_service"]
+        assert "2 guests without a booking sit at" in act(admin_client, "walk_in", tonight, **given).content.decode()
+        walk_in = Assignment.objects.get(stage=Stage.SEATED)
+        assert Allocation.objects.get(booking_ref=walk_in.booking_ref).despite == ["outside_service"]
+
+    def test_they_are_offered_on_the_page_of_today_alone(
+        self, admin_client: Client, tonight: dict[str, str], query: dict[str, str]
+    ) -> None:
+        for where, is_offered in ((tonight, True), (query, False)):
+            assert ("panel=walk-in" in admin_client.get(reverse(URL), where).content.decode()) is is_offered
+            panel = admin_client.get(reverse(URL), {**where, "panel": "walk-in"}).content.decode()
+            assert ("Seat now" in panel) is is_offered
+        html = act(admin_client, "walk_in", query, party=2).content.decode()
+        assert "Who walks in sits down today" in html
+        assert not Assignment.objects.filter(stage=Stage.SEATED).exists()
 
 
 class TestLive:
@@ -313,6 +427,8 @@ class TestLive:
         place, _created = TablePlace.objects.get_or_create(restaurant_ref=ref, table_ref=table, x=100, y=100)
         seen.append(day_version(ref, day, now=now))
         TablePlace.objects.filter(pk=place.pk).update(x=104)
+        seen.append(day_version(ref, day, now=now))
+        FloorSeen.objects.update_or_create(restaurant_ref=ref, defaults={"fingerprint": "a table less"})
         seen.append(day_version(ref, day, now=now))
         assert len(set(seen)) == len(seen)
         assert day_version(ref, day, now=now) == seen[-1]
@@ -392,6 +508,40 @@ class TestDaySheet:
         assert f"Booking {stays.booking_ref}," in html
         assert re.search(r'class="timeline-first"[^>]*>\* ', html)
 
+    def test_both_mark_another_time_and_another_party(self, admin_client: Client, query: dict[str, str]) -> None:
+        act(admin_client, "printed", query, as_of=clock.now().isoformat())
+        longer, smaller, same = seated(0), seated(1), seated(2)
+        row = Allocation.objects.filter(booking_ref=longer.booking_ref)[0]
+        api.extend(booking_ref=longer.booking_ref, until=row.ends_at - timedelta(minutes=20), actor="staff:1")
+        booking = models.Booking.objects.get(pk=smaller.booking_ref)
+        party = booking.party
+        booking.party = party - 1
+        booking.save()
+        api.booking_changed(booking_ref=smaller.booking_ref)
+        smaller.refresh_from_db()
+        assert (smaller.state, smaller.party) == ("confirmed", party - 1)
+        sheet = admin_client.get(reverse(self.URL), query).content.decode()
+        changed = re.findall(r'<tr class="changed">.*?</tr>', sheet)
+        assert len(changed) == 2
+        zone = ZoneInfo(models.Restaurant.objects.get().timezone)
+        start, end = (f"{each.astimezone(zone):%H:%M}" for each in (row.starts_at, row.ends_at))
+        assert any(
+            f"Booking {longer.booking_ref}<" in line and f"(was {start}\N{EN DASH}{end})" in line for line in changed
+        )
+        assert any(f"Booking {smaller.booking_ref}<" in line and f"(was {party} covers)" in line for line in changed)
+        html = admin_client.get(reverse(URL), query).content.decode()
+        bars = set(re.findall(r'aria-label="([^"]*on the day sheet)"', html))
+        assert {bar.rsplit(", ", 1)[1] for bar in bars} == {
+            f"{start}-{end} on the day sheet",
+            f"{party} covers on the day sheet",
+        }
+        assert not any(f"Booking {same.booking_ref}," in bar for bar in bars)
+        act(admin_client, "seated", query, longer)
+        longer.refresh_from_db()
+        act(admin_client, "printed", query, as_of=clock.now().isoformat())
+        act(admin_client, "left", query, longer)
+        assert "on the day sheet" not in admin_client.get(reverse(URL), query).content.decode()
+
     def test_no_later_moment_than_now_is_noted_and_only_by_who_assigns(
         self, admin_client: Client, query: dict[str, str], django_user_model: Any
     ) -> None:
@@ -459,7 +609,50 @@ class TestPermissions:
         assert stage_of(booking) == Stage.EXPECTED
 
 
+class TestSearch:
+    def test_a_label_that_does_not_end_with_the_ref_is_found(
+        self, admin_client: Client, query: dict[str, str], monkeypatch: Any
+    ) -> None:
+        monkeypatch.setattr(ExampleHost, "label", lambda _self, ref: f"R-{int(ref) * 7:05d}X")
+        booking = seated(3)
+        label, where = f"R-{int(booking.booking_ref) * 7:05d}X", reverse("admin:assignments_serviceday_find")
+
+        def found(text: str) -> list[str]:
+            html = admin_client.post(where, {"q": text}).content.decode()
+            return re.findall(r"R-\d{5}X", html.split("<form", maxsplit=1)[0] + html[html.index("</form>") :])
+
+        assert set(found(label)) - {label.lower()} == {label}
+        assert set(found(label.lower())) == {label}
+        assert label in found(label[:6])
+        monkeypatch.setattr(ExampleHost, "restaurants_of", lambda _self, user: ["other"], raising=False)
+        assert label not in admin_client.post(where, {"q": label[:6]}).content.decode()
+
+    def test_it_costs_as_much_with_many_bookings(self, admin_client: Client, query: dict[str, str]) -> None:
+        where, costs = reverse("admin:assignments_serviceday_find"), []
+        for _few in range(2):
+            with CaptureQueriesContext(connection) as captured:
+                admin_client.post(where, {"q": "nothing has this label"})
+            costs.append(len(captured))
+            Assignment.objects.filter(pk__in=[row.pk for row in Assignment.objects.all()[5:]]).update(
+                starts_at=clock.now() - timedelta(days=9)
+            )
+        assert costs[0] == costs[1] < 10
+
+
 class TestWords:
+    def test_usual_services_have_german_names(self, admin_client: Client, query: dict[str, str]) -> None:
+        assert set(models.ServicePeriod.objects.values_list("key", flat=True)) & {"lunch", "dinner"}
+        html = admin_client.get(reverse(URL), query, headers={"Accept-Language": "de"}).content.decode()
+        assert "Abendessen" in html
+        assert not re.findall(r">\s*(lunch|dinner|Lunch|Dinner)\s*<", html)
+
+    def test_a_booking_without_a_table_has_a_start_and_no_end(
+        self, admin_client: Client, query: dict[str, str]
+    ) -> None:
+        booking = Assignment.objects.exclude(state="confirmed").order_by("starts_at")[0]
+        html = admin_client.get(reverse(URL), {**query, "booking": str(booking.pk)}).content.decode()
+        assert re.search(r"<p><strong>\d\d:\d\d</strong>", html)
+
     def test_names_and_reasons_are_written_as_text(self, admin_client: Client, query: dict[str, str]) -> None:
         models.Booking.objects.filter(pk=int(seated().booking_ref)).update(guest_name='<b>"Ann" & Co')
         act(admin_client, "close", query, tables=str(models.Table.objects.order_by("code")[0].pk), reason="<i>wobbles")
@@ -469,8 +662,56 @@ class TestWords:
         assert "&lt;b&gt;&quot;Ann&quot; &amp; Co" in html
         assert "&lt;i&gt;wobbles" in html
 
+    def test_a_german_browser_hears_no_english_word_of_ours_in_the_bars(
+        self, admin_client: Client, query: dict[str, str]
+    ) -> None:
+        """The words left are those of the host's data: labels, tables and zones."""
+        act(admin_client, "close", query, tables=str(models.Table.objects.order_by("code")[0].pk))
+        act(admin_client, "arrived", query, seated())
+        html = admin_client.get(reverse(URL), query, headers={"Accept-Language": "de"}).content.decode()
+        names = re.findall(r'class="timeline-link evening-bar"[^>]* aria-label="([^"]+)"', html)
+        names += re.findall(r'<g role="img" aria-label="([^"]+)"', html)
+        assert len(names) > 50
+        assert any("Tische " in name for name in names)
+        english = re.compile(
+            r"\b(tables?|covers?|closed|free|until|expected|late|arrived|seated|left|hold|min|for|from|at|on|the|and|not)\b"
+        )
+        of_the_host = re.compile(r"Booking \d+")
+        assert not [name for name in names if english.search(of_the_host.sub("", name))]
+
 
 class TestCost:
+    QUERIES = {"arrived": 33, "pin": 37, "extend": 41, "free": 42, "undo": 43, "move": 50}
+
+    @pytest.mark.parametrize("bookings", [20, 85])
+    @pytest.mark.parametrize("name", QUERIES)
+    def test_an_action_costs_as_many_queries_however_many_bookings_there_are(
+        self, admin_client: Client, restaurant: models.Restaurant, name: str, bookings: int
+    ) -> None:
+        if bookings == 20:
+            keep_few(restaurant)
+        dispatch.register_new()
+        list(dispatch.run_pass())
+        day = restaurant.bookings.order_by("start")[0].start.date().isoformat()
+        query, booking = {"restaurant": str(restaurant.pk), "day": day}, seated(6)
+        given: dict[str, Any] = {}
+        row = Allocation.objects.current().filter(booking_ref=booking.booking_ref)[0]
+        if name == "extend":
+            given["until"] = round((row.ends_at - timedelta(minutes=15)).timestamp())
+        elif name == "move":
+            table = models.Table.objects.get(pk=int(row.table_ref))
+            free = models.Table.objects.create(restaurant=restaurant, zone=table.zone, code="X1", seats=table.seats)
+            given = {"tables": str(free.pk), "overriding": sorted(OVERRIDABLE)}
+        elif name == "undo":
+            act(admin_client, "late", query, booking)
+            booking.refresh_from_db()
+        form = "seat" if name == "move" else name
+        act(admin_client, form, query, booking, form="")  # So that the floor is known.
+        with CaptureQueriesContext(connection) as captured:
+            html = act(admin_client, form, query, booking, **given).content.decode()
+        assert "Nothing was changed" not in html
+        assert len(captured) == self.QUERIES[name], "\n".join(each["sql"][:150] for each in captured.captured_queries)
+
     def test_the_page_and_its_parts_cost_few_queries_with_a_floor_that_is_read_anew_too(
         self, admin_client: Client, query: dict[str, str]
     ) -> None:

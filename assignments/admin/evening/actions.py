@@ -11,19 +11,20 @@ from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
 
+from django.db.models import Q
 from django.http import HttpRequest
 from django.utils.translation import gettext as _
 
 from assignments import api
 from assignments.admin import project_refusal
-from assignments.admin.actor import actor
+from assignments.admin.actor import actor, names
 from assignments.admin.evening import recent_changes, record
-from assignments.admin.evening.panel import Button, lift_button
+from assignments.admin.evening.panel import UNDO, Button, lift_button
 from assignments.admin.evening.state import State
 from assignments.admin.host_lookup import label_of
 from assignments.admin.moments import moment
 from assignments.admin.timeline_svg import clock
-from assignments.concurrency import transactions
+from assignments.concurrency import locks, transactions
 from assignments.error_logging import log_error
 from assignments.exceptions import (
     AssignmentNotFoundError,
@@ -42,12 +43,13 @@ from assignments.exceptions import (
 )
 from assignments.integration.floor_cache import floor_or_none
 from assignments.lifecycle import ledger
+from assignments.lifecycle.staff_decisions import Undo
 from assignments.models import Allocation, Assignment, Closure, StaffAction, TablePlace
 from assignments.outcome import Change
 from assignments.planning.floor import Floor
 from assignments.planning.reasons import OVERRIDABLE, Reason
 from assignments.planning.seating_window import local_to_aware
-from assignments.staff import labels, timeline
+from assignments.staff import floor_plan, labels, timeline
 
 logger = logging.getLogger("assignments.evening")
 
@@ -301,7 +303,8 @@ def _release_hold(form: _Form) -> _Result:
         raise MistakenError(_("Nothing was changed: this hold is over already."))
     for token in tokens:
         api.release_hold(token=token)
-    return (), "success", _("The hold of %(booking)s is released.") % {"booking": label_of(ref)}
+    said = _("The hold of %(booking)s is released. This cannot be taken back: seat the booking to give it a table.")
+    return (), "success", said % {"booking": label_of(ref)}
 
 
 def _undo(form: _Form) -> _Result:
@@ -312,6 +315,8 @@ def _undo(form: _Form) -> _Result:
 
 def _walk_in(form: _Form) -> _Result:
     party = form.number("party") or 0
+    if form.day != timeline.day_at(form.floor, form.now):
+        raise MistakenError(_("Who walks in sits down today: open today's evening."))
     if not 1 <= party <= LONGEST_PARTY:
         raise MistakenError(_("Say how many guests there are."))
     outcome = api.seat_walk_in(
@@ -321,9 +326,27 @@ def _walk_in(form: _Form) -> _Result:
         table_refs=form.tables(),
         overriding=form.overriding,
     )
+    theirs = Assignment.objects.get(booking_ref=outcome.booking_ref)
+    url, text = form.state.bare.act("undo", booking=theirs.pk), str(UNDO[Undo.WALK_IN])
+    form.offers[:] = [Button(url=url, text=text, hidden=(("version", theirs.version),), key="u")]
     values = {"party": party, "tables": form.named(outcome.table_refs)}
     said = _("%(party)s guests without a booking sit at %(tables)s.") % values
     return _naming(outcome.passed, outcome.table_refs, said)
+
+
+def _seat_anyway(form: _Form, error: NoTableFreeError) -> list[Button]:
+    """Return the button that seats a walk-in against the rules, which it names; none if no table is free at all."""
+    if not error.table_refs:
+        return []
+    rules = " ".join(dict.fromkeys(labels.render(each.detail) for each in error.against))
+    text = _("Seat anyway at %(tables)s (against: %(rules)s)")
+    hidden = (
+        ("party", form.text("party")),
+        *(("tables", ref) for ref in error.table_refs),
+        *(("overriding", code) for code in sorted({each.reason.value for each in error.against})),
+    )
+    values = {"tables": form.named(error.table_refs), "rules": rules.removesuffix(".")}
+    return [Button(url=form.state.bare.act("walk_in"), text=text % values, hidden=hidden, look="page-grave")]
 
 
 def _close(form: _Form) -> _Result:
@@ -336,6 +359,7 @@ def _close(form: _Form) -> _Result:
         raise MistakenError(_("This day is over."))
     minutes = form.number("minutes")
     ends = begins + timedelta(minutes=minutes) if minutes else form.second("ends_at") or until
+    _refuse_if_closed(form, tables, zone, begins, None if form.text("minutes") == "open" else ends)
     try:
         closure_id = api.close(
             restaurant_ref=form.state.restaurant,
@@ -356,6 +380,26 @@ def _close(form: _Form) -> _Result:
         return (), "success", _("The restaurant is closed. Its guests are in review.")
     values = {"tables": form.named(tables)}
     return tables, "success", _("%(tables)s: closed. Its guests have other tables, or are in review.") % values
+
+
+def _refuse_if_closed(form: _Form, tables: tuple[str, ...], zone: str, begins: datetime, ends: datetime | None) -> None:
+    """Refuse to close what one closure closes already, for all of that time."""
+    locks.lock_restaurant(form.state.restaurant)
+    same = Closure.objects.not_lifted().filter(restaurant_ref=form.state.restaurant, starts_at__lte=begins)
+    same = same.filter(Q(ends_at=None) | Q(ends_at__gte=ends) if ends else Q(ends_at=None))
+    same = same.filter(zone_ref=zone) if zone else same.filter(zone_ref="")
+    if not zone:
+        same = same.filter(table_refs__contains=list(tables)) if tables else same.filter(table_refs=[])
+    first = same.order_by("pk").first()
+    if first is None:
+        return
+    at = form.floor.zone if form.floor else UTC
+    said = _("Nothing was changed: this is closed already, from %(start)s until further notice, by %(who)s.")
+    values = {"start": moment(first.starts_at, at), "who": names({first.author})[first.author]}
+    if first.ends_at:
+        said = _("Nothing was changed: this is closed already, from %(start)s until %(end)s, by %(who)s.")
+        values["end"] = moment(first.ends_at, at)
+    raise MistakenError(said % values)
 
 
 def _closure(form: _Form) -> tuple[Closure, int]:
@@ -456,6 +500,7 @@ def _place(form: _Form) -> _Result:
         raise MistakenError(_("Choose a table."))
     if x is None or y is None or x > TablePlace.PLAN_WIDTH or y > TablePlace.PLAN_HEIGHT:
         raise MistakenError(_("The table would stand outside the plan."))
+    _require_place_seen(form, ref)
     values: dict[str, Any] = {"x": x, "y": y}
     if shape in TablePlace.Shape.values:
         values["shape"] = shape
@@ -465,9 +510,22 @@ def _place(form: _Form) -> _Result:
     return (ref,), "success", _("%(table)s was placed.") % {"table": form.named([ref])}
 
 
+def _require_place_seen(form: _Form, table_ref: str) -> None:
+    """Refuse if somebody else has placed the table since the page was shown."""
+    seen = form.text("seen")
+    if not seen:
+        return
+    rows = TablePlace.objects.select_for_update().filter(restaurant_ref=form.state.restaurant, table_ref=table_ref)
+    now = next((floor_plan.place_version(row.x, row.y, row.shape) for row in rows), "none")
+    if now != seen:
+        raise MistakenError(_("Nothing was changed: somebody else has placed this table. It stands there now."))
+
+
 def _unplace(form: _Form) -> _Result:
     """Return a table to its zone's row."""
     refs = form.tables()
+    for ref in refs:
+        _require_place_seen(form, ref)
     TablePlace.objects.filter(restaurant_ref=form.state.restaurant, table_ref__in=refs).delete()
     return refs, "success", _("%(table)s is in its zone's row again.") % {"table": form.named(refs)}
 
@@ -494,7 +552,7 @@ ACTIONS: Mapping[str, Action] = {
     "extend": Action(do=_extend, is_undoable=True),
     "pin": Action(do=_pin),
     "unpin": Action(do=_unpin),
-    "free": Action(do=_free),
+    "free": Action(do=_free, is_undoable=True),
     "release_hold": Action(do=_release_hold),
     "undo": Action(do=_undo),
     "walk_in": Action(do=_walk_in, keeps_panel=False),
@@ -550,7 +608,8 @@ def carry_out(request: HttpRequest, name: str, state: State, *, assignment: Assi
     except Exception as error:
         if transactions.is_database_away(error):
             raise
-        return Said(level="error", text=_why(error, form), state=state)
+        text = _why(error, form)
+        return Said(level="error", text=text, state=state, offers=tuple(form.offers))
     _tables, level, text = result
     undo = assignment.pk if action.is_undoable and assignment else None
     return Said(level=level, text=text, state=after, undo=undo, offers=tuple(form.offers))
@@ -567,6 +626,7 @@ def _why(error: Exception, form: _Form) -> str:
             why = " ".join(labels.render(each.detail) for each in error.refusals)
             return _("Nothing was changed. %(why)s") % {"why": why}
         case NoTableFreeError():
+            form.offers[:] = _seat_anyway(form, error)
             return labels.render(error)
         case ClosureLiftedError() | ClosureNotFoundError():
             return _("Nothing was changed: this closure was lifted already.")

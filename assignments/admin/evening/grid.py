@@ -9,6 +9,7 @@ from urllib.parse import urlencode
 
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 
 from assignments.admin.evening import markup
 from assignments.admin.evening.captions import covers as in_covers
@@ -151,7 +152,8 @@ def grid_of(
         now_x=None if timeline.now is None else x(timeline.now),
         scroll_to=x(drawing.scroll_to / 2),
         bands=tuple(
-            (x(band.span.start), x(band.span.until) - x(band.span.start), band.name) for band in timeline.bands
+            (x(band.span.start), x(band.span.until) - x(band.span.start), labels.service(band.key))
+            for band in timeline.bands
         ),
         ticks=tuple((x(tick.minute), tick.text) for tick in timeline.ticks if tick.minute < timeline.minutes),
         timezone=drawing.timezone,
@@ -163,13 +165,19 @@ class _Phrases:
 
     def __init__(self, shown: Day, state: State) -> None:
         self.words = labels.Words(shown.floor)
-        self.at, self.times = _("table %(tables)s"), _("%(start)s-%(end)s")
+        self.times = _("%(start)s-%(end)s")
+        self._at = cache(lambda count: ngettext("table %(tables)s", "tables %(tables)s", count))
         self._page = state.bare.link()
         self.covers, self.stage = cache(in_covers), cache(labels.stage)
 
     def link(self, name: str, value: object) -> str:
         """Return the address of the page with this in its panel: the address has that last."""
         return f"{self._page}&{urlencode({name: value})}"
+
+    def at(self, bar: Bar) -> str:
+        """Name the bar's tables."""
+        refs = bar.joined or (bar.taken.table_ref,)
+        return str(self._at(len(refs)) % {"tables": self.words.tables(refs)})
 
 
 def _note(row: TableRow) -> str:
@@ -203,7 +211,7 @@ def _block(
         "y": bar.lane * LANE,
         "is_repeated": is_repeated,
     }
-    tables = words.tables(bar.joined or (taken.table_ref,))
+    at = phrases.at(bar)
     start, end = clock(taken.starts_at, words.zone), clock(taken.ends_at, words.zone)
     if taken.kind == CLOSURE:
         until = (
@@ -216,7 +224,7 @@ def _block(
             look="evening-closed",
             first=_("closed"),
             second=taken.reason or until,
-            title=_("table %(tables)s") % {"tables": tables} + ", " + title,
+            title=f"{at}, {title}",
             url=phrases.link("closure", taken.closure_id),
             may_be_extended=may_edit_closures and _ends_here(bar, shown) and not taken.is_open_ended,
             may_begin_elsewhere=may_edit_closures and shown.now < taken.starts_at,
@@ -232,7 +240,6 @@ def _block(
         party = f"{party} · {bar.joined.index(taken.table_ref) + 1}/{len(bar.joined)}"
     url = phrases.link("booking", booked.pk) if booked else ""
     covers = phrases.covers(booked.party) if booked else ""
-    at = phrases.at % {"tables": tables}
     if taken.kind == HOLD and taken.expires_at is not None:
         held = _("on hold until %(until)s") % {"until": clock(taken.expires_at, words.zone)}
         title = ", ".join(filter(None, [label, covers, at, held]))

@@ -1,7 +1,7 @@
 """Context for the parts of the evening's page: version, grid, the line of bookings without a table, panel."""
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 
 from django.http import HttpRequest
@@ -11,7 +11,7 @@ from django.utils.translation import gettext as _
 
 from assignments.admin import links
 from assignments.admin.evening import panel, recent_changes
-from assignments.admin.evening.captions import Captions
+from assignments.admin.evening.captions import Captions, covers
 from assignments.admin.evening.grid import grid_of
 from assignments.admin.evening.panel import Button
 from assignments.admin.evening.plan import plan_context
@@ -22,10 +22,13 @@ from assignments.integration.floor_cache import floor_or_none
 from assignments.integration.host import Guest
 from assignments.models import Allocation, Assignment, ReviewItem, TablePlace
 from assignments.models import State as Decided
+from assignments.planning.floor import Floor
 from assignments.staff import labels, print_history, review_queue, seatable
 from assignments.staff.day_version import DayVersion
+from assignments.staff.print_history import Sat
 from assignments.staff.service_day import Booked, service_day
 from assignments.staff.service_day import ServiceDay as Day
+from assignments.staff.timeline import Taken, day_at, day_span
 
 
 def tag_of(found: DayVersion, *, now: datetime) -> str:
@@ -86,13 +89,13 @@ def grid_context(
         "before_link": state.bare.link(day=shown.before) if shown.before else "",
         "after_link": state.bare.link(day=shown.after) if shown.after else "",
         "services": [
-            {"name": key.replace("_", " "), "link": state.link(service=key), "is_here": key == state.service}
+            {"name": labels.service(key), "link": state.link(service=key), "is_here": key == state.service}
             for key in shown.services
         ],
         "whole_day_link": state.link(service=""),
         "zooms": [{"link": state.link(zoom=zoom), "zoom": zoom, "is_here": zoom == state.zoom} for zoom in ZOOMS],
-        "walk_in_link": state.bare.link(panel="walk-in"),
-        "house_link": state.bare.link(panel="house"),
+        "walk_in_link": state.bare.link(panel="walk-in") if shown.day == day_at(shown.floor, now) else "",
+        "house_link": "" if _is_over(shown.floor, shown.day, now) else state.bare.link(panel="house"),
         "sheet_link": f"{reverse('admin:assignments_serviceday_sheet')}?{state.bare.query}",
         "printed": clock(version.printed, labels.Words(shown.floor).zone) if version.printed else "",
         "is_frozen": version.is_frozen,
@@ -106,18 +109,43 @@ def grid_context(
 
 def _changed_since(printed: datetime, shown: Day) -> dict[str, str]:
     """Return what has changed since the day sheet was printed, in words, by booking. One query."""
-    seated: dict[str, set[str]] = {}
+    bars: dict[str, list[Taken]] = {}
     for row in shown.timeline.rows:
         for bar in row.bars:
             if bar.taken.kind == Allocation.Kind.SEATING and bar.taken.booking_ref:
-                seated.setdefault(bar.taken.booking_ref, set()).add(bar.taken.table_ref)
+                bars.setdefault(bar.taken.booking_ref, []).append(bar.taken)
+    seated = {ref: _sits(own, shown.booked.get(ref)) for ref, own in bars.items()}
     words = labels.Words(shown.floor)
-    return {
-        ref: _("at %(tables)s on the day sheet") % {"tables": words.tables(sorted(sat.table_refs))}
-        if sat
-        else _("not on the day sheet")
-        for ref, sat in print_history.changed_since(printed, seated).items()
-    }
+    found = print_history.changed_since(printed, seated)
+    return {ref: _was(sat, seated[ref], words) if sat else _("not on the day sheet") for ref, sat in found.items()}
+
+
+def _sits(own: list[Taken], booked: Booked | None) -> Sat:
+    current = [each for each in own if not each.has_ended]
+    return Sat(
+        starts_at=min(each.starts_at for each in own),
+        ends_at=max(each.ends_at for each in current) if current else None,
+        party=booked.party if booked else None,
+        table_refs=frozenset(each.table_ref for each in current or own),
+    )
+
+
+def _was(sat: Sat, sits: Sat, words: labels.Words) -> str:
+    """Say what was otherwise on the day sheet."""
+    found = []
+    if sat.has_other_times(sits):
+        times = _("%(start)s-%(end)s")
+        end = clock(sat.ends_at, words.zone) if sat.ends_at else ""
+        found.append(times % {"start": clock(sat.starts_at, words.zone), "end": end})
+    if sat.has_other_party(sits):
+        found.append(covers(sat.party or 0))
+    if sat.table_refs != sits.table_refs:
+        found.append(_("at %(tables)s") % {"tables": words.tables(sorted(sat.table_refs))})
+    return _("%(what)s on the day sheet") % {"what": ", ".join(found)}
+
+
+def _is_over(floor: Floor | None, day: date, now: datetime) -> bool:
+    return day_span(floor, day)[1] <= now
 
 
 def _freeze(state: State, *, is_frozen: bool) -> Button:
@@ -191,7 +219,9 @@ def panel_context(
     elif state.closure is not None:
         found = panel.closure_panel(state, floor=floor_or_none(state.restaurant), now=now, may=may)
     elif state.table or state.zone or state.panel == "house":
-        found = panel.closing_panel(state, floor=floor_or_none(state.restaurant), may=may)
-    elif state.panel == "walk-in":
+        floor = floor_or_none(state.restaurant)
+        is_over = state.day is not None and _is_over(floor, state.day, now)
+        found = panel.closing_panel(state, floor=floor, may=may, is_over=is_over)
+    elif state.panel == "walk-in" and state.day == day_at(floor_or_none(state.restaurant), now):
         found = panel.walk_in_panel(state, may=may)
     return {"panel": found, "close_link": state.bare.link(), "page_state": state}

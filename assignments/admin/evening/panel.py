@@ -47,6 +47,7 @@ UNDO: Mapping[str, Any] = {
     staff_decisions.Undo.SWAP: gettext_lazy("Swap back"),
     staff_decisions.Undo.STAY: gettext_lazy("Take the change of the end back"),
     staff_decisions.Undo.WALK_IN: gettext_lazy("They did not sit down"),
+    staff_decisions.Undo.RELEASE: gettext_lazy("Give the tables again"),
 }
 
 
@@ -104,10 +105,9 @@ def booking_panel(
         "guest": known.get(ref),
         "tables": words.tables([row.table_ref for row in rows]) if rows else "",
         "times": _("%(start)s-%(end)s")
-        % {
-            "start": clock(rows[0].starts_at if rows else assignment.starts_at, zone),
-            "end": clock(rows[0].stays_until, zone) if rows else "",
-        },
+        % {"start": clock(rows[0].starts_at, zone), "end": clock(rows[0].stays_until, zone)}
+        if rows
+        else clock(assignment.starts_at, zone),
         "is_held": bool(holds),
         "stage": labels.stage(assignment.stage),
         "state": labels.state(assignment.state),
@@ -268,6 +268,8 @@ def _undo(assignment: Assignment, state: State, common: tuple[tuple[str, Any], .
     if offer is None:
         return {}
     text = str(UNDO[offer.what])
+    if offer.partner_ref and offer.what is not staff_decisions.Undo.SWAP:
+        text = _("%(undo)s, and move %(booking)s back") % {"undo": text, "booking": label_of(offer.partner_ref)}
     if offer.against:
         return {"undo_refused": text, "undo_against": [labels.render(each.detail) for each in offer.against]}
     return {"undo": Button(url=state.act("undo"), text=text, hidden=common, key="u")}
@@ -456,8 +458,13 @@ def _around(
 # Tables, zones, closures, walk-ins
 
 
-def closing_panel(state: State, *, floor: Floor | None, may: Mapping[str, bool]) -> dict[str, Any] | None:
-    """Return the form that closes a table, a zone or the restaurant; None if the floor does not have it."""
+def closing_panel(
+    state: State, *, floor: Floor | None, may: Mapping[str, bool], is_over: bool
+) -> dict[str, Any] | None:
+    """Return the form that closes a table, a zone or the restaurant; None if the floor does not have it.
+
+    ``is_over``: nothing can be closed on a day that is over.
+    """
     if floor is None:
         return None
     hidden: tuple[tuple[str, Any], ...]
@@ -478,7 +485,14 @@ def closing_panel(state: State, *, floor: Floor | None, may: Mapping[str, bool])
     else:
         title, note, hidden, text = _("The whole restaurant"), "", (("house", 1),), _("Close the restaurant")
     button = Button(url=state.bare.act("close"), text=text, hidden=hidden, look="page-grave")
-    return {"kind": "closing", "label": title, "note": note, "button": button if may["close"] else None, **place}
+    return {
+        "kind": "closing",
+        "label": title,
+        "note": note,
+        "button": button if may["close"] and not is_over else None,
+        "is_over": is_over,
+        **place,
+    }
 
 
 def _place_form(state: State, floor: Floor, table_ref: str) -> dict[str, Any]:
@@ -486,7 +500,7 @@ def _place_form(state: State, floor: Floor, table_ref: str) -> dict[str, Any]:
     places = floor_plan.places_of(floor.restaurant_ref)
     found = floor_plan.plan_of(floor, places)
     at = next(each for each in found.tables if each.table.ref == table_ref)
-    hidden = (("tables", table_ref),)
+    hidden = (("tables", table_ref), ("seen", at.version))
     return {
         "place": Button(url=state.act("place"), text=_("Place the table"), hidden=hidden),
         "unplace": Button(url=state.act("unplace"), text=_("Back to its zone's row"), hidden=hidden)

@@ -8,18 +8,22 @@ from typing import Any
 from django.db.models import Q
 from django.http import HttpRequest
 
-from assignments.admin.evening.state import State
+from assignments.admin.evening.state import State as PageState
 from assignments.admin.host_lookup import find, guests_of, label_of, may_see_guests, restaurant_names
 from assignments.admin.restaurants import limited
 from assignments.integration.floor_cache import floors_or_none
 from assignments.integration.host import Guest
-from assignments.models import Assignment
+from assignments.models import Assignment, State
 from assignments.staff import labels
-from assignments.staff.timeline import day_at
+from assignments.staff.timeline import A_DAY, day_at
 
 MOST = 50
 """Maximum bookings that are listed."""
 LONGEST = 100
+LABELLED = 2000
+"""Maximum bookings whose labels are compared."""
+SHORTEST = 3
+"""Characters from which a part of a label will do."""
 
 NUMBERS = re.compile(r"\d+")
 
@@ -49,9 +53,27 @@ def search_context(request: HttpRequest, *, now: datetime) -> dict[str, Any]:
     }
 
 
+def _by_label(request: HttpRequest, text: str, now: datetime) -> tuple[set[str], set[str]]:
+    """Return the bookings whose label is the text, and those whose label has it: of tonight and to come. One query.
+
+    At most ``LABELLED`` are looked at, soonest first, and none in a restaurant that the user may not see.
+    """
+    coming = Assignment.objects.filter(starts_at__gte=now - A_DAY).exclude(state=State.CANCELLED)
+    refs = limited(request, coming).order_by("starts_at", "id").values_list("booking_ref", flat=True)[:LABELLED]
+    wanted, named, similar = text.casefold(), set(), []
+    for ref in refs:
+        label = label_of(ref).casefold()
+        if label == wanted:
+            named.add(ref)
+        elif len(wanted) >= SHORTEST and wanted in label:
+            similar.append(ref)
+    return named, set() if named else set(similar[: MOST + 1])
+
+
 def _found(request: HttpRequest, text: str, now: datetime) -> list[Found]:
-    exact = {text, *NUMBERS.findall(text)[-1:]}
-    refs = {*find(request, text, limit=MOST + 1), *exact}
+    named, similar = _by_label(request, text, now)
+    exact = {text, *NUMBERS.findall(text)[-1:], *named}
+    refs = {*find(request, text, limit=MOST + 1), *exact, *similar}
     # A walk-in's label ends with the end of its ref.
     walk_in = Q(booking_ref__startswith="walk-in:", booking_ref__endswith=text[-4:]) if len(text) >= 4 else Q(pk__in=[])
     wanted = limited(request, Assignment.objects.filter(Q(booking_ref__in=refs) | walk_in))
@@ -74,7 +96,7 @@ def _found(request: HttpRequest, text: str, now: datetime) -> list[Found]:
             day=day,
             at=f"{row.starts_at.astimezone(zone):%H:%M}",
             state=labels.state(row.state),
-            url=State(restaurant=row.restaurant_ref, day=day, booking=row.pk).link(),
+            url=PageState(restaurant=row.restaurant_ref, day=day, booking=row.pk).link(),
         )
 
     return [shown(row) for row in rows]

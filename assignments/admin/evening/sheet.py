@@ -8,13 +8,14 @@ from typing import Any
 from django.http import HttpRequest
 from django.utils.translation import gettext as _
 
+from assignments.admin.evening.captions import covers
 from assignments.admin.evening.panel import Button
 from assignments.admin.evening.state import State
 from assignments.admin.host_lookup import guests_of, label_of, restaurant_names
 from assignments.admin.timeline_svg import clock
 from assignments.integration.floor_cache import floor_or_none
 from assignments.integration.host import Guest
-from assignments.models import Assignment, SeatingChange
+from assignments.models import GONE, Assignment, SeatingChange
 from assignments.planning.natural_order import natural_key
 from assignments.staff import labels, print_history, timeline
 from assignments.staff.evening import Evening, Seated, Waiting, evening
@@ -23,7 +24,11 @@ from assignments.staff.print_history import Sat
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Line:
-    """A booking on paper. ``before``: its tables when the sheet was last printed, if they were others; ``is_new``: none."""
+    """A booking on paper.
+
+    ``before``: its tables, times and covers when the sheet was last printed, as far as they were others; ``is_new``: it was
+    not there.
+    """
 
     label: str
     guest: Guest
@@ -93,7 +98,7 @@ def sheet_context(request: HttpRequest, state: State, *, now: datetime, may_note
             Gone(
                 label=label_of(ref),
                 guest=guests.get(ref, Guest()),
-                party=before[ref].party,
+                party=before[ref].party or 0,
                 start=clock(before[ref].starts_at, shown.zone),
                 tables=_named(before[ref].table_refs, shown),
                 state=labels.state(states[ref]) if ref in states else "",
@@ -110,7 +115,13 @@ def sheet_context(request: HttpRequest, state: State, *, now: datetime, may_note
 
 def _line(seated: Seated, shown: Evening, before: dict[str, Sat], guest: Guest, *, was_printed: bool) -> Line:
     was = before.get(seated.booking_ref)
-    moved = was is not None and was.table_refs != set(seated.table_refs)
+    is_gone = seated.stage in GONE
+    sits = Sat(
+        starts_at=seated.starts_at,
+        ends_at=None if is_gone else seated.ends_at,
+        party=seated.party,
+        table_refs=frozenset(seated.table_refs),
+    )
     return Line(
         label=label_of(seated.booking_ref),
         guest=guest,
@@ -119,9 +130,20 @@ def _line(seated: Seated, shown: Evening, before: dict[str, Sat], guest: Guest, 
         end=clock(seated.ends_at, shown.zone),
         tables=" + ".join(shown.name(ref) for ref in seated.table_refs),
         stage=labels.stage(seated.stage),
-        before=_named(was.table_refs, shown) if was is not None and moved else "",
+        before=_before(was, sits, shown) if was is not None else "",
         is_new=was_printed and was is None,
     )
+
+
+def _before(was: Sat, sits: Sat, shown: Evening) -> str:
+    """Return what was otherwise: tables, times, covers."""
+    found = [_named(was.table_refs, shown)] if was.table_refs != sits.table_refs else []
+    if was.has_other_times(sits):
+        end = clock(was.ends_at, shown.zone) if was.ends_at else ""
+        found.append(f"{clock(was.starts_at, shown.zone)}\N{EN DASH}{end}")
+    if was.has_other_party(sits):
+        found.append(covers(was.party or 0))
+    return ", ".join(found)
 
 
 def _waiting(waiting: Waiting, zone: tzinfo, guest: Guest) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from itertools import groupby, pairwise
 from typing import Any
+from urllib.parse import urlencode
 
 from django.db import DatabaseError
 from django.http import HttpRequest
@@ -22,7 +23,7 @@ from assignments.integration.floor_cache import floor_or_none
 from assignments.integration.host import Host, HostBooking, is_cancelled
 from assignments.integration.project_host import configured
 from assignments.lifecycle import ledger, staff_decisions, waiting
-from assignments.models import Allocation, Assignment, ReviewItem, State
+from assignments.models import OPEN_STATES, Allocation, Assignment, ReviewItem, State
 from assignments.planning.floor import Floor
 from assignments.planning.reasons import Refusal
 from assignments.planning.snapshot import Occupied
@@ -51,12 +52,13 @@ def context(
     actors = names({arrived.actor} if arrived else set())
     is_waiting = assignment.state in staff_decisions.WAITING_FOR_STAFF
     is_rejected = assignment.reason == staff_decisions.REJECTED
+    evening_url = links.evening(request, assignment.restaurant_ref, assignment.starts_at, floor)
     found: dict[str, Any] = {
         "assignment": assignment,
         "label": seen.label,
         "guest": guests_of(request, [assignment.booking_ref]).get(assignment.booking_ref),
         "host_url": seen.url,
-        "evening_url": links.evening(request, assignment.restaurant_ref, assignment.starts_at, floor),
+        "evening_url": f"{evening_url}&{urlencode({'booking': assignment.pk})}" if evening_url else "",
         "restaurant": restaurant_names([assignment.restaurant_ref])[assignment.restaurant_ref],
         "timezone": floor.timezone if floor else "UTC",
         "state": labels.state(assignment.state),
@@ -69,6 +71,7 @@ def context(
         "is_late": assignment.start_to_decide < now,
         "is_waiting": is_waiting,
         "is_rejected": is_rejected,
+        "is_open": assignment.state in OPEN_STATES,
         "undo": undo,
         "problem": problem,
         "promised": _promised(seatings, floor) if is_waiting else None,

@@ -6,15 +6,19 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from django.db import connection
+from django.db import connection, transaction
 
 from assignments import api
 from assignments.concurrency import locks
+from assignments.coordination import undoing
+from assignments.exceptions import InvalidBookingError, TablesRefusedError, TransitionRefusedError
+from assignments.integration.project_host import configured
+from assignments.lifecycle.staff_decisions import Undo
 from assignments.models import Allocation, Assignment, State, StateTransition
-from assignments.outcome import Change
+from assignments.outcome import Change, Kind
 from assignments.planning.reasons import Reason
 from assignments.testing import a_floor, a_table
-from tests.assignments.conftest import TheHost
+from tests.assignments.conftest import TheHost, run_all, tables_of
 from tests.assignments.test_living_evening import ALL_DAY
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -248,3 +252,121 @@ class TestChangedWhileItsDaysAreLocked:
         changes.append(asks_for_tomorrow)
         api.late(booking_ref="A", actor="staff:7")
         assert ("R1", tomorrow.date()) in locked[-1]
+
+
+class TestTablesSetFree:
+    @pytest.fixture
+    def freed(self, host: TheHost, tonight: datetime) -> Assignment:
+        """A was promised T1 until 21:30, for two; staff set it free."""
+        host.floors["R1"] = a_floor(tables=[a_table("T1"), a_table("T2")])
+        host.book("A", starts_at=tonight, party=2, ends_at=tonight + timedelta(minutes=150))
+        api.assign(booking_ref="A", table_refs=["T1"], actor="staff:1")
+        assert api.release_tables(booking_ref="A", actor="staff:7") == ("T1",)
+        return Assignment.objects.get(booking_ref="A")
+
+    def test_they_are_given_again(self, host: TheHost, tonight: datetime, freed: Assignment) -> None:
+        offer = undoing.offered(freed, now=datetime.now(UTC), host=configured())
+        assert offer == undoing.Offer(what=Undo.RELEASE)
+        assert api.undo(booking_ref="A", actor="staff:7", version=freed.version).what is Undo.RELEASE
+        seating = Allocation.objects.get(booking_ref="A")
+        assert (seating.table_ref, seating.ends_at) == ("T1", tonight + timedelta(minutes=150))
+        row = Assignment.objects.get(booking_ref="A")
+        assert (row.state, row.reason) == (State.CONFIRMED, "release_undone")
+        assert host.seated["A"].table_refs == ("T1",)
+        with pytest.raises(TransitionRefusedError):
+            api.undo(booking_ref="A", actor="staff:7")
+
+    def test_not_while_somebody_else_has_one(self, host: TheHost, tonight: datetime, freed: Assignment) -> None:
+        host.book("B", starts_at=tonight, party=2)
+        api.assign(booking_ref="B", table_refs=["T1"], actor="staff:1")
+        offer = undoing.offered(freed, now=datetime.now(UTC), host=configured())
+        assert offer is not None
+        assert [each.reason for each in offer.against] == [Reason.TABLE_TAKEN]
+        with pytest.raises(TablesRefusedError, match="taken by booking B"):
+            api.undo(booking_ref="A", actor="staff:7")
+        assert not Allocation.objects.filter(booking_ref="A").exists()
+
+    def test_not_once_something_else_has_happened(self, host: TheHost, freed: Assignment) -> None:
+        api.pin(booking_ref="A", table_refs=["T2"], actor="staff:7")
+        freed.refresh_from_db()
+        assert undoing.offered(freed, now=datetime.now(UTC), host=configured()) is None
+        with pytest.raises(TransitionRefusedError):
+            api.undo(booking_ref="A", actor="staff:7")
+
+    def test_not_for_a_booking_that_was_cancelled_meanwhile(self, host: TheHost, freed: Assignment) -> None:
+        host.edit("A", wants_table=False)
+        with pytest.raises(InvalidBookingError):
+            api.undo(booking_ref="A", actor="staff:7")
+
+    def test_who_waited_for_staff_with_them_waits_for_staff_again(self, host: TheHost, tonight: datetime) -> None:
+        host.floors["R1"] = a_floor(tables=[a_table("T1"), a_table("T2")])
+        host.book("A", starts_at=tonight, party=2)
+        api.assign(booking_ref="A", table_refs=["T1"], actor="staff:1")
+        host.edit("A", party=40)
+        assert api.booking_changed(booking_ref="A") is Change.TO_STAFF
+        api.release_tables(booking_ref="A", actor="staff:7")
+        api.undo(booking_ref="A", actor="staff:7")
+        row = Assignment.objects.get(booking_ref="A")
+        assert (row.state, row.reason, row.party, row.asked_party) == (State.MANUAL_REVIEW, "edit_unmet", 2, 40)
+        assert Allocation.objects.get(booking_ref="A").table_ref == "T1"
+
+
+def test_a_booking_that_no_planner_had_decided_waits_for_one_again(host: TheHost, tonight: datetime) -> None:
+    host.floors["R1"] = a_floor(tables=[a_table("T1")])
+    host.book("A", starts_at=tonight, party=2)
+    api.request(booking_ref="A")
+    api.assign(booking_ref="A", table_refs=["T1"], actor="staff:7")
+    row = Assignment.objects.get(booking_ref="A")
+    assert undoing.offered(row, now=datetime.now(UTC), host=configured()) == undoing.Offer(what=Undo.ASSIGNMENT)
+    assert api.undo(booking_ref="A", actor="staff:7").what is Undo.ASSIGNMENT
+    row.refresh_from_db()
+    assert (row.state, row.reason, row.attempts) == (State.ASSIGNMENT_PENDING, "assignment_undone", 0)
+    assert not Allocation.objects.exists()
+    assert {each.kind for each in run_all().values()} == {Kind.CONFIRMED}
+
+
+class TestTwoMovedInOneStep:
+    @pytest.fixture
+    def floor(self, host: TheHost, tonight: datetime) -> None:
+        """B has T2, at which A shall sit; T3 is free."""
+        host.floors["R1"] = a_floor(tables=[a_table("T1"), a_table("T2"), a_table("T3")])
+        for ref in "AB":
+            host.book(ref, starts_at=tonight, party=2)
+        api.request(booking_ref="A")
+        api.assign(booking_ref="B", table_refs=["T2"], actor="staff:1")
+
+    @pytest.mark.parametrize("undone", ["A", "B"])
+    @pytest.mark.parametrize("had", [["T1"], []], ids=["from a table", "from none"])
+    def test_both_are_taken_back(self, floor: None, undone: str, had: list[str]) -> None:
+        if had:
+            api.assign(booking_ref="A", table_refs=had, actor="staff:1")
+        with transaction.atomic():
+            api.move(booking_ref="B", table_refs=["T3"], actor="staff:7")
+            api.assign(booking_ref="A", table_refs=["T2"], actor="staff:7", reason="moved_by_staff")
+        row = Assignment.objects.get(booking_ref=undone)
+        offer = undoing.offered(row, now=datetime.now(UTC), host=configured())
+        assert offer is not None
+        assert (offer.partner_ref, offer.against) == ("B" if undone == "A" else "A", ())
+        api.undo(booking_ref=undone, actor="staff:7")
+        assert (tables_of("A"), tables_of("B")) == (had, ["T2"])
+
+    def test_neither_if_somebody_else_has_a_table_of_one(self, floor: None, host: TheHost, tonight: datetime) -> None:
+        api.assign(booking_ref="A", table_refs=["T1"], actor="staff:1")
+        with transaction.atomic():
+            api.move(booking_ref="B", table_refs=["T3"], actor="staff:7")
+            api.move(booking_ref="A", table_refs=["T2"], actor="staff:7")
+        host.book("C", starts_at=tonight, party=2)
+        api.assign(booking_ref="C", table_refs=["T1"], actor="staff:1")
+        for ref in "AB":
+            with pytest.raises(TablesRefusedError, match="taken by booking C"):
+                api.undo(booking_ref=ref, actor="staff:7")
+        assert (tables_of("A"), tables_of("B")) == (["T2"], ["T3"])
+
+    def test_the_second_alone_once_the_first_has_gone_on(self, floor: None) -> None:
+        api.assign(booking_ref="A", table_refs=["T1"], actor="staff:1")
+        with transaction.atomic():
+            api.move(booking_ref="B", table_refs=["T3"], actor="staff:7")
+            api.move(booking_ref="A", table_refs=["T2"], actor="staff:7")
+        api.late(booking_ref="B", actor="staff:7")
+        api.undo(booking_ref="A", actor="staff:7")
+        assert (tables_of("A"), tables_of("B")) == (["T1"], ["T3"])
