@@ -430,6 +430,56 @@ def test_without_a_connection_nothing_can_be_pressed_and_what_was_sent_acts_once
     assert f"booking={booking.pk}" in page.url
 
 
+def test_a_connection_that_never_answers_is_said_and_what_was_sent_acts_once(page: Page, tonight: datetime) -> None:
+    booking = coming(tonight)
+    open_evening(page)
+    select(page, booking)
+    page.locator("#evening").evaluate("(each) => { each.dataset.patience = 2000; }")
+    # The server acts, and nothing comes back: neither an answer nor an error.
+    page.route("**/serviceday/**", lambda route: route.fetch() if "/act/" in route.request.url else None)
+    press(page, "Arrived")
+    panel = page.locator("#evening-panel")
+    panel.get_by_role("button", name="Pin", exact=True).click(force=True)
+    expect(page.locator("#evening-sending")).to_be_visible()
+    expect(page.locator("#evening-offline")).to_be_visible()
+    expect(page.locator("#evening-sending")).to_be_hidden()
+    expect(panel.get_by_role("button", name="Seated")).to_be_disabled()
+    page.unroute("**/serviceday/**")
+    page.get_by_role("button", name="Send it again").click()
+    said(page, "This was done already")
+    expect(page.locator("#evening-offline")).to_be_hidden()
+    assert list(StaffAction.objects.values_list("what", flat=True)) == ["arrived"]
+
+
+def test_a_poll_that_is_never_answered_says_that_there_is_no_connection(page: Page, tonight: datetime) -> None:
+    open_evening(page)
+    page.locator("#evening").evaluate("(each) => { each.dataset.patience = 200; }")
+    page.route("**/serviceday/?*part=live*", lambda route: None)
+    expect(page.locator("#evening-offline")).to_be_visible()
+    expect(page.get_by_role("button", name="Send it again")).to_be_hidden()
+    page.locator("#evening").evaluate("(each) => { each.dataset.patience = 8000; }")
+    page.unroute("**/serviceday/?*part=live*")
+    expect(page.locator("#evening-offline")).to_be_hidden()
+
+
+def test_offline_nothing_can_be_pressed_until_the_connection_is_back(page: Page, tonight: datetime) -> None:
+    booking = coming(tonight)
+    open_evening(page)
+    select(page, booking)
+    page.context.set_offline(True)
+    expect(page.locator("#evening-offline")).to_be_visible()
+    button = page.locator("#evening-panel").get_by_role("button", name="Arrived")
+    expect(button).to_be_disabled()
+    page.keyboard.press("a")
+    bar(page, coming(tonight, 1)).click()
+    expect(page.locator("#evening-offline")).to_be_visible()
+    page.context.set_offline(False)
+    expect(page.locator("#evening-offline")).to_be_hidden()
+    assert stage_of(booking) == Stage.EXPECTED
+    press(page, "Arrived")
+    said(page, "arrived")
+
+
 def test_an_expired_session_is_said_once(page: Page, tonight: datetime) -> None:
     booking = coming(tonight)
     open_evening(page)
