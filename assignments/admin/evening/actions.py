@@ -21,7 +21,6 @@ from assignments.admin.evening import recent_changes, record
 from assignments.admin.evening.panel import Button, lift_button
 from assignments.admin.evening.state import State
 from assignments.admin.host_lookup import label_of
-from assignments.admin.moments import moment
 from assignments.admin.timeline_svg import clock
 from assignments.concurrency import transactions
 from assignments.error_logging import log_error
@@ -48,6 +47,7 @@ from assignments.planning.floor import Floor
 from assignments.planning.reasons import OVERRIDABLE, Reason
 from assignments.planning.seating_window import local_to_aware
 from assignments.staff import labels, timeline
+from assignments.staff.moments import moment
 
 logger = logging.getLogger("assignments.evening")
 
