@@ -455,6 +455,7 @@ def _place(form: _Form) -> _Result:
         raise MistakenError(_("Choose a table."))
     if x is None or y is None or x > TablePlace.PLAN_WIDTH or y > TablePlace.PLAN_HEIGHT:
         raise MistakenError(_("The table would stand outside the plan."))
+    form.offers[:] = [_back_to_its_place(form, ref)]
     values: dict[str, Any] = {"x": x, "y": y}
     if shape in TablePlace.Shape.values:
         values["shape"] = shape
@@ -464,9 +465,20 @@ def _place(form: _Form) -> _Result:
     return (ref,), "success", _("%(table)s was placed.") % {"table": form.named([ref])}
 
 
+def _back_to_its_place(form: _Form, ref: str) -> Button:
+    """Return the button that takes back what is about to be done to a table's place."""
+    former = TablePlace.objects.filter(restaurant_ref=form.state.restaurant, table_ref=ref).first()
+    hidden: tuple[tuple[str, Any], ...] = (("tables", ref),)
+    if former is not None:
+        hidden = (*hidden, ("x", former.x), ("y", former.y), ("shape", former.shape))
+    url = form.state.act("place" if former else "unplace")
+    return Button(url=url, text=_("Put it back"), hidden=hidden, key="u")
+
+
 def _unplace(form: _Form) -> _Result:
     """Return a table to its zone's row."""
     refs = form.tables()
+    form.offers[:] = [_back_to_its_place(form, ref) for ref in refs[:1]]
     TablePlace.objects.filter(restaurant_ref=form.state.restaurant, table_ref__in=refs).delete()
     return refs, "success", _("%(table)s is in its zone's row again.") % {"table": form.named(refs)}
 

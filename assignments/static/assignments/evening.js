@@ -36,7 +36,8 @@ function start() {
       waitingParts = html;
       return true;
     }
-    if (parts.dataset.live) root.dataset.live = parts.dataset.live;
+    // Where forms are sent says what the page shows: a zoom, the open lane, the plan.
+    for (const name of ["live", "extend", "reclose"]) if (parts.dataset[name]) root.dataset[name] = parts.dataset[name];
     const scroll = document.querySelector(".evening-scroll");
     const place = scroll && [scroll.scrollLeft, scroll.scrollTop];
     const focus = focusKey();
@@ -81,7 +82,12 @@ function start() {
 
   /** Whether somebody has filled in something there that is not sent yet. */
   function hasChanges(target) {
-    return [...target.querySelectorAll("input:not([type=hidden])")].some((each) => each.value !== each.defaultValue);
+    const isTyped = (each) => each.value !== each.defaultValue;
+    const first = (list) => Math.max(0, [...list.options].findIndex((each) => each.defaultSelected));
+    return (
+      [...target.querySelectorAll("input:not([type=hidden]), textarea")].some(isTyped) ||
+      [...target.querySelectorAll("select")].some((each) => each.selectedIndex !== first(each))
+    );
   }
 
   function focusKey() {
