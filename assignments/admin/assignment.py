@@ -34,7 +34,7 @@ from assignments.models import (
     StateTransition,
 )
 from assignments.planning.floor import Floor
-from assignments.staff import explanation, journal, labels
+from assignments.staff import explanation, journal, labels, moments
 
 SHOWN_STEPS = 30
 """Maximum number of steps in the list (the latest ones). The chart shows more."""
@@ -239,8 +239,7 @@ def _seating_entry(view: Callable[..., EntryView], row: SeatingChange, words: la
     what = _("%(tables)s: %(what)s") % {"tables": words.tables([row.table_ref]), "what": row.get_what_display()}
     if row.starts_at is None or row.ends_at is None:
         return view(kind=_("seating"), what=what, words="")
-    start, end = (moment.astimezone(words.zone) for moment in (row.starts_at, row.ends_at))
-    times = {"start": f"{start:%Y-%m-%d %H:%M}", "end": f"{end:%H:%M}"}
+    times = {"start": moments.moment(row.starts_at, words.zone), "end": f"{row.ends_at.astimezone(words.zone):%H:%M}"}
     return view(kind=_("seating"), what=what, words=_("%(start)s to %(end)s") % times)
 
 

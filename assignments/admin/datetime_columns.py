@@ -7,6 +7,8 @@ from typing import Any
 from django.contrib import admin
 from django.db.models import Model
 
+from assignments.staff import moments
+
 
 def recorded(column: str, description: Any, *, seconds: bool = False) -> Callable[[Any], str]:
     """Return a sortable column in UTC. ``description`` has to name the time zone."""
@@ -14,12 +16,12 @@ def recorded(column: str, description: Any, *, seconds: bool = False) -> Callabl
     @admin.display(description=description, ordering=column)
     def moment(row: Model) -> str:
         at = getattr(row, column)
-        return f"{at.astimezone(UTC):{'%Y-%m-%d %H:%M:%S' if seconds else '%Y-%m-%d %H:%M'}}" if at is not None else "-"
+        return moments.moment(at, UTC, "seconds" if seconds else "minutes") if at is not None else "-"
 
     moment.__name__ = column  # The list uses this name in the column's CSS class.
     return moment
 
 
-def local(moment: datetime, zone: tzinfo) -> str:
+def local(at: datetime, zone: tzinfo) -> str:
     """Format a datetime to the minute in a restaurant's time zone, which is named."""
-    return f"{moment.astimezone(zone):%Y-%m-%d %H:%M %Z}"
+    return f"{moments.moment(at, zone)} {at.astimezone(zone):%Z}"

@@ -20,6 +20,7 @@ from assignments.admin.page import PageAdmin
 from assignments.error_logging import log_error
 from assignments.models import Assignment, Health, OutboxMessage, ReviewItem, Run, State
 from assignments.outcome import Kind
+from assignments.staff.moments import moment
 from assignments.telemetry import diagnostics
 from assignments.telemetry.diagnostics import Condition, Hour
 
@@ -83,7 +84,7 @@ def _guests(request: HttpRequest, found: Condition) -> Guests | None:
     return Guests(
         in_review=backlog.review,
         soon=backlog.review_soon,
-        soonest=f"{backlog.first_starts_at.astimezone(UTC):%Y-%m-%d %H:%M} UTC" if backlog.first_starts_at else "",
+        soonest=f"{moment(backlog.first_starts_at, UTC)} UTC" if backlog.first_starts_at else "",
         url=links.permitted(request, ReviewItem),
     )
 

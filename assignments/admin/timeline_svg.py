@@ -12,6 +12,7 @@ from django.utils.translation import ngettext
 
 from assignments.planning.floor import Floor
 from assignments.staff import labels
+from assignments.staff.moments import moment
 from assignments.staff.timeline import Bar, Gap, Group, Row, Span, Timeline, pixels
 
 READABLE_WIDTH = 46
@@ -115,7 +116,7 @@ class Drawing:
         )
 
     def _moment(self, at: datetime) -> str:
-        return f"{at.astimezone(ZoneInfo(self.timezone)):%Y-%m-%d %H:%M}"
+        return moment(at, ZoneInfo(self.timezone))
 
 
 def draw(timeline: Timeline, floor: Floor | None, captions: Captions, *, window: Span | None = None) -> Drawing:

@@ -7,6 +7,7 @@ from assignments.planning.reasons import Reason, Refusal
 from assignments.planning.request import SeatingRequest
 from assignments.planning.seating_window import SeatingWindow, from_now_on, seating_window
 from assignments.planning.snapshot import PlanningRules
+from assignments.planning.text import by_the_clock
 from assignments.planning.text import gettext as _
 
 
@@ -16,13 +17,13 @@ def admit(floor: Floor, request: SeatingRequest, *, rules: PlanningRules, now: d
     A start up to ``rules.grace_minutes`` ago counts as now: the tables are blocked from now on, until the promised end.
     Raises TypeError for a naive ``now``, which is an error of the caller.
     """
-    refusal = party_refusal(request, rules) or _start_refusal(request, rules, now)
+    refusal = party_refusal(request, rules) or _start_refusal(request, floor, rules, now)
     if refusal is not None:
         return refusal
     window = seating_window(floor, starts_at=request.starts_at, party=request.party, ends_at=request.ends_at)
     if isinstance(window, Refusal):
         return window
-    return from_now_on(window, now) if window.ends_at > now else _in_the_past(request, now)
+    return from_now_on(window, now) if window.ends_at > now else _in_the_past(request, floor, now)
 
 
 def party_refusal(request: SeatingRequest, rules: PlanningRules) -> Refusal | None:
@@ -41,12 +42,12 @@ def party_refusal(request: SeatingRequest, rules: PlanningRules) -> Refusal | No
     return None
 
 
-def _start_refusal(request: SeatingRequest, rules: PlanningRules, now: datetime) -> Refusal | None:
+def _start_refusal(request: SeatingRequest, floor: Floor, rules: PlanningRules, now: datetime) -> Refusal | None:
     start = request.starts_at
     if start.tzinfo is None:
         return Refusal(Reason.INVALID_START, _("The start %(start)s has no time zone.", start=start.isoformat()))
     if start < now - timedelta(minutes=rules.grace_minutes):
-        return _in_the_past(request, now)
+        return _in_the_past(request, floor, now)
     lead = max(start - now, timedelta(0))
     if lead < timedelta(minutes=rules.min_lead_minutes):
         text = _(
@@ -58,7 +59,7 @@ def _start_refusal(request: SeatingRequest, rules: PlanningRules, now: datetime)
     return None
 
 
-def _in_the_past(request: SeatingRequest, now: datetime) -> Refusal:
-    start = request.starts_at.isoformat()
-    text = _("It should have started at %(start)s; now it is %(now)s.", start=start, now=now.isoformat())
+def _in_the_past(request: SeatingRequest, floor: Floor, now: datetime) -> Refusal:
+    start = by_the_clock(request.starts_at, floor.zone)
+    text = _("It should have started at %(start)s; now it is %(now)s.", start=start, now=by_the_clock(now, floor.zone))
     return Refusal(Reason.STARTS_IN_PAST, text)

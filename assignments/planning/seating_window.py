@@ -7,6 +7,7 @@ from zoneinfo import ZoneInfo
 from assignments.planning.calendar import is_closed, periods_on
 from assignments.planning.floor import Floor, ServicePeriod
 from assignments.planning.reasons import Reason, Refusal
+from assignments.planning.text import by_the_clock
 from assignments.planning.text import gettext as _
 
 FIRST_YEAR, LAST_YEAR = 1900, 9000
@@ -84,24 +85,26 @@ def seating_window(
             return closed
         text = _(
             "Nothing is served at %(start)s, and no service takes guests that early or that late.",
-            start=_clock(start, floor),
+            start=by_the_clock(start, floor.zone),
         )
         return Refusal(Reason.OUTSIDE_SERVICE, text)
     period = service.period
     end = ends_at.astimezone(UTC) if ends_at else start + timedelta(minutes=period.turn_minutes(party))
     if end <= start:
         text = _(
-            "It ends at %(end)s, not after its start at %(start)s.", end=_clock(end, floor), start=_clock(start, floor)
+            "It ends at %(end)s, not after its start at %(start)s.",
+            end=by_the_clock(end, floor.zone),
+            start=by_the_clock(start, floor.zone),
         )
         return Refusal(Reason.INVALID_START, text)
     if end > service.ends_at and not period.allow_overrun:
         text = _(
             "A party of %(party)s that comes at %(start)s would sit until %(end)s; %(service)s ends at %(service_end)s.",
             party=party,
-            start=_clock(start, floor),
-            end=_clock(end, floor),
+            start=by_the_clock(start, floor.zone),
+            end=by_the_clock(end, floor.zone),
             service=period.key,
-            service_end=_clock(service.ends_at, floor),
+            service_end=by_the_clock(service.ends_at, floor.zone),
         )
         return Refusal(Reason.SERVICE_OVERRUN, text)
     return SeatingWindow(
@@ -181,7 +184,3 @@ def _service(floor: Floor, period: ServicePeriod, day: date) -> Service:
 def _wall_clock(day: date, clock: time, zone: ZoneInfo) -> datetime:
     # A time that the spring change skips uses the offset before the change, as in zoneinfo.
     return datetime.combine(day, clock, tzinfo=zone).astimezone(UTC)
-
-
-def _clock(moment: datetime, floor: Floor) -> str:
-    return f"{moment.astimezone(floor.zone):%Y-%m-%d %H:%M}"

@@ -5,14 +5,18 @@ Rules and commands use a ``Text`` as the English string that it is. Pages show i
 """
 
 from collections.abc import Mapping, Sequence
+from datetime import date, datetime, tzinfo
 from typing import Any
+
+LONGEST_MOMENT = len("2026-11-29T18:30:00.000000+00:00")
 
 
 class Text(str):
     """The English sentence. ``template`` has places for ``values`` as ``%(name)s``; values are texts, strings or numbers.
 
     ``plural`` is the template for every ``count`` among the values but 1, where there is one. A template without values is
-    not filled in, so that it may hold a percent sign. Raises KeyError, TypeError or ValueError where they do not match.
+    not filled in, so that it may hold a percent sign. Moments are values as ``by_the_clock`` writes them.
+    Raises KeyError, TypeError or ValueError where they do not match.
     """
 
     __slots__ = ("plural", "template", "values")
@@ -73,6 +77,21 @@ def together(texts: Sequence[Text], separator: str = " ") -> Text:
         return texts[0]
     places = {f"part{number}": each for number, each in enumerate(texts)}
     return Text(separator.join(f"%({place})s" for place in places), places)
+
+
+def by_the_clock(moment: datetime, zone: tzinfo) -> str:
+    """Write a moment by a restaurant's clock, as a value of a text: 2026-11-29 18:30."""
+    return f"{moment.astimezone(zone):%Y-%m-%d %H:%M}"
+
+
+def day_or_moment(value: str) -> date | datetime | None:
+    """Read a value of a text that is a day or a moment, in ISO format; None for any other."""
+    if not 10 <= len(value) <= LONGEST_MOMENT or not (value[:4].isdecimal() and value[4] == value[7] == "-"):
+        return None
+    try:
+        return date.fromisoformat(value) if len(value) == len("2026-11-29") else datetime.fromisoformat(value)
+    except ValueError:
+        return None
 
 
 def _filled(template: str, values: Mapping[str, Any], plural: str = "") -> Text:

@@ -11,7 +11,7 @@ from assignments.integration.project_host import configured
 from assignments.lifecycle import ledger
 from assignments.models import Assignment, Attempt, StateTransition
 from assignments.planning.floor import Floor
-from assignments.staff import labels
+from assignments.staff import labels, moments
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -73,9 +73,9 @@ def sentences(assignment: Assignment, words: labels.Words, last: Attempt | None)
         why = {"number": last.number, "planner": labels.planner(last.planner), "why": words.attempt(last)}
         said = [_("Attempt %(number)s by %(planner)s: %(why)s") % why, *_why_not_the_others(last)]
     if assignment.due_at:
-        local = assignment.due_at.astimezone(words.zone)
+        at = moments.moment(assignment.due_at, words.zone, "seconds")
         text = _("First attempt at %(time)s.") if last is None else _("Next attempt at %(time)s.")
-        said.append(text % {"time": f"{local:%Y-%m-%d %H:%M:%S %Z}"})
+        said.append(text % {"time": f"{at} {assignment.due_at.astimezone(words.zone):%Z}"})
     return said
 
 

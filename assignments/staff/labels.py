@@ -7,7 +7,7 @@ knows is shown as it is.
 """
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, tzinfo
+from datetime import UTC, datetime, tzinfo
 from enum import StrEnum
 from typing import Any
 
@@ -23,7 +23,8 @@ from assignments.planning import describe
 from assignments.planning.decision import TablePlan
 from assignments.planning.floor import Floor
 from assignments.planning.reasons import Reason
-from assignments.planning.text import Text
+from assignments.planning.text import Text, day_or_moment
+from assignments.staff import moments
 
 _REASONS: Mapping[str, Any] = {
     Reason.INVALID_PARTY: gettext_lazy("The party has no number of covers that can be seated."),
@@ -336,7 +337,7 @@ def service(key: str) -> str:
 def render(said: object) -> str:
     """Translate a text, or an exception's text, into the reader's language, with the texts inside it.
 
-    Return anything else as a string.
+    Return anything else as a string. Days and moments among a text's values are written as the language writes them.
     """
     if isinstance(said, Exception):
         return render(said.args[0]) if len(said.args) == 1 else str(said)
@@ -344,12 +345,21 @@ def render(said: object) -> str:
         return _(said.value)
     if not isinstance(said, Text):
         return str(said)
-    values = {name: service(str(v)) if name == "service" else render(v) for name, v in said.values.items()}
+    values = {name: service(str(value)) if name == "service" else _value(value) for name, value in said.values.items()}
     template = ngettext(said.template, said.plural, said.values["count"]) if said.plural else _(said.template)
     try:
         return template % values if values else template
     except (KeyError, TypeError, ValueError):  # A translation that asks for other values must not cost the page.
         return str(said)
+
+
+def _value(value: object) -> str:
+    found = day_or_moment(value) if isinstance(value, str) and not isinstance(value, Text) else None
+    if found is None:
+        return render(value)
+    if not isinstance(found, datetime):
+        return moments.short_day(found)
+    return moments.local_moment(found) if found.tzinfo is None else f"{moments.moment(found, UTC)} UTC"
 
 
 def lost(rejected: Mapping[str, int]) -> list[tuple[str, int]]:

@@ -1,9 +1,10 @@
-"""Which restaurant somebody means who writes its key, its reference or its name: one answer for all commands."""
+"""Which restaurant somebody means who writes its key, its reference or its name: one answer for commands and forms."""
 
 from assignments.concurrency.transactions import database_now
 from assignments.integration.floor_cache import floor_or_any_problem
 from assignments.integration.host import FindsRestaurants, Host
 from assignments.integration.project_host import able, configured
+from assignments.planning.text import gettext as _
 from assignments.staff.service_day import venues
 
 
@@ -33,5 +34,8 @@ def ref_of(text: str, *, host: Host | None = None) -> str:
     if len(found) > 1:
         names.update(host.restaurant_names(sorted(found)))
         said = ", ".join(f"{ref} ({names.get(ref, text)})" for ref in sorted(found))
-        raise AmbiguousRestaurantError(f"Several restaurants are called {text!r}: {said}. Write the key of one.")
+        problem = _(
+            "Several restaurants are called %(name)s: %(found)s. Write the key of one.", name=repr(text), found=said
+        )
+        raise AmbiguousRestaurantError(problem)
     return found.pop() if found else text

@@ -4,11 +4,18 @@ from typing import Any
 
 from django import template
 
-from assignments.admin import first_page, moments
+from assignments.admin import first_page
+from assignments.staff import moments
 
 register = template.Library()
 register.filter("long_day", moments.long_day)
 register.filter("short_day", moments.short_day)
+
+
+@register.filter(expects_localtime=True)
+def moment(at: Any, precision: str = "minutes") -> str:
+    """Write a day and a time: 29 Nov 2026, 18:30. ``precision``: also seconds, or milliseconds. "" for none."""
+    return moments.local_moment(at, precision) if at else ""
 
 
 @register.inclusion_tag("admin/assignments/page/overview.html", takes_context=True)

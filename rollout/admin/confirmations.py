@@ -9,7 +9,7 @@ import json
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import timedelta
+from datetime import UTC, timedelta
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from django.contrib import messages
@@ -23,9 +23,11 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django.views.generic import FormView
 
+from assignments.admin.host_lookup import restaurant_names
 from assignments.admin.restaurants import limited, may_see, refusal
 from assignments.concurrency import clock
 from assignments.error_logging import log_error
+from assignments.staff import moments
 from assignments.staff.labels import render
 from rollout.admin import overview
 from rollout.admin.actor import actor
@@ -469,6 +471,10 @@ class Toggle(Confirmation):
         return super().get_context_data(**{"is_possible": is_possible, **kwargs})
 
 
+def _called(ref: str) -> str:
+    return overview.named(ref, restaurant_names([ref]))
+
+
 class ForcePlanner(Confirmation):
     permission = "force_planner"
     title = gettext_lazy("Force a planner")
@@ -483,17 +489,17 @@ class ForcePlanner(Confirmation):
 
     def carry_out(self, data: dict[str, Any], who: str) -> str:
         planner = ForcedPlanner.PlannerChoice(data["planner"])
-        forced = steering.force_planner(
+        self.forced = forced = steering.force_planner(
             restaurant_ref=data["restaurant_ref"], planner=planner, actor=who, reason=data["reason"]
         )
         return _("The planner of restaurant %(restaurant)s is forced: %(planner)s.") % {
-            "restaurant": forced.restaurant_ref,
+            "restaurant": _called(forced.restaurant_ref),
             "planner": planner.label,
         }
 
     def way_back(self) -> WayBack:
-        ref = self.get_form().data["restaurant_ref"]
-        return WayBack(name="unforce", permission="force_planner", label=_("End it…"), args=(ref,))
+        args = (self.forced.restaurant_ref,)
+        return WayBack(name="unforce", permission="force_planner", label=_("End it…"), args=args)
 
 
 class UnforcePlanner(Confirmation):
@@ -503,7 +509,9 @@ class UnforcePlanner(Confirmation):
 
     @property
     def title(self) -> str:
-        return _("End the forced planner of restaurant %(restaurant)s") % {"restaurant": self.kwargs["restaurant_ref"]}
+        return _("End the forced planner of restaurant %(restaurant)s") % {
+            "restaurant": _called(self.kwargs["restaurant_ref"])
+        }
 
     @cached_property
     def forced(self) -> ForcedPlanner:
@@ -526,7 +534,7 @@ class UnforcePlanner(Confirmation):
     def carry_out(self, data: dict[str, Any], who: str) -> str:
         ref = self.kwargs["restaurant_ref"]
         steering.unforce_planner(restaurant_ref=ref, actor=who, reason=data["reason"])
-        return _("The forced planner of restaurant %(restaurant)s has ended.") % {"restaurant": ref}
+        return _("The forced planner of restaurant %(restaurant)s has ended.") % {"restaurant": _called(ref)}
 
 
 class Waive(Confirmation):
@@ -551,7 +559,7 @@ class Waive(Confirmation):
             reason=data["reason"],
         )
         return _("Accepted until %(moment)s UTC: %(verdict)s.") % {
-            "moment": f"{waiver.expires_at:%Y-%m-%d %H:%M}",
+            "moment": moments.moment(waiver.expires_at, UTC),
             "verdict": verdict(waiver.verdict),
         }
 
@@ -578,7 +586,7 @@ class Withdraw(Confirmation):
             _("%(verdict)s at %(where)s, by %(owner)s: %(reason)s")
             % {
                 "verdict": verdict(self.waiver.verdict),
-                "where": self.waiver.restaurant_ref or _("all restaurants"),
+                "where": _called(ref) if (ref := self.waiver.restaurant_ref) else _("all restaurants"),
                 "owner": self.waiver.owner,
                 "reason": self.waiver.reason,
             },

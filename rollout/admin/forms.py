@@ -1,19 +1,25 @@
 """Forms of the confirmations. Each needs a reason; ``rollout.control.steering`` validates the values."""
 
+import logging
 from collections.abc import Sequence
 from typing import Any
 
 from django import forms
 from django.contrib.admin.widgets import AdminTextareaWidget, AdminTextInputWidget
+from django.db import DatabaseError
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
+from assignments.error_logging import log_error
 from assignments.planning.reasons import Reason
-from assignments.staff.labels import reason
+from assignments.staff import restaurants
+from assignments.staff.labels import reason, render
 from rollout.admin import labels
 from rollout.control import steering
 from rollout.models import WAIVED_AT_MOST, ForcedPlanner
 from rollout.policy.ladder import Stage
+
+logger = logging.getLogger(__name__)
 
 
 class ReasonForm(forms.Form):
@@ -58,14 +64,31 @@ class RollBackForm(ReasonForm):
         self.fields["to"].choices = [(stage.key, stage.key) for stage in stages]  # type: ignore[attr-defined]
 
 
-class ForcedPlannerForm(ReasonForm):
-    field_order = ("restaurant_ref", "planner", "reason")
+class RestaurantForm(ReasonForm):
+    """Asks for a restaurant: by its name, or its key in the booking project."""
 
     restaurant_ref = forms.CharField(
         label=_("Restaurant"),
         widget=AdminTextInputWidget,
-        help_text=_("Its reference: the primary key in the booking project."),
+        help_text=_("Its name, or its key in the booking project."),
     )
+
+    def clean_restaurant_ref(self) -> str:
+        text: str = self.cleaned_data["restaurant_ref"]
+        try:
+            return restaurants.ref_of(text) if text else text
+        except restaurants.AmbiguousRestaurantError as error:
+            raise forms.ValidationError(render(error)) from error
+        except DatabaseError:
+            raise
+        except Exception as error:  # noqa: BLE001  (a host that fails must not keep anybody from steering: it is the key then)
+            log_error(logger, error, "The host raised an error when asked which restaurant is meant")
+            return text
+
+
+class ForcedPlannerForm(RestaurantForm):
+    field_order = ("restaurant_ref", "planner", "reason")
+
     planner = forms.ChoiceField(label=_("Planner"), choices=ForcedPlanner.PlannerChoice.choices)
 
 
@@ -78,7 +101,7 @@ def _refusals() -> list[tuple[str, str]]:
     return [("", gettext("any")), *((each.value, f"{reason(each)} ({each})") for each in Reason)]
 
 
-class WaiverForm(ReasonForm):
+class WaiverForm(RestaurantForm):
     field_order = ("verdict", "restaurant_ref", "refusal", "at_most", "owner", "days", "reason")
 
     verdict = forms.ChoiceField(label=_("Difference"), choices=_differences)
@@ -86,7 +109,7 @@ class WaiverForm(ReasonForm):
         label=_("Restaurant"),
         required=False,
         widget=AdminTextInputWidget,
-        help_text=_("Its reference; leave empty for all restaurants."),
+        help_text=_("Its name, or its key in the booking project; leave empty for all restaurants."),
     )
     refusal = forms.ChoiceField(
         label=_("Reason for the refusal"),

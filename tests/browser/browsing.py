@@ -65,8 +65,8 @@ class Watch:
             self.problems.append(f"{response.status} from {response.url}")
 
     def _failed(self, request: Request) -> None:
-        # A navigation aborts what is still loading; what was not let out is said already.
-        if request.failure not in {"net::ERR_ABORTED", "net::ERR_FAILED"}:
+        # A navigation aborts what is still loading; what was not let out is said already; a test is offline on purpose.
+        if request.failure not in {"net::ERR_ABORTED", "net::ERR_FAILED", "net::ERR_INTERNET_DISCONNECTED"}:
             self.problems.append(f"{request.failure} from {request.url}")
 
     def _dialog(self, dialog: Dialog) -> None:

@@ -430,6 +430,106 @@ def test_without_a_connection_nothing_can_be_pressed_and_what_was_sent_acts_once
     assert f"booking={booking.pk}" in page.url
 
 
+def test_a_connection_that_never_answers_is_said_and_what_was_sent_acts_once(page: Page, tonight: datetime) -> None:
+    booking = coming(tonight)
+    open_evening(page)
+    select(page, booking)
+    page.locator("#evening").evaluate("(each) => { each.dataset.patience = 2000; }")
+    # The server acts, and nothing comes back: neither an answer nor an error.
+    page.route("**/serviceday/**", lambda route: route.fetch() if "/act/" in route.request.url else None)
+    press(page, "Arrived")
+    panel = page.locator("#evening-panel")
+    panel.get_by_role("button", name="Pin", exact=True).click(force=True)
+    expect(page.locator("#evening-sending")).to_be_visible()
+    expect(page.locator("#evening-offline")).to_be_visible()
+    expect(page.locator("#evening-sending")).to_be_hidden()
+    expect(panel.get_by_role("button", name="Seated")).to_be_disabled()
+    page.unroute("**/serviceday/**")
+    page.get_by_role("button", name="Send it again").click()
+    said(page, "This was done already")
+    expect(page.locator("#evening-offline")).to_be_hidden()
+    assert list(StaffAction.objects.values_list("what", flat=True)) == ["arrived"]
+
+
+def test_a_poll_that_is_never_answered_says_that_there_is_no_connection(page: Page, tonight: datetime) -> None:
+    open_evening(page)
+    page.locator("#evening").evaluate("(each) => { each.dataset.patience = 200; }")
+    page.route("**/serviceday/?*part=live*", lambda route: None)
+    expect(page.locator("#evening-offline")).to_be_visible()
+    expect(page.get_by_role("button", name="Send it again")).to_be_hidden()
+    page.locator("#evening").evaluate("(each) => { each.dataset.patience = 8000; }")
+    page.unroute("**/serviceday/?*part=live*")
+    expect(page.locator("#evening-offline")).to_be_hidden()
+
+
+def test_offline_nothing_can_be_pressed_until_the_connection_is_back(page: Page, tonight: datetime) -> None:
+    booking = coming(tonight)
+    open_evening(page)
+    select(page, booking)
+    page.context.set_offline(True)
+    expect(page.locator("#evening-offline")).to_be_visible()
+    button = page.locator("#evening-panel").get_by_role("button", name="Arrived")
+    expect(button).to_be_disabled()
+    page.keyboard.press("a")
+    bar(page, coming(tonight, 1)).click()
+    expect(page.locator("#evening-offline")).to_be_visible()
+    page.context.set_offline(False)
+    expect(page.locator("#evening-offline")).to_be_hidden()
+    assert stage_of(booking) == Stage.EXPECTED
+    press(page, "Arrived")
+    said(page, "arrived")
+
+
+def test_the_open_lane_stays_open_when_a_stay_or_a_closure_is_dragged(page: Page, tonight: datetime) -> None:
+    booking, restaurant = coming(tonight), models.Restaurant.objects.get()
+    table = str(restaurant.tables.get(code="D2-T01").pk)
+    starts, ends = tonight + timedelta(minutes=30), tonight + timedelta(minutes=60)
+    closure = api.close(restaurant_ref=str(restaurant.pk), table_refs=[table], starts_at=starts, ends_at=ends)
+    open_evening(page)
+    page.get_by_role("link", name="Without a table").click()
+    lane = page.locator("ul.evening-waiting")
+    expect(lane).to_be_visible()
+    pull(page, bar(page, booking))
+    said(page, "stays until")
+    expect(lane).to_be_visible()
+    assert "waiting=1" in page.url
+    pull(page, page.locator(f'.evening-bar[data-closure="{closure}"]'))
+    said(page, "Closed from")
+    expect(lane).to_be_visible()
+
+
+def pull(page: Page, what: Locator, minutes: int = 20) -> None:
+    """Drag the end of a bar to a later time."""
+    end = what.locator(".evening-grip:not(.evening-grip-start)").first
+    end.scroll_into_view_if_needed()
+    box = end.bounding_box()
+    assert box is not None
+    page.mouse.move(box["x"] + 5, box["y"] + 20)
+    page.mouse.down()
+    page.mouse.move(box["x"] + 5 + 2.6 * minutes, box["y"] + 20, steps=4)
+    page.mouse.up()
+
+
+def test_what_was_chosen_or_written_in_the_panel_stays_when_others_change_the_booking(
+    page: Page, tonight: datetime
+) -> None:
+    booking = coming(tonight)
+    open_evening(page)
+    for made, fill in (
+        ("<textarea></textarea>", "(each) => { each.value = 'a birthday'; }"),
+        ("<select><option>no<option>yes</select>", "(each) => { each.selectedIndex = 1; }"),
+    ):
+        select(page, booking)
+        panel = page.locator("#evening-panel form").first
+        panel.evaluate("(form, html) => form.insertAdjacentHTML('beforeend', html)", made)
+        panel.locator("textarea, select").evaluate(fill)
+        with page.expect_response(lambda answer: "part=live" in answer.url and answer.status == 200):
+            (api.late if "textarea" in made else api.arrived)(booking_ref=booking.booking_ref, actor="staff:1")
+        page.wait_for_timeout(500)
+        expect(page.locator("#evening-panel").locator("textarea, select")).to_have_count(1)
+        page.locator("[data-close]").click()
+
+
 def test_an_expired_session_is_said_once(page: Page, tonight: datetime) -> None:
     booking = coming(tonight)
     open_evening(page)

@@ -31,6 +31,12 @@ def open_plan(page: Page, **query: str) -> None:
     expect(page.locator("#evening[data-ready] .evening-plan")).to_be_visible()
 
 
+def place_tables(page: Page) -> None:
+    page.get_by_text("More", exact=True).click()
+    page.get_by_role("link", name="Place tables").click()
+    expect(page.locator("#evening[data-ready] .evening-plan[data-place]")).to_be_visible()
+
+
 def at(page: Page, moment: Any) -> None:
     """Show the plan at a time of the evening."""
     page.get_by_label("Time", exact=True).fill(f"{moment:%H:%M}")
@@ -142,9 +148,7 @@ def test_joined_tables_are_tied(page: Page, tonight: Any) -> None:
 def test_tables_are_placed_by_dragging_by_keys_and_by_numbers(page: Page) -> None:
     ref = str(models.Table.objects.get(code="D1-T01").pk)
     open_plan(page)
-    page.get_by_text("More", exact=True).click()
-    page.get_by_role("link", name="Place tables").click()
-    expect(page.locator(".evening-plan[data-place]")).to_be_visible()
+    place_tables(page)
     box = spot(page, "D1-T01").bounding_box()
     assert box is not None
     page.mouse.move(box["x"] + 50, box["y"] + 40)
@@ -168,6 +172,33 @@ def test_tables_are_placed_by_dragging_by_keys_and_by_numbers(page: Page) -> Non
     page.get_by_role("button", name="Back to its zone's row").click()
     expect(page.locator("#evening-said")).to_contain_text("in its zone's row again")
     assert not TablePlace.objects.exists()
+
+
+def test_a_table_that_was_dragged_wrongly_is_put_back_to_where_it_stood(page: Page) -> None:
+    table = models.Table.objects.get(code="D1-T01")
+    TablePlace.objects.create(
+        restaurant_ref=str(table.restaurant_id), table_ref=str(table.pk), x=400, y=300, shape="round"
+    )
+    open_plan(page)
+    place_tables(page)
+    for back in ("mouse", "keyboard"):
+        box = spot(page, "D1-T01").bounding_box()
+        assert box is not None
+        page.mouse.move(box["x"] + 50, box["y"] + 40)
+        page.mouse.down()
+        page.mouse.move(box["x"] + 200, box["y"] + 140, steps=5)
+        page.mouse.up()
+        said = page.locator("#evening-said")
+        expect(said).to_contain_text("D1-T01 was placed.")
+        expect(spot(page, "D1-T01")).not_to_have_attribute("data-x", "400")
+        if back == "mouse":
+            said.get_by_role("button", name="Put it back").click()
+        else:
+            spot(page, "D1-T01").locator("a.evening-table").focus()
+            page.keyboard.press("u")
+        expect(spot(page, "D1-T01")).to_have_attribute("data-x", "400")
+        place = TablePlace.objects.get()
+        assert (place.x, place.y, place.shape) == (400, 300, "round")
 
 
 def test_who_may_not_place_tables_finds_no_way_to(browser: Browser, live_server: Any, django_user_model: Any) -> None:

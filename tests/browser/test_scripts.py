@@ -15,12 +15,14 @@ import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from assignments import api
-from assignments.models import Allocation, Assignment, Closure, FrozenEvening, StaffAction, Stage
+from assignments.lifecycle import ledger
+from assignments.models import Allocation, Assignment, Closure, FrozenEvening, StaffAction, Stage, TablePlace
 from example import models
 from rollout.control import steering
 from rollout.models import Comparison
 from tests.browser.test_evening import bar, coming, open_evening, row, said, stage_of, tables_of
 from tests.docs.document import DOCS
+from tests.example.test_health_page import a_run
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.xdist_group("browser"), pytest.mark.scripts]
 
@@ -105,6 +107,21 @@ def test_a_manager_works_the_evening(page: Page, tonight: datetime) -> None:
         assert box is not None
         assert scroll["x"] < box["x"] < scroll["x"] + scroll["width"]
         assert "table" in (bar(page, booking).get_attribute("aria-label") or "")
+    known = bar(page, coming(tonight))
+    width = width_of(known)
+    anna.link("Dinner", exact=True)
+    expect(page.get_by_role("link", name="Dinner", exact=True)).to_have_attribute("aria-current", "true")
+    anna.click(page.locator("#evening-more summary"))
+    anna.click(page.locator("#evening-more").get_by_role("link", name=re.compile("^3")))
+    expect(page).to_have_url(re.compile("zoom=3"))
+    assert width_of(known) > width
+    anna.click(page.locator(".evening-fold").last)
+    expect(page.locator("tbody[data-zone]").last.locator("tr.evening-row").first).to_be_hidden()
+    page.evaluate("sessionStorage.clear()")
+    # What others do is seen without a reload.
+    late = coming(tonight, 2)
+    api.late(booking_ref=late.booking_ref, actor="staff:1")
+    expect(bar(page, late)).to_have_attribute("aria-label", re.compile(", late"), timeout=6_000)
 
     one, other = coming(tonight, 0), coming(tonight, 1)
     anna.starts(3)
@@ -118,6 +135,21 @@ def test_a_manager_works_the_evening(page: Page, tonight: datetime) -> None:
     anna.click(message.get_by_role("button", name="Move back"))
     said(page, "Undone")
     assert tables_of(one) != "D1-T05"
+    anna.link("Plan", exact=True)
+    anna.click(page.locator("#evening-more summary"))
+    anna.link("Place tables")
+    expect(page.locator("#evening[data-ready] .evening-plan[data-place]")).to_be_visible()
+    box = page.locator(".plan-row").first.bounding_box()
+    assert box is not None
+    page.mouse.move(box["x"] + 50, box["y"] + 40)
+    page.mouse.down()
+    page.mouse.move(box["x"] + 150, box["y"] + 140, steps=5)
+    page.mouse.up()
+    anna.steps[18] += 1
+    said(page, "was placed")
+    anna.click(message.get_by_role("button", name="Put it back"))
+    said(page, "in its zone's row again")
+    assert not TablePlace.objects.exists()
 
     anna.starts(4)
     anna.click(bar(page, one))
@@ -183,8 +215,12 @@ def test_a_manager_works_the_evening(page: Page, tonight: datetime) -> None:
     expect(red.locator(".timeline-box.evening-trouble")).to_be_attached()
     anna.click(red)
     expect(panel.locator(".evening-wrong").first).to_contain_text("The other booking")
-    anna.click(panel.get_by_role("button", name=re.compile("Seat at|Take the change of the end back")).first)
-    expect(message.locator(".evening-success, .evening-warning").first).to_be_visible()
+    anna.click(panel.get_by_role("button", name="Seat at").first)
+    said(page, f"Booking {longer.booking_ref} has")
+    expect(bar(page, longer).locator(".timeline-box.evening-trouble")).to_have_count(0)
+    longer.refresh_from_db()
+    assert longer.state == "confirmed"
+    assert not ledger.sharing_tables(ledger.seatings_of([longer.booking_ref])[longer.booking_ref])
 
     anna.starts(13)
     anna.link("Walk-in", exact=True)
@@ -204,16 +240,12 @@ def test_a_manager_works_the_evening(page: Page, tonight: datetime) -> None:
     anna.click(row(page, "D2-T01").locator("a.evening-table"))
     anna.button("Close the table")
     said(page, "closed")
-
-    anna.starts(16)
-    zone = page.locator("tbody[data-zone]").first
-    anna.click(zone.get_by_role("link", name="Close the zone"))
-    anna.button("Close the zone")
-    said(page, "The zone is closed.")
-    anna.click(zone.locator(".evening-bar[data-closure]").first)
-    anna.click(panel.get_by_role("button", name="Lift the closure"))
-    said(page, "lifted")
-    assert Closure.objects.exclude(lifted_at=None).count() == 1
+    closure = Closure.objects.get()
+    anna.click(page.locator(f'.evening-bar[data-closure="{closure.pk}"]'))
+    anna.click(panel.get_by_role("button", name="min").first)
+    said(page, "Closed from")
+    assert closure.ends_at is not None
+    assert Closure.objects.get().ends_at == closure.ends_at - timedelta(minutes=15)
 
     anna.starts(19)
     undoable, newcomer = taken_meanwhile(tonight)
@@ -234,6 +266,22 @@ def test_a_manager_works_the_evening(page: Page, tonight: datetime) -> None:
     said(page, "frozen")
     assert FrozenEvening.objects.count() == 1
 
+    anna.starts(16)
+    zone = page.locator("tbody[data-zone]").first
+    anna.click(zone.get_by_role("link", name="Close the zone"))
+    anna.button("Close the zone")
+    said(page, "The zone is closed.")
+    anna.click(zone.locator(".evening-bar[data-closure]").first)
+    anna.click(panel.get_by_role("button", name="Lift the closure"))
+    said(page, "lifted")
+    anna.click(page.locator("#evening-more summary"))
+    anna.link("Close the restaurant")
+    anna.button("Close the restaurant", within="#evening-panel")
+    said(page, "The restaurant is closed.")
+    anna.click(message.get_by_role("button", name="Lift the closure"))
+    said(page, "lifted")
+    assert Closure.objects.exclude(lifted_at=None).count() == 2
+
     anna.starts(20)
     page.add_init_script("window.print = () => {}")
     anna.click(page.locator("#evening-more summary"))
@@ -244,6 +292,12 @@ def test_a_manager_works_the_evening(page: Page, tonight: datetime) -> None:
     assert StaffAction.objects.filter(what="printed", restaurant_ref=str(restaurant.pk)).count() == 1
 
     compare_or_write("A manager's evening", anna.steps)
+
+
+def width_of(what: Locator) -> float:
+    box = what.bounding_box()
+    assert box is not None
+    return box["width"]
 
 
 def assert_stage(booking: Assignment, stage: Stage) -> None:
@@ -327,9 +381,13 @@ def test_an_operator_works_a_shift(page: Page, everything: models.Restaurant) ->
     content = page.locator("#content")
 
     ben.starts(1)
-    expect(page.locator(".first-page-cards li").filter(has=page.get_by_role("link", name="Health"))).to_contain_text(
-        re.compile("well|issue|succeeded")
-    )
+    health = page.locator(".first-page-cards li").filter(has=page.get_by_role("link", name="Health"))
+    expect(health).to_have_class("page-fail")
+    expect(health).to_contain_text("no run has succeeded yet")
+    a_run()
+    ben.starts(1)
+    expect(health).to_have_class("page-pass")
+    expect(health).not_to_contain_text("behind")
 
     ben.starts(2)
     expect(page.locator(".first-page-cards li").filter(has_text="Review queue")).to_contain_text(re.compile(r"\d"))
@@ -380,12 +438,22 @@ def test_an_operator_works_a_shift(page: Page, everything: models.Restaurant) ->
     expect(page.get_by_role("heading", level=1)).to_be_visible()
     assert Comparison.objects.exists()
 
+    asked = Assignment.objects.filter(state="manual_review").order_by("starts_at", "pk")[0]
+    newcomer = models.Booking.objects.create(
+        restaurant=everything, reference="undecided", start=asked.starts_at, party=2
+    )
+    api.request(booking_ref=str(newcomer.pk))
     ben.starts(10)
     ben.click(page.locator(".first-page-cards").get_by_role("link", name="Service timeline"))
     ben.link("Without a table")
-    seat = page.locator("ul.evening-waiting").get_by_role("button", name="Seat at")
-    ben.click(seat.first)
-    expect(page.locator("#evening-said")).to_contain_text("now")
+    lane = page.locator("ul.evening-waiting li").filter(has_text="assignment pending")
+    undecided = lane.filter(has=page.get_by_role("button", name="Seat at")).first
+    label = undecided.locator("a").first.inner_text().split(" · ")[0]
+    ref = label.removeprefix("Booking ")
+    assert Assignment.objects.get(booking_ref=ref).state == "assignment_pending"
+    ben.click(undecided.get_by_role("button", name="Seat at"))
+    expect(page.locator("#evening-said")).to_contain_text(f"{label} has")
+    assert Assignment.objects.get(booking_ref=ref).state == "confirmed"
 
     booking = Assignment.objects.filter(state="confirmed").order_by("pk")[0]
     ben.starts(11)
@@ -393,6 +461,11 @@ def test_an_operator_works_a_shift(page: Page, everything: models.Restaurant) ->
     ben.link("Find", exact=True)
     ben.fill(page.get_by_label(re.compile("Label")), f"Booking {booking.booking_ref}")
     ben.click(content.get_by_role("button", name="Find"))
+    expect(page.locator(".search-found")).to_contain_text(f"Booking {booking.booking_ref}")
+    models.Booking.objects.filter(pk=int(booking.booking_ref)).update(guest_name="Augusta Lovelace")
+    ben.fill(page.get_by_label(re.compile("Label")), "lovelace")
+    ben.click(content.get_by_role("button", name="Find"))
+    expect(page.locator(".search-found")).to_contain_text("Augusta Lovelace")
     expect(page.locator(".search-found")).to_contain_text(f"Booking {booking.booking_ref}")
 
     ben.starts(12)

@@ -5,8 +5,8 @@ from datetime import timedelta
 import pytest
 from playwright.sync_api import Page, expect
 
-from assignments.admin.moments import long_day, short_day
 from assignments.models import Assignment
+from assignments.staff.moments import local_moment, long_day, short_day
 from example import models
 from tests import pages
 
@@ -65,4 +65,4 @@ def test_times_are_the_restaurants_wherever_the_browser_is(page: Page, evening: 
     local = first.start + timedelta(hours=9)
     page.get_by_text("Show as list").click()
     rows = page.get_by_role("table", name="Occupied", exact=True).get_by_role("row")
-    expect(rows.filter(has_text=f"Booking {first.pk}").first).to_contain_text(f"{local:%Y-%m-%d %H:%M}")
+    expect(rows.filter(has_text=f"Booking {first.pk}").first).to_contain_text(local_moment(local))

@@ -22,6 +22,7 @@ from assignments.exceptions import TransitionRefusedError
 from assignments.models import Assignment, Attempt, Event, OutboxMessage, State, StateTransition
 from assignments.planning.reasons import Reason
 from assignments.staff import labels
+from assignments.staff.moments import local_moment
 from assignments.telemetry import events
 from assignments.telemetry.event_catalogue import STATE_MACHINE
 from example import models
@@ -164,7 +165,7 @@ def test_the_decision_is_told_with_its_plans_and_why_the_others_lost(admin_clien
 def test_times_are_the_restaurants_and_say_so(admin_client: Client, seated: Assignment) -> None:
     text = text_of(html_of(admin_client, seated))
     local = seated.starts_at + timedelta(hours=1)  # The evening is in winter.
-    assert f"Starts {local:%Y-%m-%d %H:%M}" in text
+    assert f"Starts {local_moment(local)}" in text
     assert "All times on this page are local to the restaurant (Europe/Berlin)." in text
 
 
@@ -187,7 +188,7 @@ def test_seatings_and_stages_are_told_beside_the_transitions(admin_client: Clien
     html = html_of(admin_client, seated)
     journal_text = " ".join(re.sub(r"<[^>]+>", " ", html.partition('id="journal"')[2]).split())
     assert "expected, now arrived" in journal_text
-    assert re.search(r"seating \S+: seated \d{4}-\d\d-\d\d \d\d:\d\d to \d\d:\d\d", journal_text)
+    assert re.search(r"seating \S+: seated \d+ \w+ \d{4}, \d\d:\d\d to \d\d:\d\d", journal_text)
     assert re.search(r"seating \S+: freed", journal_text)
     assert re.search(r"<dt>Guests</dt><dd>arrived", html)
     found = admin_client.get(reverse("admin:assignments_assignment_changelist"), {"stage": "arrived"})

@@ -33,6 +33,7 @@ from assignments.models import (
     Run,
 )
 from assignments.planning import optimum
+from assignments.staff.moments import local_moment, short_day
 from assignments.telemetry import diagnostics, health
 from example import models
 
@@ -127,8 +128,8 @@ class TestVerdict:
                 **numbers,
             )
         text = shown(admin_client)
-        assert f"{today + timedelta(days=1)} R1 66 70 76 {at:%Y-%m-%d %H:%M}" in text
-        assert f"{today + timedelta(days=2)} R2 66 at most 70 at most 76" in text
+        assert f"{short_day(today + timedelta(days=1))} R1 66 70 76 {local_moment(at)}" in text
+        assert f"{short_day(today + timedelta(days=2))} R2 66 at most 70 at most 76" in text
         assert "past" not in text.partition("What is possible")[2].partition("Circuit breakers")[0]
 
     def test_an_open_breaker_and_a_half_open_one_are_told_apart(self, admin_client: Client) -> None:

@@ -1,4 +1,4 @@
-"""Commands take a restaurant by its key, its reference or its name."""
+"""Commands and forms take a restaurant by its key, its reference or its name."""
 
 import json
 from datetime import UTC, datetime, timedelta
@@ -7,10 +7,13 @@ from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
+from django.test import Client
+from django.urls import reverse
 
 from assignments.models import Closure
 from example import models
-from rollout.models import ForcedPlanner
+from example.host import ExampleHost
+from rollout.models import ForcedPlanner, Waiver
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -55,3 +58,42 @@ def test_what_changes_a_restaurant_knows_it_by_name_too(anchor: models.Restauran
         said(command, "--restaurant", "north-17")
     with pytest.raises(CommandError, match="has no restaurant 'Anker'"):
         said("run_coordinator", "--restaurant", "Anker")
+
+
+def test_a_form_of_the_rollout_takes_a_restaurant_by_its_name_and_says_it(
+    anchor: models.Restaurant, admin_client: Client
+) -> None:
+    def send(name: str, *args: str, **values: str) -> Any:
+        url = reverse(f"admin:rollout_{name}", args=args)
+        seen = admin_client.get(url).context["form"]["seen"].value()
+        return admin_client.post(url, {"seen": seen, "reason": "a pilot", **values}, follow=True)
+
+    answer = send("force", restaurant_ref="Anchor", planner="v3")
+    assert ForcedPlanner.objects.get().restaurant_ref == str(anchor.pk)
+    assert f"The planner of restaurant Anchor ({anchor.pk}) is forced" in answer.content.decode()
+    end = reverse("admin:rollout_unforce", args=[anchor.pk])
+    assert f'<a href="{end}">' in answer.content.decode()
+    title = f"End the forced planner of restaurant Anchor ({anchor.pk})"
+    assert title in admin_client.get(end).content.decode()
+    models.Restaurant.objects.create(name="Anchor", reference="south")
+    answer = send("force", restaurant_ref="Anchor", planner="v3")
+    assert "Several restaurants are called" in answer.context["form"].errors["restaurant_ref"][0]
+    send("waive", restaurant_ref="north-17", verdict="worse", owner="us", days="3", at_most="7")
+    waiver = Waiver.objects.get()
+    assert waiver.restaurant_ref == str(anchor.pk)
+    assert (
+        f"at Anchor ({anchor.pk})"
+        in admin_client.get(reverse("admin:rollout_withdraw", args=[waiver.pk])).content.decode()
+    )
+
+
+def test_a_host_that_fails_keeps_nobody_from_steering(
+    anchor: models.Restaurant, admin_client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_args: Any, **_options: Any) -> Any:
+        raise RuntimeError
+
+    monkeypatch.setattr(ExampleHost, "restaurant_names", fail)
+    url = reverse("admin:rollout_force")
+    admin_client.post(url, {"restaurant_ref": str(anchor.pk), "planner": "v3", "reason": "a pilot"})
+    assert ForcedPlanner.objects.get().restaurant_ref == str(anchor.pk)

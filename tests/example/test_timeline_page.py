@@ -14,12 +14,12 @@ from django.urls import reverse
 from django.utils import timezone
 
 from assignments import api
-from assignments.admin.moments import short_day
 from assignments.concurrency import clock
 from assignments.coordination import dispatch
 from assignments.integration import floor_cache
 from assignments.models import Allocation, Assignment
 from assignments.planning.floor import InvalidFloorError
+from assignments.staff.moments import short_day
 from assignments.staff.service_day import LISTED
 from example import models
 from example.booking import cancel_booking

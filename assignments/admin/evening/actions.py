@@ -22,7 +22,6 @@ from assignments.admin.evening import recent_changes, record
 from assignments.admin.evening.panel import UNDO, Button, lift_button
 from assignments.admin.evening.state import State
 from assignments.admin.host_lookup import label_of
-from assignments.admin.moments import moment
 from assignments.admin.timeline_svg import clock
 from assignments.concurrency import locks, transactions
 from assignments.error_logging import log_error
@@ -50,6 +49,7 @@ from assignments.planning.floor import Floor
 from assignments.planning.reasons import OVERRIDABLE, Reason
 from assignments.planning.seating_window import local_to_aware
 from assignments.staff import floor_plan, labels, timeline
+from assignments.staff.moments import moment
 
 logger = logging.getLogger("assignments.evening")
 
@@ -501,6 +501,7 @@ def _place(form: _Form) -> _Result:
     if x is None or y is None or x > TablePlace.PLAN_WIDTH or y > TablePlace.PLAN_HEIGHT:
         raise MistakenError(_("The table would stand outside the plan."))
     _require_place_seen(form, ref)
+    form.offers[:] = [_back_to_its_place(form, ref)]
     values: dict[str, Any] = {"x": x, "y": y}
     if shape in TablePlace.Shape.values:
         values["shape"] = shape
@@ -521,11 +522,22 @@ def _require_place_seen(form: _Form, table_ref: str) -> None:
         raise MistakenError(_("Nothing was changed: somebody else has placed this table. It stands there now."))
 
 
+def _back_to_its_place(form: _Form, ref: str) -> Button:
+    """Return the button that takes back what is about to be done to a table's place."""
+    former = TablePlace.objects.filter(restaurant_ref=form.state.restaurant, table_ref=ref).first()
+    hidden: tuple[tuple[str, Any], ...] = (("tables", ref),)
+    if former is not None:
+        hidden = (*hidden, ("x", former.x), ("y", former.y), ("shape", former.shape))
+    url = form.state.act("place" if former else "unplace")
+    return Button(url=url, text=_("Put it back"), hidden=hidden, key="u")
+
+
 def _unplace(form: _Form) -> _Result:
     """Return a table to its zone's row."""
     refs = form.tables()
     for ref in refs:
         _require_place_seen(form, ref)
+    form.offers[:] = [_back_to_its_place(form, ref) for ref in refs[:1]]
     TablePlace.objects.filter(restaurant_ref=form.state.restaurant, table_ref__in=refs).delete()
     return refs, "success", _("%(table)s is in its zone's row again.") % {"table": form.named(refs)}
 

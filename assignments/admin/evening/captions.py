@@ -7,11 +7,11 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from assignments import api
-from assignments.admin.moments import moment
 from assignments.admin.timeline_svg import Caption, clock
 from assignments.integration.planners import V3
 from assignments.models import Allocation
 from assignments.staff import labels
+from assignments.staff.moments import moment
 from assignments.staff.service_day import Booked
 from assignments.staff.service_day import ServiceDay as Day
 from assignments.staff.timeline import A_DAY, CLOSURE, Bar

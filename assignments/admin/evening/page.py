@@ -69,7 +69,7 @@ def grid_context(
     return {
         "plan": plan_context(grid, shown, state) if state.view else None,
         "is_arranged": state.view == ARRANGE and may["place"],
-        "place_url": state.act("place"),
+        "place_url": state.bare.act("place"),
         "most_x": TablePlace.PLAN_WIDTH,
         "most_y": TablePlace.PLAN_HEIGHT,
         "grid_link": state.bare.link(view="", at=None),
@@ -150,8 +150,8 @@ def _is_over(floor: Floor | None, day: date, now: datetime) -> bool:
 
 def _freeze(state: State, *, is_frozen: bool) -> Button:
     if is_frozen:
-        return Button(url=state.act("unfreeze"), text=_("Unfreeze the evening"))
-    return Button(url=state.act("freeze"), text=_("Freeze the evening"))
+        return Button(url=state.bare.act("unfreeze"), text=_("Unfreeze the evening"))
+    return Button(url=state.bare.act("freeze"), text=_("Freeze the evening"))
 
 
 def _waiting(

@@ -19,7 +19,6 @@ from assignments.admin import links
 from assignments.admin.evening.grid import OVERDUE
 from assignments.admin.evening.state import State
 from assignments.admin.host_lookup import guests_of, host_view, label_of
-from assignments.admin.moments import moment
 from assignments.admin.timeline_svg import clock, seats, zone_name
 from assignments.coordination import staff_actions, undoing
 from assignments.error_logging import log_error
@@ -31,6 +30,7 @@ from assignments.models import State as Decided
 from assignments.planning.floor import Floor
 from assignments.planning.reasons import Reason, Refusal
 from assignments.staff import floor_plan, labels, moves, review_queue
+from assignments.staff.moments import moment
 from assignments.staff.moves import Choice, Fit, InTheWay, Moves
 
 logger = logging.getLogger("assignments.evening")

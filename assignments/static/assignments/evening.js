@@ -6,6 +6,7 @@ const PIXELS_OF_A_DRAG = 6;
 const ROUND_SECONDS = 300;
 const PLAN_STEP = 4;
 const NUDGE_MS = 600;
+const SENDING_MS = 400; // After that the page says that a form is being sent.
 const PANEL = ["booking", "to", "table", "zone", "closure", "panel"]; // The parameters that say what the panel shows.
 
 const root = document.getElementById("evening");
@@ -19,6 +20,7 @@ function start() {
   let tag = root.dataset.tag;
   let unsent = null; // A form whose answer was lost: sent again as it was, it acts once.
   let isSending = false;
+  let sendingTimer = null;
   let drag = null;
   let waitingParts = null;
   let wanted = 0;
@@ -34,7 +36,8 @@ function start() {
       waitingParts = html;
       return true;
     }
-    if (parts.dataset.live) root.dataset.live = parts.dataset.live;
+    // Where forms are sent says what the page shows: a zoom, the open lane, the plan.
+    for (const name of ["live", "extend", "reclose"]) if (parts.dataset[name]) root.dataset[name] = parts.dataset[name];
     const scroll = document.querySelector(".evening-scroll");
     const place = scroll && [scroll.scrollLeft, scroll.scrollTop];
     const focus = focusKey();
@@ -79,7 +82,12 @@ function start() {
 
   /** Whether somebody has filled in something there that is not sent yet. */
   function hasChanges(target) {
-    return [...target.querySelectorAll("input:not([type=hidden])")].some((each) => each.value !== each.defaultValue);
+    const isTyped = (each) => each.value !== each.defaultValue;
+    const first = (list) => Math.max(0, [...list.options].findIndex((each) => each.defaultSelected));
+    return (
+      [...target.querySelectorAll("input:not([type=hidden]), textarea")].some(isTyped) ||
+      [...target.querySelectorAll("select")].some((each) => each.selectedIndex !== first(each))
+    );
   }
 
   function focusKey() {
@@ -138,16 +146,16 @@ function start() {
       why.textContent = place ? place.querySelector(".evening-place-why").textContent : "";
       why.title = why.textContent;
     }
-    for (const button of document.querySelectorAll("form.evening-form button[type=submit]")) {
-      button.disabled = page.classList.contains("evening-is-offline");
-    }
+    allow();
     tick();
   }
 
   // Asking and sending
 
+  /** Throws if there is no answer in time, too: a dead connection does not say that it is dead. */
   async function ask(url, options = {}) {
-    const answer = await fetch(url, { credentials: "same-origin", cache: "no-store", ...options });
+    const signal = AbortSignal.timeout(Number(root.dataset.patience));
+    const answer = await fetch(url, { credentials: "same-origin", cache: "no-store", signal, ...options });
     online(true);
     return answer;
   }
@@ -159,7 +167,28 @@ function start() {
     page.classList.toggle("evening-is-offline", isOff);
     byId("evening-offline").hidden = !isOff;
     byId("evening-again").hidden = !isLost;
-    for (const button of document.querySelectorAll("form.evening-form button[type=submit]")) button.disabled = isOff;
+    allow();
+  }
+
+  /** A button that is waited for keeps the focus. */
+  function allow() {
+    for (const button of document.querySelectorAll("form.evening-form button[type=submit]")) {
+      button.disabled = page.classList.contains("evening-is-offline");
+      if (isSending) button.setAttribute("aria-disabled", "true");
+      else button.removeAttribute("aria-disabled");
+    }
+  }
+
+  function noteSending(isIt) {
+    isSending = isIt;
+    clearTimeout(sendingTimer);
+    if (isIt) sendingTimer = setTimeout(saySending, SENDING_MS);
+    else byId("evening-sending").hidden = true;
+    allow();
+  }
+
+  function saySending() {
+    byId("evening-sending").hidden = false;
   }
 
   function say(text, level = "error") {
@@ -203,19 +232,20 @@ function start() {
 
   /** Sends a form. Returns false if it was not even tried: another one is under way, or nobody knows what became of it. */
   async function send(url, data, sender = null) {
+    if (isSending) saySending();
     if (isSending || (unsent && unsent.data !== data)) return false;
-    isSending = true;
+    noteSending(true);
     unsent = { url, data };
     ++wanted;
     try {
       const answer = await ask(url, { method: "POST", body: data, headers: { "X-Evening": "1" } });
       const html = await answer.text();
       unsent = null;
-      isSending = false;
+      noteSending(false);
       online(true);
       if (!answer.ok || !show(html, sender)) sayFailed(answer);
     } catch {
-      isSending = false;
+      noteSending(false);
       online(false);
     }
     return true;
@@ -493,6 +523,7 @@ function start() {
     data.set("csrfmiddlewaretoken", token.value);
     data.set("form", newId());
     data.set("tables", row.dataset.table);
+    data.set("seen", row.dataset.seen || "");
     data.set("x", at("x", Number(plan().dataset.mostX)));
     data.set("y", at("y", Number(plan().dataset.mostY)));
     if (!(await send(plan().dataset.place, data))) unshift(row);

@@ -2,6 +2,7 @@
 
 import ast
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from enum import StrEnum
 from functools import cache
 from itertools import pairwise
@@ -15,7 +16,8 @@ from assignments.lifecycle import sentences
 from assignments.models import Assignment, Attempt, Stage
 from assignments.outcome import CoordinatorReason
 from assignments.planning.floor import InvalidFloorError
-from assignments.planning.reasons import Reason
+from assignments.planning.reasons import Reason, Refusal
+from assignments.planning.seating_window import seating_window
 from assignments.planning.text import Text, ngettext, together
 from assignments.planning.text import gettext as _
 from assignments.staff import labels
@@ -78,6 +80,34 @@ def test_a_text_is_translated_with_all_that_is_inside_of_it() -> None:
         assert labels.render(both) == f"{labels.render(fits)} {labels.render(Text('Staff rejected it.'))}"
         assert "4 Personen" in labels.render(both)
         assert "cover" not in labels.render(both)
+
+
+@pytest.mark.parametrize(
+    ("value", "english", "german"),
+    [
+        ("2026-11-29 21:16", "29 Nov 2026, 21:16", "29. Nov 2026, 21:16"),
+        ("2026-11-29", "29 Nov 2026", "29. Nov 2026"),
+        ("2026-11-29T21:16:05+00:00", "29 Nov 2026, 21:16 UTC", "29. Nov 2026, 21:16 UTC"),
+        ("2026-13-29 21:16", "2026-13-29 21:16", "2026-13-29 21:16"),
+        ("2026-table", "2026-table", "2026-table"),
+    ],
+)
+def test_a_moment_in_a_text_is_written_as_the_reader_writes_it(value: str, english: str, german: str) -> None:
+    said = _("The restaurant is closed on %(date)s.", date=value)
+    stored = Text.from_json(said.to_json())
+    assert str(said) == f"The restaurant is closed on {value}.", "commands and the record keep it as it is"
+    for text in (said, stored):
+        assert labels.render(text) == f"The restaurant is closed on {english}."
+        with translation.override("de"):
+            assert labels.render(text) == f"Das Restaurant ist am {german} geschlossen."
+
+
+def test_a_refusal_says_its_times_by_the_restaurants_clock_in_the_readers_language() -> None:
+    floor = a_floor(timezone="America/New_York")
+    refusal = seating_window(floor, starts_at=datetime(2026, 11, 29, 9, tzinfo=UTC), party=4)
+    assert isinstance(refusal, Refusal)
+    with translation.override("de"):
+        assert labels.render(refusal.detail).startswith("29. Nov 2026, 04:00 liegt außerhalb der Servicezeiten")
 
 
 def test_a_code_is_shown_by_its_translation_where_it_has_one() -> None:

@@ -362,7 +362,7 @@ class TestList:
     def test_rows_say_who_chose_which_tables_when(self, admin_client: Client) -> None:
         kept(chooses("T2", "T3"), chooses("T3"))
         text = text_of(admin_client.get(reverse(LIST)))
-        assert "V3 is better 4 2030-01-14 19:00 GMT T2 + T3 T3 1.50 / 2.25" in text
+        assert "V3 is better 4 14 Jan 2030, 19:00 GMT T2 + T3 T3 1.50 / 2.25" in text
 
     @pytest.mark.parametrize(
         ("query", "found"),
