@@ -4,6 +4,7 @@ from collections.abc import Sequence, Set
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
+from assignments.concurrency import locks
 from assignments.coordination.edits import Answer, tables_elsewhere
 from assignments.exceptions import TableTakenError
 from assignments.integration.floor_cache import floor_or_none
@@ -212,7 +213,7 @@ def _overlap(
     assignment: Assignment, seatings: Sequence[Allocation], until: datetime, refs: Sequence[str], settlement: Settlement
 ) -> Change:
     ledger.overstay(seatings, until, actor=settlement.actor)
-    others = list(Assignment.objects.select_for_update().filter(booking_ref__in=refs).order_by("id"))
+    others = locks.lock_rows(refs)
     named = ", ".join(sorted(refs))
     tables = [row.table_ref for row in seatings]
     for each, other in [(assignment, named), *((one, assignment.booking_ref) for one in others)]:

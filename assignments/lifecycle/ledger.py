@@ -11,11 +11,12 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.contrib.postgres.fields import ArrayField, DateTimeRangeField
-from django.db import IntegrityError, connection, models, transaction
+from django.db import IntegrityError, connection, models
 from django.db.models import Exists, F, Func, OuterRef, Q, TextField, Value
 from django.db.models.functions import Coalesce
 from psycopg.types.range import TimestamptzRange
 
+from assignments.concurrency import transactions
 from assignments.concurrency.transactions import is_overlap
 from assignments.exceptions import HoldExpiredError, TableTakenError
 from assignments.lifecycle import buffers, waiting
@@ -419,7 +420,7 @@ def stay_until(seatings: Sequence[Allocation], ends_at: datetime, blocked_until:
     if any(ends_at <= each.starts_at for each in closures):
         blocked_until = ends_at
     try:
-        with transaction.atomic():
+        with transactions.atomic():
             for row in seatings:
                 row.ends_at, row.overstays_until = ends_at, None
                 row.blocked = TimestamptzRange(row.blocked.lower, max(blocked_until, row.blocked.lower + _INSTANT))
@@ -520,7 +521,7 @@ def begin_at(seatings: Sequence[Allocation], at: datetime, *, actor: str) -> boo
     """
     _note_override(seatings, closed_during(seatings, at, seatings[0].blocked.lower), actor)
     try:
-        with transaction.atomic():
+        with transactions.atomic():
             for row in seatings:
                 row.blocked = TimestamptzRange(at, row.blocked.upper)
                 row.save(update_fields=["blocked", "overridden_by", "despite"])
