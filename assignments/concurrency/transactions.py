@@ -55,6 +55,8 @@ SET_LIMITS = (
     " set_config('idle_in_transaction_session_timeout', %s, true)"
 )
 """Columns of a SELECT that limits its transaction; its parameters are ``Limits.values``."""
+SETS_IDLE_TIMEOUT = "SET LOCAL idle_in_transaction_session_timeout = "
+"""The same in a statement without parameters; the limits of statements and locks belong beside it."""
 
 _is_ours: ContextVar[bool] = ContextVar("is_ours", default=False)
 
@@ -153,10 +155,11 @@ class _First:
     is_limited: bool = False
 
     def __call__(self, execute: Callable[..., Any], sql: str, params: Any, many: bool, context: Any) -> Any:
-        if not self.is_limited:
-            # Its isolation can only be set before the first query.
-            self.is_limited = not sql.startswith("SET TRANSACTION") or "idle_in_transaction_session_timeout" in sql
-            if self.is_limited and "idle_in_transaction_session_timeout" not in sql:
+        sets_limits = SET_LIMITS in sql or SETS_IDLE_TIMEOUT in sql
+        # What only sets something takes no lock; a transaction's isolation must be set before the first query.
+        if not self.is_limited and (sets_limits or not sql.startswith("SET ")):
+            self.is_limited = True
+            if not sets_limits:
                 with connection.cursor() as cursor:
                     cursor.execute(f"SELECT {SET_LIMITS}", self.limits.values())
         return execute(sql, params, many, context)

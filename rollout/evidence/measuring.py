@@ -196,7 +196,7 @@ def one_moment(statement_timeout_ms: int = STATEMENT_TIMEOUT_MS) -> Iterator[dat
     with transactions.atomic():
         with connection.cursor() as cursor:
             level = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ;" if is_outermost else ""
-            idle = f"SET LOCAL idle_in_transaction_session_timeout = {transactions.THINKING_TIMEOUT_MS};"
+            idle = f"{transactions.SETS_IDLE_TIMEOUT}{transactions.THINKING_TIMEOUT_MS};"
             # One round trip. Without parameters, several statements are possible however parameters are bound.
             cursor.execute(
                 f"{level} SET LOCAL statement_timeout = {int(statement_timeout_ms)};"
