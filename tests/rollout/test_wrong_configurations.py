@@ -184,6 +184,11 @@ def without(app: str) -> Callable[[Any, Any], None]:
     return apply
 
 
+def far_away(settings: Any, monkeypatch: Any) -> None:
+    monkeypatch.setitem(connection.settings_dict, "HOST", "database.example")
+    monkeypatch.setitem(connection.settings_dict, "OPTIONS", {"keepalives_idle": 5, "keepalives_interval": 2})
+
+
 def both_switches(settings: Any, monkeypatch: Any) -> None:
     for name in ("assignment_pipeline_v3", "assignment_pipeline_v3_shadow"):
         Switch.objects.update_or_create(name=name, defaults={"active": True})
@@ -223,6 +228,7 @@ CASES: dict[str, tuple[Callable[[Any, Any], None], str]] = {
     "rollout.E010": (rollout(CANDIDATE="rollout.nowhere.v3"), "'rollout.nowhere.v3'"),
     "rollout.E011": (without("waffle"), '"waffle"'),
     "rollout.W001": (without_a_planner_nor_a_database, "does not turn V3 on"),
+    "assignments.W013": (far_away, "tcp_user_timeout is not set"),
     "assignments.W012": (without("django.contrib.postgres"), "django.contrib.postgres"),
 }
 DATABASES = ["default"]
