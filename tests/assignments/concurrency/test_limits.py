@@ -14,7 +14,7 @@ from django.db import DatabaseError, connection, connections, transaction
 from assignments import api, conf
 from assignments.concurrency import locks, transactions
 from assignments.coordination import dispatch, handover, quarantine
-from assignments.lifecycle import ledger, waiting
+from assignments.lifecycle import ledger
 from assignments.maintenance import mark_following, outbox, retention
 from assignments.models import Assignment, BatchMark, HostMark, State
 from tests.assignments.conftest import TheHost, host_with, run_all
@@ -80,18 +80,6 @@ def test_who_stops_while_handing_back_does_not_keep_the_booking(
     dispatch.register_new()
     Assignment.objects.update(planner="v3")
     with stopped(lambda: handover.hand_back(["B1"]), monkeypatch, handover, "hand_over"):
-        time.sleep(1)
-        assert api.assign_now(booking_ref="B1").kind == "confirmed"
-
-
-def test_who_stops_while_waking_does_not_keep_the_booking(host: TheHost, tonight: datetime, monkeypatch: Any) -> None:
-    host.book("B1", starts_at=tonight)
-    dispatch.register_new()
-
-    def wake() -> None:
-        transactions.run(lambda: waiting.wake("R1", tonight, tonight, freed=waiting.Freed.FLOOR))
-
-    with stopped(wake, monkeypatch, waiting, "wake"):
         time.sleep(1)
         assert api.assign_now(booking_ref="B1").kind == "confirmed"
 
