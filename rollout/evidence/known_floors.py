@@ -109,6 +109,8 @@ def _store(look: _Look) -> None:
         for ref, floor in look.from_host.items()
         if look.fingerprints.get(ref)
     }
+    if not records:
+        return
     with transactions.atomic():
         FloorRecord.objects.bulk_create(
             [record for _version, record in sorted(records.items())],
