@@ -18,7 +18,7 @@ from functools import wraps
 from types import EllipsisType
 from typing import ParamSpec, TypeVar
 
-from django.db import connection, transaction
+from django.db import connection
 
 from assignments import conf
 from assignments.concurrency import locks, transactions
@@ -93,7 +93,7 @@ def _in_transaction(work: Callable[_P, _T]) -> Callable[_P, _T]:
         with correlation.scope(booking_ref=str(kwargs.get("booking_ref", ""))):
             if not connection.in_atomic_block:
                 return transactions.run(lambda: once(*args, **kwargs))
-            with transaction.atomic():
+            with transactions.atomic():
                 result = once(*args, **kwargs)
                 transactions.require_intact()
                 return result
@@ -107,7 +107,7 @@ def request(*, booking_ref: str) -> None:
     A booking that was cancelled by ``booking_cancelled`` is asked for again. Raises BookingNotFoundError.
     """
     host = configured()
-    with transaction.atomic():
+    with transactions.atomic():
         marks.settle(booking_ref)
         booking = _booking(host, booking_ref)
         now = transactions.database_now()
@@ -368,10 +368,7 @@ def swap(
     days = known.days()
     now = locks.lock_days(days)
     host = configured()
-    rows = {
-        row.booking_ref: row
-        for row in Assignment.objects.select_for_update().filter(booking_ref__in=refs).order_by("id")
-    }
+    rows = {row.booking_ref: row for row in locks.lock_rows(refs)}
     for ref, seen in ((booking_ref, version), (other_ref, other_version)):
         _require_version(rows[ref], seen)
         if not rows[ref].days <= set(days):
@@ -686,7 +683,7 @@ def undo(*, booking_ref: str, actor: str, version: int | None = None) -> staff_d
         raise _changed_before_it_was_locked(booking_ref)
     before = assignment.state, assignment.reason, assignment.planner, assignment.attempts
     if reach.partner_ref:
-        partner = Assignment.objects.select_for_update().get(booking_ref=reach.partner_ref)
+        (partner,) = locks.lock_rows([reach.partner_ref])
         undone = _undo_both(host, assignment, partner, now=now, actor=actor)
     else:
         undone = undoing.undo(assignment, host=host, now=now, actor=actor)
@@ -1011,7 +1008,7 @@ def _locked_assignment(
     if not days:
         raise AssignmentNotFoundError(f"No assignment was ever requested for booking {booking_ref!r}.")
     now = locks.lock_days([*days, *also])
-    assignment = Assignment.objects.select_for_update().get(booking_ref=booking_ref)
+    (assignment,) = locks.lock_rows([booking_ref])
     _require_version(assignment, version)
     if not assignment.days <= {*days, *also}:
         raise _changed_before_it_was_locked(booking_ref)

@@ -1,6 +1,7 @@
 """System checks. Ids are stable and never reused."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from ipaddress import ip_address
 from typing import Any
 
 from django.apps import AppConfig, apps
@@ -25,11 +26,19 @@ NOT_MIGRATED = frozenset({UNDEFINED_TABLE, "42703"})
 """SQLSTATEs of a table or a column that ``migrate``, which runs checks first, is about to create."""
 HOST_METHODS = tuple(name for name, each in vars(Host).items() if callable(each) and not name.startswith("_"))
 RESTAURANTS_CHECKED = 1000
+LONGEST_SILENCE_SECONDS = 60
+PATIENCE = {"keepalives_idle": 5, "keepalives_interval": 2, "keepalives_count": 3, "tcp_user_timeout": 10_000}
+"""How a worker notices soon that the database's machine is gone, as in docs/production.md."""
 ROUTER_METHODS = ("route", "planner")
 
 
 def _error(id_: str, problem: str, *, hint: str | None = None) -> list[checks.CheckMessage]:
     return [checks.Error(problem, hint=hint, id=id_)]
+
+
+def _raised(error: Exception) -> str:
+    """Say what the project's code raised, and where: never its message, which may name a guest."""
+    return f"{type(error).__name__} at {place_of(error)}"
 
 
 @checks.register("assignments")
@@ -53,6 +62,54 @@ def check_time_zones(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> 
         "USE_TZ is False: a booking's start would have no time zone, and none could be planned.",
         hint="Set USE_TZ = True, as Django does by default.",
     )
+
+
+@checks.register("assignments", deploy=True)
+def check_connection(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[checks.CheckMessage]:
+    """W030: a worker would wait for hours for a database whose machine has vanished."""
+    database = connection.settings_dict
+    host, options = str(database.get("HOST") or ""), database.get("OPTIONS", {})
+    if connection.vendor != "postgresql" or is_near(host):
+        return []
+    problem = "; ".join(_waits_too_long(options))
+    if not problem:
+        return []
+    return [
+        checks.Warning(
+            f"If the machine of the database vanishes, workers wait for it: {problem}.",
+            hint=f"Set in DATABASES['default']['OPTIONS']: {', '.join(f'{k!r}: {v}' for k, v in PATIENCE.items())}. See "
+            "docs/production.md.",
+            id="assignments.W030",
+        )
+    ]
+
+
+def is_near(host: str) -> bool:
+    """Return whether the database is on this machine, so that no network lies in between."""
+    try:
+        return not host or host.startswith(("/", "@")) or host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _waits_too_long(options: Mapping[str, Any]) -> Iterator[str]:
+    def number(name: str, default: int = 0) -> int:
+        try:
+            return int(options.get(name, default))
+        except (TypeError, ValueError):
+            return 0
+
+    if not number("keepalives", 1):
+        yield "keepalives is off"
+    elif not number("keepalives_idle"):
+        yield "keepalives_idle is not set"
+    else:
+        # What libpq leaves to Linux: 75 seconds, nine times.
+        seconds = number("keepalives_idle") + (number("keepalives_interval") or 75) * (number("keepalives_count") or 9)
+        if seconds > LONGEST_SILENCE_SECONDS:
+            yield f"it is asked for {seconds} seconds whether it is there"
+    if not 0 < number("tcp_user_timeout") <= LONGEST_SILENCE_SECONDS * 1000:
+        yield f"tcp_user_timeout is {options.get('tcp_user_timeout', 'not set')}"
 
 
 @checks.register("assignments")
@@ -124,7 +181,7 @@ def _class_problems(name: str, path: str, methods: Sequence[str]) -> list[checks
     except Exception as error:  # noqa: BLE001  (whatever a host's __init__ does, the check reports it)
         return _error(
             "assignments.E002",
-            f"{path} ({conf.NAME}[{name!r}]) cannot be instantiated: {type(error).__name__}: {error}",
+            f"{path} ({conf.NAME}[{name!r}]) cannot be instantiated: {_raised(error)}",
             hint="Write an __init__(self) without other parameters that raises nothing: the class is created without "
             "arguments, once per process. What can fail, such as a query, belongs in its methods.",
         )
@@ -134,7 +191,7 @@ def _class_problems(name: str, path: str, methods: Sequence[str]) -> list[checks
     except Exception as error:  # noqa: BLE001  (whatever a class of the project raises, the check reports it)
         return _error(
             "assignments.E002",
-            f"{path} ({conf.NAME}[{name!r}]) cannot be checked: {type(error).__name__}: {error}, {place_of(error)}",
+            f"{path} ({conf.NAME}[{name!r}]) cannot be checked: {_raised(error)}",
             hint="Correct what is raised there.",
         )
 
@@ -329,7 +386,7 @@ def check_host_answers(
             return []  # Migrate, which runs checks first, is about to create them.
         return _error(
             "assignments.E005",
-            f"The host raised {type(error).__name__} for a booking that does not exist: {error}",
+            f"For a booking that does not exist the host raised {_raised(error)}",
             hint="Host.bookings() must leave out unknown refs, including malformed ones.",
         )
     if known:

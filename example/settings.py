@@ -77,6 +77,10 @@ def _database() -> dict[str, Any]:
         "OPTIONS": options,
     }
     options.pop("dbname", None)
+    if database["HOST"] and not str(database["HOST"]).startswith("/"):
+        # A machine that vanishes is noticed within seconds, not hours. What the URL says comes first.
+        patience = {"keepalives_idle": 5, "keepalives_interval": 2, "keepalives_count": 3, "tcp_user_timeout": 10_000}
+        database["OPTIONS"] = options = {**patience, **options}
     if port == "6543":
         # Behind a transaction pooler, sessions change, so prepared statements and server-side cursors do not work.
         options["prepare_threshold"] = None

@@ -1,5 +1,6 @@
 """What import-linter cannot see: dotted strings, and names."""
 
+import ast
 import re
 from graphlib import CycleError
 from importlib import import_module
@@ -179,3 +180,26 @@ def test_every_published_name_is_importable() -> None:
         "reopen", "reject", "undo",
         "booking_changed", "booking_cancelled", "close", "edit_closure", "lift_closure", "explain",
     } <= public  # fmt: skip
+
+
+OPENERS = {"atomic", "Atomic", "set_autocommit"}
+OPENED_ELSEWHERE = {
+    "assignments/concurrency/transactions.py": "the one place",
+    "assignments/concurrency/clock.py": "one statement, with the clock of a test",
+    "assignments/integration/model_host/writing.py": "a savepoint: the host is called in a transaction of ours",
+}
+
+
+def test_every_transaction_is_opened_where_it_gets_its_limits() -> None:
+    """One without limits keeps its locks for ever if its process stops. ``transactions.atomic`` and ``run`` set them."""
+    found = set()
+    for package in ("assignments", "rollout", "legacy_planner"):
+        for path in (PROJECT / package).rglob("*.py"):
+            for node in ast.walk(ast.parse(path.read_text())):
+                if isinstance(node, ast.Attribute) and node.attr in OPENERS:
+                    is_limited = isinstance(node.value, ast.Name) and node.value.id == "transactions"
+                else:
+                    is_limited = not (isinstance(node, ast.alias) and node.name in OPENERS)
+                if not is_limited:
+                    found.add(str(path.relative_to(PROJECT)))
+    assert found == set(OPENED_ELSEWHERE)

@@ -84,7 +84,7 @@ def _cards(request: HttpRequest, now: datetime) -> list[Card]:
     waiting, found = [_evening, _review, _health, _events], []
     while waiting:
         try:
-            with transaction.atomic():
+            with transactions.atomic():
                 transactions.limit_statements(PATIENCE_MS)
                 while waiting:
                     found.append(waiting[0](request, now))

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from django import forms
 from django.contrib import admin
 from django.contrib.admin.widgets import AdminTextInputWidget
-from django.db import transaction
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from django.utils.text import capfirst
@@ -14,7 +13,7 @@ from django.utils.translation import gettext_lazy as _
 
 from assignments.admin.nul import RefusesNul
 from assignments.admin.restaurants import limited, may_see, refusal
-from assignments.concurrency import locks
+from assignments.concurrency import locks, transactions
 from assignments.integration.project_host import configured
 from assignments.models import (
     AdjacentTables,
@@ -144,7 +143,7 @@ class LocksRestaurant(FloorAdmin):
         super().delete_model(request, obj)
 
     def delete_queryset(self, request: HttpRequest, queryset: Any) -> None:
-        with transaction.atomic():
+        with transactions.atomic():
             for restaurant_ref in sorted(set(queryset.values_list("restaurant_ref", flat=True))):
                 locks.lock_restaurant(restaurant_ref)
             super().delete_queryset(request, queryset)

@@ -11,9 +11,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from django.db import transaction
-
 from assignments import conf
+from assignments.concurrency import transactions
 from assignments.models import Breaker
 
 QUIET_AFTER = timedelta(hours=1)
@@ -81,7 +80,7 @@ def name_for(restaurant_ref: str) -> str:
 
 def record_failure(restaurant_ref: str, now: datetime) -> Reading:
     """Count a failure in the caller's transaction and return the new reading."""
-    with transaction.atomic():
+    with transactions.atomic():
         row, _created = Breaker.objects.select_for_update().get_or_create(name=name_for(restaurant_ref))
         return _store(row, _reading(row).after_failure(now))
 

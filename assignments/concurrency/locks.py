@@ -8,8 +8,9 @@ A restaurant's lock is shared by all who seat somebody there. Who changes its cl
 that nobody seats by what they were before.
 """
 
+import time
 import uuid
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import date, datetime
 
@@ -18,10 +19,14 @@ from django.db import connection
 from assignments import conf
 from assignments.concurrency import transactions
 from assignments.concurrency.circuit_breaker import CLOSED, Reading, name_for
+from assignments.concurrency.transactions import Limits
 from assignments.exceptions import AssignmentNotFoundError, DayBusyError
+from assignments.models import Assignment
 
 PERMIT = "assignments:permit:"
 """Prefix of permit keys, followed by the restaurant's ref, a colon and the permit's number."""
+ASKED_AGAIN_SECONDS = 0.02
+"""Pause before a row is asked for again that another transaction has."""
 
 
 def _restaurant_key(restaurant_ref: str) -> str:
@@ -70,11 +75,9 @@ def try_enter(
     settings = conf.settings()
     with connection.cursor() as cursor:
         cursor.execute(
-            """
+            f"""
             WITH unmarked AS (DELETE FROM assignments_batchmark WHERE id = %s RETURNING id)
-            SELECT set_config('lock_timeout', %s, true),
-                   set_config('statement_timeout', %s, true),
-                   set_config('idle_in_transaction_session_timeout', %s, true),
+            SELECT {transactions.SET_LIMITS},
                    (SELECT count(*) FROM unmarked),
                    assignments_now(),
                    pg_try_advisory_xact_lock_shared(hashtextextended(%s, 0))
@@ -84,12 +87,10 @@ def try_enter(
                    breaker.failures, breaker.successes, breaker.opened_until
               FROM (VALUES (1)) AS one_row
               LEFT JOIN assignments_breaker AS breaker ON breaker.name = %s
-            """,
+            """,  # noqa: S608  (our own text)
             [
                 mark,
-                str(settings.LOCK_TIMEOUT_MS),
-                str(statement_timeout_ms or settings.STATEMENT_TIMEOUT_MS),
-                str(transactions.IDLE_TIMEOUT_MS),
+                *Limits(statement=statement_timeout_ms).values(),
                 _restaurant_key(restaurant_ref),
                 _day_key(restaurant_ref, service_date),
                 settings.MAX_PARALLEL,
@@ -142,23 +143,15 @@ def lock_days(days: Iterable[tuple[str, date]]) -> datetime:
         raise AssignmentNotFoundError
     if not transactions.is_ours():
         return _lock_patiently(keys, shared=len(shared))
-    settings = conf.settings()
     with connection.cursor() as cursor:
         cursor.execute(
             # The timeouts are set first: a row's values are made from left to right.
-            "SELECT set_config('lock_timeout', %s, true), set_config('statement_timeout', %s, true),"
-            "       set_config('idle_in_transaction_session_timeout', %s, true),"
+            f"SELECT {transactions.SET_LIMITS},"  # noqa: S608  (our own text)
             "       CASE WHEN position <= %s THEN pg_advisory_xact_lock_shared(hashtextextended(key, 0))::text"
             "            ELSE pg_advisory_xact_lock(hashtextextended(key, 0))::text END,"
             "       clock_timestamp() + assignments_clock_offset()"
             "  FROM unnest(%s::text[]) WITH ORDINALITY AS wanted(key, position) ORDER BY position",
-            [
-                str(settings.LOCK_TIMEOUT_MS),
-                str(settings.STATEMENT_TIMEOUT_MS),
-                str(transactions.IDLE_TIMEOUT_MS),
-                len(shared),
-                keys,
-            ],
+            [*Limits().values(), len(shared), keys],
         )
         rows = cursor.fetchall()
     return rows[-1][4]  # type: ignore[no-any-return]
@@ -175,6 +168,25 @@ def _lock_patiently(keys: list[str], *, shared: int) -> datetime:
     return now  # type: ignore[no-any-return]
 
 
+def lock_rows(booking_refs: Collection[str]) -> list[Assignment]:
+    """Lock the rows of these bookings, whose days are locked, and return them by id. One query unless somebody has one.
+
+    In a transaction of ours its limits apply. In the caller's nothing is limited: rows that others have are asked for
+    again, and after ``LOCK_TIMEOUT_MS`` DayBusyError is raised, so that the transaction can go on.
+    """
+    rows = Assignment.objects.filter(booking_ref__in=booking_refs).order_by("id")
+    if transactions.is_ours():
+        return list(rows.select_for_update())
+    until = time.monotonic() + conf.settings().LOCK_TIMEOUT_MS / 1000
+    while True:
+        found = list(rows.claim())
+        if len(found) == len(set(booking_refs)) or len(found) == rows.count():
+            return found
+        if time.monotonic() >= until:
+            raise DayBusyError("Another process works on this booking right now; try again.")
+        time.sleep(ASKED_AGAIN_SECONDS)
+
+
 def lock_restaurant(restaurant_ref: str) -> datetime:
     """Lock the restaurant exclusively: wait until no other process plans or seats there. Return the database time.
 
@@ -184,13 +196,8 @@ def lock_restaurant(restaurant_ref: str) -> datetime:
     """
     if not transactions.is_ours():
         return _lock_patiently([_restaurant_key(restaurant_ref)], shared=0)
-    settings = conf.settings()
     with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT set_config('lock_timeout', %s, true), set_config('statement_timeout', %s, true),"
-            "       set_config('idle_in_transaction_session_timeout', %s, true)",
-            [str(settings.LOCK_TIMEOUT_MS), str(settings.STATEMENT_TIMEOUT_MS), str(transactions.IDLE_TIMEOUT_MS)],
-        )
+        cursor.execute(f"SELECT {transactions.SET_LIMITS}", Limits().values())
         cursor.execute(
             "SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))::text, clock_timestamp() + assignments_clock_offset()",
             [_restaurant_key(restaurant_ref)],

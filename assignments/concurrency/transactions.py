@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
 from typing import Any, TypeVar
@@ -46,6 +47,16 @@ The ledger's own 23P01 is a TableTakenError; any other is not retried.
 
 IDLE_TIMEOUT_MS = 4000
 """How long a transaction of ours may be idle. PostgreSQL then ends it, and nobody waits any longer for its locks."""
+THINKING_TIMEOUT_MS = 60_000
+"""The same where a planner thinks while the transaction is open, and nobody waits for its locks."""
+
+SET_LIMITS = (
+    "set_config('lock_timeout', %s, true), set_config('statement_timeout', %s, true),"
+    " set_config('idle_in_transaction_session_timeout', %s, true)"
+)
+"""Columns of a SELECT that limits its transaction; its parameters are ``Limits.values``."""
+SETS_IDLE_TIMEOUT = "SET LOCAL idle_in_transaction_session_timeout = "
+"""The same in a statement without parameters; the limits of statements and locks belong beside it."""
 
 _is_ours: ContextVar[bool] = ContextVar("is_ours", default=False)
 
@@ -116,8 +127,66 @@ def _run_hook(hook: Callable[[], object]) -> None:
         log_error(logger, error, "The commit hook %s failed", name)
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Limits:
+    """Time limits of a transaction in milliseconds; by default those of the settings, and IDLE_TIMEOUT_MS."""
+
+    statement: int | None = None
+    lock: int | None = None
+    idle: int | None = None
+
+    def values(self) -> list[str]:
+        settings = conf.settings()
+        return [
+            str(self.lock or settings.LOCK_TIMEOUT_MS),
+            str(self.statement or settings.STATEMENT_TIMEOUT_MS),
+            str(self.idle or IDLE_TIMEOUT_MS),
+        ]
+
+
+@dataclass(kw_only=True)
+class _First:
+    """Wraps the statements of one transaction of ours, and sets its limits before the first.
+
+    That costs no query where the first statement sets them itself, as those that take a day's lock do.
+    """
+
+    limits: Limits
+    is_limited: bool = False
+
+    def __call__(self, execute: Callable[..., Any], sql: str, params: Any, many: bool, context: Any) -> Any:
+        sets_limits = SET_LIMITS in sql or SETS_IDLE_TIMEOUT in sql
+        # What only sets something takes no lock; a transaction's isolation must be set before the first query.
+        if not self.is_limited and (sets_limits or not sql.startswith("SET ")):
+            self.is_limited = True
+            if not sets_limits:
+                with connection.cursor() as cursor:
+                    cursor.execute(f"SELECT {SET_LIMITS}", self.limits.values())
+        return execute(sql, params, many, context)
+
+
+@contextmanager
+def atomic(*, limits: Limits = Limits(), durable: bool = False) -> Iterator[None]:
+    """Open a transaction whose first statement limits lock waits, statements and idleness.
+
+    So one of a process that has stopped ends by itself, and everybody else goes on. Inside another transaction it is a
+    savepoint, and that one's limits apply. All transactions of this app are opened here.
+    """
+    if connection.in_atomic_block and not durable:
+        with transaction.atomic():
+            yield
+        return
+    with transaction.atomic(durable=durable), connection.execute_wrapper(_First(limits=limits)):
+        yield
+
+
+def _has_limits() -> bool:
+    """Return whether the current transaction was opened by ``atomic``, so that its limits are ours to set."""
+    return any(isinstance(wrapper, _First) for wrapper in connection.execute_wrappers)
+
+
 def run(work: Callable[[], _T], *, deadline: float | None = None, retries: int | None = None) -> _T:
-    """Run ``work`` in its own transaction and retry it after a conflict, at most ``retries`` times.
+    """Run ``work`` in its own transaction, with its limits, and retry it after a conflict, at most ``retries`` times.
 
     The default for ``retries`` is ``TRANSACTION_RETRIES``. ``deadline`` is a ``time.monotonic()`` value; after it there
     are no retries, and a cancelled statement raises TimeBudgetExceededError. Raises NestedTransactionError inside
@@ -128,7 +197,7 @@ def run(work: Callable[[], _T], *, deadline: float | None = None, retries: int |
         has_begun = False
         token = _is_ours.set(True)
         try:
-            with transaction.atomic(durable=True):
+            with atomic(durable=True):
                 has_begun = True
                 result = work()
                 require_intact()
@@ -165,26 +234,39 @@ def refuse_nesting() -> None:
 
 
 @contextmanager
-def read_only() -> Iterator[None]:
-    """Open a read-only transaction. Any write raises InternalError (ReadOnlySqlTransaction)."""
-    with transaction.atomic():
+def read_only(*, limits: Limits = Limits()) -> Iterator[None]:
+    """Open a read-only transaction, in which a planner may think.
+
+    Any write raises InternalError (ReadOnlySqlTransaction).
+    """
+    with atomic(limits=replace(limits, idle=limits.idle or THINKING_TIMEOUT_MS)):
         with connection.cursor() as cursor:
             cursor.execute("SET TRANSACTION READ ONLY")
             cursor.execute("SELECT 1")  # After a query the transaction can no longer be made writable.
         yield
 
 
-def limit_statements(milliseconds: int, *, lock_timeout_ms: int | None = None) -> None:
-    """Limit the duration and lock waits of further statements in the caller's transaction.
+def limit_statements(milliseconds: int) -> None:
+    """Limit the duration and lock waits of further statements in the caller's transaction, and its idleness if it is ours.
 
     Rolling back to an earlier savepoint restores the earlier limits.
     """
     require_transaction()
+    lock, statement, idle = Limits(statement=milliseconds, lock=milliseconds).values()
     with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT set_config('statement_timeout', %s, true), set_config('lock_timeout', %s, true)",
-            [str(milliseconds), str(milliseconds if lock_timeout_ms is None else lock_timeout_ms)],
-        )
+        if _has_limits():
+            cursor.execute(f"SELECT {SET_LIMITS}", [lock, statement, idle])
+        else:
+            cursor.execute(
+                "SELECT set_config('lock_timeout', %s, true), set_config('statement_timeout', %s, true)",
+                [lock, statement],
+            )
+
+
+def stay_awake() -> None:
+    """Make a query in a transaction in which a planner thinks for long, so that it does not count as idle."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT 1")
 
 
 def require_transaction() -> None:

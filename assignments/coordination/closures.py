@@ -360,7 +360,7 @@ class _Clearing:
 
     def run(self) -> None:
         refs = sorted(self.closing)
-        assignments = list(Assignment.objects.select_for_update().filter(booking_ref__in=refs).order_by("id"))
+        assignments = locks.lock_rows(refs)
         bookings = lock_bookings(self.host, [assignment.booking_ref for assignment in assignments])
         seatings = ledger.seatings_of(refs)
         by_day: dict[date, list[_Guests]] = defaultdict(list)

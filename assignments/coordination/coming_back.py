@@ -4,8 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from django.db import transaction
-
+from assignments.concurrency import transactions
 from assignments.coordination import stays
 from assignments.exceptions import TableTakenError
 from assignments.integration.floor_cache import floor_or_none
@@ -119,7 +118,7 @@ def _reinstated(had: Sequence[_Before]) -> bool:
     if any(each.row is None for each in had):
         return False
     try:
-        with transaction.atomic():
+        with transactions.atomic():
             ledger.reinstate([(each.change.seating_id, each.change.blocked) for each in had if each.change.seating_id])
     except TableTakenError:
         return False
@@ -129,7 +128,7 @@ def _reinstated(had: Sequence[_Before]) -> bool:
 def _seated_again(assignment: Assignment, had: Sequence[_Before], *, now: datetime) -> bool:
     """Seat the booking at these tables from now on, if they are free. What the guests have sat through stays on record."""
     try:
-        with transaction.atomic():
+        with transactions.atomic():
             ledger.seat(_placement(assignment, each, now=now) for each in had)
     except TableTakenError:
         return False

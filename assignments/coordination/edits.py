@@ -14,6 +14,7 @@ from typing import Any
 from django.db import transaction
 
 from assignments import conf
+from assignments.concurrency import transactions
 from assignments.concurrency.stopwatch import Stopwatch
 from assignments.coordination.coordinator import Coordinator
 from assignments.coordination.own_tables import NOT_OF_WHO_SITS, as_they_sit, judge_own, staffs_word, without_buffers
@@ -147,7 +148,7 @@ def settle(
     assignment.told_table_refs = told if is_elsewhere else assignment.told_table_refs
     try:
         # A savepoint is two queries, which only a host with constraints of its own needs.
-        with transaction.atomic() if getattr(host, "refuses_tables", False) else nullcontext():
+        with transactions.atomic() if getattr(host, "refuses_tables", False) else nullcontext():
             settlement.write()
     except HostRefusedError as error:
         if not getattr(host, "refuses_tables", False):

@@ -52,7 +52,8 @@ def check(host: Host, *, now: datetime, restaurant_ref: str | None = None) -> in
         if seen.get(ref) == fingerprint:
             continue
         if ref not in seen or _follow(ref, host, now=now):
-            FloorSeen.objects.update_or_create(restaurant_ref=ref, defaults={"fingerprint": fingerprint})
+            with transactions.atomic():
+                FloorSeen.objects.update_or_create(restaurant_ref=ref, defaults={"fingerprint": fingerprint})
         edited += ref in seen
     return edited
 

@@ -176,18 +176,19 @@ def _keep(day: OptimizedDay) -> None:
     """Keep what is possible on that evening, for those who show it and solve nothing."""
     if day.evening_possible is None or day.evening_possible_in_any_order is None:
         return
-    EveningOptimum.objects.update_or_create(
-        restaurant_ref=day.restaurant_ref,
-        service_date=day.service_date,
-        defaults={
-            "seated": day.evening_seated,
-            "waiting": day.waiting,
-            "possible": day.evening_possible,
-            "possible_in_any_order": day.evening_possible_in_any_order,
-            "is_proven": day.is_evening_proven,
-            "examined_at": DatabaseNow(),
-        },
-    )
+    with transactions.atomic():
+        EveningOptimum.objects.update_or_create(
+            restaurant_ref=day.restaurant_ref,
+            service_date=day.service_date,
+            defaults={
+                "seated": day.evening_seated,
+                "waiting": day.waiting,
+                "possible": day.evening_possible,
+                "possible_in_any_order": day.evening_possible_in_any_order,
+                "is_proven": day.is_evening_proven,
+                "examined_at": DatabaseNow(),
+            },
+        )
 
 
 def _waiting(rows: AssignmentQuerySet) -> AssignmentQuerySet:

@@ -28,7 +28,8 @@ from assignments.outcome import CoordinatorReason, Noop, noop
 
 logger = logging.getLogger("assignments.quarantine")
 
-MOST_DEATHS = 3
+MOST_DEATHS = 2
+"""The first may be another's fault, that of its batch; the second is its own: it was decided alone."""
 LEFT_ALONE_SECONDS = 10
 """Age from which a mark of another run counts: until then its process may be about to begin its transaction."""
 

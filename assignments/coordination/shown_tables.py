@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from assignments import conf
+from assignments.concurrency import locks
 from assignments.coordination import adoption
 from assignments.integration.floor_cache import floor_or_none
 from assignments.integration.host import Host, HostBooking
@@ -270,7 +271,7 @@ def _shown_elsewhere(refs: Collection[str], asking: Assignment, *, host: Host, n
     unlocked = Assignment.objects.filter(booking_ref__in=sorted(refs)).order_by("id")
     here = [row for row in unlocked if _is_of_the_days(row, asking)]
     here_refs = sorted(row.booking_ref for row in here)
-    rows = Assignment.objects.select_for_update().filter(pk__in=[row.pk for row in here]).order_by("id")
+    rows = locks.lock_rows(here_refs)
     bookings, seated = host.bookings(here_refs, lock=True), ledger.seatings_of(here_refs)
     found = {}
     for row in rows:

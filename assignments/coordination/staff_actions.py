@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from assignments import conf
-from assignments.concurrency import transactions
+from assignments.concurrency import locks, transactions
 from assignments.coordination import stays
 from assignments.coordination.edits import waiting_before
 from assignments.coordination.planned_day import plan_requests
@@ -127,7 +127,7 @@ def _share_openly(assignment: Assignment, *, host: Host, now: datetime, actor: s
     if not refs or assignment.stage == Stage.SEATED:
         return
     settlement = Settlement(host=host, planner=MANUAL, actor=actor, trigger="staff", now=now)
-    others = list(Assignment.objects.select_for_update().filter(booking_ref__in=refs).order_by("id"))
+    others = locks.lock_rows(refs)
     for each, named in ((assignment, sorted(refs)), *((other, [assignment.booking_ref]) for other in others)):
         detail = sentences.expect_the_same_table(named)
         if each.state == State.CONFIRMED:

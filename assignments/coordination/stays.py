@@ -4,6 +4,7 @@ from collections.abc import Sequence, Set
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
+from assignments.concurrency import locks
 from assignments.concurrency.transactions import database_now
 from assignments.coordination.edits import Answer, tables_elsewhere
 from assignments.exceptions import TableTakenError
@@ -238,7 +239,7 @@ def _tell_both(
     assignment: Assignment, seatings: Sequence[Allocation], refs: Sequence[str], settlement: Settlement
 ) -> Change:
     """Tell staff of bookings that expect one table: this one, and these others."""
-    others = list(Assignment.objects.select_for_update().filter(booking_ref__in=refs).order_by("id"))
+    others = locks.lock_rows(refs)
     named = ", ".join(sorted(refs))
     tables = [row.table_ref for row in seatings]
     for each, other in [(assignment, named), *((one, assignment.booking_ref) for one in others)]:

@@ -11,8 +11,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any, TypedDict
 
-from django.db import transaction
-
+from assignments.concurrency import transactions
 from assignments.coordination import staff_actions, stays
 from assignments.coordination.staff_actions import refused, still_taken
 from assignments.exceptions import InvalidBookingError, TablesRefusedError, TableTakenError
@@ -178,7 +177,7 @@ def undo_both(one: Assignment, other: Assignment, *, host: Host, now: datetime, 
         _move_back(assignment, last, settlement, reason=undone)
         steps.append((assignment, last))
     try:
-        with transaction.atomic():
+        with transactions.atomic():
             settlement.write()
             for assignment, last in steps:
                 _overlap_again(assignment, last, host=host, now=now, actor=actor)
@@ -198,7 +197,7 @@ def undo(assignment: Assignment, *, host: Host, now: datetime, actor: str) -> Un
     if last is None:
         return None
     try:
-        with transaction.atomic():
+        with transactions.atomic():
             return _undo(assignment, last, host=host, now=now, actor=actor)
     except TableTakenError as error:
         raise _taken(assignment, last, now=now, host=host) from error

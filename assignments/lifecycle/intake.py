@@ -5,7 +5,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from django.db import DatabaseError, OperationalError, connection, transaction
+from django.db import DatabaseError, OperationalError, connection
 from django.db.models import Max, Min
 
 from assignments import conf
@@ -24,7 +24,7 @@ from assignments.planning.service_day import service_date
 logger = logging.getLogger("assignments.intake")
 
 CHUNK = 500
-CREATE_LOCK_TIMEOUT_MS = 200
+_CREATE = transactions.Limits(lock=200)
 LARGEST_STORED = 2**31 - 1
 LONGEST_LOOK_BACK = timedelta(hours=24)
 
@@ -151,9 +151,7 @@ def _create(assignments: Sequence[Assignment]) -> int:
         Assignment.objects.bulk_create(assignments, ignore_conflicts=True)
         return len(assignments)
     try:
-        with transaction.atomic():
-            with connection.cursor() as cursor:
-                cursor.execute("SELECT set_config('lock_timeout', %s, true)", [str(CREATE_LOCK_TIMEOUT_MS)])
+        with transactions.atomic(limits=_CREATE):
             Assignment.objects.bulk_create(assignments, ignore_conflicts=True)
     except OperationalError as error:
         if transactions.sqlstate(error) != transactions.LOCK_NOT_AVAILABLE:

@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from django.db import IntegrityError, connection, transaction
+from django.db import IntegrityError, connection
 from django.db.models import Exists, OuterRef, Q
 from psycopg.types.range import TimestamptzRange
 
-from assignments.concurrency import sql
+from assignments.concurrency import sql, transactions
 from assignments.concurrency.transactions import is_overlap
 from assignments.exceptions import HoldExpiredError, TableTakenError
 from assignments.lifecycle import buffers, waiting
@@ -394,7 +394,7 @@ def stay_until(
     if any(ends_at <= each.starts_at for each in closures):
         blocked_until = ends_at
     try:
-        with transaction.atomic():
+        with transactions.atomic():
             for row in seatings:
                 last = blocked_until if into_closures else _open_until(row, closures, blocked_until)
                 row.ends_at, row.overstays_until = ends_at, ends_at if last < ends_at else None
@@ -546,7 +546,7 @@ def begin_at(seatings: Sequence[Allocation], at: datetime, *, actor: str) -> boo
     """
     _note_override(seatings, closed_during(seatings, at, seatings[0].blocked.lower), actor)
     try:
-        with transaction.atomic():
+        with transactions.atomic():
             for row in seatings:
                 row.blocked = TimestamptzRange(at, row.blocked.upper)
                 row.save(update_fields=["blocked", "overridden_by", "despite"])

@@ -203,7 +203,7 @@ def stores_tables(host: Host, booking_ref: str, seatings: Sequence[Allocation]) 
     It is told them, read again, and all of that is taken back. A host that refuses to be told stores tables as a rule.
     """
     try:
-        with transaction.atomic():
+        with transactions.atomic():
             show_again(host, booking_ref, seatings)
             shown = host.bookings([booking_ref]).get(booking_ref)
             transaction.set_rollback(True)

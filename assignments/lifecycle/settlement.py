@@ -11,8 +11,6 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, TypedDict, Unpack
 
-from django.db import transaction
-
 from assignments.concurrency import transactions
 from assignments.error_logging import log_error
 from assignments.exceptions import MovesRefusedError
@@ -382,7 +380,7 @@ class Settlement:
             self.host.on_review(self._reviews)
             return
         try:
-            with transaction.atomic():
+            with transactions.atomic():
                 self.host.on_review(self._reviews)
         except Exception as error:  # noqa: BLE001  (logged by type; a host's message may name a guest)
             refs = ", ".join(sorted(self._reviews))

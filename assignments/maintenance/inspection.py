@@ -9,7 +9,7 @@ from itertools import islice
 from typing import Any
 
 from django.core.exceptions import FieldDoesNotExist
-from django.db import DatabaseError, models, transaction
+from django.db import DatabaseError, models
 from django.db.models.constants import LOOKUP_SEP
 
 from assignments import conf
@@ -184,7 +184,7 @@ def _read(host: Host, found: Inspection, now: datetime, restaurant_ref: str | No
 def _bookings(host: Host, refs: Sequence[str], found: Inspection) -> Sequence[HostBooking]:
     """Return these bookings. If the host raises, each is asked for by itself, to name those that cannot be read."""
     try:
-        with transaction.atomic():
+        with transactions.atomic():
             return list(host.bookings(refs).values())
     except Exception as error:
         if transactions.is_database_away(error):
@@ -232,7 +232,7 @@ def _restaurants(host: Host, refs: Sequence[str], found: Inspection) -> list[Res
 
 def _names(host: Host, refs: Sequence[str], found: Inspection) -> Mapping[str, str]:
     try:
-        with transaction.atomic():
+        with transactions.atomic():
             return host.restaurant_names(refs)
     except Exception as error:
         if transactions.is_database_away(error):
@@ -244,7 +244,7 @@ def _names(host: Host, refs: Sequence[str], found: Inspection) -> Mapping[str, s
 def _restaurant(host: Host, ref: str, name: str) -> RestaurantFound:
     result = RestaurantFound(ref=ref, name=name)
     try:
-        with transaction.atomic():
+        with transactions.atomic():
             floor, problem = floor_or_any_problem(ref)
     except DatabaseError as error:
         if transactions.is_database_away(error):
@@ -279,7 +279,7 @@ def _floor_problems(host: Host, ref: str, floor: Floor) -> Iterator[str]:
 def _plan(host: Host, found: Inspection, now: datetime, restaurant_ref: str | None) -> list[Planned]:
     """Return what would happen to the bookings that wait and start next."""
     try:
-        with transaction.atomic():
+        with transactions.atomic():
             waiting = pages(
                 lambda after: host.unassigned(after=after, limit=CHUNK, now=now, restaurant_ref=restaurant_ref)
             )
@@ -296,7 +296,7 @@ def _plan(host: Host, found: Inspection, now: datetime, restaurant_ref: str | No
     planned = {each.ref: _not_asked(each, states.get(each.ref, "")) for each in soonest}
     plannable = [each for each in soonest if planned[each.ref] is None]
     try:
-        with transaction.atomic():
+        with transactions.atomic():
             for day in dry_run.preview_of(plannable, now=now):
                 _explain(day, planned, {each.ref: each for each in plannable})
     except Exception as error:

@@ -7,16 +7,16 @@ only if this process dies in between, and a message that ends the process is kno
 import logging
 import uuid
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from django.db import transaction
 from django.db.models import Case, Exists, F, OuterRef, QuerySet, When
 
 from assignments.concurrency import transactions
 from assignments.error_logging import log_error
 from assignments.integration.host import Message
-from assignments.integration.project_host import configured
+from assignments.integration.project_host import DELIVERY_SECONDS, configured
 from assignments.lifecycle import set_aside
 from assignments.models import OutboxMessage
 from assignments.models.moment import DatabaseNow
@@ -137,7 +137,7 @@ def _is_delivered(message: OutboxMessage, run: uuid.UUID) -> bool:
 def _tell(message: OutboxMessage) -> BaseException | None:
     """Call the host in a transaction that holds nothing of ours; return what it raised."""
     try:
-        with correlation.scope(_correlation_id(message), booking_ref=message.booking_ref), transaction.atomic():
+        with correlation.scope(_correlation_id(message), booking_ref=message.booking_ref), _delivering():
             configured().deliver(
                 Message(
                     id=message.pk,
@@ -156,6 +156,11 @@ def _tell(message: OutboxMessage) -> BaseException | None:
         log_error(logger, error, "Message %d was not delivered", message.pk, level=logging.WARNING)
         return error
     return None
+
+
+def _delivering() -> AbstractContextManager[None]:
+    """A transaction in which the host may wait for others, a mail server say, as long as a delivery may take."""
+    return transactions.atomic(limits=transactions.Limits(idle=round(DELIVERY_SECONDS * 1000) + 1000))
 
 
 def _is_hopeless(message: OutboxMessage, failures: int) -> bool:

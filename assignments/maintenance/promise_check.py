@@ -2,21 +2,26 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
+from itertools import groupby
 
 from django.db import connection
 
+from assignments import conf
 from assignments.concurrency import transactions
 from assignments.coordination import adoption, host_changes
 from assignments.integration.host import pages
+from assignments.integration.planners import NOBODY, router
 from assignments.integration.project_host import configured
 from assignments.lifecycle import ledger
 from assignments.maintenance import reconcile
-from assignments.models import Assignment
+from assignments.models import Assignment, HostMark, State
 
 TOLD_WITHIN_HOURS = 24
 """A message is tried for a day; one that is older and has not arrived will not."""
+DECIDED_WITHIN_SECONDS = 300
+"""Nothing waits for more than 75 s once a fault is over; what is due for so long shows that no pass has taken it up."""
 HOLDS_GO_SECONDS = 300
 """Expired holds are removed by the next pass; one that stays so long shows that none ran, or that it failed there."""
 
@@ -94,13 +99,12 @@ SELECT booking_ref, 'the state is ' || state || ' without any history'
 """,
     "the host is told of everything": """
 SELECT booking_ref, 'no message of version ' || version || ' (' || name || ')'
-  FROM (SELECT DISTINCT ON (assignment_id) * FROM assignments_statetransition AS row
-         WHERE at > assignments_now() - %(days)s * interval '1 day'
-           AND name IN ('confirm', 'restore', 'send_to_review', 'fail', 'cancel', 'reopen')
-         ORDER BY assignment_id, version DESC) AS last_told
- WHERE NOT EXISTS (SELECT FROM assignments_outboxmessage AS message
-                    WHERE message.booking_ref = last_told.booking_ref
-                      AND message.payload->>'correlation_id' = last_told.correlation_id::text)
+  FROM assignments_statetransition AS told
+ WHERE at > assignments_now() - least(%(days)s, %(outbox_days)s) * interval '1 day'
+   AND name IN ('confirm', 'restore', 'send_to_review', 'fail', 'cancel', 'reopen')
+   AND NOT EXISTS (SELECT FROM assignments_outboxmessage AS message
+                    WHERE message.booking_ref = told.booking_ref
+                      AND message.payload->>'correlation_id' = told.correlation_id::text)
  UNION ALL
 SELECT booking_ref, CASE WHEN set_aside_at IS NULL THEN 'message ' || id || ' has waited for more than a day'
                          ELSE 'message ' || id || ' was set aside' END
@@ -127,6 +131,7 @@ SELECT unnest(booking_refs), 'a process ended while it decided this booking, and
 }
 """SQL by promise; each row is a booking for which it does not hold, and what was found. Parameters: see ``violations``."""
 
+WAITS = "nothing waits for long"
 HOST_AND_LEDGER = "host and ledger agree"
 HOST_APART = "the host shows no table twice"
 
@@ -136,18 +141,48 @@ def violations(*, days: int, restaurant_ref: str | None = None) -> Iterator[Viol
 
     ``restaurant_ref`` limits the comparison with the host; our own tables are checked for all restaurants.
     """
-    given = {"days": days, "told_hours": TOLD_WITHIN_HOURS, "holds_seconds": HOLDS_GO_SECONDS}
+    given = {
+        "days": days,
+        "told_hours": TOLD_WITHIN_HOURS,
+        "holds_seconds": HOLDS_GO_SECONDS,
+        "outbox_days": conf.settings().OUTBOX_DAYS,
+    }
     for promise, sql in CHECKS.items():
         with connection.cursor() as cursor:
             cursor.execute(sql, given)
             rows = cursor.fetchall()
         for booking_ref, detail in sorted(rows):
             yield Violation(promise=promise, booking_ref=booking_ref, detail=detail)
+    yield from _overdue(transactions.database_now())
     for found in reconcile.reconcile(dry_run=True, restaurant_ref=restaurant_ref):
         yield Violation(promise=HOST_AND_LEDGER, booking_ref=found.booking_ref, detail=found.problem)
     for one, other in shown_twice(restaurant_ref=restaurant_ref):
         detail = f"the host shows it at table {one.table_ref}, and booking {other.booking_ref} as well"
         yield Violation(promise=HOST_APART, booking_ref=one.booking_ref, detail=detail)
+
+
+def _overdue(now: datetime) -> Iterator[Violation]:
+    """Yield bookings that nobody has decided, and changes in the host that nobody has followed, though due for long.
+
+    Not those that the router gives to nobody, as where everything is switched off: nobody is meant to decide them.
+    """
+    before = now - timedelta(seconds=DECIDED_WITHIN_SECONDS)
+    rows = Assignment.objects.due(before).order_by("restaurant_ref", "booking_ref")
+    for _restaurant, group in groupby(rows, key=lambda row: row.restaurant_ref):
+        waiting = list(group)
+        routes = router().route(waiting)
+        for row in waiting:
+            since = (row.wake_at if row.state == State.MANUAL_REVIEW else row.due_at) or now
+            if routes[row.booking_ref].planner != NOBODY:
+                detail = f"it has been due for {_minutes(now - since)} minutes, and nobody has decided it"
+                yield Violation(promise=WAITS, booking_ref=row.booking_ref, detail=detail)
+    for mark in HostMark.objects.filter(created_at__lt=before):
+        detail = f"the host changed it {_minutes(now - mark.created_at)} minutes ago, and that was not followed"
+        yield Violation(promise=WAITS, booking_ref=mark.booking_ref, detail=detail)
+
+
+def _minutes(duration: timedelta) -> int:
+    return duration // timedelta(minutes=1)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

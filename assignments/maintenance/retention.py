@@ -8,13 +8,15 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass, replace
 from datetime import timedelta
 
-from django.db import connection, transaction
+from django.db import connection
 
 from assignments import conf
-from assignments.concurrency import circuit_breaker
+from assignments.concurrency import circuit_breaker, transactions
 from assignments.telemetry import counter_store, run_log
 
 CHUNK = 5000
+LIMITS = transactions.Limits(statement=300_000, lock=30_000)
+"""Of a transaction that deletes a chunk: nobody waits for what it deletes."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -83,7 +85,7 @@ def prune() -> Iterator[Pruned]:
     for name, old in _OLD.items():
         deleted = CHUNK
         while deleted == CHUNK:
-            with transaction.atomic(), connection.cursor() as cursor:
+            with transactions.atomic(limits=LIMITS), connection.cursor() as cursor:
                 cursor.execute(old.delete, {**_days(), "limit": CHUNK})
                 deleted = cursor.rowcount
             pruned = replace(pruned, **{name: getattr(pruned, name) + deleted})

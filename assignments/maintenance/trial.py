@@ -34,13 +34,13 @@ def try_writes(planned: Sequence[Planned]) -> Trial:
     """
     host: Host = conf.load(conf.settings().HOST)
     trial = Trial()
-    with transaction.atomic():
+    with transactions.atomic():
         for each in planned:
             if each.decision is None or each.decision.best is None:
                 continue
             trial.tried.append(each.booking.ref)
             try:
-                with transaction.atomic():
+                with transactions.atomic():
                     _try(host, each)
                     transaction.set_rollback(True)
             except _FailedError as failure:
@@ -89,7 +89,7 @@ def _try(host: Host, planned: Planned) -> None:
 def _step(name: str, call: Callable[[], _T]) -> _T:
     """Do one step, and hold its rows against the constraints that are deferred to the commit."""
     try:
-        with transaction.atomic():
+        with transactions.atomic():
             result = call()
             with connection.cursor() as cursor:
                 cursor.execute("SET CONSTRAINTS ALL IMMEDIATE; SET CONSTRAINTS ALL DEFERRED")

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from django.db import connection, transaction
+from django.db import connection
 
 from assignments.concurrency import transactions
 from assignments.error_logging import log_error
@@ -23,8 +23,7 @@ LAG_SECONDS = 300
 STEP_ROWS = 10_000
 STEPS_AT_ONCE = 50
 COMPACT_EVERY_SECONDS = 60.0
-LOCK_TIMEOUT_MS = 1000
-STATEMENT_TIMEOUT_MS = 20_000
+_LIMITS = transactions.Limits(lock=1000, statement=20_000)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -128,8 +127,7 @@ def _compact_source(source: Source, steps: int) -> bool:
 
 def _compact_step(source: Source) -> bool:
     """Add the next rows, about ``STEP_ROWS`` at most. Returns True if none are left or another process has the lock."""
-    with transaction.atomic(), connection.cursor() as cursor:
-        transactions.limit_statements(STATEMENT_TIMEOUT_MS, lock_timeout_ms=LOCK_TIMEOUT_MS)
+    with transactions.atomic(limits=_LIMITS), connection.cursor() as cursor:
         cursor.execute(_HORIZON, {"lag": LAG_SECONDS})
         horizon: datetime = cursor.fetchone()[0]
         cursor.execute(

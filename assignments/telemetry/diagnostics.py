@@ -204,7 +204,7 @@ class _Parts:
         waiting = list(parts)
         while waiting:
             try:
-                with transaction.atomic():
+                with transactions.atomic():
                     transactions.limit_statements(STATEMENT_TIMEOUT_MS)
                     while waiting:
                         found[waiting[0]] = parts[waiting[0]]()

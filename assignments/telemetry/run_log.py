@@ -13,7 +13,6 @@ from datetime import timedelta
 from functools import partial
 from importlib import metadata
 
-from django.db import transaction
 from django.db.models import F
 
 from assignments.concurrency import transactions
@@ -25,8 +24,7 @@ from assignments.telemetry import events
 logger = logging.getLogger("assignments.runs")
 
 DISTRIBUTION = "table-assignments"
-LOCK_TIMEOUT_MS = 1000
-STATEMENT_TIMEOUT_MS = 5000
+_LIMITS = transactions.Limits(lock=1000, statement=5000)
 GIVEN_UP_AFTER = timedelta(days=2)
 """Time without a heartbeat after which a run counts as dead. No interval and no pass lasts longer."""
 
@@ -158,8 +156,7 @@ def dropped_events() -> int:
 
 def _tolerated(record: Callable[[], object]) -> None:
     try:
-        with transaction.atomic():
-            transactions.limit_statements(STATEMENT_TIMEOUT_MS, lock_timeout_ms=LOCK_TIMEOUT_MS)
+        with transactions.atomic(limits=_LIMITS):
             record()
     except Exception as error:  # noqa: BLE001  (the bookings are decided, and the next pass records again)
         log_error(logger, error, "A run could not be recorded")

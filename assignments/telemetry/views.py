@@ -80,7 +80,7 @@ def cron_health(request: HttpRequest) -> JsonResponse:
     The limit is CRON_SECONDS. One query with a timeout.
     """
     try:
-        with transaction.atomic():
+        with transactions.atomic():
             transactions.limit_statements(STATEMENT_TIMEOUT_MS)
             found = vitals()
     except (DatabaseError, InterfaceError) as error:

@@ -30,7 +30,7 @@ LATE = timedelta(minutes=30)
 def section(request: HttpRequest) -> Section:
     """The section. One query with a time limit."""
     environment = conf.settings().ENVIRONMENT
-    with transaction.atomic():
+    with transactions.atomic():
         transactions.limit_statements(STATEMENT_TIMEOUT_MS)
         positions, switches, runs, waiting = lists(
             Position.objects.filter(environment=environment),

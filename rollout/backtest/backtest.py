@@ -9,9 +9,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from django.core.exceptions import ImproperlyConfigured
-from django.db import DatabaseError, connection, transaction
+from django.db import DatabaseError, connection
 
 from assignments import conf as assignments_conf
+from assignments.concurrency import transactions
 from assignments.concurrency.transactions import read_only
 from assignments.integration import release
 from assignments.models.moment import DatabaseNow
@@ -25,7 +26,7 @@ from rollout.models import Comparison
 from rollout.shadow import days
 from rollout.shadow.comparator import CandidateProcess
 from rollout.shadow.days import Together
-from rollout.shadow.recorder import STATEMENT_TIMEOUT_MS, about, is_joined, is_within_reason, keep_floors
+from rollout.shadow.recorder import LIMITS, about, is_joined, is_within_reason, keep_floors
 from rollout.shadow.serialization import decision_from_json, decision_to_json, floor_to_json, snapshot_to_json
 
 
@@ -130,11 +131,10 @@ def feed(steps: Sequence[tuple[Step, bool]], *, decided_by: str = "") -> None:
     """
     decided_by = decided_by or release.running()
     restaurant_ref = steps[0][0].snapshot.floor.restaurant_ref
-    with transaction.atomic():
+    with transactions.atomic(limits=LIMITS):
         with connection.cursor() as cursor:
             cursor.execute(
-                "SELECT set_config('statement_timeout', %s, true), pg_advisory_xact_lock(hashtextextended(%s, 0))",
-                [str(STATEMENT_TIMEOUT_MS), f"rollout:backtest:{restaurant_ref}"],
+                "SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [f"rollout:backtest:{restaurant_ref}"]
             )
         keep_floors(step.snapshot.floor for step, _repeats in steps)
         comparisons = [_comparison(step, repeats, decided_by) for step, repeats in steps]

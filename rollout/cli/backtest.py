@@ -15,6 +15,7 @@ from django.core.management.base import CommandError
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
+from assignments.concurrency import transactions
 from assignments.integration import release
 from assignments.integration.evening_file import UnusableFileError, decode, read
 from assignments.integration.project_host import configured
@@ -112,9 +113,10 @@ class Action(base.Action):
             decided_by = process.release
         if digest and backtest.fed:
             # Of two that feed it at once one is recorded; their comparisons are the same, and stored once.
-            FedFile.objects.bulk_create(
-                [FedFile(digest=digest, release=decided_by, comparisons=backtest.fed)], ignore_conflicts=True
-            )
+            with transactions.atomic():
+                FedFile.objects.bulk_create(
+                    [FedFile(digest=digest, release=decided_by, comparisons=backtest.fed)], ignore_conflicts=True
+                )
         if backtest.fed:
             self._announce(backtest.fed, options)
         report = _report(backtest, first, last, left_out, fed=options["feed"])

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
 
-from django.db import OperationalError, connection, transaction
+from django.db import connection
 
 from assignments.concurrency import transactions
 from assignments.integration import release
@@ -14,6 +14,7 @@ from rollout import conf
 from rollout.models import Change
 
 LOCK_TIMEOUT_MS = 5000
+STATEMENT_TIMEOUT_MS = 20_000
 
 
 class BusyError(Exception):
@@ -38,16 +39,13 @@ def changing(*, reason: str) -> Iterator[datetime]:
     reason, BusyError after LOCK_TIMEOUT_MS.
     """
     require_reason(reason)
-    with transaction.atomic(), connection.cursor() as cursor:
-        cursor.execute("SELECT set_config('lock_timeout', %s, true)", [str(LOCK_TIMEOUT_MS)])
-        try:
-            cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended('rollout:changing', 0))")
-        except OperationalError as error:
-            if transactions.sqlstate(error) == transactions.LOCK_NOT_AVAILABLE:
-                raise BusyError(_("Another change to the rollout is in progress; try again.")) from error
-            raise
-        cursor.execute("SELECT clock_timestamp() + assignments_clock_offset()")
-        yield cursor.fetchone()[0]
+    limits = transactions.Limits(lock=LOCK_TIMEOUT_MS, statement=STATEMENT_TIMEOUT_MS)
+    with transactions.atomic(limits=limits), connection.cursor() as cursor:
+        cursor.execute("SELECT assignments_lock(ARRAY['rollout:changing'], 0, %s)", [str(LOCK_TIMEOUT_MS)])
+        now = cursor.fetchone()[0]
+        if now is None:
+            raise BusyError(_("Another change to the rollout is in progress; try again."))
+        yield now
 
 
 def record(

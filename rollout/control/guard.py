@@ -9,7 +9,7 @@ from assignments.error_logging import log_error
 from assignments.integration import release
 from assignments.telemetry import events
 from rollout import conf
-from rollout.control import legacy_watch, releases, steering
+from rollout.control import change_log, legacy_watch, releases, steering
 from rollout.events import SOURCE
 from rollout.evidence import decision_audit, known_floors, measuring
 from rollout.flags import resolution
@@ -133,7 +133,7 @@ def _roll_back(position: Position, facts: Facts, found: Sequence[Breach]) -> tup
             measured={"facts": facts.as_dict(), "breaches": [breach.as_dict() for breach in found]},
             cool_down_hours=conf.settings().COOL_DOWN_HOURS,
         ).stage
-    except steering.RefusedError as error:
+    except (steering.RefusedError, change_log.BusyError) as error:
         stage, problem = "", str(error)
     events.announce(
         SOURCE,

@@ -15,7 +15,7 @@ from time import monotonic
 from typing import Any
 from uuid import UUID
 
-from django.db import DatabaseError, connection, transaction
+from django.db import DatabaseError, transaction
 from django.db.models import Case, Max, Value, When
 
 from assignments import conf as assignments_conf
@@ -146,17 +146,13 @@ class _Chunk:
     """The latest attempts at the bookings: what was decided before that, the host need not say."""
 
     def audit(self, timeout_ms: int) -> None:
-        with transaction.atomic():
-            with connection.cursor() as cursor:
-                cursor.execute("SET TRANSACTION READ ONLY")
-            transactions.limit_statements(timeout_ms)
+        with transactions.read_only(limits=transactions.Limits(statement=timeout_ms, lock=timeout_ms)):
             found = self._judged()
             transaction.set_rollback(True)
         self._write(found, timeout_ms)
 
     def _write(self, found: Mapping[UUID, Sequence[Audit]], timeout_ms: int) -> None:
-        with transaction.atomic():
-            transactions.limit_statements(timeout_ms)
+        with transactions.atomic(limits=transactions.Limits(statement=timeout_ms, lock=timeout_ms)):
             mine = FrozenBatch.objects.filter(key__in=found, audited_at=None).order_by("key")
             keys = list(mine.select_for_update(skip_locked=True).values_list("key", flat=True))
             keep_floors(self._embedded.values())
@@ -366,7 +362,7 @@ def _ask_the_legacy_planner(audit: Audit, about: Judgement, read: frozen_batches
 
 
 def _asked(asked: Judge, snapshot: Snapshot) -> Any:
-    with transaction.atomic():  # What it does to the transaction stays with it.
+    with transactions.atomic():  # What it does to the transaction stays with it.
         return asked(snapshot)
 
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from uuid import UUID
 
-from assignments.concurrency import clock
+from assignments.concurrency import clock, transactions
 from assignments.concurrency.sql import rows
 from assignments.integration import floor_cache, release
 from assignments.planning.floor import Floor
@@ -109,12 +109,15 @@ def _store(look: _Look) -> None:
         for ref, floor in look.from_host.items()
         if look.fingerprints.get(ref)
     }
-    FloorRecord.objects.bulk_create(
-        [record for _version, record in sorted(records.items())],
-        update_conflicts=True,
-        unique_fields=["version"],
-        update_fields=["fingerprint"],
-    )
+    if not records:
+        return
+    with transactions.atomic():
+        FloorRecord.objects.bulk_create(
+            [record for _version, record in sorted(records.items())],
+            update_conflicts=True,
+            unique_fields=["version"],
+            update_fields=["fingerprint"],
+        )
 
 
 def _key(restaurant_ref: str, fingerprint: str) -> str:

@@ -17,6 +17,7 @@ from typing import Any
 
 from django.db import connection, transaction
 
+from assignments.concurrency import transactions
 from assignments.integration import release
 from assignments.integration.planners import V3
 from rollout import conf
@@ -192,13 +193,15 @@ def stage_since(position: Position, now: datetime) -> datetime:
 def one_moment(statement_timeout_ms: int = STATEMENT_TIMEOUT_MS) -> Iterator[datetime]:
     """Let all queries see the same moment, unless a transaction is already open; yield the database's time."""
     is_outermost = not connection.in_atomic_block
-    with transaction.atomic():
+    with transactions.atomic():
         with connection.cursor() as cursor:
             level = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ;" if is_outermost else ""
+            idle = f"{transactions.SETS_IDLE_TIMEOUT}{transactions.THINKING_TIMEOUT_MS};"
             # One round trip. Without parameters, several statements are possible however parameters are bound.
             cursor.execute(
-                f"{level} SET LOCAL statement_timeout = {int(statement_timeout_ms)}; SET LOCAL work_mem = '{WORK_MEMORY}';"
-                "SELECT assignments_now()"
+                f"{level} SET LOCAL statement_timeout = {int(statement_timeout_ms)};"
+                f"SET LOCAL lock_timeout = {int(statement_timeout_ms)}; {idle if is_outermost else ''}"
+                f"SET LOCAL work_mem = '{WORK_MEMORY}'; SELECT assignments_now()"
             )
             while cursor.nextset():
                 pass

@@ -3,9 +3,11 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from django.db import connection, transaction
+from django.db import connection
 
+from assignments.concurrency import transactions
 from assignments.concurrency.sql import rows
+from assignments.maintenance import retention
 from assignments.telemetry import counter_store
 from rollout import conf, metrics
 
@@ -48,7 +50,7 @@ def prune(days: int) -> Iterator[Pruned]:
     counter_store.compact(metrics.COMPARISON.key)
     comparisons = 0
     while True:
-        with transaction.atomic(), connection.cursor() as cursor:
+        with transactions.atomic(limits=retention.LIMITS), connection.cursor() as cursor:
             cursor.execute("SET LOCAL rollout.pruning = 'on'")  # Nothing else may delete comparisons.
             cursor.execute(_TALLY, {"days": days, "limit": CHUNK})
             deleted = cursor.fetchone()[0]
@@ -60,7 +62,7 @@ def prune(days: int) -> Iterator[Pruned]:
     compared_days = _in_chunks(_DAYS, days=days)
     batches = _in_chunks(_BATCHES, days=days, batch_days=conf.settings().BATCH_DAYS)
     audits = _in_chunks(_AUDITS, days=days)
-    with transaction.atomic(), connection.cursor() as cursor:
+    with transactions.atomic(limits=retention.LIMITS), connection.cursor() as cursor:
         cursor.execute("SET LOCAL rollout.pruning = 'on'")
         cursor.execute(_FLOORS, {"days": days})
         floors = cursor.rowcount
@@ -79,7 +81,7 @@ def _in_chunks(query: str, **parameters: int) -> int:
     """Delete and count, a chunk per transaction; return how many were deleted."""
     deleted = 0
     while True:
-        with transaction.atomic(), connection.cursor() as cursor:
+        with transactions.atomic(limits=retention.LIMITS), connection.cursor() as cursor:
             cursor.execute("SET LOCAL rollout.pruning = 'on'")
             cursor.execute(query, {**parameters, "limit": CHUNK})
             found: int = cursor.fetchone()[0]

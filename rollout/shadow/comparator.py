@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from datetime import date
 from typing import Any
 
-from django.db import DatabaseError, connection, transaction
+from django.db import DatabaseError, connection
 
 from assignments import conf as assignments_conf
 from assignments.concurrency import transactions
@@ -174,7 +174,7 @@ def compare_waiting(*, limit: int = 0) -> Iterator[Counter[str]]:
     touched: set[tuple[str, date]] = set()
     with CandidateProcess(conf.settings().CANDIDATE_SECONDS) as candidate:
         while not limit or verdicts.total() < limit:
-            with transaction.atomic():
+            with transactions.atomic(limits=_limits()):
                 waiting = Comparison.objects.filter(verdict="").order_by("id").select_related("floor")
                 chunk = list(
                     waiting.select_for_update(skip_locked=True, of=("self",))[
@@ -184,6 +184,7 @@ def compare_waiting(*, limit: int = 0) -> Iterator[Counter[str]]:
                 for comparison in chunk:
                     _compare_in_any_case(comparison, floors, candidate)
                     verdicts[comparison.verdict] += 1
+                    transactions.stay_awake()
                     if comparison.service_date is not None:
                         touched.add((comparison.restaurant_ref, comparison.service_date))
                 Comparison.objects.bulk_update(
@@ -203,6 +204,13 @@ def compare_waiting(*, limit: int = 0) -> Iterator[Counter[str]]:
                 break
             yield verdicts
         compare_days(candidate, touched)
+
+
+def _limits() -> transactions.Limits:
+    """One comparison at a time is thought about, by a process that may have to be started first."""
+    return transactions.Limits(
+        idle=round((READY_SECONDS + conf.settings().CANDIDATE_SECONDS) * 1000) + transactions.THINKING_TIMEOUT_MS
+    )
 
 
 def compare_days(candidate: CandidateProcess, touched: Collection[tuple[str, date]]) -> None:

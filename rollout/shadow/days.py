@@ -194,18 +194,19 @@ def compare(
             log_error(
                 logger, error, "The control could not decide the day of restaurant %s", day.start.floor.restaurant_ref
             )
-    keep_floors([day.start.floor])
-    return DayComparison.objects.create(
-        origin=origin,
-        environment=conf.settings().ENVIRONMENT,
-        release=release(),
-        restaurant_ref=day.start.floor.restaurant_ref,
-        service_date=service_date,
-        floor_id=day.start.floor.version,
-        content=day.to_json(),
-        bookings=len(day.requests),
-        **numbers,
-    )
+    with transactions.atomic():
+        keep_floors([day.start.floor])
+        return DayComparison.objects.create(
+            origin=origin,
+            environment=conf.settings().ENVIRONMENT,
+            release=release(),
+            restaurant_ref=day.start.floor.restaurant_ref,
+            service_date=service_date,
+            floor_id=day.start.floor.version,
+            content=day.to_json(),
+            bookings=len(day.requests),
+            **numbers,
+        )
 
 
 def _columns(who: str, totals: DayTotals) -> dict[str, int]:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
-from django.db import connection, transaction
+from django.db import connection
 
 from assignments.concurrency import clock, transactions
 from assignments.error_logging import log_error
@@ -27,7 +27,7 @@ from rollout.shadow.serialization import decision_to_json, floor_to_json, snapsh
 logger = logging.getLogger("rollout.shadow")
 
 BUFFER_SIZE = 5000
-STATEMENT_TIMEOUT_MS = 5000
+LIMITS = transactions.Limits(statement=5000, lock=5000)
 RECORDED_DAYS = FARTHEST_DAYS - 2
 """Bookings that start later are not recorded. Two days less than the database takes, because clocks and zones differ."""
 
@@ -85,8 +85,7 @@ def _write(batch: Sequence[Kept]) -> bool:
 
 
 def _store(batch: Sequence[Kept]) -> None:
-    with transaction.atomic():
-        transactions.limit_statements(STATEMENT_TIMEOUT_MS)
+    with transactions.atomic(limits=LIMITS):
         keep_floors(kept.snapshot.floor for kept in batch)
         Comparison.objects.bulk_create(
             [

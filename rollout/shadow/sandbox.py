@@ -45,8 +45,9 @@ def main() -> None:
 
 
 def _answer(question: dict[str, Any], candidate: Any, answers: BinaryIO) -> None:
-    from django.db import connection, transaction
+    from django.db import transaction
 
+    from assignments.concurrency import transactions
     from assignments.concurrency.stopwatch import Stopwatch
     from rollout import conf
     from rollout.shadow.serialization import (
@@ -65,13 +66,9 @@ def _answer(question: dict[str, Any], candidate: Any, answers: BinaryIO) -> None
     requests = requests_from_json(question["requests"]) if "requests" in question else None
     said: dict[str, Any] = {"decision": None, "ms": 0.0, "error": ""}
     try:
-        with transaction.atomic():
-            with connection.cursor() as cursor:
-                cursor.execute("SET TRANSACTION READ ONLY")
-                # From now on the transaction cannot become writable.
-                seconds = conf.settings().CANDIDATE_SECONDS * (1 if requests is None else len(requests))
-                milliseconds = str(round(seconds * 1000))
-                cursor.execute("SELECT set_config('statement_timeout', %s, true)", [milliseconds])
+        milliseconds = round(conf.settings().CANDIDATE_SECONDS * 1000) * (1 if requests is None else len(requests))
+        limits = transactions.Limits(statement=milliseconds, idle=milliseconds + transactions.THINKING_TIMEOUT_MS)
+        with transactions.read_only(limits=limits):
             stopwatch = Stopwatch()
             decided: Any = candidate(snapshot) if requests is None else _together(candidate, snapshot, requests)
             said["ms"] = stopwatch.milliseconds

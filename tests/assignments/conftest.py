@@ -37,6 +37,13 @@ def host(settings: Any) -> TheHost:
     return loaded
 
 
+def host_with(settings: Any, **changed: Any) -> TheHost:
+    """The host that the app uses once these settings are changed."""
+    settings.ASSIGNMENTS = {**settings.ASSIGNMENTS, **changed}
+    loaded: TheHost = conf.load(HOST_PATH)
+    return loaded
+
+
 def asked(number: int) -> datetime:
     """When somebody asked: so many minutes after the first."""
     return datetime(2026, 1, 1, tzinfo=UTC) + timedelta(minutes=number)

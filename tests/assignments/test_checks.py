@@ -8,13 +8,16 @@ from typing import Any
 
 import pytest
 from django.contrib.postgres.constraints import ExclusionConstraint
-from django.core.checks import run_checks
+from django.core.checks import CheckMessage, run_checks
+from django.db import connection
 from django.db.models import Deferrable, F, Func, UniqueConstraint, Value
 from django.db.models.expressions import RawSQL
 from django.db.models.functions import Lower
 
+from assignments.checks import check_connection
 from assignments.integration import planners
 from assignments.integration.swaps import obstacle_to_swaps
+from assignments.testing import MemoryHost
 from tests.shapes.hosts import CardHost, StayHost, VisitHost
 from tests.shapes.models import Card
 
@@ -197,3 +200,50 @@ def test_where_a_required_table_is_unique_at_once_swaps_are_impossible_and_refus
     monkeypatch.setattr(Card._meta, "unique_together", (("board", "start"),))
     monkeypatch.setattr(CardHost, "can_swap", True, raising=False)
     assert warned() == []
+
+
+ENOUGH = {"keepalives_idle": 5, "keepalives_interval": 2, "keepalives_count": 3, "tcp_user_timeout": 10_000}
+
+
+@pytest.mark.parametrize(
+    ("host", "options", "problem"),
+    [
+        ("", {}, ""),
+        ("/run/postgresql", {}, ""),
+        ("localhost", {}, ""),
+        ("127.0.0.1", {}, ""),
+        ("::1", {}, ""),
+        ("10.0.0.5", ENOUGH, ""),
+        ("db.example", {key: str(value) for key, value in ENOUGH.items()}, ""),
+        ("db.example", {**ENOUGH, "keepalives": 0}, "keepalives is off"),
+        ("db.example", {"tcp_user_timeout": 10_000}, "keepalives_idle is not set"),
+        ("db.example", {"keepalives_idle": 5, "tcp_user_timeout": 10_000}, "680 seconds"),
+        ("10.0.0.5", {**ENOUGH, "keepalives_count": 40}, "85 seconds"),
+        ("db.example", {**ENOUGH, "tcp_user_timeout": 0}, "tcp_user_timeout is 0"),
+        ("db.example", {**ENOUGH, "tcp_user_timeout": 90_000}, "tcp_user_timeout is 90000"),
+        ("db.example", {**ENOUGH, "tcp_user_timeout": None}, "tcp_user_timeout is None"),
+    ],
+)
+def test_a_database_on_another_machine_needs_limits_for_the_network(
+    monkeypatch: Any, host: str, options: dict[str, Any], problem: str
+) -> None:
+    monkeypatch.setitem(connection.settings_dict, "HOST", host)
+    monkeypatch.setitem(connection.settings_dict, "OPTIONS", options)
+    found = check_connection(None)
+    assert [each.id for each in found] == (["assignments.W030"] if problem else [])
+    assert not problem or problem in found[0].msg
+
+
+class Outspoken(MemoryHost):
+    """What it raises names a guest."""
+
+    def check(self) -> list[CheckMessage]:
+        raise ValueError("Ada Lovelace, 0170 123")
+
+
+def test_what_the_host_raises_is_named_by_type_and_place_alone(settings: Any) -> None:
+    settings.ASSIGNMENTS = {"HOST": f"{__name__}.Outspoken"}
+    (told,) = (each for each in run_checks() if each.id == "assignments.E002")
+    assert "ValueError at " in told.msg
+    assert "test_checks.py:" in told.msg
+    assert "Lovelace" not in f"{told.msg} {told.hint}"

@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 from django.db import DatabaseError, InternalError, connection, transaction
 
-from assignments import api, conf
+from assignments import api
 from assignments.concurrency import locks, transactions
 from assignments.coordination import dispatch, dry_run, quarantine
 from assignments.exceptions import CallbackTooSlowError, StaleAssignmentError, TableTakenError
@@ -28,7 +28,7 @@ from assignments.models import assignment as assignment_model
 from assignments.models.assignment import AssignmentQuerySet
 from assignments.outcome import Kind
 from assignments.testing import a_floor, a_table
-from tests.assignments.conftest import HOST_PATH, TheHost, run_all
+from tests.assignments.conftest import TheHost, host_with, run_all
 from tests.assignments.lifecycle.test_ledger import placement
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -215,13 +215,6 @@ def test_skip_locked_leaves_a_booking_that_somebody_has(
 @pytest.fixture
 def impatient(host: TheHost, settings: Any) -> TheHost:
     return host_with(settings, LOCK_TIMEOUT_MS=150)
-
-
-def host_with(settings: Any, **changed: Any) -> TheHost:
-    """The host that the app uses once these settings are changed."""
-    settings.ASSIGNMENTS = {**settings.ASSIGNMENTS, **changed}
-    loaded: TheHost = conf.load(HOST_PATH)
-    return loaded
 
 
 @WITH_AND_WITHOUT

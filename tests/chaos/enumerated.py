@@ -156,6 +156,8 @@ def suffer(
     if child.has_stopped():
         time.sleep(STOPPED_IDLE_MS / 1000 + 0.1)
         recover(1)
+        FLOWS[name].by_another()
+        recover(1)
         settled = copy_rows()
         os.kill(child.pid, signal.SIGCONT)
     end = child.wait()

@@ -24,18 +24,29 @@ from tests.chaos.world import a_restaurant, book, evening, quietly, seated, stat
 HAS_LEGACY_PLANNER = bool(rollout_conf.settings().LEGACY_PLANNER)
 
 
+REFUSED = (AssignmentsError, ValueError, LookupError, steering.RefusedError)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Flow:
-    """``repeat``: what a person or cron does who does not know whether it was done. ``wrong``: what must not be so then."""
+    """``repeat``: what a person or cron does who does not know whether it was done. ``wrong``: what must not be so then.
+
+    ``beside``: what somebody else does while whoever does it is stopped.
+    """
 
     prepare: Callable[[], object]
     do: Callable[[], object]
     wrong: Callable[[], str]
     repeat: Callable[[], object] | None = None
+    beside: Callable[[], object] | None = None
 
     def again(self) -> None:
-        with suppress(AssignmentsError, ValueError, LookupError, steering.RefusedError):
+        with suppress(*REFUSED):
             (self.repeat or self.do)()
+
+    def by_another(self) -> None:
+        with suppress(*REFUSED):
+            (self.beside or self.repeat or self.do)()
 
 
 def v3(on: bool = True) -> None:
@@ -92,6 +103,15 @@ def _inline() -> None:
     with transaction.atomic():
         api.request(booking_ref=_ref("new"))
     api.assign_now(booking_ref=_ref("new"))
+
+
+def _decide_inline() -> None:
+    api.assign_now(booking_ref=_ref("new"))
+
+
+def _pass_alone() -> None:
+    """The transaction is the project's own, and so are its limits."""
+    _pass()
 
 
 def _edit() -> None:
@@ -251,10 +271,13 @@ def _pass() -> None:
 
 FLOWS: dict[str, Flow] = {
     "batch": Flow(prepare=_waiting, do=_pass, wrong=_evening_is_decided),
-    "inline": Flow(prepare=_new, do=_inline, wrong=lambda: _is_as(new="confirmed/1")),
-    "edit": Flow(prepare=_decided, do=_edit, wrong=_edited),
+    "inline": Flow(prepare=_new, do=_inline, beside=_decide_inline, wrong=lambda: _is_as(new="confirmed/1")),
+    "edit": Flow(prepare=_decided, do=_edit, beside=_pass_alone, wrong=_edited),
     "cancel": Flow(
-        prepare=_decided, do=lambda: cancel_booking(_by("B1")), wrong=lambda: _is_as(B1="cancelled/0", B2="confirmed/1")
+        prepare=_decided,
+        do=lambda: cancel_booking(_by("B1")),
+        beside=_pass_alone,
+        wrong=lambda: _is_as(B1="cancelled/0", B2="confirmed/1"),
     ),
     "walk-in": Flow(prepare=_decided, do=_walk_in, wrong=_walked_in),
     "swap": Flow(prepare=_prepare_swap, do=_swap_by_ref, wrong=_swapped),

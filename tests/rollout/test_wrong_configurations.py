@@ -201,6 +201,11 @@ def without_a_router(settings: Any, monkeypatch: Any) -> None:
     settings.ASSIGNMENTS = {**RIGHT, "ROUTER": ""}
 
 
+def far_away(settings: Any, monkeypatch: Any) -> None:
+    monkeypatch.setitem(connection.settings_dict, "HOST", "database.example")
+    monkeypatch.setitem(connection.settings_dict, "OPTIONS", {"keepalives_idle": 5, "keepalives_interval": 2})
+
+
 def both_switches(settings: Any, monkeypatch: Any) -> None:
     for name in ("assignment_pipeline_v3", "assignment_pipeline_v3_shadow"):
         Switch.objects.update_or_create(name=name, defaults={"active": True})
@@ -242,6 +247,7 @@ CASES: dict[str, tuple[Callable[[Any, Any], None], str]] = {
     "rollout.E011": (without("waffle"), '"waffle"'),
     "rollout.W001": (without_a_planner_nor_a_database, "does not turn V3 on"),
     "assignments.W013": (without_a_router, "is installed, but no app that could ask it"),
+    "assignments.W030": (far_away, "tcp_user_timeout is not set"),
     "assignments.W012": (without("django.contrib.postgres"), "django.contrib.postgres"),
 }
 DATABASES = ["default"]

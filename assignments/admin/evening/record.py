@@ -4,7 +4,7 @@ import uuid
 from collections.abc import Callable
 from datetime import date
 
-from django.db import connection, transaction
+from django.db import connection
 
 from assignments.concurrency import locks, transactions
 from assignments.concurrency.sql import rows
@@ -58,7 +58,7 @@ def once(
             StaffAction.objects.filter(pk=key).update(table_refs=list(table_refs))
 
     if connection.in_atomic_block:  # The project runs requests in transactions.
-        with transaction.atomic():
+        with transactions.atomic():
             do()
             transactions.require_intact()
     else:

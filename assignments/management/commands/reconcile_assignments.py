@@ -32,8 +32,8 @@ class Command(DatabaseCommand):
             "--check",
             action="store_true",
             help="Repair nothing; list tables booked twice, bookings lost or with two outcomes, breaks in the history, "
-            "what the host was not told, rows that belong to nothing, tables that the host shows twice, and where host and "
-            "ledger differ.",
+            "what the host was not told, what waits for more than five minutes, rows that belong to nothing, tables that "
+            "the host shows twice, and where host and ledger differ.",
         )
         parser.add_argument(
             "--days",

@@ -105,7 +105,7 @@ REGISTRY.register(COLLECTOR)
 def _one_moment(statement_timeout_ms: int) -> Iterator[None]:
     """Run queries in one read-only snapshot, each with a timeout."""
     isolation = "" if connection.in_atomic_block else "ISOLATION LEVEL REPEATABLE READ, "
-    with transaction.atomic():
+    with transactions.atomic():
         with connection.cursor() as cursor:
             cursor.execute(f"SET TRANSACTION {isolation}READ ONLY")
         transactions.limit_statements(statement_timeout_ms)

@@ -49,7 +49,7 @@ def states() -> dict[str, str]:
 def test_the_culprit_goes_to_review_and_the_others_are_decided(deadly: TheHost, tonight: datetime) -> None:
     for ref in ("B1", "poison", "B2"):
         deadly.book(ref, starts_at=tonight)
-    for number in (1, 2, 3):
+    for number in (1, 2):
         with pytest.raises(Died):
             run_all()
         mark = BatchMark.objects.get()

@@ -11,8 +11,9 @@ from django.db import connection
 
 from assignments import conf
 from assignments.coordination import dispatch
+from assignments.integration.planners import NOBODY, Route, SoleRouter
 from assignments.maintenance import promise_check
-from assignments.models import Allocation, Assignment, OutboxMessage
+from assignments.models import Allocation, Assignment, HostMark, OutboxMessage
 from tests.assignments.conftest import HOST_PATH, TheHost, rewritten_history, run_all
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -93,6 +94,26 @@ def lose_a_message() -> None:
     OutboxMessage.objects.filter(booking_ref="B1").delete()
 
 
+def lose_the_first_of_two_messages() -> None:
+    assert OutboxMessage.objects.filter(booking_ref="gone").count() == 2
+    OutboxMessage.objects.filter(booking_ref="gone").earliest("id").delete()
+
+
+def wait_for_hours() -> None:
+    host: TheHost = conf.load(HOST_PATH)
+    host.book("waits", starts_at=host.rows["B1"].starts_at)
+    dispatch.register_new()
+    Assignment.objects.filter(booking_ref="waits").update(due_at=datetime.now().astimezone() - timedelta(hours=3))
+
+
+def be_woken_in_vain() -> None:
+    Assignment.objects.filter(booking_ref="large").update(wake_at=datetime.now().astimezone() - timedelta(hours=3))
+
+
+def follow_nothing() -> None:
+    HostMark.objects.create(booking_ref="B1", created_at=datetime.now().astimezone() - timedelta(minutes=6))
+
+
 def set_a_message_aside() -> None:
     OutboxMessage.objects.filter(booking_ref="B1").update(set_aside_at=datetime.now().astimezone())
 
@@ -127,6 +148,10 @@ def die() -> None:
         (say_nothing, "an outcome has a reason", "large"),
         (break_the_chain, "the history is one chain to the state", "B1"),
         (lose_a_message, "the host is told of everything", "B1"),
+        (lose_the_first_of_two_messages, "the host is told of everything", "gone"),
+        (wait_for_hours, "nothing waits for long", "waits"),
+        (be_woken_in_vain, "nothing waits for long", "large"),
+        (follow_nothing, "nothing waits for long", "B1"),
         (set_a_message_aside, "the host is told of everything", "B1"),
         (leave_an_orphan, "tables belong to bookings", "nobody"),
         (leave_a_hold, "holds end", "B2"),
@@ -141,6 +166,15 @@ def test_a_broken_promise_is_found(evening: TheHost, breaks: Any, promise: str, 
         _restore(kept)
     assert code == 4
     assert (promise, ref) in found
+
+
+def test_what_is_due_is_no_finding_where_nobody_is_meant_to_decide(evening: TheHost, monkeypatch: Any) -> None:
+    wait_for_hours()
+    assert checked() == (4, [(promise_check.WAITS, "waits")])
+    monkeypatch.setattr(
+        SoleRouter, "route", lambda _self, rows: {row.booking_ref: Route(planner=NOBODY) for row in rows}
+    )
+    assert checked() == (0, [])
 
 
 CONSTRAINTS = ("allocation_no_overlap", "assignment_open_iff_due")

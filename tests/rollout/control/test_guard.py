@@ -17,7 +17,7 @@ from assignments.integration import floor_cache
 from assignments.models import Allocation, Assignment, Attempt
 from assignments.telemetry import events
 from example import models
-from rollout.control import guard, steering, switches
+from rollout.control import change_log, guard, steering, switches
 from rollout.evidence import decision_audit, measuring
 from rollout.flags import resolution
 from rollout.flags.resolution import Mode
@@ -325,6 +325,27 @@ def test_without_a_legacy_planner_it_says_so_and_leaves_v3_on(evening: models.Re
 
 
 @pytest.mark.legacy_planner
+def test_a_breach_is_kept_and_said_if_somebody_else_steers_all_the_while(
+    evening: models.Restaurant, monkeypatch: Any, capsys: Any
+) -> None:
+    keep_too_short()
+    monkeypatch.setattr(change_log, "LOCK_TIMEOUT_MS", 50)
+    other = connection.copy()
+    try:
+        with other.cursor() as cursor:
+            cursor.execute("SELECT pg_advisory_lock(hashtextextended('rollout:changing', 0))")
+        with pytest.raises(CommandError, match=r"Not rolled back: .*try again") as breached:
+            call_command("rollout", "guard")
+    finally:
+        other.close()
+    assert breached.value.returncode == 3
+    assert "unsafe_seatings" in capsys.readouterr().err
+    kept = GuardRun.objects.latest("at")
+    assert (kept.stage, kept.rolled_back_to) == ("full", "")
+    assert "unsafe_seatings" in {breach["rail"] for breach in kept.breaches}
+    assert guard.run().rolled_back_to, "the next run rolls back"
+
+
 def test_of_two_guards_at_once_one_rolls_back(evening: models.Restaurant, monkeypatch: Any) -> None:
     lose_tables()
     barrier, looks = threading.Barrier(2), []

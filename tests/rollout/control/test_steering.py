@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime, time, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -13,6 +14,7 @@ from django.db.models.functions import Now
 from waffle.models import Switch
 
 from assignments import api
+from assignments.concurrency import transactions
 from assignments.coordination import dispatch
 from assignments.models import Assignment, State
 from assignments.outcome import Kind
@@ -588,3 +590,32 @@ def test_whoever_comes_while_another_steers_waits_and_is_told(monkeypatch: Any) 
         leave.set()
         thread.join(30)
     assert steering.begin(**WHO).stage == "off"
+
+
+def test_whoever_stops_while_steering_keeps_nobody_from_rolling_back(monkeypatch: Any) -> None:
+    """A frozen machine, or one that lost its network: the transaction is open, and nothing comes of it."""
+    monkeypatch.setattr(transactions, "IDLE_TIMEOUT_MS", 300)
+    climb("full")
+    entered, leave = threading.Event(), threading.Event()
+
+    def stop() -> None:
+        with suppress(DatabaseError), change_log.changing(reason="stopped"):
+            entered.set()
+            leave.wait(30)
+        connection.close()
+
+    thread = threading.Thread(target=stop)
+    thread.start()
+    try:
+        assert entered.wait(10)
+        assert steering.roll_back(**WHO).stage != "full"
+    finally:
+        leave.set()
+        thread.join(30)
+
+
+def test_steering_in_the_callers_transaction_leaves_its_limits_as_they_are() -> None:
+    with transaction.atomic(), change_log.changing(reason="checked"), connection.cursor() as cursor:
+        for name in ("lock_timeout", "statement_timeout", "idle_in_transaction_session_timeout"):
+            cursor.execute(f"SHOW {name}")
+            assert cursor.fetchone()[0] == "0", name

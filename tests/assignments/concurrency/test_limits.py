@@ -1,0 +1,179 @@
+"""A process stops in the middle of a transaction of ours, as a frozen machine does: the others soon go on."""
+
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from datetime import datetime
+from typing import Any
+
+import pytest
+from django.db import DatabaseError, connection, connections, transaction
+
+from assignments import api, conf
+from assignments.concurrency import locks, transactions
+from assignments.coordination import dispatch, handover, quarantine
+from assignments.lifecycle import ledger
+from assignments.maintenance import mark_following, outbox, retention
+from assignments.models import Assignment, BatchMark, HostMark, State
+from tests.assignments.conftest import TheHost, host_with, run_all
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+LIMITS = ("lock_timeout", "statement_timeout", "idle_in_transaction_session_timeout")
+
+
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch: Any) -> None:
+    monkeypatch.setattr(transactions, "IDLE_TIMEOUT_MS", 400)
+
+
+@contextmanager
+def stopped(work: Callable[[], object], patch: Any, owner: object, name: str) -> Iterator[None]:
+    """A thread does the work, and stops after it has called this function, with all its locks."""
+    original, begun, goes_on = getattr(owner, name), threading.Event(), threading.Event()
+
+    def call(*args: Any, **kwargs: Any) -> Any:
+        result = original(*args, **kwargs)
+        if threading.current_thread() is thread:
+            begun.set()
+            goes_on.wait(30)
+        return result
+
+    def alone() -> None:
+        with suppress(DatabaseError):
+            work()
+        connections.close_all()
+
+    thread = threading.Thread(target=alone)
+    patch.setattr(owner, name, call)
+    thread.start()
+    try:
+        assert begun.wait(10)
+        yield
+    finally:
+        goes_on.set()
+        thread.join(20)
+
+
+def test_who_stops_while_counting_a_death_does_not_keep_the_day(
+    host: TheHost, tonight: datetime, monkeypatch: Any
+) -> None:
+    host.book("B1", starts_at=tonight)
+    dispatch.register_new()
+    row = Assignment.objects.get()
+    run = uuid.uuid4()
+    BatchMark.objects.create(
+        run=run, restaurant_ref=row.restaurant_ref, service_date=row.service_date, booking_refs=["B1"]
+    )
+    monkeypatch.setattr(quarantine._process, "run", run)
+    with stopped(quarantine.note_deaths, monkeypatch, locks, "try_days"):
+        time.sleep(1)
+        assert api.assign_now(booking_ref="B1").kind == "confirmed"
+
+
+def test_who_stops_while_handing_back_does_not_keep_the_booking(
+    host: TheHost, tonight: datetime, monkeypatch: Any
+) -> None:
+    host.book("B1", starts_at=tonight)
+    dispatch.register_new()
+    Assignment.objects.update(planner="v3")
+    with stopped(lambda: handover.hand_back(["B1"]), monkeypatch, handover, "hand_over"):
+        time.sleep(1)
+        assert api.assign_now(booking_ref="B1").kind == "confirmed"
+
+
+def test_who_stops_while_telling_the_host_does_not_keep_what_the_host_has_locked(
+    host: TheHost, tonight: datetime, monkeypatch: Any
+) -> None:
+    host.book("B1", starts_at=tonight)
+    run_all()
+    monkeypatch.setattr(outbox, "DELIVERY_SECONDS", -0.6)
+
+    def deliver(_message: Any) -> None:
+        list(Assignment.objects.select_for_update())  # Stands for a row of the host's.
+
+    monkeypatch.setattr(host, "deliver", deliver)
+    with stopped(outbox.deliver, monkeypatch, host, "deliver"):
+        time.sleep(1)
+        with transaction.atomic():
+            assert Assignment.objects.select_for_update(nowait=True).get().state == State.CONFIRMED
+
+
+@pytest.mark.parametrize("change", ["edited", "cancelled"])
+def test_a_guest_does_not_wait_for_whoever_has_the_bookings_row(
+    host: TheHost, tonight: datetime, settings: Any, change: str
+) -> None:
+    host = host_with(settings, LOCK_TIMEOUT_MS=300)
+    host.book("B1", starts_at=tonight)
+    run_all()
+    other = connection.copy()
+    try:
+        other.set_autocommit(False)
+        with other.cursor() as cursor:
+            cursor.execute("SELECT FROM assignments_assignment FOR UPDATE")
+        started = time.monotonic()
+        with transaction.atomic(), connection.cursor() as cursor:
+            if change == "edited":
+                host.edit("B1", party=4)
+                assert api.booking_changed(booking_ref="B1") == "later"
+            else:
+                api.booking_cancelled(booking_ref="B1")
+            for name in LIMITS:
+                cursor.execute(f"SHOW {name}")
+                assert cursor.fetchone()[0] == "0", "the caller's limits are the caller's"
+        assert time.monotonic() - started < 2
+    finally:
+        other.close()
+    assert mark_following.sweep().followed == 1
+    assert not HostMark.objects.exists()
+    row = Assignment.objects.get()
+    assert (row.party, row.state) == ((4, State.CONFIRMED) if change == "edited" else (2, State.CANCELLED))
+
+
+def limits() -> tuple[str, ...]:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT " + ", ".join(f"current_setting('{name}')" for name in LIMITS))
+        return tuple(cursor.fetchone())
+
+
+def test_the_first_statement_sets_the_limits_whatever_it_is() -> None:
+    wanted = (f"{conf.settings().LOCK_TIMEOUT_MS // 1000}s", "10s", "400ms")
+    assert transactions.run(limits) == wanted
+    with transactions.atomic():
+        assert limits() == wanted
+    with transactions.atomic(limits=transactions.Limits(lock=1500, statement=70, idle=90)):
+        assert limits() == ("1500ms", "70ms", "90ms")
+        with transactions.atomic(limits=transactions.Limits(lock=1)):
+            assert limits() == ("1500ms", "70ms", "90ms"), "a savepoint keeps them"
+    with transactions.read_only():
+        assert limits()[2] == "1min"
+    assert limits() == ("0", "0", "0")
+
+
+def test_nothing_is_set_in_the_callers_transaction() -> None:
+    with transaction.atomic(), transactions.atomic():
+        assert limits() == ("0", "0", "0")
+
+
+def test_a_first_statement_that_locks_the_day_costs_no_second_one(
+    host: TheHost, tonight: datetime, django_assert_num_queries: Any
+) -> None:
+    with django_assert_num_queries(3):  # BEGIN, locks and limits, COMMIT
+        transactions.run(lambda: locks.lock_days([("R1", tonight.date())]))
+    with django_assert_num_queries(4):
+        transactions.run(ledger.remove_expired_holds)
+
+
+def test_what_is_deleted_in_chunks_has_a_long_time_for_statements_alone(monkeypatch: Any) -> None:
+    seen: list[tuple[str, ...]] = []
+    days = retention._days
+
+    def look() -> dict[str, float]:
+        seen.append(limits())
+        return days()
+
+    monkeypatch.setattr(retention, "_days", look)
+    list(retention.prune())
+    assert set(seen) == {("30s", "5min", "400ms")}

@@ -1,0 +1,70 @@
+"""``python -m tests.chaos.memory``: the memory of one worker after 10,000 bookings, after 100,000, and the ratio of both.
+
+A worker that lives for weeks must not grow with what it has decided. Exit code 1 if it has grown by more than a tenth.
+"""
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+from tests.chaos.setting_up import STATE, set_up
+
+MOST_GROWTH = 1.1
+DEADLINE_SECONDS = 4 * 3600.0
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.chaos.memory", description=__doc__)
+    parser.add_argument("--first", type=int, default=10_000, help="Bookings at the first look (default 10,000).")
+    parser.add_argument("--last", type=int, default=100_000, help="Bookings at the last look (default 100,000).")
+    parser.add_argument("--state", type=Path, default=STATE, help="Folder of the server.")
+    options = parser.parse_args()
+    with set_up(options.state) as server:
+        from tests.chaos.survival import prepare
+        from tests.chaos.world import World, never_wait_for_the_disk, put_back
+
+        never_wait_for_the_disk()
+        put_back({})
+        prepare(options.last)
+        end = World(server).run(lambda: decide([options.first, options.last]), seconds=DEADLINE_SECONDS)
+    if end.code:
+        print(f"The worker ended with {end.code}: {end.output}")
+        return 1
+    first, last = (int(line) for line in end.output.split())
+    print(f"{options.first:,} bookings: {first / 2**20:.1f} MiB")
+    print(f"{options.last:,} bookings: {last / 2**20:.1f} MiB")
+    print(f"ratio: {last / first:.3f} (at most {MOST_GROWTH})")
+    return int(last / first > MOST_GROWTH)
+
+
+def decide(marks: list[int]) -> None:
+    """Decide as a worker does, pass by pass, and print this process's memory in bytes when so many are decided."""
+    from django.conf import settings
+
+    from assignments import conf
+    from assignments.coordination import dispatch
+
+    # That of tests keeps all events in memory.
+    settings.ASSIGNMENTS = {**settings.ASSIGNMENTS, "EVENT_SINKS": ("assignments.telemetry.events.DatabaseSink",)}
+    conf.settings.cache_clear()
+    decided = 0
+    while marks:
+        dispatch.register_new()
+        before = decided
+        for progress in dispatch.run_pass():
+            decided += len(progress.outcomes)
+            while marks and decided >= marks[0]:
+                marks.pop(0)
+                print(resident())
+        if decided == before:
+            raise RuntimeError(f"Nothing is left to decide after {decided} bookings.")
+
+
+def resident() -> int:
+    """The bytes of this process that are in memory now."""
+    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
