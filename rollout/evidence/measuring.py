@@ -20,7 +20,7 @@ from django.db import connection, transaction
 from assignments.integration import release
 from assignments.integration.planners import V3
 from rollout import conf
-from rollout.evidence import decision_audit, live_decisions, stage_audit
+from rollout.evidence import decision_audit, live_decisions, stage_audit, unsettled
 from rollout.evidence.sql import at_once, percentiles
 from rollout.flags import resolution
 from rollout.flags.drift import drift
@@ -54,16 +54,18 @@ def measure(
         with one_moment(statement_timeout_ms) as moment:
             return measure(position, as_they_are=as_they_are, now=moment)
     ladder = conf.current_ladder()
+    shown: dict[str, Any] = {"since": stage_since(position, now), "releases": position.counted_for(release.running())}
+    unsettled_parameters = unsettled.parameters(position.environment, **shown)
     counted = at_once(
         {
             **_LIVE,
             **_GATED,
             "audits": decision_audit.audited(_LIVE_SINCE, _LIVE_SINCE),
-            "overdue": decision_audit.overdue(_LIVE_SINCE),
+            "overdue": decision_audit.OVERDUE,
+            **unsettled.QUERIES,
         },
-        common=_BOUNDS + _JUDGED,
+        common=f"{_BOUNDS}{_JUDGED}, {unsettled.LOOKED}",
         oldest=now - timedelta(days=conf.settings().EVIDENCE_DAYS),
-        environment=position.environment,
         beginnings=["", ladder.bottom.key],
         stage_since=stage_since(position, now),
         releases=position.counted_for(release.running()),
@@ -72,7 +74,7 @@ def measure(
         sample=_sample_limit(),
         farthest=RECORDED_DAYS,
         large=LARGE_PARTY,
-        **live_decisions.PARAMETERS,
+        **{**unsettled_parameters, **live_decisions.PARAMETERS},
     )
     (bounds,) = counted["bounds"]
     since, live_since = datetime.fromisoformat(bounds["since"]), datetime.fromisoformat(bounds["live_since"])
@@ -107,6 +109,7 @@ def measure(
         days=Days(**counted["days"][0]),
         coverage=dict(zip(COVERAGE, (*seen.values(), *changed.values()), strict=True)),
         stage_seatings=decision_audit.seatings_of(counted["audits"][0]),
+        unsettled=unsettled.of(counted, **shown).seatings,
         unaudited=counted["overdue"][0]["decisions"],
         waivers_valid=waivers["valid"],
         waivers_expired=waivers["expired"],
@@ -125,11 +128,10 @@ def measure_live(position: Position, *, minutes: float) -> Facts:
                 "stage": live_decisions.attempts("%(began)s"),
                 "windows": stage_audit.WINDOWS,
                 "audits": decision_audit.audited("%(began)s"),
-                "audited": decision_audit.audited("%(since)s"),
-                "overdue": decision_audit.overdue("%(began)s"),
+                "overdue": decision_audit.OVERDUE,
+                **unsettled.QUERIES,
             },
-            common=_BOUNDS_GIVEN,
-            environment=position.environment,
+            common=f"{_BOUNDS_GIVEN}, {unsettled.LOOKED}",
             stage=position.stage,
             window=window,
             window_minutes=minutes,
@@ -138,7 +140,10 @@ def measure_live(position: Position, *, minutes: float) -> Facts:
             now=now,
             yesterday=now - timedelta(days=1),
             releases=releases,
-            **live_decisions.PARAMETERS,
+            **{
+                **unsettled.parameters(position.environment, since=since, releases=releases),
+                **live_decisions.PARAMETERS,
+            },
         )
         (stage,) = counted["stage"]
         timed = {"candidate": 0, "v3": counted["outcomes"][0]["timed"]}
@@ -158,14 +163,16 @@ def measure_live(position: Position, *, minutes: float) -> Facts:
             window=window,
             stage_v3=Outcomes(attempts=stage["attempts"], errors=stage["errors"], p95=p95, p99=p99),
         )
-        audits, audited = (decision_audit.seatings_of(counted[name][0]) for name in ("audits", "audited"))
+        audits = decision_audit.seatings_of(counted["audits"][0])
+        left = unsettled.of(counted, since=since, releases=releases)
         by_window = stage_audit.added_up(counted["windows"], window, facts.seatings)
         return replace(
             facts,
             stage_seatings=audits
             if audits.checked + audits.refusals + audits.unsafe
             else replace(by_window, unjudged=audits.unjudged),
-            audited=audited,
+            unsettled=left.seatings,
+            unsafe_audits=left.audits,
             unaudited=counted["overdue"][0]["decisions"],
         )
 

@@ -163,7 +163,8 @@ def _no_more(count: int, sample: int, threshold: float, detail: str, *, without:
 
 def _seatings(facts: Facts, threshold: float) -> Reading:
     """The ledger is audited as it is now, and each decision by what V3 was given: what either finds counts."""
-    seatings = max(facts.seatings, facts.stage_seatings, key=lambda each: (each.unsafe, each.checked))
+    found = (facts.seatings, facts.stage_seatings, facts.unsettled)
+    seatings = max(found, key=lambda each: (each.unsafe, each.checked))
     checked = max(seatings.checked, seatings.unsafe)
     reasons = ", ".join(f"{reason} {count}" for reason, count in sorted(seatings.reasons.items()))
     counts = {"unsafe": seatings.unsafe, "checked": checked}

@@ -100,32 +100,32 @@ def window_error(number: int) -> float:
 
 
 def _grave(facts: Facts) -> Iterator[Breach]:
-    seatings = facts.seatings if facts.seatings.unsafe else facts.audited
-    # An unsafe seating counts at once, all others once nothing decided before them waits for its audit.
-    checked = max(seatings.checked, seatings.unsafe)
-    rules = ", ".join(f"{reason} {count}" for reason, count in sorted(seatings.reasons.items()))
-    for rail, count, sample, detail in (
-        ("overlaps", facts.overlaps, 1, _("overlapping pairs of seatings: %(count)s", count=facts.overlaps)),
+    for rail, count, detail in (
+        ("overlaps", facts.overlaps, _("overlapping pairs of seatings: %(count)s", count=facts.overlaps)),
         (
             "lost",
             facts.lost,
-            1,
             _("confirmed bookings without a table, or not confirmed in the host: %(count)s", count=facts.lost),
-        ),
-        (
-            "unsafe_seatings",
-            seatings.unsafe,
-            checked,
-            _(
-                "%(unsafe)s of %(checked)s seatings break a rule of the floor: %(rules)s",
-                unsafe=seatings.unsafe,
-                checked=checked,
-                rules=rules,
-            ),
         ),
     ):
         if count:
-            yield Breach(rail=rail, value=count, limit=0, sample=sample, detail=detail, grave=True)
+            yield Breach(rail=rail, value=count, limit=0, sample=1, detail=detail, grave=True)
+    yield from unsafe(facts.seatings if facts.seatings.unsafe else facts.unsettled)
+
+
+def unsafe(seatings: Seatings) -> tuple[Breach, ...]:
+    """The breach, if one of these seatings is unsafe: one case is enough."""
+    if not seatings.unsafe:
+        return ()
+    # An unsafe seating counts at once, all others once nothing decided before them waits for its audit.
+    checked = max(seatings.checked, seatings.unsafe)
+    detail = _(
+        "%(unsafe)s of %(checked)s seatings break a rule of the floor: %(rules)s",
+        unsafe=seatings.unsafe,
+        checked=checked,
+        rules=", ".join(f"{reason} {count}" for reason, count in sorted(seatings.reasons.items())),
+    )
+    return (Breach(rail="unsafe_seatings", value=seatings.unsafe, limit=0, sample=checked, detail=detail, grave=True),)
 
 
 def _shares(span: _Span, rails: Mapping[str, float]) -> Iterator[Breach]:

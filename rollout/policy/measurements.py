@@ -1,6 +1,6 @@
 """Measurements, the inputs of gates and guardrails. Pure values; ``rollout.evidence`` reads them from the database."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from datetime import datetime
 from typing import Any
@@ -148,8 +148,9 @@ class Facts:
 
     ``v3`` and ``seatings`` are of the time that is asked for; for the guard that is its window, the ``window``-th since the
     stage began, and ``stage_v3`` is of all the time in the stage. ``stage_seatings`` adds up the audits of the stage's
-    windows that do not overlap; where V3's batches are kept, the audits of each of its bookings. ``audited``: of those, what
-    was found since the window began. ``unaudited``: decisions of the stage that have waited too long for their audit.
+    windows that do not overlap; where V3's batches are kept, the audits of each of its bookings. ``unsettled``: what
+    was found unsafe since a guard run last acted on all it had found, whichever release decided it, with the ids of the audits
+    (``unsafe_audits``). ``unaudited``: decisions that have waited too long for their audit.
     ``reference`` is what the legacy planner seated, of how many, how many of these nobody could have seated, and where.
     """
 
@@ -164,7 +165,8 @@ class Facts:
     seatings: Seatings = Seatings()
     stage_v3: Outcomes = Outcomes()
     stage_seatings: Seatings = Seatings()
-    audited: Seatings = Seatings()
+    unsettled: Seatings = Seatings()
+    unsafe_audits: Sequence[int] = ()
     unaudited: int = 0
     window: int = 1
     reference_seated: int = 0

@@ -179,7 +179,7 @@ def test_where_v3_decides_for_nobody_there_is_nothing_to_guard(
     mode: str, capsys: Any, django_assert_max_num_queries: Any
 ) -> None:
     climb(mode)
-    with django_assert_max_num_queries(7):
+    with django_assert_max_num_queries(8):
         assert guard.run() == guard.Findings(stage=mode)
     call_command("rollout", "guard")
     assert "nothing to guard" in capsys.readouterr().out

@@ -153,7 +153,7 @@ def test_rates_are_of_what_was_decided_before_the_oldest_that_waits_and_unsafe_c
     of = {"booking_ref": "1", "restaurant_ref": "9", "service_date": batch.service_date, "is_refusal": False}
     Audit.objects.create(attempt=10**9, **of, **long_ago)
     found = measured()
-    assert (found.audited.unsafe, found.stage_seatings.unsafe, found.stage_seatings.checked) == (1, 1, 0)
+    assert (found.unsettled.unsafe, found.stage_seatings.unsafe, found.stage_seatings.checked) == (1, 1, 0)
     assert [breach.rail for breach in guardrails.breaches(found, guardrails.DEFAULT)] == ["unsafe_seatings"]
     assert later.audited_at is None
 
