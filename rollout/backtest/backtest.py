@@ -4,9 +4,13 @@ The control runs in this process, inside a READ ONLY transaction; the candidate 
 process with read-only connections.
 """
 
+import hashlib
+import json
 import time
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 from django.core.exceptions import ImproperlyConfigured
 from django.db import DatabaseError, connection, transaction
@@ -27,6 +31,10 @@ from rollout.shadow.comparator import CandidateProcess
 from rollout.shadow.days import Together
 from rollout.shadow.recorder import STATEMENT_TIMEOUT_MS, about, is_joined, is_within_reason, keep_floors
 from rollout.shadow.serialization import decision_from_json, decision_to_json, floor_to_json, snapshot_to_json
+
+TABLE_NAMES = 2
+"""How many of a stored table's values say what it is called: they come first."""
+REQUEST_NAMES = ("booking_ref", "requested_at")
 
 
 class Backtest:
@@ -138,6 +146,11 @@ def feed(steps: Sequence[tuple[Step, bool]], *, decided_by: str = "") -> None:
             )
         keep_floors(step.snapshot.floor for step, _repeats in steps)
         comparisons = [_comparison(step, repeats, decided_by) for step, repeats in steps]
+        times = Counter[str]()
+        for comparison, (step, _repeats) in zip(comparisons, steps, strict=True):
+            asked = content_digest(step.snapshot)
+            times[asked] += 1  # Two parties may well ask for the same.
+            comparison.content_digest = f"{asked}:{times[asked]}"
         earlier = Comparison.objects.filter(
             origin=Comparison.Origin.BACKTEST,
             restaurant_ref=restaurant_ref,
@@ -149,6 +162,30 @@ def feed(steps: Sequence[tuple[Step, bool]], *, decided_by: str = "") -> None:
         Comparison.objects.bulk_create(
             each for each in comparisons if (each.booking_ref, each.snapshot_hash, each.verdict) not in known
         )
+
+
+def content_digest(snapshot: Snapshot) -> str:
+    """A digest of the floor and of what is asked for, whatever the restaurant, its tables and the booking are called."""
+    floor = snapshot.floor
+    names = {table.ref: f"table {number}" for number, table in enumerate(floor.tables)}
+    zones = dict.fromkeys(table.zone_ref for table in floor.tables)
+    names |= {ref: f"zone {number}" for number, ref in enumerate(zones) if ref is not None and ref not in names}
+    said = floor_to_json(floor)
+    tables = [row[TABLE_NAMES:] for row in said.pop("tables")]
+    adjacent = sorted(sorted(_renamed(pair, names)) for pair in said.pop("adjacent"))
+    for name in ("restaurant_ref", "zone_names"):
+        said.pop(name, None)
+    asked = {name: value for name, value in snapshot_to_json(snapshot)["request"].items() if name not in REQUEST_NAMES}
+    content = [adjacent, _renamed([said, tables, asked], names)]
+    return hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()
+
+
+def _renamed(value: Any, names: Mapping[str, str]) -> Any:
+    if isinstance(value, Mapping):
+        return {_renamed(key, names): _renamed(each, names) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_renamed(each, names) for each in value]
+    return names.get(value, value) if isinstance(value, str) else value
 
 
 def _comparison(step: Step, repeats: bool, decided_by: str) -> Comparison:

@@ -333,13 +333,19 @@ WITH tried AS MATERIALIZED (
 """  # noqa: S608  (text of our own)
 
 
+def _failed(since: str) -> str:
+    """SQL for failures that no attempt tells of: one of each invocation, or of each booking that it stored nothing of."""
+    return f"""(SELECT coalesce(sum(greatest(unstored, 1)), 0)::int FROM assignments_failedinvocation
+                 WHERE planner = %(planner)s AND at >= {since} AND release = ANY(%(releases)s))"""  # noqa: S608
+
+
 def outcomes(since: str) -> str:
     """SQL for V3's decisions since then; it takes PARAMETERS and the ``releases`` that count."""
     return f"""{_last(since)}
 SELECT count(*) AS bookings, count(*) FILTER (WHERE outcome = 'confirmed') AS confirmed,
        count(*) FILTER (WHERE outcome = 'manual_review') AS review,
-       (SELECT count(*) FROM tried) AS attempts,
-       (SELECT count(*) FROM tried WHERE reason = %(unexpected)s) AS errors,
+       (SELECT count(*) FROM tried) + {_failed(since)} AS attempts,
+       (SELECT count(*) FROM tried WHERE reason = %(unexpected)s) + {_failed(since)} AS errors,
        (SELECT count(*) FROM tried WHERE decision_ms > 0) AS timed
   FROM last
 """  # noqa: S608
@@ -348,7 +354,8 @@ SELECT count(*) AS bookings, count(*) FILTER (WHERE outcome = 'confirmed') AS co
 def attempts(since: str) -> str:
     """SQL for the number of V3's attempts since then; it takes PARAMETERS and the ``releases`` that count."""
     return f"""
-SELECT count(*) AS attempts, count(*) FILTER (WHERE reason = %(unexpected)s) AS errors,
+SELECT count(*) + {_failed(since)} AS attempts,
+       count(*) FILTER (WHERE reason = %(unexpected)s) + {_failed(since)} AS errors,
        count(*) FILTER (WHERE decision_ms > 0) AS timed
   FROM assignments_attempt
  WHERE planner = %(planner)s AND at >= {since} AND release = ANY(%(releases)s)

@@ -29,7 +29,17 @@ from rollout.models import Position
 from rollout.policy.confidence import MINIMUM
 from rollout.policy.guardrails import window_error
 from rollout.policy.ladder import UnknownStageError
-from rollout.policy.measurements import COVERAGE, LARGE_PARTY, Comparisons, Days, Facts, Outcomes, Percentile
+from rollout.policy.measurements import (
+    COVERAGE,
+    LARGE_PARTY,
+    WAIVED_ONE_OF,
+    WAIVED_TOGETHER,
+    Comparisons,
+    Days,
+    Facts,
+    Outcomes,
+    Percentile,
+)
 from rollout.policy.verdict import Verdict
 from rollout.shadow.recorder import RECORDED_DAYS
 
@@ -168,9 +178,7 @@ def measure_live(position: Position, *, minutes: float) -> Facts:
         by_window = stage_audit.added_up(counted["windows"], window, facts.seatings)
         return replace(
             facts,
-            stage_seatings=audits
-            if audits.checked + audits.refusals + audits.unsafe
-            else replace(by_window, unjudged=audits.unjudged),
+            stage_seatings=audits if audits.checked + audits.refusals + audits.unsafe + audits.unjudged else by_window,
             unsettled=left.seatings,
             unsafe_audits=left.audits,
             unaudited=counted["overdue"][0]["decisions"],
@@ -285,7 +293,7 @@ _LIVE_SINCE = "(SELECT live_since FROM bounds)"
 _JUDGED = f""",
      judged AS MATERIALIZED (
      SELECT id, restaurant_ref, booking_ref, verdict, error, control_repeats, candidate_ms, origin, recorded_at, release,
-            service_date, peak, party, joined
+            service_date, peak, party, joined, content_digest
        FROM rollout_comparison WHERE recorded_at >= {_SINCE} AND verdict <> '')
 """  # noqa: S608
 
@@ -313,6 +321,7 @@ def _comparisons(
         waiting=complete["waiting"],
         verdicts=dict(verdicts),
         not_waived=dict(+not_waived),
+        over_ceiling=sum(row["over_ceiling"] for row in rows),
         expected=complete["expected"],
         compared_live=complete["compared"],
         asked_twice=sum(row["asked_twice"] for row in rows),
@@ -330,17 +339,23 @@ def _comparisons(
 def latest(since: str, releases: str = "", source: str = "rollout_comparison") -> str:
     """The decisions to count, recorded since then, of all releases or of these (SQL): one of each booking, its final one.
 
-    In shadow mode an unsafe decision and an error count whatever follows: to try again does not take them back.
+    Shadow mode and backtests do not replace each other's. An unsafe decision counts whatever follows, and in shadow mode an
+    error does: to try again does not take them back. Of fed decisions that are the same but for their names, one counts.
     ``source``: what has their columns.
     """
     of_these = f"AND release = ANY({releases})" if releases else ""
+    columns = "id, restaurant_ref, verdict, error, control_repeats, candidate_ms, origin, recorded_at"
     return f"""
-SELECT DISTINCT ON (restaurant_ref, booking_ref)
-       id, restaurant_ref, verdict, error, control_repeats, candidate_ms, origin, recorded_at
-  FROM {source} AS comparison
- WHERE recorded_at >= {since} AND verdict <> '' {of_these}
- ORDER BY restaurant_ref, booking_ref, (origin = 'shadow' AND verdict = 'unsafe') DESC,
-          (origin = 'shadow' AND verdict = 'v3_error') DESC, id DESC
+  WITH final AS (
+       SELECT DISTINCT ON (origin, restaurant_ref, booking_ref) {columns}, content_digest
+         FROM {source} AS comparison
+        WHERE recorded_at >= {since} AND verdict <> '' {of_these}
+        ORDER BY origin, restaurant_ref, booking_ref, (verdict = 'unsafe') DESC,
+                 (origin = 'shadow' AND verdict = 'v3_error') DESC, id DESC)
+SELECT {columns} FROM final WHERE content_digest = ''
+ UNION ALL
+(SELECT DISTINCT ON (content_digest) {columns} FROM final WHERE content_digest <> ''
+  ORDER BY content_digest, (verdict = 'unsafe') DESC, id DESC)
 """  # noqa: S608  (text of our own)
 
 
@@ -348,28 +363,34 @@ COUNTED = "%(releases)s"
 LATEST = latest("%(since)s", COUNTED)
 """Those that count for the running release."""
 
-# The first of a waiver's comparisons are waived, up to its ceiling. What no waiver is about is not looked at for one.
+# The first of a waiver's comparisons are waived, up to its ceiling, and up to the one that all waivers share. What no waiver
+# is about is not looked at for one.
 _VERDICTS = f"""
   WITH latest AS MATERIALIZED ({latest(_SINCE, COUNTED, "judged")}),
+       placed AS (
+       SELECT latest.id, latest.restaurant_ref, latest.verdict, waiver.at_most,
+              row_number() OVER (PARTITION BY waiver.id ORDER BY latest.id) AS place
+         FROM latest
+        CROSS JOIN LATERAL (
+              SELECT known.id, known.at_most
+                FROM rollout_waiver AS known
+                JOIN rollout_comparison AS whole ON whole.id = latest.id
+               WHERE known.verdict = latest.verdict AND known.withdrawn_at IS NULL AND known.expires_at > %(now)s
+                 AND known.restaurant_ref IN ('', latest.restaurant_ref)
+                 AND (known.refusal = '' OR known.refusal = coalesce(whole.candidate #>> '{{refusal,0}}',
+                                                                     whole.control #>> '{{refusal,0}}'))
+               ORDER BY known.restaurant_ref = '', known.refusal = '', known.id
+               LIMIT 1) AS waiver
+        WHERE latest.verdict IN (SELECT verdict FROM rollout_waiver
+                                  WHERE withdrawn_at IS NULL AND expires_at > %(now)s)),
        waived AS (
-       SELECT restaurant_ref, verdict, count(*) FILTER (WHERE place <= at_most) AS waived
-         FROM (SELECT latest.restaurant_ref, latest.verdict, waiver.at_most,
-                      row_number() OVER (PARTITION BY waiver.id ORDER BY latest.id) AS place
-                 FROM latest
-                CROSS JOIN LATERAL (
-                      SELECT known.id, known.at_most
-                        FROM rollout_waiver AS known
-                        JOIN rollout_comparison AS whole ON whole.id = latest.id
-                       WHERE known.verdict = latest.verdict AND known.withdrawn_at IS NULL AND known.expires_at > %(now)s
-                         AND known.restaurant_ref IN ('', latest.restaurant_ref)
-                         AND (known.refusal = '' OR known.refusal = coalesce(whole.candidate #>> '{{refusal,0}}',
-                                                                             whole.control #>> '{{refusal,0}}'))
-                       ORDER BY known.restaurant_ref = '', known.refusal = '', known.id
-                       LIMIT 1) AS waiver
-                WHERE latest.verdict IN (SELECT verdict FROM rollout_waiver
-                                          WHERE withdrawn_at IS NULL AND expires_at > %(now)s)) AS placed
+       SELECT restaurant_ref, verdict, count(*) FILTER (WHERE number <= ceiling) AS waived,
+              count(*) FILTER (WHERE number > ceiling) AS over_ceiling
+         FROM (SELECT placed.*, row_number() OVER (ORDER BY id) AS number,
+                      greatest({WAIVED_TOGETHER}, (SELECT count(*) FROM latest) / {WAIVED_ONE_OF}) AS ceiling
+                 FROM placed WHERE place <= at_most) AS covered
         GROUP BY restaurant_ref, verdict)
-SELECT counted.*, coalesce(waived.waived, 0) AS waived
+SELECT counted.*, coalesce(waived.waived, 0) AS waived, coalesce(waived.over_ceiling, 0) AS over_ceiling
   FROM (SELECT restaurant_ref, verdict, count(*) AS found,
                count(control_repeats) AS asked_twice, count(*) FILTER (WHERE control_repeats) AS repeated,
                count(candidate_ms) FILTER (WHERE error = '') AS timed

@@ -6,7 +6,7 @@ rails. So what a run has measured is not told by a window, but by the last run t
 
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -54,7 +54,7 @@ QUERIES: Mapping[str, str] = {"unsettled": _AUDITS, "unseen": _UNSEEN}
 class Unsettled:
     """The seatings, added up, the ids of their audits, and whether the ledger was asked for more."""
 
-    seatings: Seatings = Seatings()
+    seatings: Seatings = field(default_factory=Seatings)
     audits: Sequence[int] = ()
     asked_ledger: bool = False
 

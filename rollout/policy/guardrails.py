@@ -15,7 +15,7 @@ from assignments.planning.text import Text
 from assignments.planning.text import gettext as _
 from rollout.policy import former_words
 from rollout.policy.confidence import ERROR, MINIMUM, difference_bounds, is_above
-from rollout.policy.measurements import Facts, Outcomes, Seatings
+from rollout.policy.measurements import UNJUDGED, Facts, Outcomes, Seatings
 
 DEFAULT: Mapping[str, float] = MappingProxyType(
     {
@@ -27,6 +27,7 @@ DEFAULT: Mapping[str, float] = MappingProxyType(
         "avoidable_joins": 0.1,
         "oversized": 0.3,
         "untold": 0.005,
+        "unjudged": UNJUDGED,
         "only_legacy_seats": 0.01,
         "less_seated": 0.1,
         "decision_p95_ms": 100,
@@ -148,6 +149,12 @@ def _shares(span: _Span, rails: Mapping[str, float]) -> Iterator[Breach]:
         ("avoidable_joins", seatings.avoidable_joins, seatings.checked, _("seatings join tables unnecessarily")),
         ("oversized", seatings.oversized, seatings.checked, _("seatings use a larger table than needed")),
         ("untold", seatings.untold, seatings.checked, _("bookings have tables, but the host was not told")),
+        (
+            "unjudged",
+            seatings.unjudged,
+            seatings.checked + seatings.refusals + seatings.unjudged,
+            _("decisions could not be audited, so nobody knows whether they are right"),
+        ),
         (
             "only_legacy_seats",
             seatings.only_legacy,

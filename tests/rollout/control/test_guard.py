@@ -12,9 +12,11 @@ from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 from psycopg.types.range import TimestamptzRange
 
-from assignments.coordination import dispatch
-from assignments.integration import floor_cache
-from assignments.models import Allocation, Assignment, Attempt
+from assignments.coordination import day_planner, dispatch, planned_day
+from assignments.exceptions import BookingBusyError
+from assignments.integration import floor_cache, release
+from assignments.lifecycle.settlement import Settlement
+from assignments.models import Allocation, Assignment, Attempt, FailedInvocation
 from assignments.telemetry import events
 from example import models
 from rollout.control import guard, steering, switches
@@ -351,3 +353,68 @@ def test_of_two_guards_at_once_one_rolls_back(evening: models.Restaurant, monkey
     assert sorted(each.rolled_back_to for each in looks) == ["", "shadow"]
     assert any("has moved to shadow in the meantime" in each.problem for each in looks)
     assert Change.objects.filter(actor="guard").count() == 1
+
+
+class TestFailuresThatNoAttemptTellsOf:
+    """V3 raises, and what it decides afterwards looks well: each failed invocation is an error all the same."""
+
+    @pytest.fixture(autouse=True)
+    def waiting(self, ladder: None) -> None:
+        load("v3")
+        climb("full")
+        dispatch.register_new()
+
+    def errors(self) -> tuple[int, int]:
+        facts = guard.run().facts
+        assert facts is not None
+        assert facts.v3.errors == facts.stage_v3.errors
+        return facts.stage_v3.errors, facts.stage_v3.attempts
+
+    def test_a_batch_that_raises_although_each_of_its_bookings_alone_does_not(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        plan = planned_day.plan_requests
+
+        def raises(requests: Any, *args: Any, **options: Any) -> Any:
+            if len(requests) > 1:
+                raise ZeroDivisionError
+            return plan(requests, *args, **options)
+
+        monkeypatch.setattr(day_planner, "plan_requests", raises)
+        list(dispatch.run_pass())
+        failure = FailedInvocation.objects.get()
+        assert (failure.error, failure.unstored, failure.release) == ("ZeroDivisionError", 0, release.running())
+        assert not Attempt.objects.filter(reason="unexpected_error").exists()
+        assert self.errors() == (1, Attempt.objects.count() + 1)
+
+    def test_failures_that_cannot_be_stored(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        def raises(*_args: Any, **_options: Any) -> Any:
+            raise ZeroDivisionError
+
+        monkeypatch.setattr(day_planner, "plan_requests", raises)
+        monkeypatch.setattr(Settlement, "try_again", raises)
+        bookings = sum(len(result.outcomes) for result in dispatch.run_pass())
+        assert not Attempt.objects.exists()
+        assert FailedInvocation.objects.get().unstored == bookings > 100
+        with pytest.raises(CommandError, match="Rolled back to shadow"):
+            call_command("rollout", "guard")
+        assert GuardRun.objects.get().breaches[0]["rail"] == "errors"
+
+    def test_what_an_attempt_tells_counts_once(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(day_planner, "plan_requests", lambda *_args, **_options: 1 / 0)
+        list(dispatch.run_pass())
+        assert not FailedInvocation.objects.exists()
+        count = Attempt.objects.filter(reason="unexpected_error").count()
+        assert self.errors() == (count, Attempt.objects.count())
+
+    def test_a_lost_race_is_no_failure(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        plan = planned_day.plan_requests
+
+        def loses(requests: Any, *args: Any, **options: Any) -> Any:
+            if len(requests) > 1:
+                raise BookingBusyError
+            return plan(requests, *args, **options)
+
+        monkeypatch.setattr(day_planner, "plan_requests", loses)
+        list(dispatch.run_pass())
+        assert not FailedInvocation.objects.exists()

@@ -26,7 +26,7 @@ from example.models import Booking, Restaurant
 from rollout.control import steering
 from rollout.evidence import decision_audit, measuring
 from rollout.models import Audit, AuditTally, FloorRecord, FrozenBatch, GuardRun
-from rollout.policy import guardrails
+from rollout.policy import gates, guardrails
 from rollout.policy.measurements import Facts, Seatings
 from rollout.policy.seating_audit import Flaw
 from rollout.shadow import frozen_batches
@@ -290,6 +290,27 @@ def test_a_batch_that_cannot_be_read_is_audited_as_unreadable(evening: None) -> 
     assert decision_audit.run() == batch.attempts
     assert set(Audit.objects.values_list("error", flat=True)) == {"KeyError"}
     assert measured().stage_seatings.unjudged == batch.attempts
+
+
+@pytest.mark.legacy_planner
+def test_audits_that_all_fail_hold_the_gate_and_roll_back(evening: None) -> None:
+    """Nobody knows whether V3 decides well then, and no other figure stands in for that."""
+    with connection.cursor() as cursor:
+        cursor.execute("ALTER TABLE rollout_frozenbatch DISABLE TRIGGER USER")
+        cursor.execute("UPDATE rollout_frozenbatch SET content = content - 'requests'")
+        cursor.execute("ALTER TABLE rollout_frozenbatch ENABLE TRIGGER USER")
+    decision_audit.run()
+    position = steering.current()
+    assert position is not None
+    facts = measuring.measure(position)
+    assert facts.seatings.checked > 50
+    gate = gates.ALWAYS["seatings"](facts, 0)
+    assert (gate.status, "failed" in str(gate.detail)) == (gates.Status.INCONCLUSIVE, True)
+    assert measured().stage_seatings.checked == 0
+    with pytest.raises(CommandError, match="Rolled back to shadow") as breached:
+        guard_run()
+    assert breached.value.returncode == 3
+    assert [each["rail"] for each in GuardRun.objects.latest("pk").breaches] == ["unjudged"]
 
 
 def raising(monkeypatch: pytest.MonkeyPatch, refs: Collection[str]) -> None:
