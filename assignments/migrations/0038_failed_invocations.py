@@ -1,4 +1,4 @@
-"""Invocations that failed without leaving an attempt are counted."""
+"""Invocations that failed without leaving an attempt are counted, and runs tell their release and memory."""
 
 from django.db import migrations, models
 
@@ -28,6 +28,21 @@ class Migration(migrations.Migration):
                 "ordering": ["-id"],
                 "indexes": [models.Index(fields=["at"], name="failedinvocation_at")],
             },
+        ),
+        migrations.AddField(
+            model_name="run",
+            name="release",
+            field=models.TextField(blank=True, db_default="", default="", help_text="The release of the process."),
+        ),
+        migrations.AddField(
+            model_name="run",
+            name="memory_begun_mb",
+            field=models.FloatField(help_text="Memory of the process as it began. Empty: unknown.", null=True),
+        ),
+        migrations.AddField(
+            model_name="run",
+            name="memory_mb",
+            field=models.FloatField(help_text="Memory of the process after its last pass. Empty: unknown.", null=True),
         ),
         migrations.RunSQL(
             "ALTER TABLE assignments_failedinvocation ENABLE ROW LEVEL SECURITY",

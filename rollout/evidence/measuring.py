@@ -44,6 +44,7 @@ from rollout.policy.verdict import Verdict
 from rollout.shadow.recorder import RECORDED_DAYS
 
 STATEMENT_TIMEOUT_MS = 20_000
+EVERYBODY = 100
 WORK_MEMORY = "64MB"
 """So much a sort may take: a hundred thousand comparisons are then sorted without files."""
 
@@ -139,12 +140,14 @@ def measure_live(position: Position, *, minutes: float) -> Facts:
                 "windows": stage_audit.WINDOWS,
                 "audits": decision_audit.audited("%(began)s"),
                 "overdue": decision_audit.OVERDUE,
+                "workers": _WORKERS,
                 **unsettled.QUERIES,
             },
             common=f"{_BOUNDS_GIVEN}, {unsettled.LOOKED}",
             stage=position.stage,
             window=window,
             window_minutes=minutes,
+            everybody=position.percent >= EVERYBODY,
             since=since,
             began=began,
             now=now,
@@ -179,6 +182,8 @@ def measure_live(position: Position, *, minutes: float) -> Facts:
         return replace(
             facts,
             stage_seatings=audits if audits.checked + audits.refusals + audits.unsafe + audits.unjudged else by_window,
+            waits_minutes=counted["workers"][0]["waits_minutes"],
+            memory_growth_mb=counted["workers"][0]["memory_growth_mb"],
             unsettled=left.seatings,
             unsafe_audits=left.audits,
             unaudited=counted["overdue"][0]["decisions"],
@@ -509,6 +514,19 @@ SELECT (SELECT count(*)
            AND NOT EXISTS (SELECT FROM assignments_assignment AS assignment
                             WHERE assignment.booking_ref = seated.booking_ref AND assignment.state = 'confirmed'))
        AS unconfirmed
+"""
+
+# A booking that is due waits only while passes succeed: without a worker nobody decides, whichever planner it is. Before V3
+# has decided a booking, nothing says that it is V3's, unless all are.
+_WORKERS = """
+SELECT coalesce(greatest(0, extract(epoch FROM (
+           SELECT max(succeeded_at) FROM assignments_run WHERE succeeded_at >= %(since)s) - (
+           SELECT min(due_at) FROM assignments_assignment
+            WHERE due_at < %(now)s AND starts_at > %(now)s
+              AND (planner = %(planner)s OR planner = '' AND %(everybody)s))) / 60), 0)::float AS waits_minutes,
+       coalesce((SELECT max(memory_mb - memory_begun_mb) FROM assignments_run
+                  WHERE (ended_at IS NULL OR ended_at >= %(since)s) AND last_pass_at >= %(since)s
+                    AND release = ANY(%(releases)s)), 0)::float AS memory_growth_mb
 """
 
 _LIVE = {

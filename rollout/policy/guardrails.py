@@ -32,9 +32,14 @@ DEFAULT: Mapping[str, float] = MappingProxyType(
         "less_seated": 0.1,
         "decision_p95_ms": 100,
         "decision_p99_ms": 250,
+        "waits_minutes": 30,
+        "memory_growth_mb": 1000,
     }
 )
 """Default limits, overridden by ROLLOUT["GUARD"]. One overlap, lost booking or unsafe seating is always a breach."""
+
+PLAIN = ("waits_minutes", "memory_growth_mb")
+"""Guardrails that are no rates: they have no bound."""
 
 CASES = 4
 """With fewer cases a rate breaches nothing, however few decisions there are: one misjudged evening makes two or three."""
@@ -72,7 +77,7 @@ def breaches(facts: Facts, rails: Mapping[str, float]) -> tuple[Breach, ...]:
     for span in (_Span.window(facts), _Span.stage(facts)):
         for breach in (*_shares(span, rails), *_slow(span, rails)):
             found[breach.rail] = breach
-    return (*_grave(facts), *found.values(), *_less_seated(facts, rails))
+    return (*_grave(facts), *found.values(), *_less_seated(facts, rails), *_beyond(facts, rails))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -199,6 +204,27 @@ def _less_seated(facts: Facts, rails: Mapping[str, float]) -> Iterator[Breach]:
             reference=facts.reference,
         )
         yield Breach(rail="less_seated", value=value, limit=limit, sample=v3.feasible, detail=detail)
+
+
+def _beyond(facts: Facts, rails: Mapping[str, float]) -> Iterator[Breach]:
+    """What is measured as it is, without chance: it needs no bound, and its limit is far from what is usual."""
+    for rail, value, detail in (
+        (
+            "waits_minutes",
+            facts.waits_minutes,
+            _(
+                "a booking has been due for %(minutes)s minutes while others were decided",
+                minutes=f"{facts.waits_minutes:.0f}",
+            ),
+        ),
+        (
+            "memory_growth_mb",
+            facts.memory_growth_mb,
+            _("the memory of a worker has grown by %(megabytes)s MB", megabytes=f"{facts.memory_growth_mb:.0f}"),
+        ),
+    ):
+        if value > rails[rail]:
+            yield Breach(rail=rail, value=value, limit=rails[rail], sample=1, detail=detail)
 
 
 def _slow(span: _Span, rails: Mapping[str, float]) -> Iterator[Breach]:

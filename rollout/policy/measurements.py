@@ -168,6 +168,8 @@ class Facts:
     windows that do not overlap; where V3's batches are kept, the audits of each of its bookings. ``unsettled``: what
     was found unsafe since a guard run last acted on all it had found, whichever release decided it, with the ids of the
     audits (``unsafe_audits``). ``unaudited``: decisions that have waited too long for their audit.
+    ``waits_minutes``: the longest time for which a booking of V3 has been due while passes succeeded;
+    ``memory_growth_mb``: of the worker that has grown most since it began.
     ``reference`` is what the legacy planner seated, of how many, how many of these nobody could have seated, and where.
     """
 
@@ -193,6 +195,8 @@ class Facts:
     coverage: Mapping[str, int] = field(default_factory=dict)
     waivers_valid: int = 0
     waivers_expired: int = 0
+    waits_minutes: float = 0.0
+    memory_growth_mb: float = 0.0
     overlaps: int = 0
     lost: int = 0
     drift: str = ""

@@ -16,7 +16,7 @@ from assignments.coordination import day_planner, dispatch, planned_day
 from assignments.exceptions import BookingBusyError
 from assignments.integration import floor_cache, release
 from assignments.lifecycle.settlement import Settlement
-from assignments.models import Allocation, Assignment, Attempt, FailedInvocation
+from assignments.models import Allocation, Assignment, Attempt, FailedInvocation, Run
 from assignments.telemetry import events
 from example import models
 from rollout.control import guard, steering, switches
@@ -418,3 +418,43 @@ class TestFailuresThatNoAttemptTellsOf:
         monkeypatch.setattr(day_planner, "plan_requests", loses)
         list(dispatch.run_pass())
         assert not FailedInvocation.objects.exists()
+
+
+class TestWorkers:
+    def worked(self, **more: Any) -> None:
+        now = datetime.now(UTC)
+        Run.objects.create(**{"worker": "w:1", "last_pass_at": now, "release": release.running(), **more})
+
+    def rails(self) -> list[str]:
+        return [breach.rail for breach in guard.run().breaches]
+
+    def overdue(self) -> None:
+        waiting = Assignment.objects.filter(due_at__isnull=False, planner="v3").order_by("-starts_at")[0]
+        due_at = datetime.now(UTC) - timedelta(minutes=45)
+        Assignment.objects.filter(pk=waiting.pk).update(due_at=due_at)
+
+    def test_a_booking_that_every_pass_leaves_due(self, evening: models.Restaurant) -> None:
+        self.worked(succeeded_at=datetime.now(UTC))
+        assert self.rails() == []
+        self.overdue()
+        assert self.rails() == ["waits_minutes"]
+
+    def test_where_no_worker_runs_it_is_not_v3_that_lets_bookings_wait(self, evening: models.Restaurant) -> None:
+        self.worked(succeeded_at=datetime.now(UTC) - timedelta(minutes=40))
+        self.overdue()
+        assert self.rails() == []
+
+    def test_a_worker_that_grows_and_grows(self, evening: models.Restaurant) -> None:
+        self.worked(memory_begun_mb=90.0, memory_mb=400.0)
+        self.worked(memory_begun_mb=90.0, memory_mb=1400.0, release="another")
+        assert self.rails() == []
+        self.worked(memory_begun_mb=90.0, memory_mb=1400.0)
+        assert self.rails() == ["memory_growth_mb"]
+
+    def test_a_run_tells_its_release_and_memory(self, evening: models.Restaurant) -> None:
+        call_command("run_coordinator")
+        run = Run.objects.get()
+        assert run.release == release.running()
+        assert run.memory_begun_mb is not None
+        assert run.memory_mb is not None
+        assert 10 < run.memory_begun_mb <= run.memory_mb + 50
