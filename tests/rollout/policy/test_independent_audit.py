@@ -322,8 +322,8 @@ def a_paced_batch() -> tuple[Snapshot, list[SeatingRequest], list[Movable]]:
         services=(dinner,),
         adjacent=frozenset({frozenset({"B", "C"})}),
         pacing=(
-            Pacing(most_covers=8, most_parties=3),
-            Pacing(most_present=9, service_key="dinner", first_date=DAYS[0]),
+            Pacing(most_parties=3),
+            Pacing(most_covers=5, most_present=9, service_key="dinner", first_date=DAYS[0]),
         ),
     )
     start = datetime(2030, 6, 14, 18, tzinfo=UTC)
@@ -344,7 +344,7 @@ def a_paced_batch() -> tuple[Snapshot, list[SeatingRequest], list[Movable]]:
         )
         for number, party in enumerate((4, 2, 2, 2, 4))
     ]
-    occupied = occupied_by("M", ("A",), window)
+    occupied = occupied_by("M", ("A",), window, party=2)
     before = Snapshot(floor=floor, occupied=tuple(occupied), request=requests[0], now=start - timedelta(hours=5))
     return before, requests, [mover]
 
@@ -363,7 +363,8 @@ def test_nor_do_the_audits_of_pacing_days_batches_and_moves(monkeypatch: pytest.
     )
     decisions = dict(planned.decisions)
     refusal = next(each.refusal for each in decisions.values() if each.refusal is not None)
-    refused = {**decisions, "B2": replace(decisions["B2"], plans=(), window=None, refusal=refusal)}
+    seated = next(ref for ref, each in decisions.items() if each.plans)
+    refused = {**decisions, seated: replace(decisions[seated], plans=(), window=None, refusal=refusal)}
     moves = {ref: each.table_refs for ref, each in planned.moves.items()}
     snapshots_ = {request.booking_ref: replace(before, request=request) for request in requests}
 
