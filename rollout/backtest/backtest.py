@@ -34,6 +34,8 @@ from rollout.shadow.serialization import decision_from_json, decision_to_json, f
 
 TABLE_NAMES = 2
 """How many of a stored table's values say what it is called: they come first."""
+ROUNDS = 3
+"""How far around a table what stands there tells which table it is."""
 REQUEST_NAMES = ("booking_ref", "requested_at")
 
 
@@ -166,18 +168,43 @@ def feed(steps: Sequence[tuple[Step, bool]], *, decided_by: str = "") -> None:
 
 def content_digest(snapshot: Snapshot) -> str:
     """A digest of the floor and of what is asked for, whatever the restaurant, its tables and the booking are called."""
-    floor = snapshot.floor
-    names = {table.ref: f"table {number}" for number, table in enumerate(floor.tables)}
-    zones = dict.fromkeys(table.zone_ref for table in floor.tables)
-    names |= {ref: f"zone {number}" for number, ref in enumerate(zones) if ref is not None and ref not in names}
-    said = floor_to_json(floor)
-    tables = [row[TABLE_NAMES:] for row in said.pop("tables")]
-    adjacent = sorted(sorted(_renamed(pair, names)) for pair in said.pop("adjacent"))
+    said = floor_to_json(snapshot.floor)
+    names = _by_what_they_are(said)
+    tables, adjacent = said.pop("tables"), said.pop("adjacent")
     for name in ("restaurant_ref", "zone_names"):
         said.pop(name, None)
+    said["joins"] = sorted(
+        json.dumps([sorted(each) if isinstance(each, list) else each for each in _renamed(join, names)], default=str)
+        for join in said["joins"]
+    )
     asked = {name: value for name, value in snapshot_to_json(snapshot)["request"].items() if name not in REQUEST_NAMES}
-    content = [adjacent, _renamed([said, tables, asked], names)]
-    return hashlib.sha256(json.dumps(content, sort_keys=True, default=str).encode()).hexdigest()
+    places = [
+        sorted(names[table[0]] for table in tables),
+        sorted(sorted(names[ref] for ref in pair) for pair in adjacent),
+    ]
+    return _hashed([places, _renamed([said, asked], names)])
+
+
+def _by_what_they_are(floor: Mapping[str, Any]) -> Mapping[str, str]:
+    """Names for the tables and zones of a stored floor that tell what they are, and what stands beside them."""
+    tables = {row[0]: row for row in floor["tables"]}
+    zones = {row[3] for row in tables.values() if row[3] is not None}
+    names = {ref: _hashed([*row[TABLE_NAMES:3], *row[4:]]) for ref, row in tables.items()}
+    of_zones: dict[str, str] = {}
+    for _round in range(ROUNDS):
+        of_zones = {zone: _hashed(sorted(names[ref] for ref in tables if tables[ref][3] == zone)) for zone in zones}
+        beside: dict[str, list[str]] = {ref: [] for ref in tables}
+        for one, other in floor["adjacent"]:
+            beside[one].append(names[other])
+            beside[other].append(names[one])
+        names = {
+            ref: _hashed([names[ref], of_zones.get(row[3], ""), sorted(beside[ref])]) for ref, row in tables.items()
+        }
+    return {**of_zones, **names}
+
+
+def _hashed(value: Any) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True, default=str).encode()).hexdigest()
 
 
 def _renamed(value: Any, names: Mapping[str, str]) -> Any:
