@@ -357,11 +357,11 @@ class TestFeeding:
             fed = Counter(Comparison.objects.values_list("release", flat=True))
             assert fed == {"tests": 20, "b": 20}
         with rewriting():  # As if the evening had looked otherwise when it was fed.
-            Comparison.objects.filter(release="b").update(snapshot_hash="another", verdict="unsafe")
+            Comparison.objects.filter(release="b").update(snapshot_hash="another", verdict="worse")
         run(*RANGE, "--feed")
         assert Comparison.objects.filter(release="b").count() == 40, "nothing is rewritten"
         found = measuring.measure(position).comparisons
-        assert (found.total, found.verdicts.get("unsafe", 0), found.others) == (20, 0, 20)
+        assert (found.total, found.verdicts.get("worse", 0), found.others) == (20, 0, 20)
 
     def test_feeding_the_same_bookings_at_the_same_time_counts_once(self, few: models.Restaurant) -> None:
         (real,) = evenings_of_file(demo.REAL_EVENING.read_text())

@@ -360,6 +360,10 @@ def decided(seatings: Seatings) -> int:
 
 
 class TestDecisionsThatCannotBeAudited:
+    @pytest.fixture(autouse=True)
+    def many_are_tolerated(self, ladder: None, settings: Any) -> None:
+        settings.ROLLOUT = {**settings.ROLLOUT, "GUARD": {"unjudged": 1}}
+
     def test_one_keeps_no_other_from_its_audit_and_gets_one_that_says_so(
         self, evening: None, monkeypatch: pytest.MonkeyPatch
     ) -> None:

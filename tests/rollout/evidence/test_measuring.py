@@ -102,7 +102,7 @@ class TestComparisons:
 
     def test_a_replay_that_was_run_again_counts_once_as_it_was_the_last_time(self) -> None:
         same: dict[str, Any] = {"booking_ref": "B1", "snapshot_hash": "h", "origin": "backtest"}
-        for verdict in ("unsafe", "worse", "same_tables"):
+        for verdict in ("better", "worse", "same_tables"):
             compared(verdict, **same)
         assert measured().comparisons.verdicts == {"same_tables": 1}
 
