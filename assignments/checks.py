@@ -242,17 +242,17 @@ def check_rearrangement(app_configs: Sequence[AppConfig] | None, **kwargs: Any) 
 
 @checks.register("assignments")
 def check_router(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[checks.CheckMessage]:
-    """W013: a legacy planner is installed, and V3 alone decides."""
+    """W013: an app brings another planner (``brings_planner``), and V3 alone decides."""
     if conf.problems() or router_path() != SOLE_ROUTER or conf.settings().ROUTER:
         return []
-    legacy = [each.name for each in apps.get_app_configs() if getattr(each, "is_legacy_planner", False)]
-    if not legacy:
+    others = [each.name for each in apps.get_app_configs() if getattr(each, "brings_planner", False)]
+    if not others:
         return []
     return [
         checks.Warning(
-            f"The legacy planner {legacy[0]!r} is installed, but no app that could ask it: V3 decides every booking, and "
+            f"The planner {others[0]!r} is installed, but no app that could ask it: V3 decides every booking, and "
             f"nothing is compared.",
-            hint=f"Add the app that routes between planners to INSTALLED_APPS. To let V3 decide alone, take {legacy[0]!r} "
+            hint=f"Add the app that routes between planners to INSTALLED_APPS. To let V3 decide alone, take {others[0]!r} "
             f"out of it, or set ROUTER in {conf.NAME} to {SOLE_ROUTER!r}.",
             id="assignments.W013",
         )

@@ -9,7 +9,7 @@ class LegacyPlannerConfig(AppConfig):
     label = "legacy_planner"
     verbose_name = _("Legacy planner")
     default_auto_field = "django.db.models.BigAutoField"
-    is_legacy_planner = True
+    brings_planner = True
     """By this the rollout finds it among the installed apps."""
 
     def ready(self) -> None:

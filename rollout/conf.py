@@ -111,7 +111,10 @@ class Settings:
     pass. ``keep``: it keeps the stage, on record and with an alert; without a legacy planner always so.
     """
     CANDIDATE: str = setting("rollout.shadow.candidate.v3", dotted_path)
-    """Dotted path of the candidate, a function from a snapshot to a decision."""
+    """Dotted path of the candidate, a function from a snapshot to a decision.
+
+    Comparisons of any but the default belong to a release of their own, and count for no gate of V3.
+    """
     SHADOW_SAMPLE: float = setting(1.0, at_least(0, 1))
     """Share (0..1) of the legacy planner's decisions recorded for comparison, by a stable hash of the booking."""
     CANDIDATE_SECONDS: float = setting(5.0, at_least(0.001, 3600))
@@ -144,7 +147,7 @@ def _given() -> Any:
 
 def _installed_legacy_planner() -> str:
     """The dotted path of our legacy planner while an installed app says that it is that planner; empty otherwise."""
-    is_there = any(getattr(each, "is_legacy_planner", False) for each in apps.get_app_configs())
+    is_there = any(getattr(each, "brings_planner", False) for each in apps.get_app_configs())
     return OUR_LEGACY_PLANNER if is_there else ""
 
 

@@ -58,8 +58,9 @@ class Comparison(models.Model):
     Stored with the snapshot, so that any planner can decide it again. ``verdict`` is empty until V3 has decided
     (``manage.py rollout compare``). Timings are milliseconds of planning alone. ``control_repeats``: the legacy planner
     chose the same tables when asked again. ``origin``: decided for a guest in shadow mode, or replayed by a backtest.
-    ``release``: of the process in which V3 decided; empty counts for no release. Triggers refuse a second verdict, rows from
-    the future, and every DELETE but that of ``manage.py rollout prune``.
+    ``release``: of the process in which V3 decided; empty counts for no release. Decisions of backtests with the same
+    ``content_digest`` count once. Triggers refuse a second verdict, rows from
+    the future, and every DELETE but that of ``manage.py rollout prune``, and what is less than a day old to that, too.
     """
 
     class Origin(models.TextChoices):
@@ -85,6 +86,9 @@ class Comparison(models.Model):
     verdict = models.TextField(blank=True, default="", choices=[(each.value, each.value) for each in Verdict])
     error = models.TextField(blank=True, default="", help_text=_("What went wrong with V3, by type; never a message."))
     release = _release(_("The release of V3 that decided. Empty: none yet, or unknown."))
+    content_digest = models.TextField(
+        blank=True, default="", db_default="", help_text=_("A digest of what a backtest was given, whatever its names.")
+    )
     recorded_at = models.DateTimeField(db_default=DatabaseNow())
     compared_at = models.DateTimeField(null=True)
 

@@ -128,6 +128,7 @@ class Coordinator:
         except Exception as error:
             if transactions.is_database_away(error):
                 raise
+            batch.invocation.note_batch(error)
             if not is_half:
                 _log_failure(error, "A batch failed and is halved (correlation id %s)", batch.invocation.correlation_id)
         return self._decide_in_halves(batch, booking_refs)
@@ -366,6 +367,7 @@ class Coordinator:
                 invocation.correlation_id,
             )
         # Nothing was stored: the booking is as it was, and still due.
+        invocation.note_unstored(error)
         return DayResult(outcomes=(unstored(booking_ref, type(error).__name__, planner=V3),))
 
     def _settlement(self, now: datetime, invocation: Invocation) -> Settlement:

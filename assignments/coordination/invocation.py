@@ -18,8 +18,10 @@ from django.db import connection, transaction
 from assignments.concurrency import transactions
 from assignments.concurrency.locks import Entry
 from assignments.error_logging import log_error
-from assignments.exceptions import MovesRefusedError, TimeBudgetExceededError
+from assignments.exceptions import HostRefusedError, MovesRefusedError, TimeBudgetExceededError
+from assignments.integration import release
 from assignments.integration.planners import V3
+from assignments.models import FailedInvocation
 from assignments.outcome import CoordinatorReason, Kind, Outcome
 from assignments.telemetry import correlation, events
 from assignments.telemetry.event_catalogue import COORDINATOR
@@ -78,13 +80,16 @@ Work = Callable[[Record], DayResult]
 class Invocation:
     """The circumstances of one invocation, and what it has announced. ``deadline`` is a ``time.monotonic()`` moment.
 
-    ``may_move``: whether confirmed bookings may be moved; False once the host has refused it.
+    ``may_move``: whether confirmed bookings may be moved; False once the host has refused it. ``failed``: what a batch of it
+    raised, if that was no conflict.
     """
 
     trigger: str
     deadline: float | None = None
     correlation_id: uuid.UUID = field(default_factory=correlation.id_or_new)
     may_move: bool = True
+    failed: type[Exception] | None = None
+    _unstored: int = 0
     _announced: set[str] = field(default_factory=set)
 
     def execute(self, decide: Callable[[], DayResult]) -> DayResult:
@@ -93,9 +98,37 @@ class Invocation:
         What it raises goes on to the caller: nothing has become of the bookings then.
         """
         result = decide()
+        if self.failed is not None and (self._unstored or not any(each.unexpected for each in result.outcomes)):
+            self._store_failure()
         untold = [each for each in result.outcomes if each.booking_ref not in self._announced]
         self._announce(untold, self._events(untold, Record()))
         return result
+
+    def note_batch(self, error: Exception) -> None:
+        """Note what a batch raised. A conflict, a refusal of the host, and a batch that takes too long are no failures."""
+        is_usual = transactions.is_lost_race(error) or isinstance(error, HostRefusedError | MovesRefusedError)
+        if not is_usual and transactions.sqlstate(error) != transactions.QUERY_CANCELED:
+            self.failed = self.failed or type(error)
+
+    def note_unstored(self, error: Exception) -> None:
+        """Note a booking that failed, and whose failure could not be stored."""
+        self.failed = self.failed or type(error)
+        self._unstored += 1
+
+    def _store_failure(self) -> None:
+        """Store that this invocation failed, since no attempt says so. What cannot be stored either is only logged."""
+        assert self.failed is not None
+        failure = FailedInvocation(
+            planner=V3,
+            error=self.failed.__name__,
+            unstored=self._unstored,
+            correlation_id=self.correlation_id,
+            release=release.running(),
+        )
+        try:
+            transactions.run(lambda: failure.save(force_insert=True))
+        except Exception as error:  # noqa: BLE001  (what has been decided is decided)
+            log_error(logger, error, "A failed invocation could not be stored (correlation id %s)", self.correlation_id)
 
     def transact(self, work: Work, *, deadline: float | None = None) -> DayResult:
         """Run the work in a transaction, again if it loses a race, and announce its outcomes when that commits.

@@ -34,6 +34,7 @@ class Pruned:
     optimized_evenings: int = 0
     evening_optima: int = 0
     queued_parties: int = 0
+    failed_invocations: int = 0
 
     def as_dict(self) -> dict[str, int]:
         return asdict(self)
@@ -216,6 +217,11 @@ _OLD = {
         table="assignments_queuedparty",
         moment="joined_at",
         condition="joined_at < assignments_now() - %(outbox_days)s * interval '1 day'",
+    ),
+    "failed_invocations": _Old(
+        table="assignments_failedinvocation",
+        moment="at",
+        condition="at < assignments_now() - %(attempt_days)s * interval '1 day'",
     ),
 }
 

@@ -9,6 +9,7 @@ from assignments.models.calendar import CalendarEntry, CalendarService, PacingLi
 from assignments.models.closure import Closure
 from assignments.models.evening_optimum import EveningOptimum
 from assignments.models.event import Event
+from assignments.models.failed_invocation import FailedInvocation
 from assignments.models.floor import (
     AdjacentTables,
     ListedJoin,
@@ -48,6 +49,7 @@ __all__ = [
     "Closure",
     "EveningOptimum",
     "Event",
+    "FailedInvocation",
     "FloorSeen",
     "Folded",
     "FrozenEvening",

@@ -12,11 +12,13 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import partial
 from importlib import metadata
+from pathlib import Path
 
 from django.db.models import F
 
 from assignments.concurrency import transactions
 from assignments.error_logging import log_error
+from assignments.integration import release
 from assignments.models import Run
 from assignments.models.moment import DatabaseNow
 from assignments.telemetry import events
@@ -98,7 +100,13 @@ class Recorder:
         _tolerated(partial(self._update, ended_at=DatabaseNow()))
 
     def _begin(self) -> None:
-        run = Run(worker=worker(), version=version(), watches=self._watches)
+        run = Run(
+            worker=worker(),
+            version=version(),
+            watches=self._watches,
+            release=release.running(),
+            memory_begun_mb=memory_mb(),
+        )
         run.save(force_insert=True)
         self._run_id, self._outcomes, self._lost_before = run.pk, Counter(), self._lost
 
@@ -123,6 +131,7 @@ class Recorder:
             unexpected=F("unexpected") + done.unexpected,
             dropped_events=lost - self._lost_before,
             seconds=F("seconds") + done.seconds,
+            memory_mb=memory_mb(),
             **({} if done.unseen is None else {"unseen": done.unseen}),
             **({"error": done.error} if done.error else {}),
             **({"failed_at": DatabaseNow()} if done.unexpected else {}),
@@ -133,6 +142,15 @@ class Recorder:
     def _update(self, **values: object) -> bool:
         """Update the open row. Returns False if there is none."""
         return bool(Run.objects.filter(pk=self._run_id, ended_at__isnull=True).update(**values))
+
+
+def memory_mb() -> float | None:
+    """The resident memory of this process; None where the system does not tell."""
+    try:
+        pages = int(Path("/proc/self/statm").read_text().split()[1])
+    except (OSError, ValueError, IndexError):
+        return None
+    return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
 
 
 def worker() -> str:

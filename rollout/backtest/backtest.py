@@ -4,9 +4,13 @@ The control runs in this process, inside a READ ONLY transaction; the candidate 
 process with read-only connections.
 """
 
+import hashlib
+import json
 import time
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 from django.core.exceptions import ImproperlyConfigured
 from django.db import DatabaseError, connection
@@ -28,6 +32,12 @@ from rollout.shadow.comparator import CandidateProcess
 from rollout.shadow.days import Together
 from rollout.shadow.recorder import LIMITS, about, is_joined, is_within_reason, keep_floors
 from rollout.shadow.serialization import decision_from_json, decision_to_json, floor_to_json, snapshot_to_json
+
+TABLE_NAMES = 2
+"""How many of a stored table's values say what it is called: they come first."""
+ROUNDS = 3
+"""How far around a table what stands there tells which table it is."""
+REQUEST_NAMES = ("booking_ref", "requested_at")
 
 
 class Backtest:
@@ -138,6 +148,11 @@ def feed(steps: Sequence[tuple[Step, bool]], *, decided_by: str = "") -> None:
             )
         keep_floors(step.snapshot.floor for step, _repeats in steps)
         comparisons = [_comparison(step, repeats, decided_by) for step, repeats in steps]
+        times = Counter[str]()
+        for comparison, (step, _repeats) in zip(comparisons, steps, strict=True):
+            asked = content_digest(step.snapshot)
+            times[asked] += 1  # Two parties may well ask for the same.
+            comparison.content_digest = f"{asked}:{times[asked]}"
         earlier = Comparison.objects.filter(
             origin=Comparison.Origin.BACKTEST,
             restaurant_ref=restaurant_ref,
@@ -149,6 +164,55 @@ def feed(steps: Sequence[tuple[Step, bool]], *, decided_by: str = "") -> None:
         Comparison.objects.bulk_create(
             each for each in comparisons if (each.booking_ref, each.snapshot_hash, each.verdict) not in known
         )
+
+
+def content_digest(snapshot: Snapshot) -> str:
+    """A digest of the floor and of what is asked for, whatever the restaurant, its tables and the booking are called."""
+    said = floor_to_json(snapshot.floor)
+    names = _by_what_they_are(said)
+    tables, adjacent = said.pop("tables"), said.pop("adjacent")
+    for name in ("restaurant_ref", "zone_names"):
+        said.pop(name, None)
+    said["joins"] = sorted(
+        json.dumps([sorted(each) if isinstance(each, list) else each for each in _renamed(join, names)], default=str)
+        for join in said["joins"]
+    )
+    asked = {name: value for name, value in snapshot_to_json(snapshot)["request"].items() if name not in REQUEST_NAMES}
+    places = [
+        sorted(names[table[0]] for table in tables),
+        sorted(sorted(names[ref] for ref in pair) for pair in adjacent),
+    ]
+    return _hashed([places, _renamed([said, asked], names)])
+
+
+def _by_what_they_are(floor: Mapping[str, Any]) -> Mapping[str, str]:
+    """Names for the tables and zones of a stored floor that tell what they are, and what stands beside them."""
+    tables = {row[0]: row for row in floor["tables"]}
+    zones = {row[3] for row in tables.values() if row[3] is not None}
+    names = {ref: _hashed([*row[TABLE_NAMES:3], *row[4:]]) for ref, row in tables.items()}
+    of_zones: dict[str, str] = {}
+    for _round in range(ROUNDS):
+        of_zones = {zone: _hashed(sorted(names[ref] for ref in tables if tables[ref][3] == zone)) for zone in zones}
+        beside: dict[str, list[str]] = {ref: [] for ref in tables}
+        for one, other in floor["adjacent"]:
+            beside[one].append(names[other])
+            beside[other].append(names[one])
+        names = {
+            ref: _hashed([names[ref], of_zones.get(row[3], ""), sorted(beside[ref])]) for ref, row in tables.items()
+        }
+    return {**of_zones, **names}
+
+
+def _hashed(value: Any) -> str:
+    return hashlib.sha256(json.dumps(value, sort_keys=True, default=str).encode()).hexdigest()
+
+
+def _renamed(value: Any, names: Mapping[str, str]) -> Any:
+    if isinstance(value, Mapping):
+        return {_renamed(key, names): _renamed(each, names) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_renamed(each, names) for each in value]
+    return names.get(value, value) if isinstance(value, str) else value
 
 
 def _comparison(step: Step, repeats: bool, decided_by: str) -> Comparison:

@@ -11,7 +11,7 @@ from assignments.telemetry import events
 from rollout import conf
 from rollout.control import change_log, legacy_watch, releases, steering
 from rollout.events import SOURCE
-from rollout.evidence import decision_audit, known_floors, measuring
+from rollout.evidence import decision_audit, known_floors, measuring, unsettled
 from rollout.flags import resolution
 from rollout.flags.resolution import Mode
 from rollout.models import GuardRun, Position
@@ -70,14 +70,7 @@ def _run() -> Findings:
     of_legacy = legacy_watch.breaches(legacy)
     legacy_watch.announce(position, of_legacy)
     if resolution.read().mode is not Mode.ACTIVE:
-        if of_legacy and position is not None:
-            _keep(position, {"legacy": asdict(legacy)}, of_legacy)
-        return Findings(
-            stage=position.stage if position else "",
-            breaches=of_legacy,
-            problem=_STAYS if of_legacy else "",
-            legacy=legacy,
-        )
+        return _while_v3_is_off(position, legacy, of_legacy)
     if position is None:
         return Findings(
             problem="V3 decides without a guard: the ladder has not begun (manage.py rollout begin).",
@@ -89,7 +82,8 @@ def _run() -> Findings:
     found = guardrails.breaches(facts, rails)
     rolled_back_to, problem = _roll_back(position, facts, found) if found else ("", _STAYS if of_legacy else "")
     breaches = (*found, *of_legacy)
-    _keep(position, {**facts.as_dict(), "legacy": asdict(legacy)}, breaches, rolled_back_to)
+    measured = {**facts.as_dict(), "legacy": asdict(legacy), "settled": not found or bool(rolled_back_to)}
+    _keep(position, measured, breaches, rolled_back_to)
     return Findings(
         stage=position.stage,
         facts=facts,
@@ -98,6 +92,28 @@ def _run() -> Findings:
         problem=problem,
         legacy=legacy,
     )
+
+
+def _while_v3_is_off(position: Position | None, legacy: Seatings, of_legacy: Sequence[Breach]) -> Findings:
+    """What V3 has decided before it was switched off is judged all the same. There is nothing to roll back."""
+    if position is None:
+        return Findings(breaches=of_legacy, problem=_STAYS if of_legacy else "", legacy=legacy)
+    left, now = unsettled.while_v3_is_off(position.environment)
+    of_v3 = guardrails.unsafe(left.seatings)
+    for breach in of_v3:
+        events.announce(
+            SOURCE,
+            "rollout.guard_breached",
+            from_state=position.stage,
+            to_state=position.stage,
+            detail=str(breach.detail)[:1000],
+        )
+    found = (*of_v3, *of_legacy)
+    if found or left.asked_ledger:
+        measured = {"unsettled": asdict(left.seatings), "unsafe_audits": left.audits, "now": now}
+        _keep(position, {**measured, "legacy": asdict(legacy)}, found)
+    problem = _IS_OFF if of_v3 else _STAYS if of_legacy else ""
+    return Findings(stage=position.stage, breaches=found, problem=problem, legacy=legacy)
 
 
 def _audit() -> None:
@@ -119,6 +135,7 @@ def _keep(position: Position, measured: dict[str, Any], found: Sequence[Breach],
     )
 
 
+_IS_OFF = "V3 has decided this, but decides no longer; the stage stays"
 _STAYS = "the legacy planner has decided this, and nobody could take over from it; the stage stays"
 
 

@@ -39,6 +39,8 @@ INSPECTED = 2000
 """Maximum decisions of V3 to audit, latest first."""
 RESTAURANTS = 200
 """Maximum restaurants whose decisions are audited in a window. Up to so many, an unsafe seating at any is found at once."""
+EVERY_RESTAURANT = None
+"""No limit (SQL): there are few seatings that no window shows."""
 EARLIER_FLOORS = 3
 """Maximum earlier floors to audit a seating by, besides the current one: the floor may have been edited since."""
 NOT_THE_LEGACY_PLANNER = [V3, api.MANUAL]
@@ -144,6 +146,20 @@ def of_the_legacy_planners_seatings(since: datetime) -> Seatings:
     host_bookings = configured().bookings([each.booking_ref for each in seated])
     inspection = _Inspection(_Floors(seated), host_bookings, _taken(seated), excused=seating_audit.V3S_SETTINGS)
     seatings, _hopeless = inspection.of(seated)
+    return seatings
+
+
+def of_unseen_seatings(since: datetime, *, shown_since: datetime | None, releases: Collection[str]) -> Seatings:
+    """The audit of V3's seatings since then that have no frozen batch and that no window shows: of whatever release."""
+    parameters = {"shown_since": shown_since or "infinity", "releases_shown": list(releases), "releases": None}
+    decided = [
+        _Decided(**row)
+        for row in dicts(_UNSEEN, planner=V3, since=since, limit=INSPECTED, restaurants=EVERY_RESTAURANT, **parameters)
+    ]
+    if not decided:
+        return Seatings()
+    host_bookings = configured().bookings(sorted({each.booking_ref for each in decided}))
+    seatings, _hopeless = _Inspection(_Floors(decided), host_bookings, _taken(decided)).of(decided)
     return seatings
 
 
@@ -317,13 +333,19 @@ WITH tried AS MATERIALIZED (
 """  # noqa: S608  (text of our own)
 
 
+def _failed(since: str) -> str:
+    """SQL for failures that no attempt tells of: one of each invocation, or of each booking that it stored nothing of."""
+    return f"""(SELECT coalesce(sum(greatest(unstored, 1)), 0)::int FROM assignments_failedinvocation
+                 WHERE planner = %(planner)s AND at >= {since} AND release = ANY(%(releases)s))"""  # noqa: S608
+
+
 def outcomes(since: str) -> str:
     """SQL for V3's decisions since then; it takes PARAMETERS and the ``releases`` that count."""
     return f"""{_last(since)}
 SELECT count(*) AS bookings, count(*) FILTER (WHERE outcome = 'confirmed') AS confirmed,
        count(*) FILTER (WHERE outcome = 'manual_review') AS review,
-       (SELECT count(*) FROM tried) AS attempts,
-       (SELECT count(*) FROM tried WHERE reason = %(unexpected)s) AS errors,
+       (SELECT count(*) FROM tried) + {_failed(since)} AS attempts,
+       (SELECT count(*) FROM tried WHERE reason = %(unexpected)s) + {_failed(since)} AS errors,
        (SELECT count(*) FROM tried WHERE decision_ms > 0) AS timed
   FROM last
 """  # noqa: S608
@@ -332,7 +354,8 @@ SELECT count(*) AS bookings, count(*) FILTER (WHERE outcome = 'confirmed') AS co
 def attempts(since: str) -> str:
     """SQL for the number of V3's attempts since then; it takes PARAMETERS and the ``releases`` that count."""
     return f"""
-SELECT count(*) AS attempts, count(*) FILTER (WHERE reason = %(unexpected)s) AS errors,
+SELECT count(*) + {_failed(since)} AS attempts,
+       count(*) FILTER (WHERE reason = %(unexpected)s) + {_failed(since)} AS errors,
        count(*) FILTER (WHERE decision_ms > 0) AS timed
   FROM assignments_attempt
  WHERE planner = %(planner)s AND at >= {since} AND release = ANY(%(releases)s)
@@ -392,6 +415,16 @@ SELECT last.booking_ref, last.restaurant_ref, last.service_date, last.outcome, l
 
 
 _DECIDED = _decided("planner = %(planner)s")
+IS_UNSEEN = (
+    """batch IS NULL AND outcome = 'confirmed' AND (at < %(shown_since)s OR release <> ALL(%(releases_shown)s))"""
+)
+"""SQL for seatings that have no frozen batch, and that the window's audit does not show."""
+_UNSEEN = _decided(
+    "planner = %(planner)s",
+    among=f"""{IS_UNSEEN} AND NOT EXISTS (
+        SELECT FROM assignments_attempt AS later
+         WHERE later.booking_ref = assignments_attempt.booking_ref AND later.id > assignments_attempt.id)""",
+)
 _DECIDED_BY_THE_LEGACY_PLANNER = _decided("planner <> ALL(%(others)s)")
 _REFUSED_BY_THE_LEGACY_PLANNER = _decided(
     "planner <> ALL(%(others)s)",

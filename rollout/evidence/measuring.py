@@ -21,7 +21,7 @@ from assignments.concurrency import transactions
 from assignments.integration import release
 from assignments.integration.planners import V3
 from rollout import conf
-from rollout.evidence import decision_audit, live_decisions, stage_audit
+from rollout.evidence import decision_audit, live_decisions, stage_audit, unsettled
 from rollout.evidence.sql import at_once, percentiles
 from rollout.flags import resolution
 from rollout.flags.drift import drift
@@ -30,11 +30,22 @@ from rollout.models import Position
 from rollout.policy.confidence import MINIMUM
 from rollout.policy.guardrails import window_error
 from rollout.policy.ladder import UnknownStageError
-from rollout.policy.measurements import COVERAGE, LARGE_PARTY, Comparisons, Days, Facts, Outcomes, Percentile
+from rollout.policy.measurements import (
+    COVERAGE,
+    LARGE_PARTY,
+    WAIVED_ONE_OF,
+    WAIVED_TOGETHER,
+    Comparisons,
+    Days,
+    Facts,
+    Outcomes,
+    Percentile,
+)
 from rollout.policy.verdict import Verdict
 from rollout.shadow.recorder import RECORDED_DAYS
 
 STATEMENT_TIMEOUT_MS = 20_000
+EVERYBODY = 100
 WORK_MEMORY = "64MB"
 """So much a sort may take: a hundred thousand comparisons are then sorted without files."""
 
@@ -55,16 +66,18 @@ def measure(
         with one_moment(statement_timeout_ms) as moment:
             return measure(position, as_they_are=as_they_are, now=moment)
     ladder = conf.current_ladder()
+    shown: dict[str, Any] = {"since": stage_since(position, now), "releases": position.counted_for(release.running())}
+    unsettled_parameters = unsettled.parameters(position.environment, **shown)
     counted = at_once(
         {
             **_LIVE,
             **_GATED,
             "audits": decision_audit.audited(_LIVE_SINCE, _LIVE_SINCE),
-            "overdue": decision_audit.overdue(_LIVE_SINCE),
+            "overdue": decision_audit.OVERDUE,
+            **unsettled.QUERIES,
         },
-        common=_BOUNDS + _JUDGED,
+        common=f"{_BOUNDS}{_JUDGED}, {unsettled.LOOKED}",
         oldest=now - timedelta(days=conf.settings().EVIDENCE_DAYS),
-        environment=position.environment,
         beginnings=["", ladder.bottom.key],
         stage_since=stage_since(position, now),
         releases=position.counted_for(release.running()),
@@ -73,7 +86,7 @@ def measure(
         sample=_sample_limit(),
         farthest=RECORDED_DAYS,
         large=LARGE_PARTY,
-        **live_decisions.PARAMETERS,
+        **{**unsettled_parameters, **live_decisions.PARAMETERS},
     )
     (bounds,) = counted["bounds"]
     since, live_since = datetime.fromisoformat(bounds["since"]), datetime.fromisoformat(bounds["live_since"])
@@ -108,6 +121,7 @@ def measure(
         days=Days(**counted["days"][0]),
         coverage=dict(zip(COVERAGE, (*seen.values(), *changed.values()), strict=True)),
         stage_seatings=decision_audit.seatings_of(counted["audits"][0]),
+        unsettled=unsettled.of(counted, **shown).seatings,
         unaudited=counted["overdue"][0]["decisions"],
         waivers_valid=waivers["valid"],
         waivers_expired=waivers["expired"],
@@ -126,20 +140,24 @@ def measure_live(position: Position, *, minutes: float) -> Facts:
                 "stage": live_decisions.attempts("%(began)s"),
                 "windows": stage_audit.WINDOWS,
                 "audits": decision_audit.audited("%(began)s"),
-                "audited": decision_audit.audited("%(since)s"),
-                "overdue": decision_audit.overdue("%(began)s"),
+                "overdue": decision_audit.OVERDUE,
+                "workers": _WORKERS,
+                **unsettled.QUERIES,
             },
-            common=_BOUNDS_GIVEN,
-            environment=position.environment,
+            common=f"{_BOUNDS_GIVEN}, {unsettled.LOOKED}",
             stage=position.stage,
             window=window,
             window_minutes=minutes,
+            everybody=position.percent >= EVERYBODY,
             since=since,
             began=began,
             now=now,
             yesterday=now - timedelta(days=1),
             releases=releases,
-            **live_decisions.PARAMETERS,
+            **{
+                **unsettled.parameters(position.environment, since=since, releases=releases),
+                **live_decisions.PARAMETERS,
+            },
         )
         (stage,) = counted["stage"]
         timed = {"candidate": 0, "v3": counted["outcomes"][0]["timed"]}
@@ -159,14 +177,16 @@ def measure_live(position: Position, *, minutes: float) -> Facts:
             window=window,
             stage_v3=Outcomes(attempts=stage["attempts"], errors=stage["errors"], p95=p95, p99=p99),
         )
-        audits, audited = (decision_audit.seatings_of(counted[name][0]) for name in ("audits", "audited"))
+        audits = decision_audit.seatings_of(counted["audits"][0])
+        left = unsettled.of(counted, since=since, releases=releases)
         by_window = stage_audit.added_up(counted["windows"], window, facts.seatings)
         return replace(
             facts,
-            stage_seatings=audits
-            if audits.checked + audits.refusals + audits.unsafe
-            else replace(by_window, unjudged=audits.unjudged),
-            audited=audited,
+            stage_seatings=audits if audits.checked + audits.refusals + audits.unsafe + audits.unjudged else by_window,
+            waits_minutes=counted["workers"][0]["waits_minutes"],
+            memory_growth_mb=counted["workers"][0]["memory_growth_mb"],
+            unsettled=left.seatings,
+            unsafe_audits=left.audits,
             unaudited=counted["overdue"][0]["decisions"],
         )
 
@@ -281,7 +301,7 @@ _LIVE_SINCE = "(SELECT live_since FROM bounds)"
 _JUDGED = f""",
      judged AS MATERIALIZED (
      SELECT id, restaurant_ref, booking_ref, verdict, error, control_repeats, candidate_ms, origin, recorded_at, release,
-            service_date, peak, party, joined
+            service_date, peak, party, joined, content_digest
        FROM rollout_comparison WHERE recorded_at >= {_SINCE} AND verdict <> '')
 """  # noqa: S608
 
@@ -309,6 +329,7 @@ def _comparisons(
         waiting=complete["waiting"],
         verdicts=dict(verdicts),
         not_waived=dict(+not_waived),
+        over_ceiling=sum(row["over_ceiling"] for row in rows),
         expected=complete["expected"],
         compared_live=complete["compared"],
         asked_twice=sum(row["asked_twice"] for row in rows),
@@ -326,17 +347,23 @@ def _comparisons(
 def latest(since: str, releases: str = "", source: str = "rollout_comparison") -> str:
     """The decisions to count, recorded since then, of all releases or of these (SQL): one of each booking, its final one.
 
-    In shadow mode an unsafe decision and an error count whatever follows: to try again does not take them back.
+    Shadow mode and backtests do not replace each other's. An unsafe decision counts whatever follows, and in shadow mode an
+    error does: to try again does not take them back. Of fed decisions that are the same but for their names, one counts.
     ``source``: what has their columns.
     """
     of_these = f"AND release = ANY({releases})" if releases else ""
+    columns = "id, restaurant_ref, verdict, error, control_repeats, candidate_ms, origin, recorded_at"
     return f"""
-SELECT DISTINCT ON (restaurant_ref, booking_ref)
-       id, restaurant_ref, verdict, error, control_repeats, candidate_ms, origin, recorded_at
-  FROM {source} AS comparison
- WHERE recorded_at >= {since} AND verdict <> '' {of_these}
- ORDER BY restaurant_ref, booking_ref, (origin = 'shadow' AND verdict = 'unsafe') DESC,
-          (origin = 'shadow' AND verdict = 'v3_error') DESC, id DESC
+  WITH final AS (
+       SELECT DISTINCT ON (origin, restaurant_ref, booking_ref) {columns}, content_digest
+         FROM {source} AS comparison
+        WHERE recorded_at >= {since} AND verdict <> '' {of_these}
+        ORDER BY origin, restaurant_ref, booking_ref, (verdict = 'unsafe') DESC,
+                 (origin = 'shadow' AND verdict = 'v3_error') DESC, id DESC)
+SELECT {columns} FROM final WHERE content_digest = ''
+ UNION ALL
+(SELECT DISTINCT ON (content_digest) {columns} FROM final WHERE content_digest <> ''
+  ORDER BY content_digest, (verdict = 'unsafe') DESC, id DESC)
 """  # noqa: S608  (text of our own)
 
 
@@ -344,28 +371,34 @@ COUNTED = "%(releases)s"
 LATEST = latest("%(since)s", COUNTED)
 """Those that count for the running release."""
 
-# The first of a waiver's comparisons are waived, up to its ceiling. What no waiver is about is not looked at for one.
+# The first of a waiver's comparisons are waived, up to its ceiling, and up to the one that all waivers share. What no waiver
+# is about is not looked at for one.
 _VERDICTS = f"""
   WITH latest AS MATERIALIZED ({latest(_SINCE, COUNTED, "judged")}),
+       placed AS (
+       SELECT latest.id, latest.restaurant_ref, latest.verdict, waiver.at_most,
+              row_number() OVER (PARTITION BY waiver.id ORDER BY latest.id) AS place
+         FROM latest
+        CROSS JOIN LATERAL (
+              SELECT known.id, known.at_most
+                FROM rollout_waiver AS known
+                JOIN rollout_comparison AS whole ON whole.id = latest.id
+               WHERE known.verdict = latest.verdict AND known.withdrawn_at IS NULL AND known.expires_at > %(now)s
+                 AND known.restaurant_ref IN ('', latest.restaurant_ref)
+                 AND (known.refusal = '' OR known.refusal = coalesce(whole.candidate #>> '{{refusal,0}}',
+                                                                     whole.control #>> '{{refusal,0}}'))
+               ORDER BY known.restaurant_ref = '', known.refusal = '', known.id
+               LIMIT 1) AS waiver
+        WHERE latest.verdict IN (SELECT verdict FROM rollout_waiver
+                                  WHERE withdrawn_at IS NULL AND expires_at > %(now)s)),
        waived AS (
-       SELECT restaurant_ref, verdict, count(*) FILTER (WHERE place <= at_most) AS waived
-         FROM (SELECT latest.restaurant_ref, latest.verdict, waiver.at_most,
-                      row_number() OVER (PARTITION BY waiver.id ORDER BY latest.id) AS place
-                 FROM latest
-                CROSS JOIN LATERAL (
-                      SELECT known.id, known.at_most
-                        FROM rollout_waiver AS known
-                        JOIN rollout_comparison AS whole ON whole.id = latest.id
-                       WHERE known.verdict = latest.verdict AND known.withdrawn_at IS NULL AND known.expires_at > %(now)s
-                         AND known.restaurant_ref IN ('', latest.restaurant_ref)
-                         AND (known.refusal = '' OR known.refusal = coalesce(whole.candidate #>> '{{refusal,0}}',
-                                                                             whole.control #>> '{{refusal,0}}'))
-                       ORDER BY known.restaurant_ref = '', known.refusal = '', known.id
-                       LIMIT 1) AS waiver
-                WHERE latest.verdict IN (SELECT verdict FROM rollout_waiver
-                                          WHERE withdrawn_at IS NULL AND expires_at > %(now)s)) AS placed
+       SELECT restaurant_ref, verdict, count(*) FILTER (WHERE number <= ceiling) AS waived,
+              count(*) FILTER (WHERE number > ceiling) AS over_ceiling
+         FROM (SELECT placed.*, row_number() OVER (ORDER BY id) AS number,
+                      greatest({WAIVED_TOGETHER}, (SELECT count(*) FROM latest) / {WAIVED_ONE_OF}) AS ceiling
+                 FROM placed WHERE place <= at_most) AS covered
         GROUP BY restaurant_ref, verdict)
-SELECT counted.*, coalesce(waived.waived, 0) AS waived
+SELECT counted.*, coalesce(waived.waived, 0) AS waived, coalesce(waived.over_ceiling, 0) AS over_ceiling
   FROM (SELECT restaurant_ref, verdict, count(*) AS found,
                count(control_repeats) AS asked_twice, count(*) FILTER (WHERE control_repeats) AS repeated,
                count(candidate_ms) FILTER (WHERE error = '') AS timed
@@ -484,6 +517,19 @@ SELECT (SELECT count(*)
            AND NOT EXISTS (SELECT FROM assignments_assignment AS assignment
                             WHERE assignment.booking_ref = seated.booking_ref AND assignment.state = 'confirmed'))
        AS unconfirmed
+"""
+
+# A booking that is due waits only while passes succeed: without a worker nobody decides, whichever planner it is. Before V3
+# has decided a booking, nothing says that it is V3's, unless all are.
+_WORKERS = """
+SELECT coalesce(greatest(0, extract(epoch FROM (
+           SELECT max(succeeded_at) FROM assignments_run WHERE succeeded_at >= %(since)s) - (
+           SELECT min(due_at) FROM assignments_assignment
+            WHERE due_at < %(now)s AND starts_at > %(now)s
+              AND (planner = %(planner)s OR planner = '' AND %(everybody)s))) / 60), 0)::float AS waits_minutes,
+       coalesce((SELECT max(memory_mb - memory_begun_mb) FROM assignments_run
+                  WHERE (ended_at IS NULL OR ended_at >= %(since)s) AND last_pass_at >= %(since)s
+                    AND release = ANY(%(releases)s)), 0)::float AS memory_growth_mb
 """
 
 _LIVE = {

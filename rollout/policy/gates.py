@@ -163,7 +163,8 @@ def _no_more(count: int, sample: int, threshold: float, detail: str, *, without:
 
 def _seatings(facts: Facts, threshold: float) -> Reading:
     """The ledger is audited as it is now, and each decision by what V3 was given: what either finds counts."""
-    seatings = max(facts.seatings, facts.stage_seatings, key=lambda each: (each.unsafe, each.checked))
+    found = (facts.seatings, facts.stage_seatings, facts.unsettled)
+    seatings = max(found, key=lambda each: (each.unsafe, each.checked))
     checked = max(seatings.checked, seatings.unsafe)
     reasons = ", ".join(f"{reason} {count}" for reason, count in sorted(seatings.reasons.items()))
     counts = {"unsafe": seatings.unsafe, "checked": checked}
@@ -173,10 +174,13 @@ def _seatings(facts: Facts, threshold: float) -> Reading:
         detail = _("%(unsafe)s of %(checked)s seatings break a rule of the floor", **counts)
     if not checked:
         detail = NO_SEATING
+    unjudged = facts.stage_seatings.unjudged
+    if not facts.is_judged:
+        detail = _("%(found)s; the audits of %(unjudged)s decisions failed", found=detail, unjudged=unjudged)
     if facts.unaudited:
         detail = _("%(found)s; %(waiting)s decisions wait for their audit", found=detail, waiting=facts.unaudited)
     reading = _no_more(seatings.unsafe, checked, threshold, detail)
-    return replace(reading, passes=reading.passes and not facts.unaudited)
+    return replace(reading, passes=reading.passes and facts.is_judged and not facts.unaudited)
 
 
 def _comparable(facts: Facts, threshold: float) -> Reading:
@@ -215,17 +219,19 @@ def _enough(sample: int) -> bool:
 def _parity(facts: Facts, threshold: float) -> Reading:
     """V3's share of the decisions in which one planner was better: a sign test, since most decisions are the same.
 
-    It also passes if V3 is worse in at most NEGLIGIBLE of the feasible decisions, by the upper bound: planners that hardly
-    ever differ would never produce enough differences. What neither planner could seat counts on neither side. And it fails
-    if V3 is worse at any one restaurant, however good it is at the others.
+    It also passes if V3 is worse in at most NEGLIGIBLE of the feasible decisions, waived or not, by the upper bound:
+    planners that hardly ever differ would never produce enough differences. What neither planner could seat counts on
+    neither side. And it fails if V3 is worse at any one restaurant, however good it is at the others.
     """
     not_waived = facts.comparisons.not_waived
     gained = not_waived.get(Verdict.BETTER, 0) + not_waived.get(Verdict.ONLY_V3_SEATS, 0)
     lost = not_waived.get(Verdict.WORSE, 0) + not_waived.get(Verdict.ONLY_LEGACY_SEATS, 0)
-    refused = facts.comparisons.verdicts.get(Verdict.BOTH_REFUSE, 0)
-    differ, total = gained + lost, max(lost, facts.comparisons.total - refused)
+    verdicts = facts.comparisons.verdicts
+    refused = verdicts.get(Verdict.BOTH_REFUSE, 0)
+    lost_in_all = max(lost, verdicts.get(Verdict.WORSE, 0) + verdicts.get(Verdict.ONLY_LEGACY_SEATS, 0))
+    differ, total = gained + lost, max(lost_in_all, facts.comparisons.total - refused)
     lower, upper = rate_bounds(gained, differ)
-    _lower, worse = rate_bounds(lost, total)
+    _lower, worse = rate_bounds(lost_in_all, total)
     worse_at = _worse_at(facts, threshold)
     if not total:
         detail = _("no feasible decision has been compared")
@@ -253,7 +259,7 @@ def _parity(facts: Facts, threshold: float) -> Reading:
         passes=not fails
         and (
             (_enough(differ) and is_above(gained, differ, threshold))
-            or (_enough(total) and is_below(lost, total, NEGLIGIBLE))
+            or (_enough(total) and is_below(lost_in_all, total, NEGLIGIBLE))
         ),
         fails=fails,
         detail=detail,
@@ -402,13 +408,24 @@ def _differed(facts: Facts) -> tuple[int, int]:
 
 
 def _waivers(facts: Facts, threshold: float) -> Reading:
-    expired = facts.waivers_expired
+    expired, comparisons = facts.waivers_expired, facts.comparisons
+    counts = {"expired": expired, "valid": facts.waivers_valid}
+    detail = _("%(expired)s expired, %(valid)s valid", **counts)
+    if comparisons.waived:
+        detail = _(
+            "%(expired)s expired, %(valid)s valid; %(waived)s comparisons are waived, and %(over)s more would be, "
+            "but all waivers together cover at most %(ceiling)s",
+            **counts,
+            waived=comparisons.waived,
+            over=comparisons.over_ceiling,
+            ceiling=comparisons.ceiling,
+        )
     return Reading(
         value=expired,
         sample=facts.waivers_valid + expired,
         passes=expired <= threshold,
         fails=expired > threshold,
-        detail=_("%(expired)s expired, %(valid)s valid", expired=expired, valid=facts.waivers_valid),
+        detail=detail,
     )
 
 

@@ -15,7 +15,7 @@ from assignments.planning.text import Text
 from assignments.planning.text import gettext as _
 from rollout.policy import former_words
 from rollout.policy.confidence import ERROR, MINIMUM, difference_bounds, is_above
-from rollout.policy.measurements import Facts, Outcomes, Seatings
+from rollout.policy.measurements import UNJUDGED, Facts, Outcomes, Seatings
 
 DEFAULT: Mapping[str, float] = MappingProxyType(
     {
@@ -27,13 +27,19 @@ DEFAULT: Mapping[str, float] = MappingProxyType(
         "avoidable_joins": 0.1,
         "oversized": 0.3,
         "untold": 0.005,
+        "unjudged": UNJUDGED,
         "only_legacy_seats": 0.01,
         "less_seated": 0.1,
         "decision_p95_ms": 100,
         "decision_p99_ms": 250,
+        "waits_minutes": 30,
+        "memory_growth_mb": 1000,
     }
 )
 """Default limits, overridden by ROLLOUT["GUARD"]. One overlap, lost booking or unsafe seating is always a breach."""
+
+PLAIN = ("waits_minutes", "memory_growth_mb")
+"""Guardrails that are no rates: they have no bound."""
 
 CASES = 4
 """With fewer cases a rate breaches nothing, however few decisions there are: one misjudged evening makes two or three."""
@@ -71,7 +77,7 @@ def breaches(facts: Facts, rails: Mapping[str, float]) -> tuple[Breach, ...]:
     for span in (_Span.window(facts), _Span.stage(facts)):
         for breach in (*_shares(span, rails), *_slow(span, rails)):
             found[breach.rail] = breach
-    return (*_grave(facts), *found.values(), *_less_seated(facts, rails))
+    return (*_grave(facts), *found.values(), *_less_seated(facts, rails), *_beyond(facts, rails))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -100,32 +106,32 @@ def window_error(number: int) -> float:
 
 
 def _grave(facts: Facts) -> Iterator[Breach]:
-    seatings = facts.seatings if facts.seatings.unsafe else facts.audited
-    # An unsafe seating counts at once, all others once nothing decided before them waits for its audit.
-    checked = max(seatings.checked, seatings.unsafe)
-    rules = ", ".join(f"{reason} {count}" for reason, count in sorted(seatings.reasons.items()))
-    for rail, count, sample, detail in (
-        ("overlaps", facts.overlaps, 1, _("overlapping pairs of seatings: %(count)s", count=facts.overlaps)),
+    for rail, count, detail in (
+        ("overlaps", facts.overlaps, _("overlapping pairs of seatings: %(count)s", count=facts.overlaps)),
         (
             "lost",
             facts.lost,
-            1,
             _("confirmed bookings without a table, or not confirmed in the host: %(count)s", count=facts.lost),
-        ),
-        (
-            "unsafe_seatings",
-            seatings.unsafe,
-            checked,
-            _(
-                "%(unsafe)s of %(checked)s seatings break a rule of the floor: %(rules)s",
-                unsafe=seatings.unsafe,
-                checked=checked,
-                rules=rules,
-            ),
         ),
     ):
         if count:
-            yield Breach(rail=rail, value=count, limit=0, sample=sample, detail=detail, grave=True)
+            yield Breach(rail=rail, value=count, limit=0, sample=1, detail=detail, grave=True)
+    yield from unsafe(facts.seatings if facts.seatings.unsafe else facts.unsettled)
+
+
+def unsafe(seatings: Seatings) -> tuple[Breach, ...]:
+    """The breach, if one of these seatings is unsafe: one case is enough."""
+    if not seatings.unsafe:
+        return ()
+    # An unsafe seating counts at once, all others once nothing decided before them waits for its audit.
+    checked = max(seatings.checked, seatings.unsafe)
+    detail = _(
+        "%(unsafe)s of %(checked)s seatings break a rule of the floor: %(rules)s",
+        unsafe=seatings.unsafe,
+        checked=checked,
+        rules=", ".join(f"{reason} {count}" for reason, count in sorted(seatings.reasons.items())),
+    )
+    return (Breach(rail="unsafe_seatings", value=seatings.unsafe, limit=0, sample=checked, detail=detail, grave=True),)
 
 
 def _shares(span: _Span, rails: Mapping[str, float]) -> Iterator[Breach]:
@@ -148,6 +154,12 @@ def _shares(span: _Span, rails: Mapping[str, float]) -> Iterator[Breach]:
         ("avoidable_joins", seatings.avoidable_joins, seatings.checked, _("seatings join tables unnecessarily")),
         ("oversized", seatings.oversized, seatings.checked, _("seatings use a larger table than needed")),
         ("untold", seatings.untold, seatings.checked, _("bookings have tables, but the host was not told")),
+        (
+            "unjudged",
+            seatings.unjudged,
+            seatings.checked + seatings.refusals + seatings.unjudged,
+            _("decisions could not be audited, so nobody knows whether they are right"),
+        ),
         (
             "only_legacy_seats",
             seatings.only_legacy,
@@ -192,6 +204,27 @@ def _less_seated(facts: Facts, rails: Mapping[str, float]) -> Iterator[Breach]:
             reference=facts.reference,
         )
         yield Breach(rail="less_seated", value=value, limit=limit, sample=v3.feasible, detail=detail)
+
+
+def _beyond(facts: Facts, rails: Mapping[str, float]) -> Iterator[Breach]:
+    """What is measured as it is, without chance: it needs no bound, and its limit is far from what is usual."""
+    for rail, value, detail in (
+        (
+            "waits_minutes",
+            facts.waits_minutes,
+            _(
+                "a booking has been due for %(minutes)s minutes while others were decided",
+                minutes=f"{facts.waits_minutes:.0f}",
+            ),
+        ),
+        (
+            "memory_growth_mb",
+            facts.memory_growth_mb,
+            _("the memory of a worker has grown by %(megabytes)s MB", megabytes=f"{facts.memory_growth_mb:.0f}"),
+        ),
+    ):
+        if value > rails[rail]:
+            yield Breach(rail=rail, value=value, limit=rails[rail], sample=1, detail=detail)
 
 
 def _slow(span: _Span, rails: Mapping[str, float]) -> Iterator[Breach]:

@@ -1,6 +1,6 @@
 """Measurements, the inputs of gates and guardrails. Pure values; ``rollout.evidence`` reads them from the database."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from datetime import datetime
 from typing import Any
@@ -11,6 +11,12 @@ AUDITED_REASONS = (HARD_REASONS | {Reason.NO_CAPACITY}) - {Reason.PINNED_TABLES_
 """Reasons of refusals that are wrong if tables were free. Errors are counted elsewhere, and the audit knows no pins."""
 LARGE_PARTY = 6
 """Minimum covers of a large party."""
+WAIVED_TOGETHER = 20
+"""So many comparisons all valid waivers together may cover, however few there are."""
+WAIVED_ONE_OF = 100
+"""Of many comparisons, waivers may cover one in so many: what is more frequent is no exception."""
+UNJUDGED = 0.01
+"""The share of V3's decisions of which nothing can be said, above which nothing is said of the others either."""
 COVERAGE = ("peak evenings", "large parties", "joins", "edits", "cancellations")
 """Situations that the gate ``coverage`` counts."""
 
@@ -29,7 +35,8 @@ class Percentile:
 class Comparisons:
     """Comparisons of shadow mode and backtests in the window.
 
-    ``not_waived`` counts, by verdict, those that no valid waiver covers. ``expected`` is how many decisions of the
+    ``not_waived`` counts, by verdict, those that no valid waiver covers. ``over_ceiling``: of these, how many a waiver would
+    cover, were it not for the ``ceiling`` that all waivers share. ``expected`` is how many decisions of the
     legacy planner should have been compared since the stage began, ``compared_live`` how many were, ``waiting`` how many
     wait for it. ``asked_twice`` and ``repeated``: the legacy planner against itself. ``others``: comparisons that belong to
     other releases; nothing else here counts them. ``restaurants``: how many they come from; ``largest``: how many of one
@@ -41,6 +48,7 @@ class Comparisons:
     waiting: int = 0
     verdicts: Mapping[str, int] = field(default_factory=dict)
     not_waived: Mapping[str, int] = field(default_factory=dict)
+    over_ceiling: int = 0
     expected: int = 0
     compared_live: int = 0
     asked_twice: int = 0
@@ -52,6 +60,15 @@ class Comparisons:
     differing: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     p95: Percentile = Percentile()
     p99: Percentile = Percentile()
+
+    @property
+    def ceiling(self) -> int:
+        """How many comparisons all waivers together may cover."""
+        return max(WAIVED_TOGETHER, self.total // WAIVED_ONE_OF)
+
+    @property
+    def waived(self) -> int:
+        return sum(self.verdicts.values()) - sum(self.not_waived.values())
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -148,8 +165,11 @@ class Facts:
 
     ``v3`` and ``seatings`` are of the time that is asked for; for the guard that is its window, the ``window``-th since the
     stage began, and ``stage_v3`` is of all the time in the stage. ``stage_seatings`` adds up the audits of the stage's
-    windows that do not overlap; where V3's batches are kept, the audits of each of its bookings. ``audited``: of those, what
-    was found since the window began. ``unaudited``: decisions of the stage that have waited too long for their audit.
+    windows that do not overlap; where V3's batches are kept, the audits of each of its bookings. ``unsettled``: what
+    was found unsafe since a guard run last acted on all it had found, whichever release decided it, with the ids of the
+    audits (``unsafe_audits``). ``unaudited``: decisions that have waited too long for their audit.
+    ``waits_minutes``: the longest time for which a booking of V3 has been due while passes succeeded;
+    ``memory_growth_mb``: of the worker that has grown most since it began.
     ``reference`` is what the legacy planner seated, of how many, how many of these nobody could have seated, and where.
     """
 
@@ -164,7 +184,8 @@ class Facts:
     seatings: Seatings = Seatings()
     stage_v3: Outcomes = Outcomes()
     stage_seatings: Seatings = Seatings()
-    audited: Seatings = Seatings()
+    unsettled: Seatings = Seatings()
+    unsafe_audits: Sequence[int] = ()
     unaudited: int = 0
     window: int = 1
     reference_seated: int = 0
@@ -174,6 +195,8 @@ class Facts:
     coverage: Mapping[str, int] = field(default_factory=dict)
     waivers_valid: int = 0
     waivers_expired: int = 0
+    waits_minutes: float = 0.0
+    memory_growth_mb: float = 0.0
     overlaps: int = 0
     lost: int = 0
     drift: str = ""
@@ -183,6 +206,12 @@ class Facts:
     @property
     def reference_feasible(self) -> int:
         return self.reference_bookings - self.reference_infeasible
+
+    @property
+    def is_judged(self) -> bool:
+        """Whether enough of the stage's audits have said something."""
+        audits = self.stage_seatings
+        return audits.unjudged <= UNJUDGED * (audits.checked + audits.refusals + audits.unjudged)
 
     @property
     def soaked_hours(self) -> float:

@@ -11,7 +11,7 @@ from math import ceil, exp, inf, lgamma, log, log1p
 
 from rollout.policy.confidence import ERROR, MINIMUM, is_above
 from rollout.policy.gates import GATES
-from rollout.policy.guardrails import GRAVE
+from rollout.policy.guardrails import GRAVE, PLAIN
 
 FOUND = 0.95
 SMALL = 0.005
@@ -33,7 +33,7 @@ SLOW: Mapping[str, float] = {
     "decision_p99_ms": 0.01,
 }
 """Percentiles, as the share of decisions that may be slower than the limit."""
-NOT_RATES = frozenset({"less_seated", "window_minutes"})
+NOT_RATES = frozenset({"less_seated", "window_minutes", *PLAIN})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -64,6 +64,10 @@ class Answer:
     error: str = ""
 
 
+V3_ITSELF = "rollout.shadow.candidate.v3"
+"""The candidate that decides as V3 does for guests."""
+
+
 class CandidateProcess:
     """The candidate's process, started when first needed and restarted after it had to be killed.
 
@@ -71,7 +75,7 @@ class CandidateProcess:
     """
 
     def __init__(self, seconds: float) -> None:
-        self.release = release.running()
+        self.release = _of_candidate(release.running())
         self._seconds = seconds
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -123,7 +127,7 @@ class CandidateProcess:
             )
             line = self._line(READY_SECONDS) or b""
             if line.startswith(READY):
-                self.release = line.removeprefix(READY).decode().strip()
+                self.release = _of_candidate(line.removeprefix(READY).decode().strip())
             else:
                 self._end()
         return self._process
@@ -155,6 +159,12 @@ class CandidateProcess:
             self._process.kill()
             self._process.communicate()
             self._process = None
+
+
+def _of_candidate(running: str) -> str:
+    """The release that the candidate's decisions belong to: that of V3 only if V3 is the candidate."""
+    path = conf.settings().CANDIDATE
+    return running if path == V3_ITSELF else f"{running}+{path}"
 
 
 def _named_release() -> dict[str, str]:

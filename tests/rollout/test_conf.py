@@ -23,7 +23,7 @@ def test_the_installed_legacy_planner_is_found_and_can_be_declined(settings: Any
     assert planner.key == "legacy"
     settings.ROLLOUT = {"LEGACY_PLANNER": ""}
     assert conf.settings().LEGACY_PLANNER == ""
-    monkeypatch.setattr(apps.get_app_config("legacy_planner"), "is_legacy_planner", False)
+    monkeypatch.setattr(apps.get_app_config("legacy_planner"), "brings_planner", False)
     without_settings(settings)
     assert conf.settings().LEGACY_PLANNER == ""
 

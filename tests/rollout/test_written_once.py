@@ -50,6 +50,22 @@ def test_a_verdict_is_set_once() -> None:
     assert Comparison.objects.filter(pk=second.pk).update(verdict="better") == 1
 
 
+@pytest.mark.parametrize("table", ["comparison", "daycomparison", "audit", "frozenbatch"])
+def test_nothing_of_the_last_day_is_deleted_even_by_who_says_that_it_is_pruning(table: str) -> None:
+    """No retention is shorter, so it cannot be pruning."""
+    with connection.cursor() as cursor:
+        cursor.execute(f"SELECT prosrc FROM pg_proc WHERE proname = 'rollout_{table}_is_written_once'")
+        ((source,),) = cursor.fetchall()
+    assert "interval '1 day'" in source
+    if table == "comparison":
+        compared("only_legacy_seats", 2)
+        compared("only_legacy_seats", 1, recorded_at=datetime.now(UTC) - timedelta(days=2))
+        with pytest.raises(IntegrityError, match="DELETE refused"), transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute("SET LOCAL rollout.pruning = 'on'")
+            cursor.execute("DELETE FROM rollout_comparison")
+        assert Comparison.objects.count() == 3
+
+
 def test_only_prune_deletes_and_it_keeps_the_counts() -> None:
     compared("same_tables", 3, recorded_at=datetime.now(UTC) - timedelta(days=100))
     compared("", 1)

@@ -195,7 +195,7 @@ def unreachable(settings: Any, monkeypatch: Any) -> None:
 
 def without_a_router(settings: Any, monkeypatch: Any) -> None:
     legacy = apps.get_app_config("shapes")
-    monkeypatch.setattr(legacy, "is_legacy_planner", True, raising=False)
+    monkeypatch.setattr(legacy, "brings_planner", True, raising=False)
     assert found() == []  # That V3 decides alone is said.
     monkeypatch.setattr(planners, "_registered", [])
     settings.ASSIGNMENTS = {**RIGHT, "ROUTER": ""}

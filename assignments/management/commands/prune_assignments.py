@@ -43,5 +43,5 @@ class Command(DatabaseCommand):
             f"{pruned.outbox_messages} outbox messages, {pruned.breakers} breakers, {pruned.marks} marks, "
             f"{pruned.staff_actions} actions by staff, {pruned.frozen_evenings} frozen and "
             f"{pruned.optimized_evenings} optimized evenings, {pruned.evening_optima} optima of evenings, "
-            f"and {pruned.queued_parties} parties that waited at the door."
+            f"{pruned.queued_parties} parties that waited at the door, and {pruned.failed_invocations} failed invocations."
         )

@@ -17,6 +17,7 @@ from assignments.models import (
     Breaker,
     EveningOptimum,
     Event,
+    FailedInvocation,
     FrozenEvening,
     HostMark,
     OptimizedEvening,
@@ -106,6 +107,7 @@ def records(host: TheHost) -> None:
         FrozenEvening.objects.create(restaurant_ref="R1", service_date=at.date(), actor="staff:1")
         QueuedParty.objects.create(restaurant_ref="R1", party=2, joined_at=at)
     for at in (days_ago(1000), days_ago(10)):
+        FailedInvocation.objects.create(planner="v3", error="ZeroDivisionError", correlation_id=uuid.uuid4(), at=at)
         OptimizedEvening.objects.create(
             restaurant_ref="R1", service_date=at.date(), snapshot_hash="x", problem={}, answer={}, optimized_at=at
         )
@@ -150,6 +152,7 @@ EXPECTED = {
     "optimized_evenings": 1,
     "evening_optima": 1,
     "queued_parties": 1,
+    "failed_invocations": 1,
 }
 NOTHING = dict.fromkeys(EXPECTED, 0)
 
@@ -201,8 +204,8 @@ def test_a_dry_run_only_counts(capsys: Any) -> None:
     call_command("prune_assignments", "--dry-run")
     assert (
         "Would delete 2 events, 3 attempts, 2 runs, 1 outbox messages, 2 breakers, 1 marks, 1 actions by staff, "
-        "1 frozen and 1 optimized evenings, 1 optima of evenings, and 1 parties that waited at the door."
-        in capsys.readouterr().out
+        "1 frozen and 1 optimized evenings, 1 optima of evenings, "
+        "1 parties that waited at the door, and 1 failed invocations." in capsys.readouterr().out
     )
     assert Event.objects.count() == 4
     assert Run.objects.count() == 4

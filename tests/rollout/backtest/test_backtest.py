@@ -28,6 +28,7 @@ from rollout.shadow.candidate import v3
 from tests.built import built_once
 from tests.example.conftest import keep_few
 from tests.rewriting import rewriting
+from tests.rollout.control.test_steering import climb, configure
 
 # One process builds the evening.
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.xdist_group("backtest")]
@@ -215,6 +216,25 @@ class TestRefusals:
             run("--file", str(second), "--feed")
         assert Comparison.objects.count() == FedFile.objects.get().comparisons == 10
 
+    @pytest.mark.legacy_planner
+    def test_an_evening_with_other_names_and_a_trifle_changed_counts_once_but_for_the_trifle(
+        self, few: models.Restaurant, tmp_path: Path, settings: Any
+    ) -> None:
+        configure(settings)
+        climb("shadow")
+        data = json.loads(demo.REAL_EVENING.read_text())
+        data["bookings"] = data["bookings"][:10]
+        for number in range(3):
+            data["restaurant"].update(ref=f"other-{number}", name=f"Other {number}")
+            data["bookings"][-1]["party"] = 2 + number
+            path = tmp_path / f"{number}.json"
+            path.write_text(json.dumps(data))
+            assert run("--file", str(path), "--feed")["fed"] == 10
+        position = steering.current()
+        assert position is not None
+        found = measuring.measure(position).comparisons
+        assert (found.total, Comparison.objects.count()) == (12, 30)
+
     def test_a_file_that_is_no_json_is_refused(self, few: models.Restaurant, tmp_path: Path) -> None:
         path = tmp_path / "evening.json"
         path.write_text("floor,booking")
@@ -337,11 +357,11 @@ class TestFeeding:
             fed = Counter(Comparison.objects.values_list("release", flat=True))
             assert fed == {"tests": 20, "b": 20}
         with rewriting():  # As if the evening had looked otherwise when it was fed.
-            Comparison.objects.filter(release="b").update(snapshot_hash="another", verdict="unsafe")
+            Comparison.objects.filter(release="b").update(snapshot_hash="another", verdict="worse")
         run(*RANGE, "--feed")
         assert Comparison.objects.filter(release="b").count() == 40, "nothing is rewritten"
         found = measuring.measure(position).comparisons
-        assert (found.total, found.verdicts.get("unsafe", 0), found.others) == (20, 0, 20)
+        assert (found.total, found.verdicts.get("worse", 0), found.others) == (20, 0, 20)
 
     def test_feeding_the_same_bookings_at_the_same_time_counts_once(self, few: models.Restaurant) -> None:
         (real,) = evenings_of_file(demo.REAL_EVENING.read_text())

@@ -12,9 +12,11 @@ from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 from psycopg.types.range import TimestamptzRange
 
-from assignments.coordination import dispatch
-from assignments.integration import floor_cache
-from assignments.models import Allocation, Assignment, Attempt
+from assignments.coordination import day_planner, dispatch, planned_day
+from assignments.exceptions import BookingBusyError
+from assignments.integration import floor_cache, release
+from assignments.lifecycle.settlement import Settlement
+from assignments.models import Allocation, Assignment, Attempt, FailedInvocation, Run
 from assignments.telemetry import events
 from example import models
 from rollout.control import change_log, guard, steering, switches
@@ -179,7 +181,7 @@ def test_where_v3_decides_for_nobody_there_is_nothing_to_guard(
     mode: str, capsys: Any, django_assert_max_num_queries: Any
 ) -> None:
     climb(mode)
-    with django_assert_max_num_queries(7):
+    with django_assert_max_num_queries(8):
         assert guard.run() == guard.Findings(stage=mode)
     call_command("rollout", "guard")
     assert "nothing to guard" in capsys.readouterr().out
@@ -372,3 +374,108 @@ def test_of_two_guards_at_once_one_rolls_back(evening: models.Restaurant, monkey
     assert sorted(each.rolled_back_to for each in looks) == ["", "shadow"]
     assert any("has moved to shadow in the meantime" in each.problem for each in looks)
     assert Change.objects.filter(actor="guard").count() == 1
+
+
+class TestFailuresThatNoAttemptTellsOf:
+    """V3 raises, and what it decides afterwards looks well: each failed invocation is an error all the same."""
+
+    @pytest.fixture(autouse=True)
+    def waiting(self, ladder: None) -> None:
+        load("v3")
+        climb("full")
+        dispatch.register_new()
+
+    def errors(self) -> tuple[int, int]:
+        facts = guard.run().facts
+        assert facts is not None
+        assert facts.v3.errors == facts.stage_v3.errors
+        return facts.stage_v3.errors, facts.stage_v3.attempts
+
+    def test_a_batch_that_raises_although_each_of_its_bookings_alone_does_not(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        plan = planned_day.plan_requests
+
+        def raises(requests: Any, *args: Any, **options: Any) -> Any:
+            if len(requests) > 1:
+                raise ZeroDivisionError
+            return plan(requests, *args, **options)
+
+        monkeypatch.setattr(day_planner, "plan_requests", raises)
+        list(dispatch.run_pass())
+        failure = FailedInvocation.objects.get()
+        assert (failure.error, failure.unstored, failure.release) == ("ZeroDivisionError", 0, release.running())
+        assert not Attempt.objects.filter(reason="unexpected_error").exists()
+        assert self.errors() == (1, Attempt.objects.count() + 1)
+
+    def test_failures_that_cannot_be_stored(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        def raises(*_args: Any, **_options: Any) -> Any:
+            raise ZeroDivisionError
+
+        monkeypatch.setattr(day_planner, "plan_requests", raises)
+        monkeypatch.setattr(Settlement, "try_again", raises)
+        bookings = sum(len(result.outcomes) for result in dispatch.run_pass())
+        assert not Attempt.objects.exists()
+        assert FailedInvocation.objects.get().unstored == bookings > 100
+        with pytest.raises(CommandError, match="Rolled back to shadow"):
+            call_command("rollout", "guard")
+        assert GuardRun.objects.get().breaches[0]["rail"] == "errors"
+
+    def test_what_an_attempt_tells_counts_once(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(day_planner, "plan_requests", lambda *_args, **_options: 1 / 0)
+        list(dispatch.run_pass())
+        assert not FailedInvocation.objects.exists()
+        count = Attempt.objects.filter(reason="unexpected_error").count()
+        assert self.errors() == (count, Attempt.objects.count())
+
+    def test_a_lost_race_is_no_failure(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        plan = planned_day.plan_requests
+
+        def loses(requests: Any, *args: Any, **options: Any) -> Any:
+            if len(requests) > 1:
+                raise BookingBusyError
+            return plan(requests, *args, **options)
+
+        monkeypatch.setattr(day_planner, "plan_requests", loses)
+        list(dispatch.run_pass())
+        assert not FailedInvocation.objects.exists()
+
+
+class TestWorkers:
+    def worked(self, **more: Any) -> None:
+        now = datetime.now(UTC)
+        Run.objects.create(**{"worker": "w:1", "last_pass_at": now, "release": release.running(), **more})
+
+    def rails(self) -> list[str]:
+        return [breach.rail for breach in guard.run().breaches]
+
+    def overdue(self) -> None:
+        waiting = Assignment.objects.filter(due_at__isnull=False, planner="v3").order_by("-starts_at")[0]
+        due_at = datetime.now(UTC) - timedelta(minutes=45)
+        Assignment.objects.filter(pk=waiting.pk).update(due_at=due_at)
+
+    def test_a_booking_that_every_pass_leaves_due(self, evening: models.Restaurant) -> None:
+        self.worked(succeeded_at=datetime.now(UTC))
+        assert self.rails() == []
+        self.overdue()
+        assert self.rails() == ["waits_minutes"]
+
+    def test_where_no_worker_runs_it_is_not_v3_that_lets_bookings_wait(self, evening: models.Restaurant) -> None:
+        self.worked(succeeded_at=datetime.now(UTC) - timedelta(minutes=40))
+        self.overdue()
+        assert self.rails() == []
+
+    def test_a_worker_that_grows_and_grows(self, evening: models.Restaurant) -> None:
+        self.worked(memory_begun_mb=90.0, memory_mb=400.0)
+        self.worked(memory_begun_mb=90.0, memory_mb=1400.0, release="another")
+        assert self.rails() == []
+        self.worked(memory_begun_mb=90.0, memory_mb=1400.0)
+        assert self.rails() == ["memory_growth_mb"]
+
+    def test_a_run_tells_its_release_and_memory(self, evening: models.Restaurant) -> None:
+        call_command("run_coordinator")
+        run = Run.objects.get()
+        assert run.release == release.running()
+        assert run.memory_begun_mb is not None
+        assert run.memory_mb is not None
+        assert 10 < run.memory_begun_mb <= run.memory_mb + 50

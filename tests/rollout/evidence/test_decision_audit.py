@@ -26,7 +26,7 @@ from example.models import Booking, Restaurant
 from rollout.control import steering
 from rollout.evidence import decision_audit, measuring
 from rollout.models import Audit, AuditTally, FloorRecord, FrozenBatch, GuardRun
-from rollout.policy import guardrails
+from rollout.policy import gates, guardrails
 from rollout.policy.measurements import Facts, Seatings
 from rollout.policy.seating_audit import Flaw
 from rollout.shadow import frozen_batches
@@ -153,7 +153,7 @@ def test_rates_are_of_what_was_decided_before_the_oldest_that_waits_and_unsafe_c
     of = {"booking_ref": "1", "restaurant_ref": "9", "service_date": batch.service_date, "is_refusal": False}
     Audit.objects.create(attempt=10**9, **of, **long_ago)
     found = measured()
-    assert (found.audited.unsafe, found.stage_seatings.unsafe, found.stage_seatings.checked) == (1, 1, 0)
+    assert (found.unsettled.unsafe, found.stage_seatings.unsafe, found.stage_seatings.checked) == (1, 1, 0)
     assert [breach.rail for breach in guardrails.breaches(found, guardrails.DEFAULT)] == ["unsafe_seatings"]
     assert later.audited_at is None
 
@@ -292,6 +292,27 @@ def test_a_batch_that_cannot_be_read_is_audited_as_unreadable(evening: None) -> 
     assert measured().stage_seatings.unjudged == batch.attempts
 
 
+@pytest.mark.legacy_planner
+def test_audits_that_all_fail_hold_the_gate_and_roll_back(evening: None) -> None:
+    """Nobody knows whether V3 decides well then, and no other figure stands in for that."""
+    with connection.cursor() as cursor:
+        cursor.execute("ALTER TABLE rollout_frozenbatch DISABLE TRIGGER USER")
+        cursor.execute("UPDATE rollout_frozenbatch SET content = content - 'requests'")
+        cursor.execute("ALTER TABLE rollout_frozenbatch ENABLE TRIGGER USER")
+    decision_audit.run()
+    position = steering.current()
+    assert position is not None
+    facts = measuring.measure(position)
+    assert facts.seatings.checked > 50
+    gate = gates.ALWAYS["seatings"](facts, 0)
+    assert (gate.status, "failed" in str(gate.detail)) == (gates.Status.INCONCLUSIVE, True)
+    assert measured().stage_seatings.checked == 0
+    with pytest.raises(CommandError, match="Rolled back to shadow") as breached:
+        guard_run()
+    assert breached.value.returncode == 3
+    assert [each["rail"] for each in GuardRun.objects.latest("pk").breaches] == ["unjudged"]
+
+
 def raising(monkeypatch: pytest.MonkeyPatch, refs: Collection[str]) -> None:
     """Have the database refuse what is written of these bookings."""
     of = decision_audit._audit_of
@@ -339,6 +360,10 @@ def decided(seatings: Seatings) -> int:
 
 
 class TestDecisionsThatCannotBeAudited:
+    @pytest.fixture(autouse=True)
+    def many_are_tolerated(self, ladder: None, settings: Any) -> None:
+        settings.ROLLOUT = {**settings.ROLLOUT, "GUARD": {"unjudged": 1}}
+
     def test_one_keeps_no_other_from_its_audit_and_gets_one_that_says_so(
         self, evening: None, monkeypatch: pytest.MonkeyPatch
     ) -> None:

@@ -102,7 +102,7 @@ class TestComparisons:
 
     def test_a_replay_that_was_run_again_counts_once_as_it_was_the_last_time(self) -> None:
         same: dict[str, Any] = {"booking_ref": "B1", "snapshot_hash": "h", "origin": "backtest"}
-        for verdict in ("unsafe", "worse", "same_tables"):
+        for verdict in ("better", "worse", "same_tables"):
             compared(verdict, **same)
         assert measured().comparisons.verdicts == {"same_tables": 1}
 
@@ -157,6 +157,30 @@ class TestComparisons:
         found = measured().comparisons
         assert (found.verdicts["worse"], found.not_waived["worse"]) == (14, 9)
 
+    def test_many_waivers_cover_no_more_than_the_ceiling_that_they_share(self) -> None:
+        compared("same_tables", 40)
+        soon = datetime.now(UTC) + timedelta(days=1)
+        for number in range(5):
+            compared("only_legacy_seats", 12, restaurant_ref=f"R{number}")
+            steering.waive(
+                verdict="only_legacy_seats", owner="x", restaurant_ref=f"R{number}", at_most=200, expires_at=soon, **WHO
+            )
+        facts = measured()
+        found = facts.comparisons
+        assert (found.total, found.waived, found.over_ceiling, found.ceiling) == (100, 20, 40, 20)
+        assert gates.GATES["refused"](facts, 0).status is gates.Status.FAIL
+        assert gates.GATES["parity"](facts, 0.5).status is gates.Status.FAIL
+        detail = str(gates.GATES["explanations"](facts, 0).detail)
+        assert "20 comparisons are waived, and 40 more would be" in detail
+
+    def test_of_many_comparisons_one_in_a_hundred_may_be_waived(self) -> None:
+        compared("same_tables", 2900)
+        compared("only_legacy_seats", 100)
+        soon = datetime.now(UTC) + timedelta(days=1)
+        steering.waive(verdict="only_legacy_seats", owner="x", at_most=200, expires_at=soon, **WHO)
+        found = measured().comparisons
+        assert (found.waived, found.over_ceiling, found.not_waived["only_legacy_seats"]) == (30, 70, 70)
+
     def test_the_retries_of_one_booking_are_one_decision(self) -> None:
         """The final one counts; but what was unsafe is not taken back by trying again."""
         for number in range(30):
@@ -166,6 +190,25 @@ class TestComparisons:
         compared("same_tables", booking_ref="B2", snapshot_hash="last")
         found = measured().comparisons
         assert (found.total, found.verdicts) == (2, {"same_tables": 1, "unsafe": 1})
+
+    @pytest.mark.parametrize("first", ["shadow", "backtest"])
+    def test_neither_a_backtest_nor_shadow_mode_takes_back_what_the_other_has_found(self, first: str) -> None:
+        then = {"shadow": "backtest", "backtest": "shadow"}[first]
+        compared("only_legacy_seats", booking_ref="B1", origin=first, snapshot_hash="1")
+        compared("same_tables", booking_ref="B1", origin=then, snapshot_hash="2")
+        compared("unsafe", booking_ref="B2", origin=first, snapshot_hash="1")
+        compared("same_tables", booking_ref="B2", origin=then, snapshot_hash="2")
+        compared("same_tables", booking_ref="B2", origin=first, snapshot_hash="3")
+        found = measured().comparisons
+        assert found.verdicts == {"only_legacy_seats": 1, "unsafe": 1, "same_tables": 2}
+
+    def test_of_fed_decisions_that_are_the_same_but_for_their_names_one_counts(self) -> None:
+        for number in range(3):
+            named: dict[str, Any] = {"restaurant_ref": f"R{number}", "booking_ref": f"B{number}", "origin": "backtest"}
+            compared("unsafe" if number == 1 else "same_tables", content_digest="the same", **named)
+        compared("same_tables", booking_ref="B9", origin="backtest", content_digest="another")
+        found = measured().comparisons
+        assert (found.total, found.verdicts) == (2, {"unsafe": 1, "same_tables": 1})
 
     def test_an_expired_waiver_covers_nothing_and_is_counted(self) -> None:
         compared("worse")

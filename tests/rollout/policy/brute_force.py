@@ -1,17 +1,18 @@
 """A slow checker of the rules that the documents state, written apart from the audit and from every planner.
 
 It counts minutes and tries every set of tables. The rules of hours, calendar and limits are 7, 9 and 10 in
-``docs/living-evening.md``.
+``docs/living-evening.md``, and that of pacing is under "Pacing" there.
 """
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from functools import cache
 from itertools import chain, combinations
 from zoneinfo import ZoneInfo
 
-from assignments.planning.floor import Floor, ServicePeriod
-from assignments.planning.snapshot import Snapshot
+from assignments.planning.floor import Floor, Pacing, ServicePeriod
+from assignments.planning.snapshot import Occupied, Snapshot
 
 MINUTE = timedelta(minutes=1)
 
@@ -46,11 +47,9 @@ def services_of(floor: Floor, day: date) -> list[ServicePeriod]:
     return list(served.values())
 
 
-def blocked(snapshot: Snapshot) -> tuple[datetime, datetime, datetime] | None:
-    """From when and until when its tables are the party's, and when it leaves; None where the hours do not allow it."""
-    floor, request = snapshot.floor, snapshot.request
-    start = request.starts_at
-    best: tuple[int, timedelta, ServicePeriod, datetime] | None = None
+def service_at(floor: Floor, start: datetime) -> tuple[ServicePeriod, datetime, datetime] | None:
+    """The service that a party comes to, and when it begins and ends."""
+    best: tuple[int, timedelta, ServicePeriod, datetime, datetime] | None = None
     today = start.astimezone(ZoneInfo(floor.timezone)).date()
     for day in (today + timedelta(days=number) for number in range(-2, 3)):
         for each in services_of(floor, day):
@@ -58,18 +57,26 @@ def blocked(snapshot: Snapshot) -> tuple[datetime, datetime, datetime] | None:
             last = day + timedelta(days=each.ends <= each.starts)
             ends = by_the_wall_clock(floor.timezone, datetime.combine(last, each.ends))
             if begins <= start < ends:
-                found = (0, start - begins, each, ends)
+                found = (0, start - begins, each, begins, ends)
             elif start < begins and start >= begins - each.early_minutes * MINUTE:
-                found = (1, begins - start, each, ends)
+                found = (1, begins - start, each, begins, ends)
             elif each.late_minutes and start >= ends and start <= ends + each.late_minutes * MINUTE:
-                found = (2, start - ends, each, ends)
+                found = (2, start - ends, each, begins, ends)
             else:
                 continue
             if best is None or found[:2] < best[:2]:
                 best = found
-    if best is None:
+    return best and best[2:]
+
+
+def blocked(snapshot: Snapshot) -> tuple[datetime, datetime, datetime] | None:
+    """From when and until when its tables are the party's, and when it leaves; None where the hours do not allow it."""
+    floor, request = snapshot.floor, snapshot.request
+    start = request.starts_at
+    found = service_at(floor, start)
+    if found is None:
         return None
-    _kind, _distance, service, ends = best
+    service, _begins, ends = found
     leaves = request.ends_at
     if leaves is None:
         enough = [each for each in service.turn_times if each.max_party >= request.party] or [service.turn_times[-1]]
@@ -109,6 +116,8 @@ def will_do(snapshot: Snapshot, refs: frozenset[str]) -> bool:
     if request.pinned_table_refs and set(request.pinned_table_refs) != refs:
         return False
     if request.zone_ref is not None and {table.zone_ref for table in chosen} != {request.zone_ref}:
+        return False
+    if any(request.needs - table.features for table in chosen):
         return False
     listed = [join for join in floor.joins if join.table_refs == refs]
     if len(chosen) > 1 and not listed:
@@ -151,7 +160,79 @@ def may_be_seated(snapshot: Snapshot) -> set[frozenset[str]]:
     lead = (request.starts_at - snapshot.now) / MINUTE
     if lead < -rules.grace_minutes or max(lead, 0) < rules.min_lead_minutes or leaves <= snapshot.now:
         return set()
+    if breaks_pacing(snapshot):
+        return set()
     possible = sets_of_tables(snapshot.floor, rules.max_tables)
     if request.pinned_table_refs:
         possible = iter([frozenset(request.pinned_table_refs)])
     return {refs for refs in possible if will_do(snapshot, refs) and is_free(snapshot, refs, since, until)}
+
+
+def ruling(floor: Floor, service: str, day: date) -> Pacing | None:
+    """The limits for a service on a date: those of the shortest dates, then those that name the service."""
+    found = None
+    for each in floor.pacing:
+        if each.service_key not in {None, service} or day.weekday() not in each.weekdays:
+            continue
+        if (each.first_date and day < each.first_date) or (each.last_date and day > each.last_date):
+            continue
+        days = (each.last_date or date.max) - (each.first_date or date.min)
+        if found is None or (days, each.service_key is None) < found[0]:
+            found = (days, each.service_key is None), each
+    return found and found[1]
+
+
+def breaks_pacing(snapshot: Snapshot) -> bool:
+    """Whether too many come or are there with this party. Who has been promised that start may come."""
+    floor, request, kept = snapshot.floor, snapshot.request, blocked(snapshot)
+    if kept is None or not snapshot.rules.is_paced or request.party <= request.promised_party:
+        return False
+    found = service_at(floor, request.starts_at)
+    assert found is not None
+    service, begins, _ends = found
+    limits = ruling(floor, service.key, begins.astimezone(ZoneInfo(floor.timezone)).date())
+    if limits is None:
+        return False
+    guests = {row.booking_ref: row for row in snapshot.occupied if row.booking_ref and row.starts_at}
+    since = begins  # The interval in which the party comes, stepped to from the start of the service.
+    while since > request.starts_at:
+        since -= limits.interval_minutes * MINUTE
+    while since + limits.interval_minutes * MINUTE <= request.starts_at:
+        since += limits.interval_minutes * MINUTE
+    coming = [
+        row
+        for row in guests.values()
+        if row.starts_at and since <= row.starts_at < since + limits.interval_minutes * MINUTE
+    ]
+    if limits.most_covers is not None and request.party + sum(row.party for row in coming) > limits.most_covers:
+        return True
+    if limits.most_parties is not None and len(coming) >= limits.most_parties:
+        return True
+    minute = request.starts_at
+    while limits.most_present is not None and minute < kept[2]:
+        there = [row.party for row in guests.values() if is_there(row, minute)]
+        if request.party + sum(there) > limits.most_present:
+            return True
+        minute += MINUTE
+    return False
+
+
+def is_there(row: Occupied, minute: datetime) -> bool:
+    return row.starts_at is not None and row.starts_at <= minute < (row.ends_at or row.blocked_until)
+
+
+def may_be_seated_by_a_move(snapshot: Snapshot, movers: Collection[Snapshot]) -> bool:
+    """Whether one of the others, as it would ask, could leave its tables for one free table and make room so."""
+    for mover in movers:
+        ref = mover.request.booking_ref
+        rest = tuple(row for row in snapshot.occupied if row.booking_ref != ref)
+        own = [row for row in snapshot.occupied if row.booking_ref == ref]
+        for table in snapshot.floor.tables:
+            there = frozenset({table.ref})
+            is_own = any(row.table_ref == table.ref for row in own)
+            if is_own or any(row.table_ref == table.ref for row in rest) or not will_do(mover, there):
+                continue
+            moved = replace(own[0], table_ref=table.ref)
+            if may_be_seated(replace(snapshot, occupied=(*rest, moved))):
+                return True
+    return False

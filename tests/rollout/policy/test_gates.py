@@ -188,6 +188,9 @@ def test_the_table_above_shows_every_gate_pass_and_not_pass() -> None:
         (facts(seatings=Seatings(checked=50, unsafe=1, reasons={"wrong_zone": 1})), "seatings", Status.FAIL),
         (facts(seatings=Seatings(checked=50), stage_seatings=Seatings(unsafe=1)), "seatings", Status.FAIL),
         (facts(seatings=Seatings(checked=50), unaudited=1), "seatings", Status.INCONCLUSIVE),
+        (facts(stage_seatings=Seatings(checked=99, unjudged=1)), "seatings", Status.PASS),
+        (facts(stage_seatings=Seatings(checked=98, unjudged=2)), "seatings", Status.INCONCLUSIVE),
+        (facts(stage_seatings=Seatings(checked=98, unsafe=1, unjudged=2)), "seatings", Status.FAIL),
         (facts(seatings=Seatings(checked=50, unsafe=1), unaudited=1), "seatings", Status.FAIL),
         (facts(), "seatings", Status.INCONCLUSIVE),
     ],
@@ -234,9 +237,14 @@ def test_a_stage_is_judged_by_its_own_gates() -> None:
         (facts(seatings=Seatings(checked=150, refusals=50, wrong_refusals=10)), {"wrong_refusals": False}),
         (facts(seatings=Seatings(checked=150, refusals=50, wrong_refusals=1)), {}),
         (facts(seatings=Seatings(checked=100, untold=8)), {"untold": False}),
+        (facts(stage_seatings=Seatings(checked=100, unjudged=3)), {}),
+        (facts(stage_seatings=Seatings(checked=100, unjudged=20)), {"unjudged": False}),
         (live(p95=percentile(200, 150.0, 120.0, 190.0)), {"decision_p95_ms": False}),
         (live(p95=percentile(200, 150.0, 90.0, 190.0)), {}),
         (live(p99=percentile(2000, 500.0, 400.0, 600.0)), {"decision_p99_ms": False}),
+        (facts(waits_minutes=29.0, memory_growth_mb=900.0), {}),
+        (facts(waits_minutes=31.0), {"waits_minutes": False}),
+        (facts(memory_growth_mb=1100.0), {"memory_growth_mb": False}),
         # Small harm is seen in what adds up over the stage.
         (facts(stage_v3=Outcomes(attempts=2000, errors=10)), {"errors": False}),
         (facts(stage_v3=Outcomes(p99=percentile(9000, 500.0, 400.0, 600.0))), {"decision_p99_ms": False}),
@@ -294,5 +302,5 @@ def test_there_are_no_more_bounds_than_the_family_error_is_split_over() -> None:
     }
     # Parity reads a second rate, and that of each restaurant, which share one error.
     of_gates = 2 * len(bounded) + 2
-    of_rails = 2 * (len(guardrails.DEFAULT) - 1)
+    of_rails = 2 * (len(guardrails.DEFAULT) - 1 - len(guardrails.PLAIN))
     assert of_gates + of_rails <= BOUNDS

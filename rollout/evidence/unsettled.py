@@ -1,0 +1,97 @@
+"""Unsafe seatings of V3 that the guard has not acted on yet, whichever release made them, and whoever decides now.
+
+A release, a stage or V3 itself may be gone before a decision is audited, and a guard run may end between its audit and its
+rails. So what a run has measured is not told by a window, but by the last run that has acted on all it found.
+"""
+
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from assignments.integration.planners import V3
+from rollout import conf
+from rollout.evidence import live_decisions
+from rollout.evidence.sql import at_once
+from rollout.policy.measurements import Seatings
+
+_SETTLED = """(coalesce(run.measured ->> 'settled', 'true') = 'true'
+                OR run.at < assignments_now() - %(settled_minutes)s * interval '1 minute')"""
+"""Whether a run has acted on what it found. What nobody could act on alarms for as long as a window, not for ever."""
+
+LOOKED = f"""
+     looked AS MATERIALIZED (
+     SELECT coalesce((SELECT (run.measured ->> 'now')::timestamptz FROM rollout_guardrun AS run
+                       WHERE run.environment = %(environment)s AND run.measured ->> 'now' IS NOT NULL AND {_SETTLED}
+                       ORDER BY run.id DESC LIMIT 1),
+                     assignments_now() - %(evidence_days)s * interval '1 day') AS until)
+"""  # noqa: S608  (text of our own)
+"""A common table: until when the last run has measured that has acted on all it found. It takes PARAMETERS."""
+
+# What was written while that run read has an earlier moment. A run of a version that listed no audits has no overlap.
+_AUDITS = f"""
+SELECT audit.id, audit.booking_ref, audit.flaws
+  FROM rollout_audit AS audit
+ WHERE audit.flaws <> '{{}}' AND audit.audited_at >= (SELECT until - interval '15 minutes' FROM looked)
+   AND NOT EXISTS (SELECT FROM rollout_guardrun AS run
+                    WHERE run.at >= audit.audited_at AND run.environment = %(environment)s AND {_SETTLED}
+                      AND (run.measured -> 'unsafe_audits' @> to_jsonb(audit.id)
+                           OR run.measured -> 'unsafe_audits' IS NULL AND run.measured ->> 'now' IS NOT NULL))
+ ORDER BY audit.id
+"""  # noqa: S608
+
+_UNSEEN = f"""
+SELECT count(*) AS seatings, (SELECT until FROM looked) AS since
+  FROM assignments_attempt
+ WHERE planner = %(planner)s AND at >= (SELECT until FROM looked) AND {live_decisions.IS_UNSEEN}
+"""  # noqa: S608
+
+QUERIES: Mapping[str, str] = {"unsettled": _AUDITS, "unseen": _UNSEEN}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Unsettled:
+    """The seatings, added up, the ids of their audits, and whether the ledger was asked for more."""
+
+    seatings: Seatings = field(default_factory=Seatings)
+    audits: Sequence[int] = ()
+    asked_ledger: bool = False
+
+
+def parameters(environment: str, *, since: datetime | None, releases: Collection[str]) -> dict[str, Any]:
+    """The parameters of LOOKED and QUERIES. ``since`` and ``releases``: what the window's audit shows; None: nothing."""
+    return {
+        "environment": environment,
+        "settled_minutes": conf.guard_rails()["window_minutes"],
+        "evidence_days": conf.settings().EVIDENCE_DAYS,
+        "shown_since": since or "infinity",
+        "releases_shown": list(releases),
+        "planner": V3,
+    }
+
+
+def of(
+    counted: Mapping[str, Sequence[Mapping[str, Any]]], *, since: datetime | None, releases: Collection[str]
+) -> Unsettled:
+    """What the answers to QUERIES say. Only if there are seatings that nothing else shows, the ledger is asked for them."""
+    rows = counted["unsettled"]
+    (unseen,) = counted["unseen"]
+    unsafe = len({row["booking_ref"] for row in rows})
+    reasons = Counter(flaw for row in rows for flaw in row["flaws"])
+    found = Seatings(checked=unsafe, unsafe=unsafe, reasons=dict(reasons))
+    if unseen["seatings"]:
+        found += live_decisions.of_unseen_seatings(
+            datetime.fromisoformat(unseen["since"]), shown_since=since, releases=releases
+        )
+    return Unsettled(seatings=found, audits=[row["id"] for row in rows], asked_ledger=bool(unseen["seatings"]))
+
+
+def while_v3_is_off(environment: str) -> tuple[Unsettled, str]:
+    """What V3 has done before it was switched off, and the moment of looking. One statement, if there is nothing."""
+    counted = at_once(
+        {**QUERIES, "moment": "SELECT assignments_now() AS now"},
+        common=f"WITH {LOOKED}",
+        **parameters(environment, since=None, releases=()),
+    )
+    return of(counted, since=None, releases=()), counted["moment"][0]["now"]
