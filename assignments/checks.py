@@ -1,4 +1,7 @@
-"""System checks. Ids are stable and never reused."""
+"""System checks. Ids are stable and never reused.
+
+Long because each check says in words what was found, and what to write instead.
+"""
 
 from collections.abc import Iterator, Mapping, Sequence
 from ipaddress import ip_address
