@@ -5,6 +5,7 @@ Rules and commands use a ``Text`` as the English string that it is. Pages show i
 """
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from datetime import date, datetime, tzinfo
 from typing import Any
 
@@ -80,8 +81,13 @@ def together(texts: Sequence[Text], separator: str = " ") -> Text:
 
 
 def by_the_clock(moment: datetime, zone: tzinfo) -> str:
-    """Write a moment by a restaurant's clock, as a value of a text: 2026-11-29 18:30."""
-    return f"{moment.astimezone(zone):%Y-%m-%d %H:%M}"
+    """Write a moment by a restaurant's clock, as a value of a text: 2026-11-29 18:30.
+
+    At the ends of the calendar, where the restaurant's clock would be beyond it, by the moment's own.
+    """
+    with suppress(OverflowError):
+        moment = moment.astimezone(zone)
+    return f"{moment:%Y-%m-%d %H:%M}"
 
 
 def day_or_moment(value: str) -> date | datetime | None:
