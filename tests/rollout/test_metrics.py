@@ -152,7 +152,7 @@ def test_breaches_are_those_of_the_last_look_within_an_hour() -> None:
     found = scraped()
     rails = {dict(values)["rail"]: each for (name, values), each in found.items() if name == "rollout_guard_breaches"}
     assert {rail for rail, each in rails.items() if each} == {"lost"}
-    assert len(rails) == 15
+    assert len(rails) == 18
     assert value(found, "rollout_guard_last_run_timestamp_seconds") == pytest.approx(now.timestamp(), abs=300)
     GuardRun.objects.update(at=now - timedelta(hours=2))
     assert value(scraped(), "rollout_guard_breaches", rail="lost") == 0

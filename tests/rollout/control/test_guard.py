@@ -379,9 +379,8 @@ def test_of_two_guards_at_once_one_rolls_back(evening: models.Restaurant, monkey
 class TestFailuresThatNoAttemptTellsOf:
     """V3 raises, and what it decides afterwards looks well: each failed invocation is an error all the same."""
 
-    @pytest.fixture(autouse=True)
-    def waiting(self, ladder: None) -> None:
-        load("v3")
+    def wait(self, count: int = 20) -> None:
+        keep_few(load("v3"), count)
         climb("full")
         dispatch.register_new()
 
@@ -394,6 +393,7 @@ class TestFailuresThatNoAttemptTellsOf:
     def test_a_batch_that_raises_although_each_of_its_bookings_alone_does_not(
         self, monkeypatch: pytest.MonkeyPatch
     ) -> None:
+        self.wait()
         plan = planned_day.plan_requests
 
         def raises(requests: Any, *args: Any, **options: Any) -> Any:
@@ -409,6 +409,8 @@ class TestFailuresThatNoAttemptTellsOf:
         assert self.errors() == (1, Attempt.objects.count() + 1)
 
     def test_failures_that_cannot_be_stored(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.wait(60)
+
         def raises(*_args: Any, **_options: Any) -> Any:
             raise ZeroDivisionError
 
@@ -416,12 +418,13 @@ class TestFailuresThatNoAttemptTellsOf:
         monkeypatch.setattr(Settlement, "try_again", raises)
         bookings = sum(len(result.outcomes) for result in dispatch.run_pass())
         assert not Attempt.objects.exists()
-        assert FailedInvocation.objects.get().unstored == bookings > 100
+        assert FailedInvocation.objects.get().unstored == bookings > 50
         with pytest.raises(CommandError, match="Rolled back to shadow"):
             call_command("rollout", "guard")
         assert GuardRun.objects.get().breaches[0]["rail"] == "errors"
 
     def test_what_an_attempt_tells_counts_once(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.wait()
         monkeypatch.setattr(day_planner, "plan_requests", lambda *_args, **_options: 1 / 0)
         list(dispatch.run_pass())
         assert not FailedInvocation.objects.exists()
@@ -429,6 +432,7 @@ class TestFailuresThatNoAttemptTellsOf:
         assert self.errors() == (count, Attempt.objects.count())
 
     def test_a_lost_race_is_no_failure(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.wait(8)
         plan = planned_day.plan_requests
 
         def loses(requests: Any, *args: Any, **options: Any) -> Any:

@@ -57,7 +57,7 @@ JSON_KEYS: dict[str, set[str] | None] = {
     "gates": {"gate", "status", "value", "threshold", "sample", "window", "detail"},
     "facts": {
         *("environment", "stage", "now", "stage_since", "since", "comparisons", "v3", "seatings", "reference_seated"),
-        *("audited", "unaudited"),
+        *("unsettled", "unsafe_audits", "unaudited", "waits_minutes", "memory_growth_mb"),
         *(
             "reference_bookings",
             "reference_feasible",

@@ -13,7 +13,7 @@ from rollout.control import steering
 from rollout.evidence import measuring
 from rollout.models import Comparison
 from rollout.shadow import recorder
-from tests.example.conftest import load
+from tests.example.conftest import keep_few, load
 from tests.rollout.control.test_steering import climb, configure
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.legacy_planner]
@@ -30,7 +30,7 @@ def test_they_belong_to_a_release_of_their_own(
     monkeypatch.setenv("DATABASE_NAME", str(connection.settings_dict["NAME"]))
     monkeypatch.setenv("DJANGO_SETTINGS_MODULE", "tests.settings")
     configure(settings, **more)
-    load("legacy")
+    keep_few(load("legacy"), 12)
     climb("shadow")
     dispatch.register_new()
     list(dispatch.run_pass())
