@@ -359,6 +359,8 @@ def unblocked(before: Evening, after: Evening, action: Action, *, now: datetime)
 
 def _is_there(row: Row, rows: Collection[Row], now: datetime) -> bool:
     """Whether somebody else has, or may still have, one of these tables before they are these guests'."""
+    if row["ended_at"] is not None:
+        return False
     return any(
         row["table_ref"] == each["table_ref"]
         and row["booking_ref"] != each["booking_ref"]
