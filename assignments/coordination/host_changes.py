@@ -177,7 +177,7 @@ def _settle_edit(
     here = floor_or_none(seatings[0].restaurant_ref, host=host)
     usable = seating_validity.is_usable(booking, seatings, floor=here, rules=conf.settings().rules())
     if not asks_anew and not booking.problem and not assignment.has_wish:
-        _note_features(assignment, booking)
+        _note_details(assignment, booking)
     if assignment.state == State.MANUAL_REVIEW:
         meets = seating_validity.meets(assignment, booking, seatings, floor=floor)
         is_as_before = meets if asks_anew else _is_shown_again(assignment, booking, host=host)
@@ -207,11 +207,15 @@ def _is_shown_again(assignment: Assignment, booking: HostBooking, *, host: Host)
     return bool(shown_tables.shown(booking, host=host))
 
 
-def _note_features(assignment: Assignment, booking: HostBooking) -> None:
-    """Take over needs that the tables meet, and wishes, in memory: whoever moves the booking has to know them."""
+def _note_details(assignment: Assignment, booking: HostBooking) -> None:
+    """Take over, in memory, needs that the tables meet, wishes, and the end that the guest was promised anyway.
+
+    Whoever moves the booking has to know them. An end that was not noted would look like a new one once staff gave another.
+    """
     needs, wishes = (sorted(each) for each in intake.asked_features(booking, assignment))
-    if (needs, wishes) != (assignment.needs, assignment.wishes):
-        assignment.needs, assignment.wishes = needs, wishes
+    end = assignment.asked_until or intake.asked_until(booking)
+    if (needs, wishes, end) != (assignment.needs, assignment.wishes, assignment.asked_until):
+        assignment.needs, assignment.wishes, assignment.asked_until = needs, wishes, end
         assignment.touch()
 
 

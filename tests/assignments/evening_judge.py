@@ -262,7 +262,10 @@ def broken_promises(
         sits = before.assignments[ref]["stage"] == "seated"
         # What was asked for could not be met until now.
         is_asked = before.assignments[ref]["state"] == "manual_review" and (
-            action.by in {"guest", "planner"} or ref in action.refs
+            action.by in {"guest", "planner"}
+            or ref in action.refs
+            # The owner's new floor meets it: the pass that notices the floor grants it.
+            or (before.assignments[ref]["reason"] == "edit_unmet" and assignment["state"] == "confirmed")
         )
         moves_now = sits and (bool(unusable) or "tables" in may_change)  # From now on, if only for a minute.
         is_same_start = other_start == start or (moves_now and other_start < now + A_MINUTE)

@@ -866,6 +866,20 @@ class TestStaysThatStaffExtended:
         seating = Allocation.objects.current().get(booking_ref="A")
         assert (seating.table_ref, seating.ends_at) == ("T2", tonight + timedelta(hours=3))
 
+    def test_an_end_that_was_promised_anyway_is_no_new_one_afterwards(
+        self, two_tables: TheHost, tonight: datetime
+    ) -> None:
+        """The guest says when they will leave, which is when they would have had to; then staff agree on an earlier end."""
+        two_tables.book("A", starts_at=tonight, party=2)
+        end = Allocation.objects.current().get(booking_ref=api.assign_now(booking_ref="A").booking_ref).ends_at
+        two_tables.edit("A", ends_at=end)
+        assert api.booking_changed(booking_ref="A") is Change.NOTHING
+        earlier = end - timedelta(minutes=15)
+        api.extend(booking_ref="A", until=earlier, actor="staff:7")
+        two_tables.edit("A", table_told=True)
+        assert api.booking_changed(booking_ref="A") is Change.NOTHING
+        assert Allocation.objects.current().get(booking_ref="A").ends_at == earlier
+
     def test_the_page_for_moves_looks_at_all_of_the_stay(self, extended: TheHost, tonight: datetime) -> None:
         later = tonight + timedelta(hours=2)
         extended.book("B", starts_at=later, party=2)
