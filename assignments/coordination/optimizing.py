@@ -280,12 +280,7 @@ class _Day:
             for ref, each in rearrangement.movable_of(floor, self.service_date, now=now).items()
             if ref not in self._busy
         }
-        promised = self.host.bookings(sorted(confirmed)) if confirmed else {}
-        confirmed = {
-            ref: each
-            for ref, each in confirmed.items()
-            if ref in promised and rearrangement.stays_as_promised(promised[ref], each)
-        }
+        confirmed = rearrangement.still_movable(confirmed, floor=floor, host=self.host)
         movable = tuple(confirmed[ref].movable for ref in sorted(confirmed))
         occupied = rearrangement.occupied_around(requests, movable, floor, remove_expired=claims)
         held = held_tables(requests, occupied, floor=floor, now=now)
@@ -357,7 +352,8 @@ class _Day:
             current = self._read(entry.now, claims=True)
             if current.problem.digest() != evening.problem.digest() or _comes_too_late(current.problem, answer):
                 raise _ChangedError
-            busy = rearrangement.lock([current.confirmed[move.booking_ref] for move in answer.moves], host=self.host)
+            moved = [current.confirmed[move.booking_ref] for move in answer.moves]
+            busy = rearrangement.lock(moved, floor=current.problem.floor, host=self.host)
             if busy:
                 self._busy |= busy
                 raise _ChangedError

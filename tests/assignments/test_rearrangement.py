@@ -4,6 +4,7 @@ Each test is named after what happens at the restaurant.
 """
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -14,7 +15,7 @@ from assignments.conf import A_YEAR_OF_MINUTES
 from assignments.coordination import rearrangement
 from assignments.integration import planners
 from assignments.integration.project_host import HostWithWalkIns
-from assignments.models import Allocation, Assignment, Attempt, OutboxMessage, State, StateTransition
+from assignments.models import Allocation, Assignment, Attempt, HostMark, OutboxMessage, State, StateTransition
 from assignments.outcome import Kind
 from assignments.planning.seating_window import SeatingWindow
 from assignments.planning.snapshot import Movable
@@ -152,6 +153,15 @@ def locked_by_the_host(host: TheHost) -> None:
     host.locked.add("A")
 
 
+def chosen_in_the_host(host: TheHost) -> None:
+    host.floors["R1"] = replace(host.floors["R1"], tables=(*host.floors["R1"].tables, a_table("corner", seats=1)))
+    host.seated["A"] = replace(host.seated["A"], table_refs=("corner",))
+
+
+def saved_in_the_host_a_moment_ago(host: TheHost) -> None:
+    HostMark.objects.create(booking_ref="A")
+
+
 @pytest.mark.parametrize(
     "fix",
     [
@@ -165,10 +175,16 @@ def locked_by_the_host(host: TheHost) -> None:
         frozen,
         moved_often,
         locked_by_the_host,
+        chosen_in_the_host,
+        saved_in_the_host_a_moment_ago,
     ],
 )
 def test_who_is_fixed_stays(misplaced: TheHost, fix: Any) -> None:
     fix(misplaced)
+    if fix is not locked_by_the_host:  # Nobody asks for locks where nothing is written.
+        four = Assignment.objects.get(booking_ref="four")
+        given = {"restaurant_ref": "R1", "service_date": four.service_date, "party": 4}
+        assert four.starts_at not in api.availability(**given)
     assert api.assign_now(booking_ref="four").kind is Kind.RETRY
     assert tables_of("A") == ["large"]
     assert [move for move in misplaced.moves if move.from_table_refs != move.to_table_refs] == []
@@ -264,3 +280,84 @@ def test_a_chain_of_moves_keeps_every_time(telling: TheHost, tonight: datetime) 
     after = dict(Allocation.objects.exclude(booking_ref="four").values_list("booking_ref", "blocked"))
     assert after == before
     assert len(telling.moves) == 2
+
+
+@pytest.fixture
+def waiting(telling: TheHost, tonight: datetime) -> TheHost:
+    """Two pairs have both tables, four wait for the large one, and the small one has just become free."""
+    telling.book("X", starts_at=tonight, party=2, requested_at=asked(0))
+    telling.book("M", starts_at=tonight, party=2, requested_at=asked(1))
+    run_all()
+    assert (tables_of("X"), tables_of("M")) == (["small"], ["large"])
+    telling.book("W", starts_at=tonight, party=4, requested_at=asked(2))
+    api.request(booking_ref="W")
+    assert api.assign_now(booking_ref="W").kind is Kind.RETRY
+    telling.edit("X", wants_table=False)
+    api.booking_changed(booking_ref="X")
+    telling.book("N", starts_at=tonight, party=2, requested_at=asked(9))
+    api.request(booking_ref="N")
+    return telling
+
+
+def test_nobody_takes_the_table_to_which_others_would_move_for_who_asked_earlier(
+    waiting: TheHost, tonight: datetime
+) -> None:
+    assert tonight not in api.availability(restaurant_ref="R1", service_date=tonight.date(), party=2)
+    outcome = api.assign_now(booking_ref="N")
+    assert (outcome.kind, outcome.reason) == (Kind.RETRY, "no_capacity")
+    assert (tables_of("N"), tables_of("M"), waiting.moves) == ([], ["large"], []), "it is not yet the turn of the four"
+    run_all()
+    assert (tables_of("W"), tables_of("M"), tables_of("N")) == (["large"], ["small"], [])
+
+
+def test_who_asked_later_is_seated_beside_the_tables_that_the_moves_for_an_earlier_one_need(
+    waiting: TheHost, tonight: datetime
+) -> None:
+    waiting.floors["R1"] = a_floor(tables=[*waiting.floors["R1"].tables, a_table("third", seats=2)])
+    outcome = api.assign_now(booking_ref="N")
+    assert (outcome.kind, tables_of("M"), waiting.moves) == (Kind.CONFIRMED, ["large"], [])
+    run_all()
+    assert (tables_of("W"), len({*tables_of("M"), *tables_of("N")} & {"small", "third"})) == (["large"], 2)
+
+
+def test_moves_for_an_earlier_one_are_made_where_who_asked_later_needs_them(
+    waiting: TheHost, tonight: datetime
+) -> None:
+    waiting.book("M2", starts_at=tonight + timedelta(hours=2), party=2, requested_at=asked(1))
+    start = tonight + timedelta(hours=2)
+    waiting.edit("N", starts_at=start, party=4)
+    api.booking_changed(booking_ref="N")
+    run_all()
+    assert (tables_of("W"), tables_of("M")) == (["large"], ["small"])
+    assert (tables_of("N"), tables_of("M2")) == (["large"], ["small"])
+
+
+def test_if_the_moves_for_an_earlier_one_are_refused_who_asked_later_has_the_table(
+    waiting: TheHost, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(self: TheHost, moves: Any) -> None:
+        raise RuntimeError("not today")
+
+    monkeypatch.setattr(TheHost, "on_moved", refuse)
+    run_all()
+    assert (tables_of("W"), tables_of("M"), tables_of("N")) == ([], ["large"], ["small"])
+
+
+def test_if_the_host_refuses_a_pass_decides_all_its_requests_without_moves(
+    misplaced: TheHost, tonight: datetime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(self: TheHost, moves: Any) -> None:
+        raise RuntimeError("not today")
+
+    monkeypatch.setattr(TheHost, "on_moved", refuse)
+    misplaced.book("two", starts_at=tonight, party=2, requested_at=asked(3))
+    misplaced.book("later", starts_at=tonight + timedelta(hours=2), party=4, requested_at=asked(4))
+    found = run_all()
+    assert {ref: each.kind for ref, each in found.items()} == {
+        "four": Kind.RETRY,
+        "two": Kind.CONFIRMED,
+        "later": Kind.CONFIRMED,
+    }
+    assert (tables_of("A"), tables_of("two"), tables_of("later")) == (["large"], ["small"], ["large"])
+    assert not Assignment.objects.filter(moves__gt=0)
+    assert not OutboxMessage.objects.filter(topic="booking.reseated")

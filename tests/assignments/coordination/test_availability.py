@@ -11,9 +11,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from assignments import api
+from assignments.coordination import rearrangement
 from assignments.floor import Pacing, Table
 from assignments.models import Allocation, Assignment, Attempt, QueuedParty, StateTransition
-from assignments.outcome import Kind
+from assignments.outcome import Change, Kind
 from assignments.testing import a_floor, a_service, a_table, at
 from tests.assignments.conftest import TheHost, asked, run_all, tables_of
 
@@ -82,6 +83,42 @@ def test_pacing_and_moves_count(host: TheHost, tonight: datetime, monkeypatch: p
     host.floors["R1"] = a_floor(tables=tables, services=services)
     api.table_told(booking_ref="A")
     assert offers(tonight, 4) == []
+
+
+def test_who_asks_for_this_evening_instead_of_what_was_promised_goes_first(host: TheHost, tonight: datetime) -> None:
+    host.floors["R1"] = a_floor(tables=[a_table("T1")], services=[a_service(starts=time(19), ends=time(21))])
+    host.book("X", starts_at=tonight, party=4, requested_at=asked(0))
+    host.book("W", starts_at=tonight + timedelta(days=1), party=4, requested_at=asked(1))
+    run_all()
+    host.edit("W", starts_at=tonight)
+    assert api.booking_changed(booking_ref="W") is Change.TO_STAFF
+    host.edit("X", wants_table=False)
+    api.booking_changed(booking_ref="X")
+    assert offers(tonight) == [], "the table is for W"
+    host.book("new", starts_at=tonight, party=2, requested_at=asked(9))
+    api.request(booking_ref="new")
+    assert api.assign_now(booking_ref="new").kind is Kind.RETRY
+
+
+def test_moves_that_the_hosts_rows_do_not_allow_are_not_counted_on(
+    host: TheHost, tonight: datetime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(TheHost, "reports_told_tables", True, raising=False)
+    monkeypatch.setattr(TheHost, "can_swap", False, raising=False)
+    tables = [a_table("T1", seats=2), a_table("T2", seats=3), a_table("T3", seats=4)]
+    host.floors["R1"] = a_floor(tables=tables, services=[a_service(starts=time(19), ends=time(21))])
+    host.book("three", starts_at=tonight, party=3, requested_at=asked(0))
+    host.book("one", starts_at=tonight, party=1, requested_at=asked(1))
+    run_all()
+    monkeypatch.setattr(rearrangement, "in_turn", lambda movable, tables: True)
+    host.edit("one", zone_ref="elsewhere", wants_table=True)
+    host.edit("one", zone_ref=None)
+    api.move(booking_ref="three", table_refs=["T3"], actor="staff:7")
+    Assignment.objects.update(planner="v3")
+    assert offers(tonight, 4) == ["19:00"]
+    monkeypatch.setattr(rearrangement, "in_turn", lambda movable, tables: False)
+    assert offers(tonight, 4) == []
+    assert offers(tonight, 2) == ["19:00"]
 
 
 def queries(tonight: datetime) -> int:
