@@ -11,7 +11,6 @@ from assignments.coordination.planned_day import planned_evening
 from assignments.coordination.rearrangement import Confirmed
 from assignments.coordination.snapshots import plannable_requests, windows_of
 from assignments.coordination.table_record import success_of
-from assignments.coordination.walk_ins import LONGEST_WAIT, WAIT_STEP
 from assignments.integration.floor_cache import floor_of
 from assignments.integration.host import Host
 from assignments.integration.planners import NOBODY, V3, Preview, router
@@ -29,6 +28,9 @@ from assignments.planning.snapshot import Movable, Occupied
 
 NEWCOMER = "\x1fnewcomer"
 """The ref of a booking that nobody has made yet. No host has such a ref."""
+LONGEST_WAIT = timedelta(hours=3)
+WAIT_STEP = timedelta(minutes=5)
+"""Steps in which a wait is quoted."""
 QUEUE_LASTS = timedelta(hours=6)
 """Who has waited for longer is not there any more."""
 
@@ -181,20 +183,29 @@ def in_queue(restaurant_ref: str, *, now: datetime) -> list[QueuedParty]:
     return list(rows.order_by("joined_at", "id"))
 
 
-def waits(
-    restaurant_ref: str, *, host: Host, now: datetime, newcomer: tuple[int, frozenset[str]] | None = None
-) -> list[Wait]:
-    """Return what each party in the queue has to wait, by expected departures; then ``newcomer`` (covers, needs).
+@dataclass(frozen=True, kw_only=True, slots=True)
+class AtTheDoor:
+    """A party that waits at the door, and what it wants. ``until``: when it has to leave, if it said so."""
+
+    party: int
+    needs: frozenset[str] = frozenset()
+    zone_ref: str | None = None
+    until: datetime | None = None
+    queued_id: int | None = None
+
+
+def waits(restaurant_ref: str, *, host: Host, now: datetime, newcomer: AtTheDoor | None = None) -> list[Wait]:
+    """Return what each party in the queue has to wait, by expected departures; then ``newcomer``.
 
     Who came first is seated first, where both could have the table. Raises InvalidFloorError, LookupError.
     """
     floor = floor_of(restaurant_ref, host=host)
-    queued = in_queue(restaurant_ref, now=now)
-    waiting: list[tuple[int, frozenset[str], int | None]] = [
-        (row.party, frozenset(row.needs), row.pk) for row in queued
+    waiting = [
+        AtTheDoor(party=row.party, needs=frozenset(row.needs), queued_id=row.pk)
+        for row in in_queue(restaurant_ref, now=now)
     ]
     if newcomer is not None:
-        waiting.append((*newcomer, None))
+        waiting.append(newcomer)
     if not waiting:
         return []
     occupied = _occupied(floor, now, now + 2 * LONGEST_WAIT)
@@ -206,16 +217,26 @@ def waits(
         success=success_of(restaurant_ref),
     )
     found = []
-    for place, (party, needs, key) in enumerate(waiting, 1):
-        minutes = _first_minutes(evening, f"{NEWCOMER}{place}", party, needs, now)
-        found.append(Wait(minutes=minutes, place=place, queued_id=key, party=party))
+    for place, each in enumerate(waiting, 1):
+        minutes = _first_minutes(evening, f"{NEWCOMER}{place}", each, now)
+        found.append(Wait(minutes=minutes, place=place, queued_id=each.queued_id, party=each.party))
     return found
 
 
-def _first_minutes(evening: EveningPlanner, ref: str, party: int, needs: frozenset[str], now: datetime) -> int | None:
+def _first_minutes(evening: EveningPlanner, ref: str, waiting: AtTheDoor, now: datetime) -> int | None:
     """Seat the party as soon as tables are free without moving anybody, and return in how many minutes that is."""
     for number in range(LONGEST_WAIT // WAIT_STEP + 1):
-        request = SeatingRequest(booking_ref=ref, starts_at=now + number * WAIT_STEP, party=party, needs=needs)
+        start = now + number * WAIT_STEP
+        if waiting.until is not None and waiting.until <= start:
+            return None
+        request = SeatingRequest(
+            booking_ref=ref,
+            starts_at=start,
+            ends_at=waiting.until,
+            party=waiting.party,
+            needs=waiting.needs,
+            zone_ref=waiting.zone_ref,
+        )
         if evening.probe(request) is not None:
             evening.decide(request)
             return number * (WAIT_STEP // timedelta(minutes=1))

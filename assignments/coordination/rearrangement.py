@@ -23,7 +23,7 @@ from assignments.planning.decision import Decision, TablePlan
 from assignments.planning.floor import Floor
 from assignments.planning.request import SeatingRequest
 from assignments.planning.scoring import IDLE_HORIZON_SECONDS
-from assignments.planning.seating_window import SeatingWindow, service_of
+from assignments.planning.seating_window import SeatingWindow, seating_window, service_of
 from assignments.planning.service_day import touched_days
 from assignments.planning.snapshot import Movable, Occupied
 
@@ -188,6 +188,8 @@ def movable_of(floor: Floor, service_date: date, *, now: datetime) -> dict[str, 
         if _is_frozen(floor, assignment.starts_at, now) or any(row.despite or row.overstays_until for row in own):
             continue
         movable = _movable(assignment, own, floor)
+        if _lacks_a_buffer(own, movable, floor):
+            continue
         if set(touched_days(floor, movable.window)) == {service_date} and set(movable.table_refs) <= set(floor.places):
             found[ref] = Confirmed(assignment=assignment, seatings=own, movable=movable)
     return found
@@ -199,6 +201,17 @@ def _is_frozen(floor: Floor, start: datetime, now: datetime) -> bool:
         return False
     service = service_of(floor, start)
     return (service.starts_at if service else start) - timedelta(minutes=minutes) <= now
+
+
+def _lacks_a_buffer(seatings: Sequence[Allocation], movable: Movable, floor: Floor) -> bool:
+    """Return whether the party has given up some of its buffers to a neighbour: elsewhere it would go on without them."""
+    if any(row.blocked != seatings[0].blocked for row in seatings):
+        return True
+    own = movable.window
+    whole = seating_window(floor, starts_at=own.starts_at, party=movable.party, ends_at=own.ends_at)
+    if not isinstance(whole, SeatingWindow):
+        return False
+    return own.blocked_from > whole.blocked_from or own.blocked_until < whole.blocked_until
 
 
 def _movable(assignment: Assignment, seatings: Sequence[Allocation], floor: Floor) -> Movable:

@@ -17,9 +17,10 @@ from assignments.integration import planners
 from assignments.integration.project_host import HostWithWalkIns
 from assignments.models import Allocation, Assignment, Attempt, HostMark, OutboxMessage, State, StateTransition
 from assignments.outcome import Kind
+from assignments.planning.reasons import Reason
 from assignments.planning.seating_window import SeatingWindow
 from assignments.planning.snapshot import Movable
-from assignments.testing import a_floor, a_table
+from assignments.testing import a_floor, a_service, a_table
 from tests.assignments.conftest import TheHost, asked, override, run_all, tables_of
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -154,7 +155,8 @@ def locked_by_the_host(host: TheHost) -> None:
 
 
 def chosen_in_the_host(host: TheHost) -> None:
-    host.floors["R1"] = replace(host.floors["R1"], tables=(*host.floors["R1"].tables, a_table("corner", seats=1)))
+    tables = [a_table("small", seats=2), a_table("large", seats=4), a_table("corner", seats=1)]
+    host.floors["R1"] = a_floor(tables=tables)
     host.seated["A"] = replace(host.seated["A"], table_refs=("corner",))
 
 
@@ -183,8 +185,7 @@ def test_who_is_fixed_stays(misplaced: TheHost, fix: Any) -> None:
     fix(misplaced)
     if fix is not locked_by_the_host:  # Nobody asks for locks where nothing is written.
         four = Assignment.objects.get(booking_ref="four")
-        given = {"restaurant_ref": "R1", "service_date": four.service_date, "party": 4}
-        assert four.starts_at not in api.availability(**given)
+        assert four.starts_at not in api.availability(restaurant_ref="R1", service_date=four.service_date, party=4)
     assert api.assign_now(booking_ref="four").kind is Kind.RETRY
     assert tables_of("A") == ["large"]
     assert [move for move in misplaced.moves if move.from_table_refs != move.to_table_refs] == []
@@ -313,7 +314,8 @@ def test_nobody_takes_the_table_to_which_others_would_move_for_who_asked_earlier
 def test_who_asked_later_is_seated_beside_the_tables_that_the_moves_for_an_earlier_one_need(
     waiting: TheHost, tonight: datetime
 ) -> None:
-    waiting.floors["R1"] = a_floor(tables=[*waiting.floors["R1"].tables, a_table("third", seats=2)])
+    tables = [a_table("small", seats=2), a_table("large", seats=4), a_table("third", seats=2)]
+    waiting.floors["R1"] = a_floor(tables=tables)
     outcome = api.assign_now(booking_ref="N")
     assert (outcome.kind, tables_of("M"), waiting.moves) == (Kind.CONFIRMED, ["large"], [])
     run_all()
@@ -361,3 +363,25 @@ def test_if_the_host_refuses_a_pass_decides_all_its_requests_without_moves(
     assert (tables_of("A"), tables_of("two"), tables_of("later")) == (["large"], ["small"], ["large"])
     assert not Assignment.objects.filter(moves__gt=0)
     assert not OutboxMessage.objects.filter(topic="booking.reseated")
+
+
+@pytest.mark.parametrize("is_squeezed", [False, True])
+def test_who_gave_up_a_buffer_to_a_neighbour_does_not_go_elsewhere_without_it(
+    telling: TheHost, tonight: datetime, is_squeezed: bool
+) -> None:
+    tables = [a_table("small", seats=2), a_table("large", seats=4)]
+    telling.floors["R1"] = a_floor(tables=tables, services=[a_service(buffer_after_minutes=30)])
+    telling.book("B", starts_at=tonight, party=2, requested_at=asked(0))
+    telling.book("A", starts_at=tonight, party=2, requested_at=asked(1))
+    run_all()
+    telling.edit("B", wants_table=False)
+    api.booking_changed(booking_ref="B")
+    if is_squeezed:
+        telling.book("next", starts_at=tonight + timedelta(hours=2), party=4, requested_at=asked(2))
+        api.assign(booking_ref="next", table_refs=["large"], actor="staff:7", overriding=[Reason.BUFFER])
+    whole = Allocation.objects.get(booking_ref="A", ended_at=None).blocked
+    assert whole.upper == tonight + timedelta(minutes=120 if is_squeezed else 150)
+    telling.book("four", starts_at=tonight - timedelta(minutes=30), party=4, requested_at=asked(3))
+    run_all()
+    assert (tables_of("A"), tables_of("four")) == ((["large"], []) if is_squeezed else (["small"], ["large"]))
+    assert Allocation.objects.get(booking_ref="A", ended_at=None).blocked == whole

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from assignments import api
 from assignments.coordination import rearrangement
+from assignments.exceptions import NoTableFreeError, TransitionRefusedError
 from assignments.floor import Pacing, Table
 from assignments.models import Allocation, Assignment, Attempt, QueuedParty, StateTransition
 from assignments.outcome import Change, Kind
@@ -251,3 +252,47 @@ def test_guests_at_the_door_are_told_how_long_and_their_place(small: TheHost, to
         assert api.quote_wait(restaurant_ref="R1", party=2).minutes == 60
         assert api.queue_at_the_door(restaurant_ref="R1") == ()
     assert QueuedParty.objects.get().booking_ref == "walk-in:1"
+
+
+def test_who_is_seated_from_the_queue_gets_what_they_need_and_leaves_it(small: TheHost, tonight: datetime) -> None:
+    tables = [a_table("T1", seats=2), a_table("T2", seats=2, features=frozenset({"step-free"}))]
+    small.floors["R1"] = a_floor(tables=tables, services=[a_service(allow_overrun=True)])
+    with at(tonight):
+        queued = api.join_queue(restaurant_ref="R1", party=2, actor="staff:7", needs=["Step-free"]).queued_id
+        assert queued is not None
+        seated = api.seat_walk_in(restaurant_ref="R1", party=2, actor="staff:7", queued_id=queued)
+        assert seated.table_refs == ("T2",)
+        assert api.queue_at_the_door(restaurant_ref="R1") == ()
+        assert QueuedParty.objects.get().booking_ref == seated.booking_ref
+        row = Assignment.objects.get(booking_ref=seated.booking_ref)
+        assert (row.told_needs, row.needs) == (["step-free"], ["step-free"])
+        with pytest.raises(TransitionRefusedError):
+            api.seat_walk_in(restaurant_ref="R1", party=2, actor="staff:7", queued_id=queued)
+        with pytest.raises(NoTableFreeError):
+            api.seat_walk_in(restaurant_ref="R1", party=2, actor="staff:7", needs=["step-free"])
+        another = api.join_queue(restaurant_ref="R1", party=2, actor="staff:7", needs=["step-free"]).queued_id
+        with pytest.raises(NoTableFreeError):
+            api.seat_walk_in(restaurant_ref="R1", party=2, actor="staff:7", queued_id=another)
+        assert [each.queued_id for each in api.queue_at_the_door(restaurant_ref="R1")] == [another], "it waits on"
+        small.floors["R2"] = a_floor("R2", tables=tables)
+        with pytest.raises(ValueError, match="waits at restaurant R1"):
+            api.seat_walk_in(restaurant_ref="R2", party=2, actor="staff:7", queued_id=another)
+
+
+def test_guests_hear_of_one_wait_wherever_they_ask(small: TheHost, tonight: datetime) -> None:
+    small.floors["R1"] = a_floor(tables=[a_table("T1", seats=2)], services=[a_service(allow_overrun=True)])
+    small.book("B1", starts_at=tonight - timedelta(minutes=60), party=2, requested_at=asked(0))
+    run_all()
+
+    def refused(**given: Any) -> int | None:
+        with pytest.raises(NoTableFreeError) as found:
+            api.seat_walk_in(restaurant_ref="R1", party=2, actor="staff:7", **given)
+        return found.value.wait_minutes
+
+    with at(tonight):
+        assert refused() == 60
+        queued = api.join_queue(restaurant_ref="R1", party=2, actor="staff:7").queued_id
+        assert refused(queued_id=queued) == 60
+        assert refused() == api.quote_wait(restaurant_ref="R1", party=2).minutes == 180, "behind those at the door"
+        assert refused(until=tonight + timedelta(minutes=90), queued_id=queued) == 60
+        assert refused(until=tonight + timedelta(minutes=60)) is None, "they have to leave before"
