@@ -5,6 +5,8 @@ is confirmed keeps a seat. Then waiting bookings are seated by the ``Aim``, then
 fewest seats stay empty. The same problem always has the same answer: one worker, a fixed seed, a limit that counts steps.
 
 The solver, OR-Tools, is an extra: ``table-assignments[optimizer]``.
+
+Long because each step of a search goes on from the places that the one before has found.
 """
 
 from collections.abc import Iterable, Mapping, Sequence

@@ -206,6 +206,7 @@ class PlayedEvening(RuleBasedStateMachine):
                 now=self.now,
                 host=self.host.rows,
                 locked=self.host.locked,
+                moving=self.moving() if self.rearranges else None,
             ),
         ]
         self.problems += [f"{self.action}: {each}" for each in found]
@@ -852,3 +853,4 @@ class TestPlayedEvenings:
         monkeypatch.setattr(TheHost, "reports_told_tables", True, raising=False)
         play(PlayedWithMoves, STEPS // 2)
         assert moved, "an evening without a move shows nothing"
+        assert evening_judge.judged["somebody seated while another waits who could be by a move"]

@@ -1,5 +1,6 @@
 """What a booking form may offer: whatever it is, it is given. And how long guests at the door wait."""
 
+from dataclasses import replace
 from datetime import datetime, time, timedelta
 from itertools import pairwise
 from typing import Any
@@ -7,7 +8,7 @@ from typing import Any
 import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from assignments import api
@@ -153,13 +154,58 @@ PARTIES = st.tuples(
 )
 
 
-def test_whatever_is_offered_is_given(host: TheHost, tonight: datetime) -> None:
+def test_what_is_offered_is_given_and_nothing_else_is(host: TheHost, tonight: datetime) -> None:
     offered: list[bool] = []
-    _each_offer_is_given(host, tonight, offered)
-    assert sum(offered) >= len(offered) / 5, "with few offers it shows little"
+    _what_is_given_is_what_is_offered(host, tonight, offered)
+    assert len(offered) / 8 <= sum(offered) <= 7 * len(offered) / 8, "with few of one kind it shows little"
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+def keep_by_the_host(host: TheHost, ref: str, start: datetime) -> None:
+    host.edit(ref, may_move=False)
+
+
+def tell_without_a_word(host: TheHost, ref: str, start: datetime) -> None:
+    host.edit(ref, table_told=True)
+
+
+def pin(host: TheHost, ref: str, start: datetime) -> None:
+    api.pin(booking_ref=ref, table_refs=tables_of(ref), actor="staff:7")
+
+
+def freeze(host: TheHost, ref: str, start: datetime) -> None:
+    api.freeze(restaurant_ref="R1", service_date=start.date(), actor="staff:7")
+
+
+def close(host: TheHost, ref: str, start: datetime) -> None:
+    api.close(
+        restaurant_ref="R1",
+        table_refs=["T1"],
+        starts_at=start,
+        ends_at=start + timedelta(hours=1),
+        reason="broken",
+        actor="staff:7",
+    )
+
+
+def choose_in_the_host(host: TheHost, ref: str, start: datetime) -> None:
+    host.seated[ref] = replace(host.seated[ref], table_refs=("T0",))
+
+
+def call_off(host: TheHost, ref: str, start: datetime) -> None:
+    host.edit(ref, wants_table=False)
+    api.booking_changed(booking_ref=ref)
+
+
+HAPPENINGS = [keep_by_the_host, tell_without_a_word, pin, freeze, close, choose_in_the_host, call_off]
+
+
+@settings(
+    max_examples=40,
+    deadline=None,
+    phases=[Phase.generate],
+    report_multiple_bugs=False,
+    suppress_health_check=list(HealthCheck),
+)
 @given(
     seats=st.lists(st.integers(2, 6), min_size=2, max_size=4),
     booked=st.lists(PARTIES, max_size=7),
@@ -168,9 +214,10 @@ def test_whatever_is_offered_is_given(host: TheHost, tonight: datetime) -> None:
     needs=st.sets(st.sampled_from(["step-free", "window"]), max_size=1),
     most=st.sampled_from([None, 4, 8]),
     moves=st.booleans(),
+    happens=st.lists(st.tuples(st.sampled_from(HAPPENINGS), st.integers(0, 6)), max_size=3),
     choice=st.integers(0, 100),
 )
-def _each_offer_is_given(
+def _what_is_given_is_what_is_offered(
     host: TheHost,
     tonight: datetime,
     offered: list[bool],
@@ -181,10 +228,12 @@ def _each_offer_is_given(
     needs: Any,
     most: Any,
     moves: Any,
+    happens: Any,
     choice: Any,
 ) -> None:
     with connection.cursor() as cursor:
         cursor.execute("TRUNCATE assignments_assignment, assignments_allocation, assignments_outboxmessage CASCADE")
+        cursor.execute("TRUNCATE assignments_closure, assignments_frozenevening CASCADE")
     host.rows.clear()
     host.seated.clear()
     TheHost.reports_told_tables = moves  # type: ignore[attr-defined]
@@ -210,6 +259,9 @@ def _each_offer_is_given(
             )
             api.request(booking_ref=f"B{number}")
             api.assign_now(booking_ref=f"B{number}", budget_seconds=60)
+        for happening, number in happens:
+            if tables_of(f"B{number}"):
+                happening(host, f"B{number}", tonight)
         for number, (quarter, covers, wants) in enumerate(waiting):
             host.book(
                 f"W{number}",
@@ -220,13 +272,13 @@ def _each_offer_is_given(
             )
             api.request(booking_ref=f"W{number}")
         found = api.availability(restaurant_ref="R1", service_date=tonight.date(), party=party, needs=needs)
-        offered.append(bool(found))
-        if found:
-            chosen = found[choice % len(found)]
-            host.book("new", starts_at=chosen, party=party, needs=tuple(needs))
-            api.request(booking_ref="new")
-            outcome = api.assign_now(booking_ref="new", budget_seconds=60)
-            assert outcome.kind is Kind.CONFIRMED, outcome
+        times = [start + number * timedelta(minutes=15) for number in range(-4, 20)]
+        chosen = found[choice % len(found)] if found and choice % 4 else times[choice % len(times)]
+        offered.append(chosen in found)
+        host.book("new", starts_at=chosen, party=party, needs=tuple(needs))
+        api.request(booking_ref="new")
+        outcome = api.assign_now(booking_ref="new", budget_seconds=60)
+        assert (outcome.kind is Kind.CONFIRMED) == (chosen in found), outcome
     finally:
         del TheHost.reports_told_tables  # type: ignore[attr-defined]
 
