@@ -751,13 +751,22 @@ class PlayedWithMoves(PlayedWithLegacy):
 
     rearranges = True
 
-    @initialize(floor=st.just(1), legacy=st.just(False), asked=st.lists(st.tuples(st.just(0), st.just(0)), max_size=1))
-    def opens(self, floor: int, legacy: bool, asked: list[tuple[int, int]]) -> None:
-        """Three pairs have the three tables, one of the small ones cancels, and a party of four asks for the large one."""
+    @initialize(
+        floor=st.just(1),
+        legacy=st.just(False),
+        asked=st.lists(st.tuples(st.just(0), st.just(0)), max_size=1),
+        is_later=st.booleans(),
+    )
+    def opens(self, floor: int, legacy: bool, asked: list[tuple[int, int]], is_later: bool) -> None:
+        """Three pairs have the three tables, one of the small ones cancels, and a party of four asks for the large one.
+
+        Where it cancels later, another pair asks after that.
+        """
         hypothesis.assume(asked)
         self.begin(floor, legacy, [])
-        for party in (2, 2, 2, 4):
-            if party == 4:
+        parties = (2, 2, 2, 4, 2) if is_later else (2, 2, 2, 4)
+        for number, party in enumerate(parties, 1):
+            if number == len(parties):
                 self.cancel(number=0, how="edit", chosen=False)
             self.book(slot=16, party=party, zone=None, stay=None, how="inline")
 
@@ -853,4 +862,3 @@ class TestPlayedEvenings:
         monkeypatch.setattr(TheHost, "reports_told_tables", True, raising=False)
         play(PlayedWithMoves, STEPS // 2)
         assert moved, "an evening without a move shows nothing"
-        assert evening_judge.judged["somebody seated while another waits who could be by a move"]
