@@ -181,7 +181,7 @@ def quote_wait(*, restaurant_ref: str, party: int, needs: Iterable[str] = ()) ->
     if party < 1:
         raise ValueError(f"A party has at least one cover, not {party}.")
     now = transactions.database_now()
-    wanted = (party, features.words(needs))
+    wanted = availability_of.AtTheDoor(party=party, needs=features.words(needs))
     return availability_of.waits(restaurant_ref, host=configured(), now=now, newcomer=wanted)[-1]
 
 
@@ -465,6 +465,8 @@ def seat_walk_in(
     until: datetime | None = None,
     version: int | None = None,
     overriding: Collection[Reason] = (),
+    needs: Iterable[str] = (),
+    queued_id: int | None = None,
 ) -> Outcome:
     """Seat guests who have just come in, now: a booking that was just saved, or ``party`` covers at ``restaurant_ref``.
 
@@ -472,9 +474,11 @@ def seat_walk_in(
     The host makes the booking (``create_walk_in``) if it
     can; otherwise the ref is ours, begins with ``walk-in:``, and is never given to the host. Walk-ins may go first: the
     outcome names in ``passed`` whoever asked earlier and could have had these tables.
+    ``needs``: as for ``note_features``, besides what the host stores. ``queued_id``: they waited at the door, and leave the
+    queue when they are seated; what they said there that they need counts as well.
     With ``version`` nobody may have changed the assignment of ``booking_ref`` since it was that.
     Raises NoTableFreeError, which says in how many minutes there will be one, TablesRefusedError, ValueError,
-    BookingNotFoundError, ChangedMeanwhileError.
+    BookingNotFoundError, ChangedMeanwhileError; TransitionRefusedError if they have left the queue.
     """
     if bool(booking_ref) == bool(restaurant_ref):
         raise ValueError("A walk-in is either a booking_ref, or a restaurant_ref and a party.")
@@ -482,15 +486,38 @@ def seat_walk_in(
         raise ValueError("Guests without a booking have no version.")
     if restaurant_ref and party < 1:
         raise ValueError(f"A party of walk-ins has at least one cover, not {party}.")
+    queued = None
+    if queued_id is not None:
+        queued = QueuedParty.objects.select_for_update().filter(pk=queued_id, left_at__isnull=True).first()
+        if queued is None:
+            raise TransitionRefusedError(f"Party {queued_id} does not wait at the door any more.")
     if not booking_ref:
         now = transactions.database_now()
         booking_ref = intake.request_walk_in(
             configured(), restaurant_ref=restaurant_ref, party=party, now=now, until=until
         )
     host, assignment, booking, now = _locked(booking_ref, version=version)
-    return walk_ins.seat(
-        assignment, booking, table_refs, host=host, now=now, actor=actor, until=until, overriding=overriding
+    if queued is not None and queued.restaurant_ref != booking.restaurant_ref:
+        raise ValueError(
+            f"Party {queued_id} waits at restaurant {queued.restaurant_ref}, not {booking.restaurant_ref}."
+        )
+    if wanted := features.words(needs) | frozenset(queued.needs if queued else ()):
+        assignment.told_needs = sorted(wanted | frozenset(assignment.told_needs))
+        Assignment.objects.filter(pk=assignment.pk).update(told_needs=assignment.told_needs)
+    outcome = walk_ins.seat(
+        assignment,
+        booking,
+        table_refs,
+        host=host,
+        now=now,
+        actor=actor,
+        until=until,
+        overriding=overriding,
+        queued_id=queued_id,
     )
+    if queued_id is not None:
+        leave_queue(queued_id=queued_id, booking_ref=booking_ref)
+    return outcome
 
 
 @_in_transaction

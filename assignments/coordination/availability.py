@@ -1,30 +1,36 @@
 """Times that can be booked, and the wait of a party without a booking. Writes nothing."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from functools import cache, partial
 
 from assignments import conf
 from assignments.coordination import rearrangement
 from assignments.coordination.planned_day import planned_evening
+from assignments.coordination.rearrangement import Confirmed
 from assignments.coordination.snapshots import plannable_requests, windows_of
 from assignments.coordination.table_record import success_of
-from assignments.coordination.walk_ins import LONGEST_WAIT, WAIT_STEP
 from assignments.integration.floor_cache import floor_of
 from assignments.integration.host import Host
 from assignments.integration.planners import NOBODY, V3, Preview, router
+from assignments.integration.swaps import obstacle_to_swaps
 from assignments.lifecycle import ledger
 from assignments.models import Assignment, QueuedParty
 from assignments.planning.batch_planner import EveningPlanner
 from assignments.planning.floor import Floor
+from assignments.planning.reasons import Reason
 from assignments.planning.request import SeatingRequest
 from assignments.planning.scoring import IDLE_HORIZON_SECONDS
 from assignments.planning.seating_window import services_on
 from assignments.planning.service_day import service_date
-from assignments.planning.snapshot import Occupied
+from assignments.planning.snapshot import Movable, Occupied
 
 NEWCOMER = "\x1fnewcomer"
 """The ref of a booking that nobody has made yet. No host has such a ref."""
+LONGEST_WAIT = timedelta(hours=3)
+WAIT_STEP = timedelta(minutes=5)
+"""Steps in which a wait is quoted."""
 QUEUE_LASTS = timedelta(hours=6)
 """Who has waited for longer is not there any more."""
 
@@ -61,28 +67,62 @@ def times(
     first = _waiting(restaurant_ref, day, host=host)
     moves = route.planner == V3 and route.may_rearrange and rearrangement.is_possible(host, restaurant_ref)
     confirmed = rearrangement.movable_of(floor, day, now=now) if moves else {}
-    movable = [each.movable for each in confirmed.values()]
-    windows = [*windows_of([*first, *asked], floor), *(each.window for each in movable)]
+    windows = [*windows_of([*first, *asked], floor), *(each.movable.window for each in confirmed.values())]
     if not windows:
         return
     occupied = _occupied(floor, min(w.blocked_from for w in windows), max(w.blocked_until for w in windows))
-    success = success_of(restaurant_ref)
     if route.planner != V3:
         yield from _by_another(route.planner, asked, floor, occupied, now)
         return
-    evening, _took = planned_evening(first, floor=floor, occupied=occupied, now=now, success=success)
-    moving = None
+    plan = partial(planned_evening, first, floor=floor, occupied=occupied, now=now, success=success_of(restaurant_ref))
+    evening, _took = plan()
+
+    @cache
+    def moving() -> EveningPlanner | None:
+        """Return the evening as it is if others may move; None if that seats nobody who waits."""
+        movable = [each.movable for each in rearrangement.still_movable(confirmed, floor=floor, host=host).values()]
+        with_moves, _took = plan(movable=movable)
+        return with_moves if movable and _seated(with_moves) >= _seated(evening) else None
+
     for request in asked:
-        if evening.probe(request) is not None:
+        if _would_be_seated(request, evening, moving, confirmed):
             yield request.starts_at
-        elif movable and evening.is_full_for(request):
-            if moving is None:
-                moving, _took = planned_evening(
-                    first, floor=floor, occupied=occupied, now=now, success=success, movable=movable
-                )
-            moved = moving.probe(request)
-            if moved is not None and (moved or moving.moves):
-                yield request.starts_at
+
+
+def _would_be_seated(
+    request: SeatingRequest,
+    evening: EveningPlanner,
+    moving: Callable[[], EveningPlanner | None],
+    confirmed: Mapping[str, Confirmed],
+) -> bool:
+    """Return whether a newcomer would be seated on the evening, or by moves if these are to be tried.
+
+    Those that wait go first: where one of them can be seated by moves, the newcomer gets no table that it needs then.
+    """
+    found = evening.probe(request)
+    first_want = any(
+        decision.refusal is not None and decision.refusal.reason is Reason.NO_CAPACITY
+        for decision in evening.decisions.values()
+    )
+    is_tried = confirmed and (first_want or (found is None and evening.is_full_for(request)))
+    with_moves = moving() if is_tried else None
+    if with_moves is None or (found is not None and _seated(with_moves) == _seated(evening)):
+        return found is not None
+    moved = with_moves.probe(request)
+    tables = {ref: plan.table_refs for ref, plan in with_moves.moves.items()} | dict(moved or {})
+    movable = [each.movable for each in confirmed.values()]
+    tables = {each.booking_ref: tables[each.booking_ref] for each in movable if _changes(each, tables)}
+    if not tables or (obstacle_to_swaps() and not rearrangement.in_turn(movable, tables)):
+        return found is not None
+    return moved is not None
+
+
+def _seated(evening: EveningPlanner) -> int:
+    return sum(1 for decision in evening.decisions.values() if decision.best is not None)
+
+
+def _changes(movable: Movable, tables: Mapping[str, Sequence[str]]) -> bool:
+    return set(tables.get(movable.booking_ref, movable.table_refs)) != set(movable.table_refs)
 
 
 def _starts(floor: Floor, day: date, step: timedelta) -> list[datetime]:
@@ -99,7 +139,7 @@ def _starts(floor: Floor, day: date, step: timedelta) -> list[datetime]:
 
 def _waiting(restaurant_ref: str, day: date, *, host: Host) -> list[SeatingRequest]:
     """Return who waits for a table on that day, and is decided before a newcomer. At most two queries."""
-    rows = list(Assignment.objects.waiting().of_day(restaurant_ref, day).order_by("requested_at", "id"))
+    rows = list(Assignment.objects.waiting().asking_for(restaurant_ref, day).order_by("requested_at", "id"))
     return plannable_requests(rows, restaurant_ref, host=host)
 
 
@@ -143,20 +183,29 @@ def in_queue(restaurant_ref: str, *, now: datetime) -> list[QueuedParty]:
     return list(rows.order_by("joined_at", "id"))
 
 
-def waits(
-    restaurant_ref: str, *, host: Host, now: datetime, newcomer: tuple[int, frozenset[str]] | None = None
-) -> list[Wait]:
-    """Return what each party in the queue has to wait, by expected departures; then ``newcomer`` (covers, needs).
+@dataclass(frozen=True, kw_only=True, slots=True)
+class AtTheDoor:
+    """A party that waits at the door, and what it wants. ``until``: when it has to leave, if it said so."""
+
+    party: int
+    needs: frozenset[str] = frozenset()
+    zone_ref: str | None = None
+    until: datetime | None = None
+    queued_id: int | None = None
+
+
+def waits(restaurant_ref: str, *, host: Host, now: datetime, newcomer: AtTheDoor | None = None) -> list[Wait]:
+    """Return what each party in the queue has to wait, by expected departures; then ``newcomer``.
 
     Who came first is seated first, where both could have the table. Raises InvalidFloorError, LookupError.
     """
     floor = floor_of(restaurant_ref, host=host)
-    queued = in_queue(restaurant_ref, now=now)
-    waiting: list[tuple[int, frozenset[str], int | None]] = [
-        (row.party, frozenset(row.needs), row.pk) for row in queued
+    waiting = [
+        AtTheDoor(party=row.party, needs=frozenset(row.needs), queued_id=row.pk)
+        for row in in_queue(restaurant_ref, now=now)
     ]
     if newcomer is not None:
-        waiting.append((*newcomer, None))
+        waiting.append(newcomer)
     if not waiting:
         return []
     occupied = _occupied(floor, now, now + 2 * LONGEST_WAIT)
@@ -168,16 +217,26 @@ def waits(
         success=success_of(restaurant_ref),
     )
     found = []
-    for place, (party, needs, key) in enumerate(waiting, 1):
-        minutes = _first_minutes(evening, f"{NEWCOMER}{place}", party, needs, now)
-        found.append(Wait(minutes=minutes, place=place, queued_id=key, party=party))
+    for place, each in enumerate(waiting, 1):
+        minutes = _first_minutes(evening, f"{NEWCOMER}{place}", each, now)
+        found.append(Wait(minutes=minutes, place=place, queued_id=each.queued_id, party=each.party))
     return found
 
 
-def _first_minutes(evening: EveningPlanner, ref: str, party: int, needs: frozenset[str], now: datetime) -> int | None:
+def _first_minutes(evening: EveningPlanner, ref: str, waiting: AtTheDoor, now: datetime) -> int | None:
     """Seat the party as soon as tables are free without moving anybody, and return in how many minutes that is."""
     for number in range(LONGEST_WAIT // WAIT_STEP + 1):
-        request = SeatingRequest(booking_ref=ref, starts_at=now + number * WAIT_STEP, party=party, needs=needs)
+        start = now + number * WAIT_STEP
+        if waiting.until is not None and waiting.until <= start:
+            return None
+        request = SeatingRequest(
+            booking_ref=ref,
+            starts_at=start,
+            ends_at=waiting.until,
+            party=waiting.party,
+            needs=waiting.needs,
+            zone_ref=waiting.zone_ref,
+        )
         if evening.probe(request) is not None:
             evening.decide(request)
             return number * (WAIT_STEP // timedelta(minutes=1))

@@ -14,7 +14,7 @@ from functools import partial
 from typing import NamedTuple
 
 from assignments.concurrency import circuit_breaker, locks, transactions
-from assignments.coordination import quarantine
+from assignments.coordination import kept_batch, quarantine
 from assignments.coordination.day_planner import DayPlanner
 from assignments.coordination.handover import hand_over
 from assignments.coordination.invocation import DayResult, Invocation, Record, Try
@@ -30,7 +30,7 @@ from assignments.exceptions import (
     TimeBudgetExceededError,
 )
 from assignments.integration.host import Host
-from assignments.integration.planners import NOBODY, V3, Batch, KeepsBatches, Preview, router
+from assignments.integration.planners import NOBODY, V3, KeepsBatches, Preview, router
 from assignments.integration.project_host import configured
 from assignments.integration.swaps import obstacle_to_swaps
 from assignments.lifecycle import waiting
@@ -302,7 +302,7 @@ class Coordinator:
         invocation.check_budget()
         settlement.write()
         if isinstance(keeper, KeepsBatches):
-            _keep(keeper, day_planner.batch, settlement)
+            kept_batch.keep(keeper, day_planner.batch, settlement)
         waiting.stay_awake(each for each in day_planner.gave_way if each.state == State.MANUAL_REVIEW)
         invocation.check_budget()
         circuit_breaker.record_success(restaurant_ref, entry.breaker)
@@ -431,14 +431,6 @@ class _Batch:
             return not row.is_terminal
         due_at = row.wake_at if row.is_woken else row.due_at
         return due_at is not None and due_at <= self.due_before
-
-
-def _keep(keeper: KeepsBatches, batch: Batch | None, settlement: Settlement) -> None:
-    """Have the router keep what was planned, if attempts refer to it."""
-    referring = [attempt for attempt in settlement.attempts if batch is not None and attempt.batch == batch.key]
-    if batch is not None and referring:
-        refusals = sum(attempt.outcome != Kind.CONFIRMED for attempt in referring)
-        keeper.keep(replace(batch, placed=settlement.placed, attempts=len(referring), refusals=refusals))
 
 
 def merged(results: Sequence[DayResult]) -> DayResult:

@@ -107,7 +107,7 @@ class DayPlanner:
             decisions, milliseconds = ahead.decisions, ahead.milliseconds
         else:
             decisions, milliseconds, found = self._plan(
-                together, occupied, floor, success=success, seats=requests, behind=behind
+                together, occupied, floor, success=success, first=first, seats=requests, behind=behind
             )
             together = [request for request in together if request.booking_ref in decisions]
             if found is not None:
@@ -171,13 +171,15 @@ class DayPlanner:
         floor: Floor,
         *,
         success: Mapping[str, float],
+        first: Sequence[SeatingRequest],
         seats: Sequence[SeatingRequest],
         behind: Sequence[SeatingRequest],
     ) -> tuple[Mapping[str, Decision], Mapping[str, float], Rearrangement | None]:
         """Return decisions on ``requests``, their milliseconds, and what was found when others might move.
 
         Confirmed parties may move to seat more of ``seats`` and ``behind``. Those ``behind`` are of later batches, and may
-        be left out for want of time.
+        be left out for want of time. They may move for those that are ``first``, too: nobody gets a table here that these
+        need then, but it is in their own turn that the others move, unless somebody here needs that.
         """
         found = None
 
@@ -197,7 +199,7 @@ class DayPlanner:
             decisions, milliseconds = self._without_swaps(decisions, milliseconds, plan, floor, seats)
         requests = [request for request in requests if request.booking_ref in decisions]
         seats = [*seats, *(request for request in behind if request.booking_ref in decisions)]
-        wants_tables = self._may_rearrange and not self._kept and _want_tables(seats, decisions)
+        wants_tables = self._may_rearrange and not self._kept and _want_tables([*first, *seats], decisions)
         if wants_tables and rearrangement.is_possible(self.host, self.restaurant_ref):
             found = rearrangement.find(
                 requests,
@@ -207,11 +209,12 @@ class DayPlanner:
                 host=self.host,
                 now=self.settlement.now,
                 success=success,
-                seats={request.booking_ref for request in seats},
+                seats=[{request.booking_ref for request in group} for group in (first, seats)],
             )
             if found is not None and found.moves:
                 decisions, milliseconds = found.decisions, found.milliseconds
-                found.apply(self.settlement)
+                if found.serves([request.booking_ref for request in seats]):
+                    found.apply(self.settlement)
         return decisions, milliseconds, found
 
     def _without_swaps(

@@ -7,6 +7,7 @@ Long because an evening is read, solved, compared and written here, by what was 
 """
 
 import logging
+import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
@@ -17,7 +18,7 @@ import msgspec
 
 from assignments import conf
 from assignments.concurrency import circuit_breaker, locks, transactions
-from assignments.coordination import rearrangement
+from assignments.coordination import kept_batch, rearrangement
 from assignments.coordination.invocation import DayResult, Invocation, Record, Try
 from assignments.coordination.rearrangement import Confirmed
 from assignments.coordination.snapshots import held_tables, is_plannable, seating_request, touched_by
@@ -26,7 +27,7 @@ from assignments.error_logging import log_error
 from assignments.integration import release
 from assignments.integration.floor_cache import floor_or_none
 from assignments.integration.host import Host
-from assignments.integration.planners import V3, router
+from assignments.integration.planners import V3, Batch, KeepsBatches, router
 from assignments.integration.project_host import configured
 from assignments.integration.swaps import obstacle_to_swaps
 from assignments.lifecycle import ledger, waiting
@@ -281,12 +282,7 @@ class _Day:
             for ref, each in rearrangement.movable_of(floor, self.service_date, now=now).items()
             if ref not in self._busy
         }
-        promised = self.host.bookings(sorted(confirmed)) if confirmed else {}
-        confirmed = {
-            ref: each
-            for ref, each in confirmed.items()
-            if ref in promised and rearrangement.stays_as_promised(promised[ref], each)
-        }
+        confirmed = rearrangement.still_movable(confirmed, floor=floor, host=self.host)
         movable = tuple(confirmed[ref].movable for ref in sorted(confirmed))
         occupied = rearrangement.occupied_around(requests, movable, floor, remove_expired=claims)
         held = held_tables(requests, occupied, floor=floor, now=now)
@@ -358,13 +354,19 @@ class _Day:
             current = self._read(entry.now, claims=True)
             if current.problem.digest() != evening.problem.digest() or _comes_too_late(current.problem, answer):
                 raise _ChangedError
-            busy = rearrangement.lock([current.confirmed[move.booking_ref] for move in answer.moves], host=self.host)
+            moved = [current.confirmed[move.booking_ref] for move in answer.moves]
+            busy = rearrangement.lock(moved, floor=current.problem.floor, host=self.host)
             if busy:
                 self._busy |= busy
                 raise _ChangedError
             settlement = Settlement(host=self.host, planner=V3, actor=V3, trigger=TRIGGER, now=entry.now)
+            keeper = router()
+            batch = self._batch(current, decisions) if isinstance(keeper, KeepsBatches) else None
+            settlement.batch = batch.key if batch else None
             self._settle(settlement, current, answer, decisions)
             settlement.write()
+            if isinstance(keeper, KeepsBatches):
+                kept_batch.keep(keeper, batch, settlement)
             circuit_breaker.record_success(self.restaurant_ref, entry.breaker)
             OptimizedEvening.objects.create(
                 restaurant_ref=self.restaurant_ref,
@@ -384,6 +386,22 @@ class _Day:
             return DayResult(outcomes=tuple(settlement.outcomes))
 
         invocation.execute(lambda: invocation.transact(work))
+
+    def _batch(self, evening: _Evening, decisions: Mapping[str, Decision]) -> Batch:
+        """Return the answer as planned together. Who gets no table goes on waiting, and is no part of it."""
+        problem = evening.problem
+        return Batch(
+            key=uuid.uuid4(),
+            service_date=self.service_date,
+            floor=problem.floor,
+            occupied=problem.occupied,
+            requests=tuple(each for each in problem.requests if each.booking_ref in decisions),
+            now=problem.now,
+            rules=problem.rules,
+            decisions=decisions,
+            success=evening.success,
+            movable=problem.movable,
+        )
 
     def _settle(
         self, settlement: Settlement, evening: _Evening, answer: Optimum, decisions: Mapping[str, Decision]

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 
 from assignments import conf
+from assignments.coordination import shown_tables
 from assignments.coordination.planned_day import plan_requests
 from assignments.coordination.snapshots import windows_of
 from assignments.integration import planners
@@ -17,12 +18,12 @@ from assignments.integration.project_host import able
 from assignments.integration.swaps import obstacle_to_swaps
 from assignments.lifecycle import intake, ledger
 from assignments.lifecycle.settlement import Settlement
-from assignments.models import Allocation, Assignment, FrozenEvening, Stage, State
+from assignments.models import Allocation, Assignment, FrozenEvening, HostMark, Stage, State
 from assignments.planning.decision import Decision, TablePlan
 from assignments.planning.floor import Floor
 from assignments.planning.request import SeatingRequest
 from assignments.planning.scoring import IDLE_HORIZON_SECONDS
-from assignments.planning.seating_window import SeatingWindow, service_of
+from assignments.planning.seating_window import SeatingWindow, seating_window, service_of
 from assignments.planning.service_day import touched_days
 from assignments.planning.snapshot import Movable, Occupied
 
@@ -51,6 +52,18 @@ class Rearrangement:
     moves: Sequence[tuple[Confirmed, TablePlan]] = ()
     movable: tuple[Movable, ...] = ()
     occupied: tuple[Occupied, ...] = ()
+
+    def serves(self, refs: Collection[str]) -> bool:
+        """Return whether one of these bookings can have its tables only once the others have moved."""
+        left = [confirmed.movable for confirmed, _plan in self.moves]
+        for decision in (self.decisions[ref] for ref in refs):
+            if decision.moves:
+                return True
+            if decision.best is not None and decision.window is not None:
+                tables, window = set(decision.best.table_refs), decision.window
+                if any(_meet(each.window, window) and tables & set(each.table_refs) for each in left):
+                    return True
+        return False
 
     def apply(self, settlement: Settlement) -> None:
         """Have the settlement write the moves."""
@@ -81,10 +94,11 @@ def find(
     host: Host,
     now: datetime,
     success: Mapping[str, float],
-    seats: Collection[str],
+    seats: Sequence[Collection[str]],
 ) -> Rearrangement | None:
-    """Return decisions that seat more of the bookings ``seats`` than ``decisions`` do, by moving others, if there are any.
+    """Return decisions that seat more bookings than ``decisions`` do, by moving others, if there are any.
 
+    ``seats``: the bookings that count, in groups. More of a later group are not worth one fewer of an earlier one.
     Without moves they are the ``decisions``; None if nobody may be moved.
 
     The service day is locked. The rows of the moved bookings are locked here, the host's too: those that somebody else has
@@ -109,7 +123,7 @@ def find(
         tables = {ref: plan.table_refs for ref, plan in moves.items()}
         if obstacle_to_swaps() and not in_turn([each.movable for each in confirmed.values()], tables):
             break
-        busy = lock([confirmed[ref] for ref in sorted(moves)], host=host)
+        busy = lock([confirmed[ref] for ref in sorted(moves)], floor=floor, host=host)
         if not busy:
             return Rearrangement(
                 decisions=found,
@@ -139,20 +153,21 @@ def in_turn(movable: Sequence[Movable], tables: Mapping[str, Sequence[str]]) -> 
 
 def _is_in_the_way(other: Movable, mover: Movable, tables: Mapping[str, Sequence[str]]) -> bool:
     wanted = set(tables[mover.booking_ref])
-    meets = (
-        other.window.blocked_from < mover.window.blocked_until
-        and mover.window.blocked_from < other.window.blocked_until
-    )
-    return other is not mover and meets and not wanted.isdisjoint(other.table_refs)
+    return other is not mover and _meet(other.window, mover.window) and not wanted.isdisjoint(other.table_refs)
 
 
-def _seated(decisions: Mapping[str, Decision], refs: Collection[str]) -> int:
-    return sum(1 for ref in refs if decisions[ref].best is not None)
+def _meet(one: SeatingWindow, other: SeatingWindow) -> bool:
+    return one.blocked_from < other.blocked_until and other.blocked_from < one.blocked_until
+
+
+def _seated(decisions: Mapping[str, Decision], groups: Sequence[Collection[str]]) -> list[int]:
+    return [sum(1 for ref in refs if decisions[ref].best is not None) for refs in groups]
 
 
 def movable_of(floor: Floor, service_date: date, *, now: datetime) -> dict[str, Confirmed]:
     """Return the confirmed bookings of the service day that are not fixed, by ref. At most three queries."""
     settings = conf.settings()
+    unread = HostMark.objects.values("booking_ref")  # Nobody knows yet what the host has written there.
     rows = Assignment.objects.of_day(floor.restaurant_ref, service_date).filter(
         state=State.CONFIRMED,
         stage=Stage.EXPECTED,
@@ -161,7 +176,9 @@ def movable_of(floor: Floor, service_date: date, *, now: datetime) -> dict[str, 
         pinned_table_refs=[],
         starts_at__gt=now + timedelta(minutes=settings.FIXED_MINUTES),
     )
-    assignments = {row.booking_ref: row for row in rows.exclude(planner=planners.MANUAL)}
+    assignments = {
+        row.booking_ref: row for row in rows.exclude(planner=planners.MANUAL).exclude(booking_ref__in=unread)
+    }
     if not assignments or FrozenEvening.objects.filter(restaurant_ref=floor.restaurant_ref, service_date=service_date):
         return {}
     seatings = ledger.seatings_of(sorted(assignments))
@@ -171,6 +188,8 @@ def movable_of(floor: Floor, service_date: date, *, now: datetime) -> dict[str, 
         if _is_frozen(floor, assignment.starts_at, now) or any(row.despite or row.overstays_until for row in own):
             continue
         movable = _movable(assignment, own, floor)
+        if _lacks_a_buffer(own, movable, floor):
+            continue
         if set(touched_days(floor, movable.window)) == {service_date} and set(movable.table_refs) <= set(floor.places):
             found[ref] = Confirmed(assignment=assignment, seatings=own, movable=movable)
     return found
@@ -182,6 +201,17 @@ def _is_frozen(floor: Floor, start: datetime, now: datetime) -> bool:
         return False
     service = service_of(floor, start)
     return (service.starts_at if service else start) - timedelta(minutes=minutes) <= now
+
+
+def _lacks_a_buffer(seatings: Sequence[Allocation], movable: Movable, floor: Floor) -> bool:
+    """Return whether the party has given up some of its buffers to a neighbour: elsewhere it would go on without them."""
+    if any(row.blocked != seatings[0].blocked for row in seatings):
+        return True
+    own = movable.window
+    whole = seating_window(floor, starts_at=own.starts_at, party=movable.party, ends_at=own.ends_at)
+    if not isinstance(whole, SeatingWindow):
+        return False
+    return own.blocked_from > whole.blocked_from or own.blocked_until < whole.blocked_until
 
 
 def _movable(assignment: Assignment, seatings: Sequence[Allocation], floor: Floor) -> Movable:
@@ -213,13 +243,39 @@ def occupied_around(
     return ledger.occupied(floor.restaurant_ref, start, until, floor=floor, remove_expired=remove_expired)
 
 
-def lock(confirmed: Sequence[Confirmed], *, host: Host) -> set[str]:
+def lock(confirmed: Sequence[Confirmed], *, floor: Floor, host: Host) -> set[str]:
     """Lock these bookings, here and in the host, and return the refs of those that are busy or have changed meanwhile."""
     versions = {each.assignment.booking_ref: each for each in confirmed}
     rows = Assignment.objects.filter(booking_ref__in=sorted(versions)).order_by("id").claim()
     ours = {row.booking_ref for row in rows if row.version == versions[row.booking_ref].assignment.version}
     theirs = host.bookings(sorted(ours), lock=True) if ours else {}
-    return {ref for ref in versions if ref not in theirs or not stays_as_promised(theirs[ref], versions[ref])}
+    return versions.keys() - as_promised(theirs, versions, floor=floor, host=host).keys()
+
+
+def still_movable(confirmed: Mapping[str, Confirmed], *, floor: Floor, host: Host) -> dict[str, Confirmed]:
+    """Return those of these bookings that may be moved by what the host shows, too. Two queries at most."""
+    theirs = host.bookings(sorted(confirmed)) if confirmed else {}
+    return as_promised(theirs, confirmed, floor=floor, host=host)
+
+
+def as_promised(
+    bookings: Mapping[str, HostBooking], confirmed: Mapping[str, Confirmed], *, floor: Floor, host: Host
+) -> dict[str, Confirmed]:
+    """Return those whose booking in the host is still the one that was confirmed, at the tables that it was told.
+
+    One query, none where the host gives tables with its bookings.
+    """
+    unread = [ref for ref, booking in bookings.items() if ref in confirmed and booking.table_refs is None]
+    shown = host.tables_of(unread) if unread else {}
+    found = {}
+    for ref, each in confirmed.items():
+        booking = bookings.get(ref)
+        if booking is None or not stays_as_promised(booking, each):
+            continue
+        tables = shown.get(ref, ()) if booking.table_refs is None else booking.table_refs
+        if not shown_tables.differing(each.assignment, booking, tables, floor, host=host, seatings=each.seatings):
+            found[ref] = each
+    return found
 
 
 def stays_as_promised(booking: HostBooking, confirmed: Confirmed) -> bool:

@@ -68,17 +68,25 @@ def shown(booking: HostBooking, *, host: Host) -> Sequence[str]:
 
 
 def differing(
-    assignment: Assignment, booking: HostBooking, table_refs: Sequence[str], floor: Floor | None, *, host: Host
+    assignment: Assignment,
+    booking: HostBooking,
+    table_refs: Sequence[str],
+    floor: Floor | None,
+    *,
+    host: Host,
+    seatings: Sequence[Allocation] = (),
 ) -> tuple[str, ...] | None:
     """As ``changed``, for tables that are read already. Empty: they were cleared, and can still be used.
 
     Tables that are gone from the floor are gone from the host's booking too, unless that keeps them as a text or in an
     array: either way nobody has chosen others. No tables shown says nothing where the host does not read them along with
-    its bookings, nor of a booking that it shows as waiting: it is told again. One query where it has stored none before.
+    its bookings, nor of a booking that it shows as waiting: it is told again. One query where it has stored none before,
+    unless its ``seatings`` are read already.
     """
     told = tuple(assignment.told_table_refs or ())
     if not told and table_refs and assignment.told_table_refs is not None:  # It did not store them then.
-        told = tuple(row.table_ref for row in ledger.seatings_of([booking.ref]).get(booking.ref, ()))
+        seatings = seatings or ledger.seatings_of([booking.ref]).get(booking.ref, [])
+        told = tuple(row.table_ref for row in seatings)
     left = tuple(ref for ref in told if floor is None or ref in floor.table_by_ref)
     stored_form = getattr(host, "stored_form", tuple)
     if not table_refs:

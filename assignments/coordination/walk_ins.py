@@ -2,10 +2,9 @@
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
-from math import ceil
+from datetime import datetime
 
-from assignments.coordination import stays
+from assignments.coordination import availability, stays
 from assignments.coordination.snapshots import snapshot_of
 from assignments.coordination.staff_actions import Place, accepted, give_place, grant, possible
 from assignments.exceptions import NoTableFreeError, TransitionRefusedError
@@ -23,10 +22,6 @@ from assignments.planning.text import Text, together
 from assignments.planning.text import gettext as _
 from assignments.planning.units import seatable_units, unit_of
 
-LONGEST_WAIT = timedelta(hours=3)
-WAIT_STEP = timedelta(minutes=5)
-"""Steps in which a wait is quoted."""
-
 
 def seat(
     assignment: Assignment,
@@ -38,15 +33,19 @@ def seat(
     actor: str,
     until: datetime | None = None,
     overriding: Collection[Reason] = (),
+    queued_id: int | None = None,
 ) -> Outcome:
-    """Seat guests who are there now, at these tables or at the best free ones. The row and its day are locked."""
+    """Seat guests who are there now, at these tables or at the best free ones. The row and its day are locked.
+
+    ``queued_id``: their place in the queue at the door, if they have one.
+    """
     if ledger.seatings_of([booking.ref]):
         raise TransitionRefusedError(f"Booking {booking.ref} has tables already: mark it as seated.")
     here = replace(booking, starts_at=now, ends_at=until or intake.asked_until(booking))
     if table_refs:
         place = accepted(assignment, here, table_refs, host=host, now=now, overriding=overriding)
     else:
-        place = _best_now(assignment, here, host=host, now=now, overriding=overriding)
+        place = _best_now(assignment, here, host=host, now=now, overriding=overriding, queued_id=queued_id)
     stays.mark(assignment, Stage.SEATED, now=now)
     grant(assignment, booking, (), host=host)
     return give_place(assignment, booking, place, (), host=host, now=now, actor=actor, reason=WALK_IN)
@@ -59,6 +58,7 @@ def _best_now(
     host: Host,
     now: datetime,
     overriding: Collection[Reason] = (),
+    queued_id: int | None = None,
 ) -> Place:
     snapshot = snapshot_of(booking, assignment, host=host, now=now, remove_expired=True)
     snapshot = replace(snapshot, rules=snapshot.rules.by_staff())
@@ -75,7 +75,7 @@ def _best_now(
         return Place(table_refs=way.table_refs, window=way.window, despite=way.reasons)
     refusal = decision.refusal
     assert refusal is not None, f"{booking.ref}: a decision has plans or a refusal"
-    minutes = None if refusal.is_hard else _wait(snapshot, now)
+    minutes = None if refusal.is_hard else _wait(snapshot, host=host, now=now, queued_id=queued_id)
     others = _best(way for way in ways if way.reasons.issubset(OVERRIDABLE))
     raise NoTableFreeError(
         together([_says_no(refusal, booking.party, minutes), refusal.detail]),
@@ -97,6 +97,18 @@ def _says_no(refusal: Refusal, party: int, minutes: int | None) -> Text:
     if minutes is None:
         return _("No table is free for %(party)s now, nor within three hours.", party=party)
     return _("No table is free for %(party)s now; one in %(minutes)s minutes.", party=party, minutes=minutes)
+
+
+def _wait(snapshot: Snapshot, *, host: Host, now: datetime, queued_id: int | None) -> int | None:
+    """Return in how many minutes the party could be seated when its turn comes; None if not within three hours."""
+    request = snapshot.request
+    newcomer = availability.AtTheDoor(
+        party=request.party, needs=request.needs, zone_ref=request.zone_ref, until=request.ends_at
+    )
+    waits = availability.waits(
+        snapshot.floor.restaurant_ref, host=host, now=now, newcomer=None if queued_id else newcomer
+    )
+    return next((each.minutes for each in waits if each.queued_id == queued_id), None)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -132,13 +144,3 @@ def _despite(assignment: Assignment, booking: HostBooking, floor: Floor, *, now:
         rank = (rules, max(0, -spare), unit.table_count, spare, *unit.places)
         found.append(_Way(rank=rank, table_refs=refs, window=place.window, against=against))
     return found
-
-
-def _wait(snapshot: Snapshot, now: datetime) -> int | None:
-    """Return in how many minutes the party could be seated, in steps of five; None if not within three hours."""
-    for step in range(1, LONGEST_WAIT // WAIT_STEP + 1):
-        start = now + step * WAIT_STEP
-        request = replace(snapshot.request, starts_at=start, ends_at=None)
-        if engine.plan(replace(snapshot, request=request, now=now)).best is not None:
-            return ceil((start - now).total_seconds() / 60)
-    return None

@@ -179,8 +179,8 @@ class EveningPlanner:
         self._decisions[request.booking_ref] = decision
         return decision
 
-    def probe(self, request: SeatingRequest) -> frozenset[str] | None:
-        """Return which confirmed bookings would be moved to seat the request; None if it would be refused.
+    def probe(self, request: SeatingRequest) -> Mapping[str, tuple[str, ...]] | None:
+        """Return the tables to which confirmed bookings would be moved to seat the request; None if it would be refused.
 
         It changes nothing: other requests are decided as if this one had not been asked. The search for moves is
         shorter than in ``decide``: whom it finds a seat for has one there, too.
@@ -194,10 +194,10 @@ class EveningPlanner:
         guest = self._guest(request, window, fit)
         free = self._occupancy.free(window.blocked_from, window.blocked_until)
         if any(unit.mask & free == unit.mask for unit in guest.party.options):
-            return frozenset()
+            return {}
         self._batch.meet(guest.party)
         room = self._room_for(guest, ejections=PROBED_EJECTIONS)
-        return None if room is None else frozenset(party.ref for party in room if party.is_confirmed)
+        return None if room is None else {p.ref: unit.table_refs for p, unit in room.items() if p.is_confirmed}
 
     def is_full_for(self, request: SeatingRequest) -> bool:
         """Return whether it is only for want of free tables that the request would be refused."""

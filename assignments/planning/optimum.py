@@ -5,6 +5,8 @@ is confirmed keeps a seat. Then waiting bookings are seated by the ``Aim``, then
 fewest seats stay empty. The same problem always has the same answer: one worker, a fixed seed, a limit that counts steps.
 
 The solver, OR-Tools, is an extra: ``table-assignments[optimizer]``.
+
+Long because each step of a search goes on from the places that the one before has found.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -193,7 +195,14 @@ class _Search:
         self._classes = size_classes(problem.floor)
         self._batch = Batch()
         self._confirmed = [self._confirmed_guest(each) for each in problem.movable]
+        self._pace = Pace(problem.floor, problem.occupied)
+        for each in problem.movable:
+            self._pace.add(each.booking_ref, each.party, each.window.starts_at, each.window.ends_at)
+        self._requests = {request.booking_ref: request for request in problem.requests}
         self._waiting = list(self._waiting_guests())
+        self._ceilings = tuple(
+            self._pace.ceilings([(self._requests[each.ref], each.window) for each in self._waiting], problem.rules)
+        )
 
     @property
     def _seated(self) -> list[_Guest]:
@@ -247,12 +256,8 @@ class _Search:
         return guest
 
     def _waiting_guests(self) -> Iterable[_Guest]:
-        """Yield the waiting bookings that could be seated at all, in the order of decision.
-
-        Pacing counts each of them as seated once it has let it in, so that no answer breaks it, whoever gets no table.
-        """
+        """Yield the waiting bookings that could be seated at all, in the order of decision."""
         problem = self._problem
-        pace = Pace(problem.floor, problem.occupied)
         for request in in_order(problem.requests, floor=problem.floor, rules=problem.rules):
             window = admit(problem.floor, request, rules=problem.rules, now=problem.now)
             if isinstance(window, Refusal):
@@ -264,10 +269,9 @@ class _Search:
                 units = [unit_of(problem.floor, request.pinned_table_refs)]
             else:
                 continue
-            if pace.refusal(request, window, problem.rules):
+            if self._pace.refusal(request, window, problem.rules):
                 continue
             if options := self._free(units, window):
-                pace.add(request.booking_ref, request.party, window.starts_at, window.ends_at)
                 yield self._guest(request.booking_ref, window, request.party, options, None)
 
     def _free(self, units: Iterable[Unit], window: SeatingWindow) -> list[Unit]:
@@ -281,7 +285,11 @@ class _Search:
         for _moment, group in groupby(self._waiting, key=lambda guest: asked[guest.ref]):
             guests = list(group)
             left = [guest for guest in guests if not self._by_moves(guest)]
-            open_questions = [guest for guest in left if not self._is_overcrowded(guest)]
+            open_questions = [
+                guest
+                for guest in left
+                if not self._is_overcrowded(guest) and not self._is_held_back(guest, besides=guests)
+            ]
             if not open_questions:
                 continue
             together = [guest for guest in guests if guest not in left or guest in open_questions]
@@ -303,6 +311,8 @@ class _Search:
 
     def _by_moves(self, guest: _Guest) -> bool:
         """Seat a waiting booking as V3 does, by a chain of moves, without the solver. Returns whether that worked."""
+        if self._is_held_back(guest):
+            return False
         self._batch.meet(guest.party)
         room = make_room(guest.party)
         if room is None:
@@ -311,6 +321,17 @@ class _Search:
             party.unit = unit
         self._batch.seat(guest.party, room[guest.party])
         return True
+
+    def _is_held_back(self, guest: _Guest, *, besides: Sequence[_Guest] = ()) -> bool:
+        """Return whether pacing refuses the guest for those who are seated so far, ``besides`` some of them."""
+        if not self._ceilings:
+            return False
+        seated = {each.ref for each in self._seated if each not in besides} | {guest.ref}
+        return any(
+            sum(weight for ref, weight in ceiling.counted.items() if ref in seated) > ceiling.most
+            for ceiling in self._ceilings
+            if ceiling.whom == guest.ref or (not ceiling.slack and guest.ref in ceiling.counted)
+        )
 
     def _is_overcrowded(self, guest: _Guest) -> bool:
         fixed = self._taken.blocks(guest.window.blocked_from, guest.window.blocked_until)
@@ -383,7 +404,16 @@ class _Search:
                 present = [choice for start, until, choice in blocks if start <= moment < until]
                 if len(present) > 1:
                     model.cp.add_at_most_one(present)
+        self._keep_pace(model)
         return model
+
+    def _keep_pace(self, model: "_Model") -> None:
+        """Keep the model to the pacing."""
+        seats = {guest.ref: model.is_seated.get(guest, 1) for guest in model.choices}
+        for ceiling in self._ceilings:
+            total = sum(weight * seats.get(ref, 0) for ref, weight in ceiling.counted.items())
+            if not isinstance(total, int):  # Otherwise nothing is left open.
+                model.cp.add(total <= ceiling.most + ceiling.slack * (1 - seats.get(ceiling.whom, 0)))
 
     def _run(
         self,

@@ -4,7 +4,7 @@ It does not depend on tables: parties that are moved keep their times. Each part
 and counts everybody who is there, of whatever service.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from typing import NamedTuple
 
@@ -41,6 +41,28 @@ class _Stay(NamedTuple):
     party: int
 
 
+class _Limits(NamedTuple):
+    """The limits of one party: the service's, and the interval in which it comes."""
+
+    service: tuple[str, date]
+    pacing: Pacing
+    first: datetime
+    last: datetime
+
+
+class Ceiling(NamedTuple):
+    """A limit on several parties that wait. If ``whom`` is seated, those seated of ``counted`` weigh at most ``most``.
+
+    ``counted``: each ref with its weight, ``whom`` among them. Without ``whom`` they weigh at most ``slack`` more, by the
+    other ceilings.
+    """
+
+    whom: str
+    counted: Mapping[str, int]
+    most: int
+    slack: int
+
+
 class Pace:
     """The guests who come to a restaurant, as pacing counts them. A booking counts once, however many tables it has."""
 
@@ -61,14 +83,11 @@ class Pace:
 
     def refusal(self, request: SeatingRequest, window: SeatingWindow, rules: PlanningRules) -> Refusal | None:
         """Return why the party may not come then, or None. A party that was promised that time may come."""
-        if not self._floor.is_paced or not rules.is_paced or request.party <= request.promised_party:
+        limits = self._limits(request, window, rules)
+        if limits is None:
             return None
-        service = service_of(self._floor, window.starts_at)
-        pacing = limits_on(self._floor, service.period.key, service.day) if service else None
-        if service is None or pacing is None:
-            return None
+        _service, pacing, first, last = limits
         others = [stay for ref, stay in self._stays.items() if ref != request.booking_ref]
-        first, last = _interval(service, pacing, window.starts_at)
         coming = [stay for stay in others if first <= stay.start < last]
         values = {"party": request.party, "first": self._clock(first), "last": self._clock(last)}
         covers = sum(stay.party for stay in coming)
@@ -98,6 +117,47 @@ class Pace:
             )
             return Refusal(Reason.PACING, text)
         return None
+
+    def _limits(self, request: SeatingRequest, window: SeatingWindow, rules: PlanningRules) -> _Limits | None:
+        if not self._floor.is_paced or not rules.is_paced or request.party <= request.promised_party:
+            return None
+        service = service_of(self._floor, window.starts_at)
+        pacing = limits_on(self._floor, service.period.key, service.day) if service else None
+        if service is None or pacing is None:
+            return None
+        return _Limits((service.period.key, service.day), pacing, *_interval(service, pacing, window.starts_at))
+
+    def ceilings(
+        self, waiting: Sequence[tuple[SeatingRequest, SeatingWindow]], rules: PlanningRules
+    ) -> Iterator[Ceiling]:
+        """Yield what pacing says of parties that wait, whoever of them is seated; those seated are judged in this order.
+
+        It says what ``refusal`` does for each, once all that are counted so far and the earlier ones who sit have come.
+        """
+        stays = {
+            request.booking_ref: _Stay(window.starts_at, window.ends_at, request.party) for request, window in waiting
+        }
+        everybody = {**self._stays, **stays}
+        moments = sorted({stay.start for stay in everybody.values()})
+        coming: dict[tuple[object, datetime], tuple[_Limits, list[str]]] = {}
+        present: dict[tuple[object, datetime], tuple[_Limits, list[str]]] = {}
+        for request, window in waiting:
+            limits = self._limits(request, window, rules)
+            if limits is None:
+                continue
+            coming.setdefault((limits.service, limits.first), (limits, []))[1].append(request.booking_ref)
+            if limits.pacing.most_present is not None:
+                for moment in moments:
+                    if window.starts_at <= moment < window.ends_at:
+                        present.setdefault((limits.service, moment), (limits, []))[1].append(request.booking_ref)
+        for limits, judged in coming.values():
+            counted = {ref: stay for ref, stay in everybody.items() if limits.first <= stay.start < limits.last}
+            covers = {ref: stay.party for ref, stay in counted.items()}
+            yield from _ceilings(judged, list(stays), covers, limits.pacing.most_covers)
+            yield from _ceilings(judged, list(stays), dict.fromkeys(counted, 1), limits.pacing.most_parties)
+        for (_service, moment), (limits, judged) in present.items():
+            there = {ref: stay.party for ref, stay in everybody.items() if stay.start <= moment < stay.end}
+            yield from _ceilings(judged, list(stays), there, limits.pacing.most_present)
 
     def starts_near(self, start: datetime) -> Iterator[datetime]:
         """Yield the starts of the same service an interval or more from ``start``, nearest first; of two, the earlier."""
@@ -139,6 +199,28 @@ def _interval(service: Service, pacing: Pacing, start: datetime) -> tuple[dateti
     step = timedelta(minutes=pacing.interval_minutes)
     first = service.starts_at + (start - service.starts_at) // step * step
     return first, first + step
+
+
+def _ceilings(
+    judged: Sequence[str], waiting: Sequence[str], weights: Mapping[str, int], most: int | None
+) -> Iterator[Ceiling]:
+    """Yield the ceilings of those ``judged``: of each of them, and of who is counted by ``weights`` and before it.
+
+    The last one's says it for all, unless somebody is counted whom this limit does not bind.
+    """
+    if most is None:
+        return
+    most -= sum(weight for ref, weight in weights.items() if ref not in set(waiting))
+    before: dict[str, int] = {}
+    slack = max(0, -most)
+    found = []
+    for ref in waiting:
+        if ref in weights:
+            before[ref] = weights[ref]
+            slack += 0 if ref in judged else weights[ref]
+            if ref in judged:
+                found.append(Ceiling(ref, dict(before), most, slack))
+    yield from found if found[-1].slack else found[-1:]
 
 
 def _present(stays: Iterable[_Stay], window: SeatingWindow) -> Iterator[int]:

@@ -3,9 +3,11 @@
 from collections.abc import Collection, Mapping
 
 from assignments.planning.admission import admit
+from assignments.planning.batch_planner import in_order
 from assignments.planning.feasibility import objections
 from assignments.planning.occupancy import Occupancy
 from assignments.planning.optimum import Problem
+from assignments.planning.pacing import Pace
 from assignments.planning.reasons import Refusal
 from assignments.planning.seating_window import SeatingWindow
 from assignments.planning.units import unit_of
@@ -14,7 +16,8 @@ from assignments.planning.units import unit_of
 def violations(problem: Problem, tables: Mapping[str, Collection[str]]) -> list[str]:
     """Return what is wrong with these tables for the problem, by its rules and without the solver. For replays.
 
-    Everybody who is confirmed has tables; whoever has some fits them; nobody sits where somebody else is at the time.
+    Everybody who is confirmed has tables; whoever has some fits them; nobody sits where somebody else is at the time; those
+    who waited keep to the pacing, each judged with those seated before it.
     """
     found = []
     stays = {each.booking_ref: each for each in problem.movable}
@@ -43,4 +46,21 @@ def violations(problem: Problem, tables: Mapping[str, Collection[str]]) -> list[
         if mask & taken.taken(window.blocked_from, window.blocked_until):
             found.append(f"{ref} has a table that is taken")
         taken.add(mask, window.blocked_from, window.blocked_until, ref)
+    return found + _too_many(problem, tables)
+
+
+def _too_many(problem: Problem, tables: Mapping[str, Collection[str]]) -> list[str]:
+    """Return whom of those that waited the pacing refuses, with everybody there whose turn was before theirs."""
+    found = []
+    pace = Pace(problem.floor, problem.occupied)
+    for mover in problem.movable:
+        pace.add(mover.booking_ref, mover.party, mover.window.starts_at, mover.window.ends_at)
+    for request in in_order(problem.requests, floor=problem.floor, rules=problem.rules):
+        window = admit(problem.floor, request, rules=problem.rules, now=problem.now)
+        if request.booking_ref not in tables or isinstance(window, Refusal):
+            continue
+        refusal = pace.refusal(request, window, problem.rules)
+        if refusal is not None:
+            found.append(f"{request.booking_ref} cannot be seated: {refusal.reason}")
+        pace.add(request.booking_ref, request.party, window.starts_at, window.ends_at)
     return found

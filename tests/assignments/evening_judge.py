@@ -531,10 +531,12 @@ def passed_over(
     now: datetime,
     host: Mapping[str, HostBooking],
     locked: Collection[str],
+    moving: Moving | None = None,
 ) -> Iterator[str]:
     """Who asked earlier, waits, is unlocked, could have been seated with the tables of X, and cannot be any more.
 
-    What X had before was promised. "Could have been": also behind those who asked earlier still.
+    What X had before was promised. "Could have been": also behind those who asked earlier still; and where V3 is
+    ``moving`` others, by one of them that goes elsewhere.
     """
     if action.by == "staff":
         return
@@ -566,6 +568,70 @@ def passed_over(
                 waiting_before(after, other, host), after, other, free, floor=floor, now=now, host=host
             ):
                 yield f"{ref} has {sorted(seat[0])}, for which {other} asked earlier ({theirs['state']})"
+            elif moving and mine["planner"] == "v3" and not waiting_before(after, other, host):
+                given: dict[str, Any] = {"floor": floor, "now": now, "host": host}
+                movers = [each for each in after.current if each not in {ref, *locked}]
+                movers = [each for each in movers if may_go(moving, before, after, each, **given)]
+                judged["somebody seated while another waits who could be by a move"] += bool(movers)
+                if not by_a_move(movers, after, other, after.allocations, **given) and by_a_move(
+                    movers, after, other, free, **given
+                ):
+                    yield f"{ref} has {sorted(seat[0])}: {other} asked earlier, and could have been seated by a move"
+
+
+def may_go(
+    moving: Moving,
+    before: Evening,
+    after: Evening,
+    ref: str,
+    *,
+    floor: Floor,
+    now: datetime,
+    host: Mapping[str, HostBooking],
+) -> bool:
+    """Whether V3 may give the booking another table: it is where it was, as it was confirmed, and nothing keeps it there."""
+    row, own, booking = after.assignments[ref], after.current[ref], host.get(ref)
+    if booking is None or row["state"] != "confirmed" or before.seats.get(ref) != after.seats.get(ref):
+        return False
+    if row["pinned_table_refs"] or moving.why_not(after, ref, now + A_MINUTE) or not booking.may_move:
+        return False
+    as_asked = (booking.starts_at, booking.party) == (row["starts_at"], row["party"]) and booking.wants_table
+    whole = next(iter(places_of(after, ref, [], floor=floor, now=now, host=host)), None)
+    return (
+        as_asked
+        and whole is not None
+        and all(
+            not each["despite"]
+            and each["overstays_until"] is None
+            and (each["start"], each["until"], each["ends_at"])
+            == (whole[0]["start"], whole[0]["until"], whole[0]["ends_at"])
+            for each in own
+        )
+    )
+
+
+def by_a_move(
+    movers: Iterable[str],
+    evening: Evening,
+    ref: str,
+    taken: Sequence[Row],
+    *,
+    floor: Floor,
+    now: datetime,
+    host: Mapping[str, HostBooking],
+) -> bool:
+    """Whether the booking could sit by itself, or once one of the movers is at other tables."""
+    given: dict[str, Any] = {"floor": floor, "now": now, "host": host}
+    if can_sit(evening, ref, taken, **given):
+        return True
+    for mover in movers:
+        others = [row for row in taken if row["booking_ref"] != mover]
+        if not can_sit(evening, ref, others, **given):
+            continue
+        for place in places_of(evening, mover, others, **given):
+            if can_sit(evening, ref, [*others, *place], **given):
+                return True
+    return False
 
 
 def asleep_beside_a_free_table(

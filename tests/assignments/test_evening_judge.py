@@ -11,7 +11,7 @@ import pytest
 
 from assignments.integration.host import HostBooking
 from assignments.testing import a_floor, a_service, a_table
-from tests.assignments.evening_judge import Action, Evening, misfits, passed_over, unblocked
+from tests.assignments.evening_judge import Action, Evening, Moving, misfits, passed_over, unblocked
 
 FLOOR = a_floor(tables=[a_table("A", seats=2)], services=[a_service()], timezone="UTC")
 NOW = datetime(2031, 1, 14, 16, tzinfo=UTC)
@@ -132,3 +132,36 @@ def test_what_staff_said_is_said_of_that_alone(
     closures = [closure] if "closed" in despite else []
     after = Evening([{**edited, "despite": despite}], {"B1": decided(party=party)}, closures)
     assert list(misfits(before, after, EDIT, FLOOR, NOW)) == problems
+
+
+@pytest.mark.parametrize("is_told", [False, True])
+def test_who_asked_earlier_is_passed_over_where_a_move_would_have_seated_them(is_told: bool) -> None:
+    """A pair has the large table. B2 gets the small one, to which the pair could have gone for the four of B1."""
+    floor = a_floor(tables=[a_table("A", seats=2), a_table("L", seats=4)], services=[a_service()], timezone="UTC")
+    named = {"stage": "expected", "table_told": False, "moves": 0, "planner": "v3", "party": 2}
+    rows: dict[str, Mapping[str, Any]] = {
+        ref: {**waiting(number, TONIGHT), **named} for number, ref in enumerate(["M", "B1", "B2"])
+    }
+    rows["M"] = {**rows["M"], "state": "confirmed"}
+    parties = {"M": 2, "B1": 4, "B2": 2}
+    host = {
+        ref: HostBooking(
+            ref=ref, restaurant_ref="R1", starts_at=TONIGHT, party=party, wants_table=True, is_confirmed=False
+        )
+        for ref, party in parties.items()
+    }
+    pair = {**seated("M", TONIGHT), "table_ref": "L", "planner": "v3", "despite": []}
+    new = {**seated("B2", TONIGHT), "planner": "v3", "despite": []}
+    moving = Moving(fixed=timedelta(minutes=45), most=2, told={"M"} if is_told else set(), frozen=False)
+    found = passed_over(
+        Evening([pair], rows),
+        Evening([pair, new], {**rows, "B2": {**rows["B2"], "state": "confirmed"}}),
+        Action("pass", "planner"),
+        floor=floor,
+        now=NOW,
+        host=host,
+        locked=(),
+        moving=moving,
+    )
+    told = "B2 has ['A']: B1 asked earlier, and could have been seated by a move"
+    assert list(found) == ([] if is_told else [told])

@@ -208,6 +208,7 @@ class PlayedEvening(RuleBasedStateMachine):
                 now=self.now,
                 host=self.host.rows,
                 locked=self.host.locked,
+                moving=self.moving() if self.rearranges else None,
             ),
         ]
         self.problems += [f"{self.action}: {each}" for each in found]
@@ -752,13 +753,22 @@ class PlayedWithMoves(PlayedWithLegacy):
 
     rearranges = True
 
-    @initialize(floor=st.just(1), legacy=st.just(False), asked=st.lists(st.tuples(st.just(0), st.just(0)), max_size=1))
-    def opens(self, floor: int, legacy: bool, asked: list[tuple[int, int]]) -> None:
-        """Three pairs have the three tables, one of the small ones cancels, and a party of four asks for the large one."""
+    @initialize(
+        floor=st.just(1),
+        legacy=st.just(False),
+        asked=st.lists(st.tuples(st.just(0), st.just(0)), max_size=1),
+        is_later=st.booleans(),
+    )
+    def opens(self, floor: int, legacy: bool, asked: list[tuple[int, int]], is_later: bool) -> None:
+        """Three pairs have the three tables, one of the small ones cancels, and a party of four asks for the large one.
+
+        Where it cancels later, another pair asks after that.
+        """
         hypothesis.assume(asked)
         self.begin(floor, legacy, [])
-        for party in (2, 2, 2, 4):
-            if party == 4:
+        parties = (2, 2, 2, 4, 2) if is_later else (2, 2, 2, 4)
+        for number, party in enumerate(parties, 1):
+            if number == len(parties):
                 self.cancel(number=0, how="edit", chosen=False)
             self.book(slot=16, party=party, zone=None, stay=None, how="inline")
 

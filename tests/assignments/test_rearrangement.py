@@ -4,6 +4,7 @@ Each test is named after what happens at the restaurant.
 """
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -14,11 +15,12 @@ from assignments.conf import A_YEAR_OF_MINUTES
 from assignments.coordination import rearrangement
 from assignments.integration import planners
 from assignments.integration.project_host import HostWithWalkIns
-from assignments.models import Allocation, Assignment, Attempt, OutboxMessage, State, StateTransition
+from assignments.models import Allocation, Assignment, Attempt, HostMark, OutboxMessage, State, StateTransition
 from assignments.outcome import Kind
+from assignments.planning.reasons import Reason
 from assignments.planning.seating_window import SeatingWindow
 from assignments.planning.snapshot import Movable
-from assignments.testing import a_floor, a_table
+from assignments.testing import a_floor, a_service, a_table
 from tests.assignments.conftest import TheHost, asked, override, run_all, tables_of
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -152,6 +154,16 @@ def locked_by_the_host(host: TheHost) -> None:
     host.locked.add("A")
 
 
+def chosen_in_the_host(host: TheHost) -> None:
+    tables = [a_table("small", seats=2), a_table("large", seats=4), a_table("corner", seats=1)]
+    host.floors["R1"] = a_floor(tables=tables)
+    host.seated["A"] = replace(host.seated["A"], table_refs=("corner",))
+
+
+def saved_in_the_host_a_moment_ago(host: TheHost) -> None:
+    HostMark.objects.create(booking_ref="A")
+
+
 @pytest.mark.parametrize(
     "fix",
     [
@@ -165,10 +177,15 @@ def locked_by_the_host(host: TheHost) -> None:
         frozen,
         moved_often,
         locked_by_the_host,
+        chosen_in_the_host,
+        saved_in_the_host_a_moment_ago,
     ],
 )
 def test_who_is_fixed_stays(misplaced: TheHost, fix: Any) -> None:
     fix(misplaced)
+    if fix is not locked_by_the_host:  # Nobody asks for locks where nothing is written.
+        four = Assignment.objects.get(booking_ref="four")
+        assert four.starts_at not in api.availability(restaurant_ref="R1", service_date=four.service_date, party=4)
     assert api.assign_now(booking_ref="four").kind is Kind.RETRY
     assert tables_of("A") == ["large"]
     assert [move for move in misplaced.moves if move.from_table_refs != move.to_table_refs] == []
@@ -264,3 +281,107 @@ def test_a_chain_of_moves_keeps_every_time(telling: TheHost, tonight: datetime) 
     after = dict(Allocation.objects.exclude(booking_ref="four").values_list("booking_ref", "blocked"))
     assert after == before
     assert len(telling.moves) == 2
+
+
+@pytest.fixture
+def waiting(telling: TheHost, tonight: datetime) -> TheHost:
+    """Two pairs have both tables, four wait for the large one, and the small one has just become free."""
+    telling.book("X", starts_at=tonight, party=2, requested_at=asked(0))
+    telling.book("M", starts_at=tonight, party=2, requested_at=asked(1))
+    run_all()
+    assert (tables_of("X"), tables_of("M")) == (["small"], ["large"])
+    telling.book("W", starts_at=tonight, party=4, requested_at=asked(2))
+    api.request(booking_ref="W")
+    assert api.assign_now(booking_ref="W").kind is Kind.RETRY
+    telling.edit("X", wants_table=False)
+    api.booking_changed(booking_ref="X")
+    telling.book("N", starts_at=tonight, party=2, requested_at=asked(9))
+    api.request(booking_ref="N")
+    return telling
+
+
+def test_nobody_takes_the_table_to_which_others_would_move_for_who_asked_earlier(
+    waiting: TheHost, tonight: datetime
+) -> None:
+    assert tonight not in api.availability(restaurant_ref="R1", service_date=tonight.date(), party=2)
+    outcome = api.assign_now(booking_ref="N")
+    assert (outcome.kind, outcome.reason) == (Kind.RETRY, "no_capacity")
+    assert (tables_of("N"), tables_of("M"), waiting.moves) == ([], ["large"], []), "it is not yet the turn of the four"
+    run_all()
+    assert (tables_of("W"), tables_of("M"), tables_of("N")) == (["large"], ["small"], [])
+
+
+def test_who_asked_later_is_seated_beside_the_tables_that_the_moves_for_an_earlier_one_need(
+    waiting: TheHost, tonight: datetime
+) -> None:
+    tables = [a_table("small", seats=2), a_table("large", seats=4), a_table("third", seats=2)]
+    waiting.floors["R1"] = a_floor(tables=tables)
+    outcome = api.assign_now(booking_ref="N")
+    assert (outcome.kind, tables_of("M"), waiting.moves) == (Kind.CONFIRMED, ["large"], [])
+    run_all()
+    assert (tables_of("W"), len({*tables_of("M"), *tables_of("N")} & {"small", "third"})) == (["large"], 2)
+
+
+def test_moves_for_an_earlier_one_are_made_where_who_asked_later_needs_them(
+    waiting: TheHost, tonight: datetime
+) -> None:
+    waiting.book("M2", starts_at=tonight + timedelta(hours=2), party=2, requested_at=asked(1))
+    start = tonight + timedelta(hours=2)
+    waiting.edit("N", starts_at=start, party=4)
+    api.booking_changed(booking_ref="N")
+    run_all()
+    assert (tables_of("W"), tables_of("M")) == (["large"], ["small"])
+    assert (tables_of("N"), tables_of("M2")) == (["large"], ["small"])
+
+
+def test_if_the_moves_for_an_earlier_one_are_refused_who_asked_later_has_the_table(
+    waiting: TheHost, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(self: TheHost, moves: Any) -> None:
+        raise RuntimeError("not today")
+
+    monkeypatch.setattr(TheHost, "on_moved", refuse)
+    run_all()
+    assert (tables_of("W"), tables_of("M"), tables_of("N")) == ([], ["large"], ["small"])
+
+
+def test_if_the_host_refuses_a_pass_decides_all_its_requests_without_moves(
+    misplaced: TheHost, tonight: datetime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(self: TheHost, moves: Any) -> None:
+        raise RuntimeError("not today")
+
+    monkeypatch.setattr(TheHost, "on_moved", refuse)
+    misplaced.book("two", starts_at=tonight, party=2, requested_at=asked(3))
+    misplaced.book("later", starts_at=tonight + timedelta(hours=2), party=4, requested_at=asked(4))
+    found = run_all()
+    assert {ref: each.kind for ref, each in found.items()} == {
+        "four": Kind.RETRY,
+        "two": Kind.CONFIRMED,
+        "later": Kind.CONFIRMED,
+    }
+    assert (tables_of("A"), tables_of("two"), tables_of("later")) == (["large"], ["small"], ["large"])
+    assert not Assignment.objects.filter(moves__gt=0)
+    assert not OutboxMessage.objects.filter(topic="booking.reseated")
+
+
+@pytest.mark.parametrize("is_squeezed", [False, True])
+def test_who_gave_up_a_buffer_to_a_neighbour_does_not_go_elsewhere_without_it(
+    telling: TheHost, tonight: datetime, is_squeezed: bool
+) -> None:
+    tables = [a_table("small", seats=2), a_table("large", seats=4)]
+    telling.floors["R1"] = a_floor(tables=tables, services=[a_service(buffer_after_minutes=30)])
+    telling.book("B", starts_at=tonight, party=2, requested_at=asked(0))
+    telling.book("A", starts_at=tonight, party=2, requested_at=asked(1))
+    run_all()
+    telling.edit("B", wants_table=False)
+    api.booking_changed(booking_ref="B")
+    if is_squeezed:
+        telling.book("next", starts_at=tonight + timedelta(hours=2), party=4, requested_at=asked(2))
+        api.assign(booking_ref="next", table_refs=["large"], actor="staff:7", overriding=[Reason.BUFFER])
+    whole = Allocation.objects.get(booking_ref="A", ended_at=None).blocked
+    assert whole.upper == tonight + timedelta(minutes=120 if is_squeezed else 150)
+    telling.book("four", starts_at=tonight - timedelta(minutes=30), party=4, requested_at=asked(3))
+    run_all()
+    assert (tables_of("A"), tables_of("four")) == ((["large"], []) if is_squeezed else (["small"], ["large"]))
+    assert Allocation.objects.get(booking_ref="A", ended_at=None).blocked == whole

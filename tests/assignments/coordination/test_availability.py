@@ -1,5 +1,6 @@
 """What a booking form may offer: whatever it is, it is given. And how long guests at the door wait."""
 
+from dataclasses import replace
 from datetime import datetime, time, timedelta
 from itertools import pairwise
 from typing import Any
@@ -7,13 +8,15 @@ from typing import Any
 import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from assignments import api
+from assignments.coordination import rearrangement
+from assignments.exceptions import NoTableFreeError, TransitionRefusedError
 from assignments.floor import Pacing, Table
 from assignments.models import Allocation, Assignment, Attempt, QueuedParty, StateTransition
-from assignments.outcome import Kind
+from assignments.outcome import Change, Kind
 from assignments.testing import a_floor, a_service, a_table, at
 from tests.assignments.conftest import TheHost, asked, run_all, tables_of
 
@@ -84,6 +87,42 @@ def test_pacing_and_moves_count(host: TheHost, tonight: datetime, monkeypatch: p
     assert offers(tonight, 4) == []
 
 
+def test_who_asks_for_this_evening_instead_of_what_was_promised_goes_first(host: TheHost, tonight: datetime) -> None:
+    host.floors["R1"] = a_floor(tables=[a_table("T1")], services=[a_service(starts=time(19), ends=time(21))])
+    host.book("X", starts_at=tonight, party=4, requested_at=asked(0))
+    host.book("W", starts_at=tonight + timedelta(days=1), party=4, requested_at=asked(1))
+    run_all()
+    host.edit("W", starts_at=tonight)
+    assert api.booking_changed(booking_ref="W") is Change.TO_STAFF
+    host.edit("X", wants_table=False)
+    api.booking_changed(booking_ref="X")
+    assert offers(tonight) == [], "the table is for W"
+    host.book("new", starts_at=tonight, party=2, requested_at=asked(9))
+    api.request(booking_ref="new")
+    assert api.assign_now(booking_ref="new").kind is Kind.RETRY
+
+
+def test_moves_that_the_hosts_rows_do_not_allow_are_not_counted_on(
+    host: TheHost, tonight: datetime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(TheHost, "reports_told_tables", True, raising=False)
+    monkeypatch.setattr(TheHost, "can_swap", False, raising=False)
+    tables = [a_table("T1", seats=2), a_table("T2", seats=3), a_table("T3", seats=4)]
+    host.floors["R1"] = a_floor(tables=tables, services=[a_service(starts=time(19), ends=time(21))])
+    host.book("three", starts_at=tonight, party=3, requested_at=asked(0))
+    host.book("one", starts_at=tonight, party=1, requested_at=asked(1))
+    run_all()
+    monkeypatch.setattr(rearrangement, "in_turn", lambda movable, tables: True)
+    host.edit("one", zone_ref="elsewhere", wants_table=True)
+    host.edit("one", zone_ref=None)
+    api.move(booking_ref="three", table_refs=["T3"], actor="staff:7")
+    Assignment.objects.update(planner="v3")
+    assert offers(tonight, 4) == ["19:00"]
+    monkeypatch.setattr(rearrangement, "in_turn", lambda movable, tables: False)
+    assert offers(tonight, 4) == []
+    assert offers(tonight, 2) == ["19:00"]
+
+
 def queries(tonight: datetime) -> int:
     offers(tonight)
     with CaptureQueriesContext(
@@ -115,13 +154,58 @@ PARTIES = st.tuples(
 )
 
 
-def test_whatever_is_offered_is_given(host: TheHost, tonight: datetime) -> None:
+def test_what_is_offered_is_given_and_nothing_else_is(host: TheHost, tonight: datetime) -> None:
     offered: list[bool] = []
-    _each_offer_is_given(host, tonight, offered)
-    assert sum(offered) >= len(offered) / 5, "with few offers it shows little"
+    _what_is_given_is_what_is_offered(host, tonight, offered)
+    assert len(offered) / 8 <= sum(offered) <= 7 * len(offered) / 8, "with few of one kind it shows little"
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+def keep_by_the_host(host: TheHost, ref: str, start: datetime) -> None:
+    host.edit(ref, may_move=False)
+
+
+def tell_without_a_word(host: TheHost, ref: str, start: datetime) -> None:
+    host.edit(ref, table_told=True)
+
+
+def pin(host: TheHost, ref: str, start: datetime) -> None:
+    api.pin(booking_ref=ref, table_refs=tables_of(ref), actor="staff:7")
+
+
+def freeze(host: TheHost, ref: str, start: datetime) -> None:
+    api.freeze(restaurant_ref="R1", service_date=start.date(), actor="staff:7")
+
+
+def close(host: TheHost, ref: str, start: datetime) -> None:
+    api.close(
+        restaurant_ref="R1",
+        table_refs=["T1"],
+        starts_at=start,
+        ends_at=start + timedelta(hours=1),
+        reason="broken",
+        actor="staff:7",
+    )
+
+
+def choose_in_the_host(host: TheHost, ref: str, start: datetime) -> None:
+    host.seated[ref] = replace(host.seated[ref], table_refs=("T0",))
+
+
+def call_off(host: TheHost, ref: str, start: datetime) -> None:
+    host.edit(ref, wants_table=False)
+    api.booking_changed(booking_ref=ref)
+
+
+HAPPENINGS = [keep_by_the_host, tell_without_a_word, pin, freeze, close, choose_in_the_host, call_off]
+
+
+@settings(
+    max_examples=40,
+    deadline=None,
+    phases=[Phase.generate],
+    report_multiple_bugs=False,
+    suppress_health_check=list(HealthCheck),
+)
 @given(
     seats=st.lists(st.integers(2, 6), min_size=2, max_size=4),
     booked=st.lists(PARTIES, max_size=7),
@@ -130,9 +214,10 @@ def test_whatever_is_offered_is_given(host: TheHost, tonight: datetime) -> None:
     needs=st.sets(st.sampled_from(["step-free", "window"]), max_size=1),
     most=st.sampled_from([None, 4, 8]),
     moves=st.booleans(),
+    happens=st.lists(st.tuples(st.sampled_from(HAPPENINGS), st.integers(0, 6)), max_size=3),
     choice=st.integers(0, 100),
 )
-def _each_offer_is_given(
+def _what_is_given_is_what_is_offered(
     host: TheHost,
     tonight: datetime,
     offered: list[bool],
@@ -143,10 +228,12 @@ def _each_offer_is_given(
     needs: Any,
     most: Any,
     moves: Any,
+    happens: Any,
     choice: Any,
 ) -> None:
     with connection.cursor() as cursor:
         cursor.execute("TRUNCATE assignments_assignment, assignments_allocation, assignments_outboxmessage CASCADE")
+        cursor.execute("TRUNCATE assignments_closure, assignments_frozenevening CASCADE")
     host.rows.clear()
     host.seated.clear()
     TheHost.reports_told_tables = moves  # type: ignore[attr-defined]
@@ -172,6 +259,9 @@ def _each_offer_is_given(
             )
             api.request(booking_ref=f"B{number}")
             api.assign_now(booking_ref=f"B{number}", budget_seconds=60)
+        for happening, number in happens:
+            if tables_of(f"B{number}"):
+                happening(host, f"B{number}", tonight)
         for number, (quarter, covers, wants) in enumerate(waiting):
             host.book(
                 f"W{number}",
@@ -182,13 +272,13 @@ def _each_offer_is_given(
             )
             api.request(booking_ref=f"W{number}")
         found = api.availability(restaurant_ref="R1", service_date=tonight.date(), party=party, needs=needs)
-        offered.append(bool(found))
-        if found:
-            chosen = found[choice % len(found)]
-            host.book("new", starts_at=chosen, party=party, needs=tuple(needs))
-            api.request(booking_ref="new")
-            outcome = api.assign_now(booking_ref="new", budget_seconds=60)
-            assert outcome.kind is Kind.CONFIRMED, outcome
+        times = [start + number * timedelta(minutes=15) for number in range(-4, 20)]
+        chosen = found[choice % len(found)] if found and choice % 4 else times[choice % len(times)]
+        offered.append(chosen in found)
+        host.book("new", starts_at=chosen, party=party, needs=tuple(needs))
+        api.request(booking_ref="new")
+        outcome = api.assign_now(booking_ref="new", budget_seconds=60)
+        assert (outcome.kind is Kind.CONFIRMED) == (chosen in found), outcome
     finally:
         del TheHost.reports_told_tables  # type: ignore[attr-defined]
 
@@ -214,3 +304,47 @@ def test_guests_at_the_door_are_told_how_long_and_their_place(small: TheHost, to
         assert api.quote_wait(restaurant_ref="R1", party=2).minutes == 60
         assert api.queue_at_the_door(restaurant_ref="R1") == ()
     assert QueuedParty.objects.get().booking_ref == "walk-in:1"
+
+
+def test_who_is_seated_from_the_queue_gets_what_they_need_and_leaves_it(small: TheHost, tonight: datetime) -> None:
+    tables = [a_table("T1", seats=2), a_table("T2", seats=2, features=frozenset({"step-free"}))]
+    small.floors["R1"] = a_floor(tables=tables, services=[a_service(allow_overrun=True)])
+    with at(tonight):
+        queued = api.join_queue(restaurant_ref="R1", party=2, actor="staff:7", needs=["Step-free"]).queued_id
+        assert queued is not None
+        seated = api.seat_walk_in(restaurant_ref="R1", party=2, actor="staff:7", queued_id=queued)
+        assert seated.table_refs == ("T2",)
+        assert api.queue_at_the_door(restaurant_ref="R1") == ()
+        assert QueuedParty.objects.get().booking_ref == seated.booking_ref
+        row = Assignment.objects.get(booking_ref=seated.booking_ref)
+        assert (row.told_needs, row.needs) == (["step-free"], ["step-free"])
+        with pytest.raises(TransitionRefusedError):
+            api.seat_walk_in(restaurant_ref="R1", party=2, actor="staff:7", queued_id=queued)
+        with pytest.raises(NoTableFreeError):
+            api.seat_walk_in(restaurant_ref="R1", party=2, actor="staff:7", needs=["step-free"])
+        another = api.join_queue(restaurant_ref="R1", party=2, actor="staff:7", needs=["step-free"]).queued_id
+        with pytest.raises(NoTableFreeError):
+            api.seat_walk_in(restaurant_ref="R1", party=2, actor="staff:7", queued_id=another)
+        assert [each.queued_id for each in api.queue_at_the_door(restaurant_ref="R1")] == [another], "it waits on"
+        small.floors["R2"] = a_floor("R2", tables=tables)
+        with pytest.raises(ValueError, match="waits at restaurant R1"):
+            api.seat_walk_in(restaurant_ref="R2", party=2, actor="staff:7", queued_id=another)
+
+
+def test_guests_hear_of_one_wait_wherever_they_ask(small: TheHost, tonight: datetime) -> None:
+    small.floors["R1"] = a_floor(tables=[a_table("T1", seats=2)], services=[a_service(allow_overrun=True)])
+    small.book("B1", starts_at=tonight - timedelta(minutes=60), party=2, requested_at=asked(0))
+    run_all()
+
+    def refused(**given: Any) -> int | None:
+        with pytest.raises(NoTableFreeError) as found:
+            api.seat_walk_in(restaurant_ref="R1", party=2, actor="staff:7", **given)
+        return found.value.wait_minutes
+
+    with at(tonight):
+        assert refused() == 60
+        queued = api.join_queue(restaurant_ref="R1", party=2, actor="staff:7").queued_id
+        assert refused(queued_id=queued) == 60
+        assert refused() == api.quote_wait(restaurant_ref="R1", party=2).minutes == 180, "behind those at the door"
+        assert refused(until=tonight + timedelta(minutes=90), queued_id=queued) == 60
+        assert refused(until=tonight + timedelta(minutes=60)) is None, "they have to leave before"

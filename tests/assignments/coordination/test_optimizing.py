@@ -1,6 +1,7 @@
 """The optimizer seats who waits, by moving confirmed parties, and writes only what is still so."""
 
 import json
+from dataclasses import replace
 from io import StringIO
 from typing import Any
 
@@ -11,10 +12,11 @@ from django.core.management.base import CommandError
 from assignments import api
 from assignments.coordination import dispatch, optimizing, rearrangement
 from assignments.coordination.optimizing import Result
-from assignments.integration.planners import NOBODY, Route
+from assignments.integration.planners import NOBODY, Batch, Route, router
 from assignments.models import (
     Allocation,
     Assignment,
+    Attempt,
     EveningOptimum,
     OptimizedEvening,
     OutboxMessage,
@@ -23,6 +25,9 @@ from assignments.models import (
 )
 from assignments.planning import optimum
 from assignments.testing import a_floor, a_table
+from rollout.evidence import decision_audit
+from rollout.models import Audit
+from rollout.shadow import frozen_batches
 from tests.assignments.conftest import TheHost, asked, override, run_all, tables_of
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -76,6 +81,25 @@ def test_a_waiting_party_is_seated_by_moving_another(waiting: TheHost) -> None:
     assert (seated.state, seated.planner, seated.wake_at) == (State.CONFIRMED, "v3", None)
     assert StateTransition.objects.filter(booking_ref="A").latest("version").detail == "four"
     assert OutboxMessage.objects.filter(topic="booking.reseated").get().booking_ref == "A"
+
+
+@pytest.mark.parametrize("worse", ["", "beyond_its_seats"])
+def test_its_decisions_and_the_moves_for_them_are_audited(
+    waiting: TheHost, monkeypatch: pytest.MonkeyPatch, worse: str
+) -> None:
+    kept: list[Batch] = []
+    monkeypatch.setattr(type(router()), "keep", lambda _router, batch: kept.append(batch), raising=False)
+    optimized()
+    (batch,) = kept
+    row = Allocation.objects.get(booking_ref="A", ended_at=None)
+    assert (batch.placed["A"].blocked_from, batch.placed["A"].blocked_until) == (row.blocked.lower, row.blocked.upper)
+    assert Attempt.objects.get(booking_ref="four", outcome="confirmed").batch == batch.key
+    if worse:
+        batch = replace(batch, movable=tuple(replace(each, party=3) for each in batch.movable))
+    frozen_batches.keep(batch)
+    decision_audit.run()
+    audit = Audit.objects.get(booking_ref="four")
+    assert (audit.error, bool(audit.flaws)) == ("", bool(worse))
 
 
 def test_what_is_possible_is_kept_for_pages_that_solve_nothing(waiting: TheHost, tonight: Any) -> None:

@@ -1,17 +1,21 @@
 """The optimum: whom an evening's tables can seat at best, while everybody who is confirmed keeps a seat."""
 
+import random
 import sys
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
+from itertools import combinations
 
 import pytest
 
 from assignments.planning import optimum
 from assignments.planning.aim import Aim
+from assignments.planning.batch_planner import EveningPlanner
+from assignments.planning.floor import Pacing
 from assignments.planning.optimum import OptimizerMissingError, Problem
 from assignments.planning.request import SeatingRequest
 from assignments.planning.seating_window import SeatingWindow
-from assignments.planning.snapshot import Movable
+from assignments.planning.snapshot import Movable, PlanningRules
 from assignments.planning.violations import violations
 from assignments.testing import a_floor, a_table
 from tests.evenings import generate, load
@@ -26,6 +30,7 @@ def at(clock: str) -> datetime:
 
 
 NOON = at("12:00")
+TURN = timedelta(hours=2)
 
 
 def request(ref: str, party: int, asked: str | None = None) -> SeatingRequest:
@@ -96,6 +101,78 @@ def test_the_same_problem_has_the_same_answer_and_digest() -> None:
 def test_an_answer_is_checked_without_the_solver(tables: dict[str, tuple[str, ...]], wrong: list[str]) -> None:
     asked = problem(request("four", 4), movable=(confirmed("pair", 2, "large"),))
     assert violations(asked, tables) == wrong
+
+
+def test_pacing_counts_only_those_who_get_a_table() -> None:
+    full = (confirmed("fixed", 4, "large"),)
+    asked = problem(request("four", 4, "09:00"), request("two", 2, "09:01"), movable=full)
+    paced = replace(asked, floor=replace(FLOOR, pacing=(Pacing(most_parties=2),)))
+    for aim, value in ((Aim.ORDER, 1), (Aim.NUMBER, 1), (Aim.COVERS, 2)):
+        found = optimum.solve(paced, aim=aim)  # The four has no table, and so holds nobody back.
+        assert (found.seated, found.value, found.bound, found.is_proven) == (("two",), value, value, True)
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_as_many_come_as_pacing_allows_whoever_they_are(seed: int) -> None:
+    chance = random.Random(seed)
+    tables = [a_table(f"T{number}", seats=4) for number in range(chance.randint(3, 8))]
+    pacing = Pacing(
+        interval_minutes=30,
+        most_covers=chance.choice([None, 5, 7]),
+        most_parties=chance.choice([None, 2, 3]),
+        most_present=chance.choice([None, 9, 12]),
+    )
+    floor = a_floor(tables=tables, pacing=[pacing])
+    asked = []
+    for number in range(9):
+        party = chance.randint(1, 4)
+        asked.append(
+            SeatingRequest(
+                booking_ref=f"B{number}",
+                starts_at=at("18:00") + chance.randrange(10) * timedelta(minutes=15),
+                party=party,
+                promised_party=chance.choice([0, 0, 0, party]),
+                requested_at=at("09:00") + number * timedelta(minutes=1),
+            )
+        )
+    whole = Problem(floor=floor, occupied=(), movable=(), requests=tuple(asked), now=NOON)
+
+    def most(weights: dict[str, int]) -> int:
+        """Return the most by trying everybody: the tables are alike, so that how many are there at once decides."""
+        values = [0]
+        for chosen in (each for size in range(1, len(asked) + 1) for each in combinations(asked, size)):
+            there = [
+                sum(1 for other in chosen if other.starts_at <= each.starts_at < other.starts_at + TURN)
+                for each in chosen
+            ]
+            wrong = violations(whole, {each.booking_ref: ("T0",) for each in chosen})
+            if max(there) <= len(tables) and not any("pacing" in each for each in wrong):
+                values.append(sum(weights[each.booking_ref] for each in chosen))
+        return max(values)
+
+    for aim, weights in (
+        (Aim.NUMBER, {each.booking_ref: 1 for each in asked}),
+        (Aim.COVERS, {each.booking_ref: each.party for each in asked}),
+    ):
+        found = optimum.solve(whole, aim=aim)
+        assert violations(whole, found.tables) == []
+        assert (found.value, found.is_proven) == (most(weights), True)
+    in_order = optimum.solve(whole)
+    assert (violations(whole, in_order.tables), in_order.is_proven) == ([], True)
+    v3 = EveningPlanner(floor=floor, occupied=(), now=NOON)
+    for each in asked:
+        v3.decide(each)
+    assert in_order.seated == tuple(ref for ref, decision in v3.decisions.items() if decision.best)
+
+
+def test_a_stored_answer_that_breaks_the_pacing_is_wrong() -> None:
+    asked = problem(request("two", 2), movable=(confirmed("pair", 2, "large"),))
+    paced = replace(asked, floor=replace(FLOOR, pacing=(Pacing(most_parties=1),)))
+    tables = {"pair": ("large",), "two": ("small",)}
+    assert violations(asked, tables) == []
+    assert violations(paced, tables) == ["two cannot be seated: pacing"]
+    assert violations(replace(paced, rules=PlanningRules(is_paced=False)), tables) == []
+    assert violations(paced, {"pair": ("large",)}) == []
 
 
 def test_without_the_extra_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:

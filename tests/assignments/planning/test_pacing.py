@@ -2,8 +2,9 @@
 
 import random
 from dataclasses import replace
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -12,7 +13,9 @@ from assignments.planning.engine import judge, plan, snapshot_hash
 from assignments.planning.floor import CalendarEntry, Floor, InvalidFloorError, Pacing
 from assignments.planning.pacing import limits_on
 from assignments.planning.reasons import Reason
+from assignments.planning.request import SeatingRequest
 from assignments.planning.snapshot import Occupied, PlanningRules, occupied_by
+from assignments.testing import a_floor, a_service, a_table
 from rollout.policy.seating_audit import Flaw, could_be_seated, flaws_of
 from tests.assignments.planning.restaurant import DINNER, MORNING, ask, at, floor, snapshot, table
 
@@ -185,3 +188,69 @@ def test_the_audit_agrees_on_random_evenings() -> None:
             if anyway.best:
                 assert flaws_of(asked, anyway) == [Flaw.PACING]
     assert refused > 20
+
+
+LONDON = ZoneInfo("Europe/London")
+NIGHTS = {"any night": date(2026, 1, 15), "clocks go forward": date(2026, 3, 29), "clocks go back": date(2026, 10, 25)}
+"""Dates of the small hours. The clocks change at one."""
+
+
+def comes_at(day: date, hour: int, minute: int, *, fold: int = 0, party: int = 2) -> SeatingRequest:
+    start = datetime.combine(day, time(hour, minute, fold=fold), tzinfo=LONDON).astimezone(UTC)
+    return SeatingRequest(booking_ref=f"{hour}:{minute}-{fold}", starts_at=start, party=party)
+
+
+def night_planner(night: date, **limits: Any) -> EveningPlanner:
+    evening = night - timedelta(days=1)
+    on = a_floor(
+        tables=[a_table(f"T{number}") for number in range(9)],
+        services=[a_service(starts=time(19), ends=time(4), allow_overrun=True)],
+        pacing=[Pacing(interval_minutes=30, first_date=evening, last_date=evening, **limits)],
+        timezone="Europe/London",
+    )
+    return EveningPlanner(floor=on, occupied=(), now=datetime.combine(evening, time(9), tzinfo=UTC))
+
+
+@pytest.mark.parametrize("night", NIGHTS.values(), ids=NIGHTS)
+def test_a_night_is_paced_by_the_evening_on_which_it_began(night: date) -> None:
+    planner = night_planner(night, most_parties=1)
+    before, after = comes_at(night - timedelta(days=1), 23, 50), comes_at(night, 0, 10)
+    assert planner.decide(before).best
+    assert planner.decide(after).best, "the next half hour begins at midnight"
+    refusal = planner.decide(comes_at(night, 0, 29)).refusal
+    assert refusal is not None
+    assert "from 00:00 to 00:30" in refusal.detail
+    assert "The nearest possible times are" in refusal.detail
+
+
+@pytest.mark.parametrize("night", NIGHTS.values(), ids=NIGHTS)
+def test_who_came_before_midnight_is_still_there_after_it(night: date) -> None:
+    planner = night_planner(night, most_present=4)
+    assert planner.decide(comes_at(night - timedelta(days=1), 23, 0, party=3)).best
+    late = planner.decide(comes_at(night, 0, 59)).refusal
+    assert late is not None
+    assert late.reason is Reason.PACING
+    two_hours = datetime.combine(night, time(1), tzinfo=UTC) - (
+        LONDON.utcoffset(datetime.combine(night, time(0))) or timedelta()
+    )
+    gone = SeatingRequest(booking_ref="gone", starts_at=two_hours, party=2)
+    assert planner.decide(gone).best, "two hours have passed, whatever the clock says"
+
+
+def test_an_hour_that_comes_twice_is_paced_twice() -> None:
+    night = NIGHTS["clocks go back"]
+    planner = night_planner(night, most_parties=1)
+    assert planner.decide(comes_at(night, 1, 10)).best
+    assert planner.decide(comes_at(night, 1, 10, fold=1)).best
+    assert planner.decide(comes_at(night, 1, 20)).best is None
+    assert planner.decide(comes_at(night, 1, 20, fold=1)).best is None
+
+
+def test_an_hour_that_is_left_out_is_no_interval() -> None:
+    night = NIGHTS["clocks go forward"]
+    planner = night_planner(night, most_parties=1)
+    assert planner.decide(comes_at(night, 0, 50)).best
+    assert planner.decide(comes_at(night, 2, 10)).best, "twenty minutes later"
+    refusal = planner.decide(comes_at(night, 0, 40)).refusal
+    assert refusal is not None
+    assert "from 00:30 to 02:00" in refusal.detail
