@@ -491,9 +491,10 @@ def test_on_a_phone_the_panel_covers_no_message(
         page.evaluate("scrollTo(0, 0)")
         press(page, "Arrived")
         said(page, "arrived")
-        is_on_top = "(each) => { const box = each.getBoundingClientRect();" + (
-            " return each.contains(document.elementFromPoint(box.left + 20, box.top + 20)); }"
-        )
+        is_on_top = """(each) => {
+            const box = each.getBoundingClientRect();
+            return each.contains(document.elementFromPoint(box.left + 20, box.top + 20));
+        }"""
         assert page.locator("#evening-said .evening-message").evaluate(is_on_top)
         page.context.set_offline(True)
         expect(page.locator("#evening-offline")).to_be_visible()
