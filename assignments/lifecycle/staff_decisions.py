@@ -59,6 +59,11 @@ class Undoable:
     planner: str
     attempts: int
 
+    @property
+    def is_for_a_planner(self) -> bool:
+        """Return whether a planner decides the booking once the decision is undone, rather than staff."""
+        return self.state == State.ASSIGNMENT_PENDING
+
 
 def undoable(assignment: Assignment, transitions: Sequence[StateTransition] | None = None) -> Undoable | None:
     """What could be taken back now; None once anything else has happened. Two queries, one if given all ``transitions``."""

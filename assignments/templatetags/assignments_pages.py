@@ -10,6 +10,8 @@ from assignments.staff import moments
 register = template.Library()
 register.filter("long_day", moments.long_day)
 register.filter("short_day", moments.short_day)
+register.filter("long_moment", moments.long_moment, expects_localtime=True)
+register.filter("weekday_moment", moments.weekday_moment, expects_localtime=True)
 
 
 @register.filter(expects_localtime=True)

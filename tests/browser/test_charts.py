@@ -39,3 +39,15 @@ def test_the_axis_spans_the_moments_and_one_has_its_hour(page: Page, moments: li
     page.add_script_tag(url="/static/assignments/charts.js")
     page.evaluate("document.dispatchEvent(new Event('DOMContentLoaded'))")
     assert page.evaluate("drawn.map((plot) => [plot.scales.x.min, plot.scales.x.max])") == [shown]
+
+
+@pytest.mark.parametrize(("language", "written"), [("en", "29 Nov 2026"), ("de", "29.11.2026")])
+def test_the_axis_writes_days_in_the_language_of_the_page(page: Page, language: str, written: str) -> None:
+    page.goto("/admin/")
+    page.add_script_tag(url="/static/assignments/vendor/uplot/uPlot.iife.min.js")
+    data: dict[str, Any] = {"x": [NOON, NOON + HOUR], "series": [{"label": "V3", "values": [50, 60]}]}
+    page.evaluate(ADDED, json.dumps(data))
+    page.evaluate("(language) => { document.documentElement.lang = language; }", language)
+    page.add_script_tag(url="/static/assignments/charts.js")
+    page.evaluate("document.dispatchEvent(new Event('DOMContentLoaded'))")
+    assert page.evaluate("drawn[0].axes[0]._values[0]").endswith(f"\n{written}")

@@ -480,6 +480,29 @@ def test_offline_nothing_can_be_pressed_until_the_connection_is_back(page: Page,
     said(page, "arrived")
 
 
+def test_on_a_phone_the_panel_covers_no_message(
+    browser: Browser, live_server: Any, admin_user: Any, tonight: datetime
+) -> None:
+    booking = coming(tonight)
+    width, height = PHONE
+    with visiting(browser, live_server.url, admin_user, viewport={"width": width, "height": height}) as page:
+        open_evening(page)
+        select(page, booking)
+        page.evaluate("scrollTo(0, 0)")
+        press(page, "Arrived")
+        said(page, "arrived")
+        is_on_top = """(each) => {
+            const box = each.getBoundingClientRect();
+            return each.contains(document.elementFromPoint(box.left + 20, box.top + 20));
+        }"""
+        assert page.locator("#evening-said .evening-message").evaluate(is_on_top)
+        page.context.set_offline(True)
+        expect(page.locator("#evening-offline")).to_be_visible()
+        assert page.locator("#evening-offline").evaluate(is_on_top)
+        page.context.set_offline(False)
+        expect(page.locator("#evening-offline")).to_be_hidden()
+
+
 def test_the_open_lane_stays_open_when_a_stay_or_a_closure_is_dragged(page: Page, tonight: datetime) -> None:
     booking, restaurant = coming(tonight), models.Restaurant.objects.get()
     table = str(restaurant.tables.get(code="D2-T01").pk)

@@ -14,6 +14,9 @@ from tests.showcase import show
 pytestmark = pytest.mark.xdist_group("showcase")
 
 ISO = re.compile(r"\b20\d\d-\d\d-\d\d\b[^<\n]{0,20}")
+NOT_GERMAN = re.compile(
+    r"\b\d\d? (?:Jan|Feb|Mär|Apr|Mai|Jun|Jul|Aug|Sep|Okt|Nov|Dez)\w*|\bum \d\d?\. \w+", re.IGNORECASE
+)
 NOT_READ = re.compile(r"<(script|style|code|pre|textarea)\b.*?</\1>|<[^>]*>", re.DOTALL)
 
 
@@ -27,5 +30,14 @@ def test_no_page_shows_a_day_as_a_program_writes_it(admin_client: Client, shown:
     for page in pages.PAGES:
         html = admin_client.get(page.path(), headers={"accept-language": "de"}).content.decode()
         if said := ISO.findall(NOT_READ.sub(" ", html)):
+            found[page.key] = said[:5]
+    assert not found
+
+
+def test_german_pages_write_days_as_germans_do(admin_client: Client, shown: models.Restaurant) -> None:
+    found = {}
+    for page in pages.PAGES:
+        html = admin_client.get(page.path(), headers={"accept-language": "de"}).content.decode()
+        if said := NOT_GERMAN.findall(NOT_READ.sub(" ", html)):
             found[page.key] = said[:5]
     assert not found

@@ -23,6 +23,7 @@ from assignments.lifecycle import staff_decisions
 from assignments.models import Allocation, Assignment, ReviewItem, State, StateTransition
 from assignments.planning.reasons import OVERRIDABLE
 from assignments.staff import review_queue
+from assignments.testing import at
 from example import models
 from example.booking import cancel_booking, make_booking, save_booking
 from tests.built import built_once
@@ -400,6 +401,32 @@ class TestAssign:
         save_booking(booking)
         assert "Undo" not in look(admin_client, waiting)
 
+    def test_a_booking_that_no_planner_had_decided_is_left_to_one_again(
+        self, admin_client: Client, evening: models.Restaurant
+    ) -> None:
+        booking = make_booking(restaurant=evening, reference="B1", start=seven(evening), party=2)
+        dispatch.register_new()
+        pending = Assignment.objects.get(booking_ref=str(booking.pk))
+        sentence = "A planner decides this booking. To decide it yourself, give it a table on the timeline."
+        assert sentence in look(admin_client, pending)
+        api.assign(booking_ref=pending.booking_ref, table_refs=[table("D1-T01")], actor="staff:1")
+        text = look(admin_client, pending)
+        assert "Undo frees the tables, and a planner decides the booking." in text
+        assert "queue. The guests" not in text
+        answer = text_of(press(admin_client, now(pending), "undo"))
+        assert f"Undone: a planner decides {label_of(pending.booking_ref)}." in answer
+        assert sentence in answer
+        assert (now(pending).state, tables_of(pending)) == (State.ASSIGNMENT_PENDING, [])
+
+    def test_a_pending_booking_is_a_planners_in_german_too(
+        self, admin_client: Client, evening: models.Restaurant
+    ) -> None:
+        booking = make_booking(restaurant=evening, reference="B1", start=seven(evening), party=2)
+        dispatch.register_new()
+        pending = Assignment.objects.get(booking_ref=str(booking.pk))
+        html = admin_client.get(reverse(ITEM, args=[pending.pk]), headers={"Accept-Language": "de"}).content.decode()
+        assert "Ein Planer entscheidet über diese Buchung." in html
+
     def test_tables_that_will_not_do_are_refused_with_every_reason(
         self, admin_client: Client, waiting: Assignment
     ) -> None:
@@ -667,6 +694,12 @@ class TestPermissions:
         assert pressed(client, before, button).status_code == 403
         assert now(waiting).version == before.version
 
+    def test_who_may_only_reject_takes_back_no_move(self, staff: Any, waiting: Assignment) -> None:
+        pressed(staff("assign", name="carla"), waiting, "assign", tables="D1-T01")
+        api.move(booking_ref=waiting.booking_ref, table_refs=[table("D1-T04")], actor="staff:1")
+        assert pressed(staff("reject"), now(waiting), "undo").status_code == 403
+        assert tables_of(waiting) == ["D1-T04"]
+
     def test_each_permission_alone_shows_its_button_alone(self, staff: Any, waiting: Assignment) -> None:
         for permission, words in {"assign": "Assign", "retry": "Try again", "reject": "Reject booking"}.items():
             html = staff(permission, name=permission).get(reverse(ITEM, args=[waiting.pk])).content.decode()
@@ -788,6 +821,23 @@ class TestPromisesWhileStaffDecide:
         assert "stays until" in look(admin_client, both[0])
         press(admin_client, both[1], "retry")
         assert now(both[1]).reason == "overlapping"  # Nothing has changed: two parties still expect the table.
+
+    def test_guests_who_sit_at_their_table_cannot_be_rejected(
+        self, admin_client: Client, seated: models.Booking
+    ) -> None:
+        """One of their joined tables closes while they sit. They keep the other one, until they have left."""
+        ref, both = str(seated.pk), [table("D1-T01"), table("D1-T02")]
+        start = Allocation.objects.get(booking_ref=ref).starts_at
+        with at(start):
+            api.move(booking_ref=ref, table_refs=both, actor="staff:1", overriding=OVERRIDABLE)
+            api.seated(booking_ref=ref, actor="staff:1")
+            api.close(restaurant_ref=str(seated.restaurant_id), table_refs=both[1:], starts_at=start, actor="staff:1")
+            assignment = Assignment.objects.get(booking_ref=ref)
+            assert (assignment.state, assignment.reason) == (State.MANUAL_REVIEW, "table_out_of_service")
+            answer = admin_client.get(reverse(ITEM, args=[assignment.pk]))
+            assert "Has now Table D1-T01" in text_of(answer)
+            assert reverse("admin:assignments_reviewitem_reject", args=[assignment.pk]) not in answer.content.decode()
+            assert "Reject" not in text_of(answer)
 
     def test_a_stay_past_closing_time_has_tables_that_can_be_given_despite_it(
         self, admin_client: Client, evening: models.Restaurant

@@ -335,17 +335,21 @@ def _walk_in(form: _Form) -> _Result:
 
 
 def _seat_anyway(form: _Form, error: NoTableFreeError) -> list[Button]:
-    """Return the button that seats a walk-in against the rules, which it names; none if no table is free at all."""
+    """Return the button that seats a walk-in against the rules; none if no table is free at all.
+
+    It names the rules that the message above it does not.
+    """
     if not error.table_refs:
         return []
-    rules = " ".join(dict.fromkeys(labels.render(each.detail) for each in error.against))
-    text = _("Seat anyway at %(tables)s (against: %(rules)s)")
+    said = labels.render(error)
+    rules = [rule for rule in dict.fromkeys(labels.render(each.detail) for each in error.against) if rule not in said]
+    text = _("Seat anyway at %(tables)s (against: %(rules)s)") if rules else _("Seat anyway at %(tables)s")
     hidden = (
         ("party", form.text("party")),
         *(("tables", ref) for ref in error.table_refs),
         *(("overriding", code) for code in sorted({each.reason.value for each in error.against})),
     )
-    values = {"tables": form.named(error.table_refs), "rules": rules.removesuffix(".")}
+    values = {"tables": form.named(error.table_refs), "rules": " ".join(rules).removesuffix(".")}
     return [Button(url=form.state.bare.act("walk_in"), text=text % values, hidden=hidden, look="page-grave")]
 
 

@@ -172,16 +172,18 @@ class ReviewItemAdmin(PageAdmin):
     def undo(self, request: HttpRequest, assignment: Assignment) -> HttpResponse:
         """Undo the last decision."""
         undoable = staff_decisions.undoable(assignment)
-        if undoable is not None and not self.may(request)[_needed_for(undoable)]:
+        if not self.may(request)[_needed_for(undoable) if undoable else "assign"]:
             raise PermissionDenied
+        text = _("Undone: %(booking)s is back in the queue.")
+        if undoable is not None and undoable.is_for_a_planner:
+            text = _("Undone: a planner decides %(booking)s.")
 
         def work() -> Callable[[], HttpResponse]:
             api.undo(booking_ref=assignment.booking_ref, actor=actor(request), version=_version(request))
             return done
 
         def done() -> HttpResponse:
-            said = _("Undone: %(booking)s is back in the queue.") % {"booking": label_of(assignment.booking_ref)}
-            messages.success(request, said)
+            messages.success(request, text % {"booking": label_of(assignment.booking_ref)})
             return HttpResponseRedirect(self._item_url(request, assignment))
 
         return self._carry_out(request, assignment, work)

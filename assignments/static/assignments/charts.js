@@ -7,6 +7,10 @@
   const COLOURS = ["--chart-1", "--chart-2", "--chart-3", "--chart-4", "--chart-5", "--chart-6"];
   const drawn = [];
 
+  // As the page writes days, in its language.
+  const language = document.documentElement.lang;
+  const day = new Intl.DateTimeFormat(!language || language.startsWith("en") ? "en-GB" : language, { dateStyle: "medium" });
+
   const variable = (name) => getComputedStyle(document.body).getPropertyValue(name).trim();
 
   function options(data, width) {
@@ -17,7 +21,10 @@
       width,
       height: HEIGHT,
       tzDate: (seconds) => uPlot.tzDate(new Date(seconds * 1000), "UTC"),
-      fmtDate: (template) => uPlot.fmtDate(template.replace("{h}", "{HH}").replace("{aa}", "")),
+      fmtDate: (template) => {
+        const parts = template.replace("{h}", "{HH}").replace("{aa}", "").split("{day}").map((part) => uPlot.fmtDate(part));
+        return (date) => parts.map((part) => part(date)).join(day.format(date));
+      },
       // A single moment gets a range of an hour. uPlot would ask for a thousand days from it on.
       scales: {
         x: { range: (plot, first, last) => (data.x.length > 1 ? [first, last] : [(data.x[0] ?? first) - 1800, (data.x[0] ?? last) + 1800]) },
@@ -25,14 +32,14 @@
       },
       axes: [
         { ...axis, space: 90, values: [
-          [86400, "{YYYY}-{MM}-{DD}", null, null, null, null, null, null, 1],
-          [3600, "{HH}:{mm}", "\n{YYYY}-{MM}-{DD}", null, null, null, null, null, 1],
-          [60, "{HH}:{mm}", "\n{YYYY}-{MM}-{DD}", null, null, null, null, null, 1],
+          [86400, "{day}", null, null, null, null, null, null, 1],
+          [3600, "{HH}:{mm}", "\n{day}", null, null, null, null, null, 1],
+          [60, "{HH}:{mm}", "\n{day}", null, null, null, null, null, 1],
         ] },
         axis,
       ],
       series: [
-        { label: "UTC", value: "{YYYY}-{MM}-{DD} {HH}:{mm}" },
+        { label: "UTC", value: "{day}, {HH}:{mm}" },
         ...data.series.map((series, number) => ({
           label: series.label,
           stroke: variable(COLOURS[number % COLOURS.length]),

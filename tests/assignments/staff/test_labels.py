@@ -2,7 +2,7 @@
 
 import ast
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, time
 from enum import StrEnum
 from functools import cache
 from itertools import pairwise
@@ -15,13 +15,14 @@ from assignments.integration import floor_cache
 from assignments.lifecycle import sentences
 from assignments.models import Assignment, Attempt, Stage
 from assignments.outcome import CoordinatorReason
-from assignments.planning.floor import InvalidFloorError
+from assignments.planning.floor import InvalidFloorError, ServicePeriod
 from assignments.planning.reasons import Reason, Refusal
 from assignments.planning.seating_window import seating_window
 from assignments.planning.text import Text, ngettext, together
 from assignments.planning.text import gettext as _
 from assignments.staff import labels
 from assignments.testing import MemoryHost, a_floor
+from tests.assignments.planning.restaurant import TURNS
 
 
 class ShiftingHost(MemoryHost):
@@ -108,6 +109,17 @@ def test_a_refusal_says_its_times_by_the_restaurants_clock_in_the_readers_langua
     assert isinstance(refusal, Refusal)
     with translation.override("de"):
         assert labels.render(refusal.detail).startswith("29. Nov 2026, 04:00 liegt außerhalb der Servicezeiten")
+
+
+@pytest.mark.parametrize(("key", "name"), [("dinner", "Abendessen"), ("tasting_menu", "tasting menu")])
+def test_a_refusal_names_the_service_that_ends_in_the_readers_language(key: str, name: str) -> None:
+    dinner = ServicePeriod(key=key, starts=time(18), ends=time(23), turn_times=TURNS)
+    floor = a_floor(services=[dinner])
+    refusal = seating_window(floor, starts_at=datetime(2026, 11, 29, 22, 30, tzinfo=UTC), party=4)
+    assert isinstance(refusal, Refusal)
+    assert f"; {key} ends at 2026-11-29 23:00" in refusal.detail
+    with translation.override("de"):
+        assert f"; {name} endet am 29. Nov 2026, 23:00" in labels.render(refusal.detail)
 
 
 def test_a_code_is_shown_by_its_translation_where_it_has_one() -> None:
