@@ -689,7 +689,7 @@ class TestWords:
 
 
 class TestCost:
-    QUERIES = {"arrived": 33, "pin": 37, "extend": 42, "free": 42, "undo": 43, "move": 50}
+    QUERIES = {"arrived": 34, "pin": 38, "extend": 43, "free": 43, "undo": 44, "move": 51}
 
     @pytest.mark.parametrize("bookings", [20, 85])
     @pytest.mark.parametrize("name", QUERIES)

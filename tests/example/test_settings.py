@@ -14,6 +14,7 @@ from django.core.exceptions import ImproperlyConfigured
 
 PROJECT = Path(__file__).resolve().parents[2]
 URL = "postgresql://planner:p%40ss@db.example:5432/booking?sslmode=require"
+NETWORK = {"keepalives_idle": 5, "keepalives_interval": 2, "keepalives_count": 3, "tcp_user_timeout": 10_000}
 DEPLOYED = {
     "ENVIRONMENT": "production",
     "SECRET_KEY": "s3cr3t-" + "kYx7Qw9ZrT" * 6,
@@ -68,12 +69,12 @@ class TestDatabase:
             "HOST": "db.example",
             "PORT": "5432",
         }
-        assert database["OPTIONS"] == {"sslmode": "require"}
+        assert database["OPTIONS"] == {"sslmode": "require", **NETWORK}
         assert "DISABLE_SERVER_SIDE_CURSORS" not in database
 
     def test_a_transaction_pooler_gets_nothing_that_belongs_to_a_session(self) -> None:
         database = setting("DATABASES", DATABASE_URL=URL.replace("5432", "6543"))["default"]
-        assert database["OPTIONS"] == {"sslmode": "require", "prepare_threshold": None}
+        assert database["OPTIONS"] == {"sslmode": "require", **NETWORK, "prepare_threshold": None}
         assert database["DISABLE_SERVER_SIDE_CURSORS"] is True
 
     @pytest.mark.parametrize("variables", [{}, {"DATABASE_URL": URL}], ids=["embedded", "url"])

@@ -348,6 +348,7 @@ def test_a_breach_is_kept_and_said_if_somebody_else_steers_all_the_while(
     assert guard.run().rolled_back_to, "the next run rolls back"
 
 
+@pytest.mark.legacy_planner
 def test_of_two_guards_at_once_one_rolls_back(evening: models.Restaurant, monkeypatch: Any) -> None:
     lose_tables()
     barrier, looks = threading.Barrier(2), []
@@ -408,6 +409,7 @@ class TestFailuresThatNoAttemptTellsOf:
         assert not Attempt.objects.filter(reason="unexpected_error").exists()
         assert self.errors() == (1, Attempt.objects.count() + 1)
 
+    @pytest.mark.legacy_planner
     def test_failures_that_cannot_be_stored(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.wait(60)
 

@@ -592,6 +592,7 @@ def test_whoever_comes_while_another_steers_waits_and_is_told(monkeypatch: Any) 
     assert steering.begin(**WHO).stage == "off"
 
 
+@pytest.mark.legacy_planner
 def test_whoever_stops_while_steering_keeps_nobody_from_rolling_back(monkeypatch: Any) -> None:
     """A frozen machine, or one that lost its network: the transaction is open, and nothing comes of it."""
     monkeypatch.setattr(transactions, "IDLE_TIMEOUT_MS", 300)
