@@ -205,17 +205,13 @@ def join_queue(*, restaurant_ref: str, party: int, actor: str, needs: Iterable[s
 
 
 def queue_at_the_door(*, restaurant_ref: str) -> tuple[Wait, ...]:
-    """Return the parties in the queue at the door, in order, and how long each still has to wait. Raises as
-    ``quote_wait``.
-    """
+    """Return the queue at the door, in order, with how long each party still has to wait. Raises as ``quote_wait``."""
     return tuple(availability_of.waits(restaurant_ref, host=configured(), now=transactions.database_now()))
 
 
 @_in_transaction
 def leave_queue(*, queued_id: int, booking_ref: str = "") -> bool:
-    """Take guests out of the queue: they were seated, as ``booking_ref``, or went away. Returns False if they had left
-    it.
-    """
+    """Take guests out of the queue: they were seated, as ``booking_ref``, or went away. Returns False if they were out."""
     if "\0" in booking_ref:
         raise BookingNotFoundError(booking_ref)
     waiting = QueuedParty.objects.filter(pk=queued_id, left_at__isnull=True)
@@ -748,7 +744,9 @@ def _take_back(
     transitions.store([assignment])
     if undoable.state == State.MANUAL_REVIEW:
         if undoable.what is not staff_decisions.Undo.ASSIGNMENT:
-            waiting.stay_awake([assignment])  # What became free in the meantime woke only bookings that were in review then.
+            waiting.stay_awake(
+                [assignment]
+            )  # What became free in the meantime woke only bookings that were in review then.
         host.on_review({booking_ref: undoable.reason})
 
 

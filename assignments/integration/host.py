@@ -151,10 +151,9 @@ class KnowsGuests(Protocol):
         ...
 
     def find(self, text: str, *, restaurant_refs: Collection[str] | None, limit: int) -> Sequence[str]:
-        """Find up to ``limit`` bookings by part of the guest's name, phone or reference. Returns their refs, latest
-        first.
+        """Return the refs of bookings, latest first, by a part of the guest's name, phone or reference.
 
-        ``restaurant_refs``: the restaurants to search; None for all.
+        ``restaurant_refs``: the restaurants to search; None for all. ``limit``: the most refs to return.
         """
         ...
 
@@ -221,8 +220,7 @@ class Host(Protocol):
         ...
 
     def tables_of(self, refs: Sequence[str]) -> Mapping[str, tuple[str, ...]]:
-        """Return the tables that the project has stored for these bookings, by ref; bookings without tables are left
-        out.
+        """Return the tables that the project has stored for these bookings, by ref, without those that have none.
 
         Called once, for bookings that were confirmed before this app was installed. Empty if the project stores no
         tables.
