@@ -43,7 +43,11 @@ def noted(
     *,
     host: Host,
 ) -> tuple[str, ...] | None:
-    """Return the tables that ``changed`` found; None if they are empty because the host stores no tables."""
+    """Return the tables that ``changed`` found; None if they are empty because the host stores no tables.
+
+    The latter is noted in memory, so that staff are not asked again until the host is told other tables. A host that
+    shows the booking's own tables after all has stored them late, and can clear them from then on.
+    """
     if tables == () and assignment.state == State.CONFIRMED:
         if seating_validity.stores_tables(host, booking.ref, seatings):
             return tables
