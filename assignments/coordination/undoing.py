@@ -91,9 +91,7 @@ class _Last:
 
     @property
     def is_gone_for_good(self) -> bool:
-        """Return whether guests were marked as gone before their time: no seating is kept then, so nothing can be
-        undone.
-        """
+        """Return whether guests were marked as gone before their time: no seating is kept then, so it cannot be undone."""
         if self.transition is not None and self.transition.name == "reopen":
             return True  # They are now expected at the later time for which they ask.
         return bool(self.of(What.FREED)) and any(Stage(each.stage) in GONE for each in self.of(What.STAGE))

@@ -71,9 +71,7 @@ def fitted(window: SeatingWindow, taken: Iterable[Interval | Span]) -> SeatingWi
 
 
 def _is_before(taken: Interval | Span, start: datetime) -> bool:
-    """Return whether ``taken`` is before a stay that begins then, by the time of its guests: a buffer may reach
-    further.
-    """
+    """Return whether ``taken`` is before a stay from ``start`` on. Its guests decide: its buffer may reach further."""
     return taken[0] < start and (not isinstance(taken, Span) or taken.leave_at <= start)
 
 
