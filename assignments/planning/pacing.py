@@ -100,9 +100,7 @@ class Pace:
         return None
 
     def starts_near(self, start: datetime) -> Iterator[datetime]:
-        """Yield starts in the same service, whole intervals from ``start``, nearest first; the earlier of equally near
-        ones.
-        """
+        """Yield starts in the same service at whole intervals from ``start``, nearest first and earlier before later."""
         service = service_of(self._floor, start)
         pacing = limits_on(self._floor, service.period.key, service.day) if service else None
         if service is None or pacing is None:

@@ -125,11 +125,11 @@ class Evening:
 def evening(
     restaurant_ref: str, day: date | None, *, now: datetime, host: Host | None = None, with_help: bool = True
 ) -> Evening:
-    """Return a restaurant's evening. ``day``: by default today by its clock. ``with_help``: whether to find what would
-    help.
+    """Return a restaurant's evening.
 
-    The number of queries does not depend on the number of bookings. Raises UnknownRestaurantError, which names the
-    known restaurants.
+    ``day``: by default today by its clock. ``with_help``: whether to find out what would help waiting bookings. The
+    number of queries does not depend on the number of bookings. Raises UnknownRestaurantError, which names the known
+    restaurants.
     """
     host = host or configured()
     floor, problem = floor_or_any_problem(restaurant_ref, host=host)
