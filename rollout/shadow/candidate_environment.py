@@ -28,11 +28,11 @@ _SHORTEST = 8
 
 
 def without_secrets(environ: Mapping[str, str]) -> dict[str, str]:
-    """These variables, with a placeholder in the place of each secret but the database's.
+    """Return these variables, with a placeholder for each secret except the database's.
 
-    A secret is what a setting keeps secret, what a name such as ``STRIPE_API_KEY`` says is one, and the login of an address:
-    one with a password, and any of a variable such as ``SENTRY_DSN``. The placeholder is there because settings may refuse
-    to be read without the variable; so an address stays one.
+    Secrets are values of secret settings, variables with a name such as ``STRIPE_API_KEY``, and logins in URLs: any
+    with a password, and any in a variable such as ``SENTRY_DSN``. There is a placeholder, and a URL stays one, because
+    settings may not load without the variable.
     """
     secret, needed = set(_secrets()), set(_database_values())
 

@@ -1,7 +1,7 @@
-"""Records the control's snapshots and decisions in shadow mode, for a later comparison.
+"""Recording the control's snapshots and decisions in shadow mode, for a later comparison.
 
-A thread with its own connection records after the control's transactions have ended. It never raises and never delays the
-control. ``rollout.shadow.comparator`` does the comparing.
+A thread with its own connection records them after the control's transactions have ended. It never raises and never
+delays the control. ``rollout.shadow.comparator`` compares them.
 """
 
 import hashlib
@@ -42,9 +42,9 @@ class Kept:
 
 
 def record(snapshot: Snapshot, control: Decision, *, decision_ms: float) -> None:
-    """Record a decision of the control for comparison, if the booking is in the sample and not for the far future.
+    """Record a decision of the control for comparison, if the booking is in the sample and not too far in the future.
 
-    Call it for decisions whose route asks for it: the mode was shadow when the booking was claimed.
+    Call it for decisions whose route is recorded: the mode was shadow when the booking was claimed.
     """
     if is_sampled(snapshot.request.booking_ref) and is_within_reason(snapshot):
         _writer.append([Kept(snapshot=snapshot, control=control, decision_ms=decision_ms)])
