@@ -32,9 +32,7 @@ OUR_LEGACY_PLANNER = "rollout.legacy.LegacyPlanner"  # rollout-removal: ignore
 
 
 def read_environment(environ: Mapping[str, str]) -> dict[str, str]:
-    """Return the rollout's environment variables that are set, for settings of projects that read the environment
-    elsewhere.
-    """
+    """Return the rollout's environment variables that are set. Projects with other sources of settings call it there."""
     return {name: environ[name] for name in VARIABLES if name in environ}
 
 

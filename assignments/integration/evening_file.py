@@ -670,7 +670,7 @@ def _by_zone(tables: Sequence[Table], rows: Sequence[Mapping[str, Any]], zones: 
 
 
 def _all_pacing(data: Mapping[str, Any]) -> tuple[Pacing, ...]:
-    """Return the pacing of the usual services, and of those in the calendar on their dates. All of it is already
+    """Return the pacing of the usual services, and on their dates of those in the calendar. All of it is already
     checked.
     """
     found = [

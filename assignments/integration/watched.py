@@ -76,9 +76,7 @@ class WatchedLinks:
         return _ref(self.through._meta.get_field(self.column), key)
 
     def stored_ref(self, row: models.Model) -> str | None:
-        """Return the ref of the booking to which the stored row of the link belongs; None if it is not stored. One
-        query.
-        """
+        """Return the ref of the booking to which a row of the link belongs as stored, or None. One query."""
         rows: models.QuerySet[Any] = models.QuerySet(self.through, using=DEFAULT_DB_ALIAS).filter(pk=row.pk)
         stored = rows.values_list(self.column, flat=True).first()
         return None if stored is None else self.ref_of(stored)

@@ -43,11 +43,10 @@ def read_clock(text: str, *, is_end: bool = False) -> time:
 
 
 def read_moment(text: str, day: date | None) -> tuple[datetime, bool]:
-    """Return a moment, aware if an offset is given, and whether the text is a time without a date, which is then on
-    ``day``.
+    """Return a moment, aware if an offset is given, and whether the text is only a time, which is then on ``day``.
 
-    24:00 is midnight at the end of the day, and counts as a full date. Raises ValueError if the text is ambiguous or
-    unreadable.
+    24:00 is midnight at the end of the day, and does not count as only a time. Raises ValueError if the text is
+    ambiguous or unreadable.
     """
     text = text.strip()
     only_clock = _ONLY_CLOCK.fullmatch(text)

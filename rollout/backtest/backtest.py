@@ -259,8 +259,9 @@ def control_planner() -> Planner:
 
 
 def candidate(process: CandidateProcess) -> Planner:
-    """Return V3 (``ROLLOUT["CANDIDATE"]``) in its own process. Calling it raises ImproperlyConfigured if it cannot
-    start.
+    """Return V3 (``ROLLOUT["CANDIDATE"]``) in its own process.
+
+    Calling it raises ImproperlyConfigured if the process cannot start.
     """
     floors: dict[str, object] = {}
 

@@ -107,9 +107,7 @@ class PastEvenings:
 
 
 def _request(booking: HostBooking, assignment: Assignment | None) -> SeatingRequest:
-    """Return the request with the pinned tables, made at the host's time, or else when this app was told of the
-    booking.
-    """
+    """Return the booking's request, with pinned tables; without the host's time of booking, with ours."""
     request = seating_request(booking, assignment or Assignment())
     return replace(request, requested_at=booking.requested_at or (assignment.requested_at if assignment else None))
 

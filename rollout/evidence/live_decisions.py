@@ -337,10 +337,7 @@ WITH tried AS MATERIALIZED (
 
 
 def _failed(since: str) -> str:
-    """Return SQL for failures without an attempt, one for each invocation or for each booking.
-
-    The latter are bookings whose failure could not be stored.
-    """
+    """Return SQL for failures without an attempt, one for each invocation, or for each booking with nothing stored."""
     return f"""(SELECT coalesce(sum(greatest(unstored, 1)), 0)::int FROM assignments_failedinvocation
                  WHERE planner = %(planner)s AND at >= {since} AND release = ANY(%(releases)s))"""  # noqa: S608
 

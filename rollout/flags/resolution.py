@@ -58,9 +58,7 @@ class Flags:
 
     @property
     def mode(self) -> Mode:
-        """Return the mode: (off, off) legacy, (off, on) shadow, (on, off) active; shadow, the safe mode, if both are
-        on.
-        """
+        """Return the mode: (off, off) legacy, (off, on) shadow, (on, off) active; both on: shadow, the safe mode."""
         if self.killed:
             return Mode.LEGACY
         if self.shadow.value:

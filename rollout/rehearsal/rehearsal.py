@@ -33,8 +33,7 @@ class Tried:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Rehearsal:
-    """The findings of a rehearsal. ``failed_gates`` and ``rollbacks``: the number of runs that V3 failed without a
-    fault.
+    """The findings of a rehearsal. ``failed_gates`` and ``rollbacks``: in how many runs V3 failed without a fault.
 
     ``not_tried``: gates of the ladder that no fault can fail here.
     """

@@ -152,9 +152,7 @@ class Checking(Reading, Writing, Floors):
         return named
 
     def _needs_no_table_model(self, attribute: str) -> bool:
-        """Return whether the project builds its floors without a table model. A plain field then holds the floor's
-        refs.
-        """
+        """Return whether the project builds floors without a table model. A plain field then holds the floor's refs."""
         if attribute != "table_model" or type(self).floor is Floors.floor or self.table_key_field:
             return False
         if not self.tables_field or LOOKUP_SEP in self.tables_field:  # E006 reports a path.

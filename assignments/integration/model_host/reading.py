@@ -233,7 +233,7 @@ class Reading(Attributes):
 
     @cached_property
     def _starts_are_compared(self) -> bool:
-        """Return whether the database can compare starts. Otherwise it compares dates, if there are any, and Python the
+        """Return whether the database can compare starts; otherwise it compares dates, if there are any, and Python the
         rest.
         """
         if self._is_own("start_of"):
