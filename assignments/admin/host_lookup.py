@@ -88,7 +88,7 @@ def restaurant_names(restaurant_refs: Sequence[str]) -> Mapping[str, str]:
 
 
 def may_see_guests(request: HttpRequest) -> bool:
-    """Whether the user may see who comes."""
+    """Return whether the user may see who comes."""
     return bool(request.user.has_perm(GUESTS))
 
 

@@ -670,9 +670,7 @@ def _by_zone(tables: Sequence[Table], rows: Sequence[Mapping[str, Any]], zones: 
 
 
 def _all_pacing(data: Mapping[str, Any]) -> tuple[Pacing, ...]:
-    """Return the pacing of the usual services, and on their dates of those in the calendar. All of it is already
-    checked.
-    """
+    """Return the pacing of the usual services, and of those in the calendar on their dates. It was all checked before."""
     found = [
         _pacing(row["pacing"], f"services[{index}].pacing", service_key=unicodedata.normalize("NFC", row["key"]))
         for index, row in enumerate(data["services"])

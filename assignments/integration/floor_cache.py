@@ -154,7 +154,7 @@ def floor_or_none(restaurant_ref: str, *, host: Host | None = None, fingerprint:
 
 
 def is_known_by(fingerprint: str, floor: Floor) -> bool:
-    """Whether this process has read this very floor by this fingerprint."""
+    """Return whether this process has read this very floor by this fingerprint."""
     return _floors.get((floor.restaurant_ref, fingerprint)) is floor
 
 

@@ -36,7 +36,7 @@ def new_walk_in() -> str:
 
 
 def is_walk_in(booking_ref: str) -> bool:
-    """Whether the ref is ours and not the host's."""
+    """Return whether the ref is ours and not the host's."""
     return booking_ref.startswith(PREFIX)
 
 

@@ -81,7 +81,7 @@ class Inspection:
 
     @property
     def has_problems(self) -> bool:
-        """Whether anything would go wrong."""
+        """Return whether anything would go wrong."""
         return bool(
             self.problems
             or self.odd

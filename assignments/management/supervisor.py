@@ -45,9 +45,7 @@ class Worker:
     pipe: int | None = None
 
     def goes_on(self) -> None:
-        """Report that the work goes on. From then on, silence for longer than the command's ``silence_seconds`` is
-        fatal.
-        """
+        """Report that the work goes on. Silence for longer than ``silence_seconds`` is fatal from then on."""
         self._say(GOING_ON)
 
     def rests(self) -> None:
@@ -127,9 +125,7 @@ def is_wanted() -> bool:
 
 
 def supervise(*, silence_seconds: float, restarts: int | None) -> Worker:
-    """Fork: return in the worker, and go on inside as its supervisor. ``restarts``: the most restarts; None for no
-    limit.
-    """
+    """Fork: return in the worker, and stay inside as its supervisor. ``restarts``: the most; None for no limit."""
     run, started, deaths = uuid.uuid4(), time.monotonic(), 0
     with suppress(OSError):
         sys.stdout.flush()

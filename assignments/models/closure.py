@@ -72,7 +72,7 @@ class Closure(models.Model):
 
     @property
     def is_whole_restaurant(self) -> bool:
-        """Whether every table is closed."""
+        """Return whether every table is closed."""
         return not self.table_refs
 
     @property

@@ -145,9 +145,7 @@ def _write(path: str, batch: Sequence[EventRecord]) -> bool:
 
 
 class Sinks:
-    """The sinks in ``EVENT_SINKS``. Each has its own buffer and thread, so that one that hangs does not affect the
-    others.
-    """
+    """The sinks in ``EVENT_SINKS``, each with its own buffer and thread, so that one that hangs does not affect others."""
 
     def __init__(self) -> None:
         self._counts: Counter[str] = Counter()

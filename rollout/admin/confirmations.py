@@ -252,7 +252,7 @@ class Promote(StageConfirmation):
 
     @property
     def may_override(self) -> bool:
-        """Whether there are obstacles, all can be overridden, and this user may override."""
+        """Return whether there are obstacles, all can be overridden, and this user may override."""
         obstacles = self.plan.obstacles
         can_be_lifted = bool(obstacles) and all(each.overridable for each in obstacles)
         return can_be_lifted and self.request.user.has_perm("rollout.override_gates")

@@ -192,7 +192,7 @@ class Replay:
 
 
 def _ledger_takes(snapshot: Snapshot, window: SeatingWindow | None, answer: Answer) -> bool:
-    """Whether the chosen tables exist and are free."""
+    """Return whether the chosen tables exist and are free."""
     refs = set(answer.table_refs)
     if window is None or not refs or not refs <= snapshot.floor.table_by_ref.keys():
         return False
@@ -204,7 +204,7 @@ def _is_unsafe(snapshot: Snapshot, answer: Answer) -> bool:
 
 
 def _breaks_a_rule(snapshot: Snapshot, answer: Answer) -> bool:
-    """Whether the control's decision breaks a rule that binds every planner."""
+    """Return whether the control's decision breaks a rule that binds every planner."""
     return answer.decision is not None and bool(
         set(seating_audit.flaws_of(snapshot, answer.decision)) - seating_audit.V3S_SETTINGS
     )

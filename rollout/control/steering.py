@@ -95,7 +95,7 @@ class PromotionPlan:
 
     @property
     def is_open(self) -> bool:
-        """Whether a promotion would be accepted now."""
+        """Return whether a promotion would be accepted now."""
         return self.target is not None and not self.obstacles
 
 

@@ -28,7 +28,7 @@ class RolloutState:
     may_rearrange: bool = False
 
     def v3_decides(self, restaurant_ref: str) -> bool:
-        """Whether V3 decides: by kill variable and flags, then forced planner, then the stage's percentage."""
+        """Return whether V3 decides: by kill variable and flags, then forced planner, then the stage's percentage."""
         if self.flags.mode is not resolution.Mode.ACTIVE:
             return False
         if self.forced_planner:
@@ -44,7 +44,7 @@ def share(stage: str, percent: int, *, knows_release: bool) -> int:
 
 
 def is_in_share(restaurant_ref: str, percent: int) -> bool:
-    """Whether the restaurant is in the share; it stays in when the percentage is raised."""
+    """Return whether the restaurant is in the share; it stays in when the percentage is raised."""
     digest = hashlib.sha256(f"rollout:{restaurant_ref}".encode()).digest()
     return int.from_bytes(digest[:8]) * 100 < percent * 2**64
 

@@ -96,7 +96,7 @@ def wrong_variables() -> list[Text]:
 
 
 def is_killed() -> bool:
-    """Whether the kill variable is set. An invalid text counts as set, to be safe. No query."""
+    """Return whether the kill variable is set. An invalid text counts as set, to be safe. No query."""
     text = conf.settings().ENVIRONMENT_VARIABLES.get(conf.KILL_VARIABLE, "")
     return as_boolean(text) is not False
 

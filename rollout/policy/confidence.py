@@ -37,14 +37,14 @@ found nearly as fast as if the bound had been made for it, and so is one of 50 %
 
 @lru_cache(maxsize=1 << 16)
 def is_above(cases: int, sample: int, limit: float, *, error: float = ERROR) -> bool:
-    """Whether the rate of cases is proven to be above the limit."""
+    """Return whether the rate of cases is proven to be above the limit."""
     _check(cases, sample)
     # A measured rate that is not above the limit proves nothing, so the bound is not needed.
     return cases > limit * sample and limit < 1 and _log_evidence_above(cases, sample, limit) >= -log(error)
 
 
 def is_below(cases: int, sample: int, limit: float, *, error: float = ERROR) -> bool:
-    """Whether the rate of cases is proven to be below the limit."""
+    """Return whether the rate of cases is proven to be below the limit."""
     return is_above(sample - cases, sample, 1 - limit, error=error)
 
 

@@ -32,7 +32,7 @@ class Stage:
 
     @property
     def decides(self) -> bool:
-        """Whether V3 decides for any restaurant."""
+        """Return whether V3 decides for any restaurant."""
         return self.v3 and self.percent > 0
 
 

@@ -31,7 +31,7 @@ class Names:
         return SEAM if not self.path or self.path.startswith(f"{SEAM}.") else self.path
 
     def refers(self, text: str) -> bool:
-        """Whether the whole text is a dotted reference to it."""
+        """Return whether the whole text is a dotted reference to it."""
         return any(text == name or text.startswith(f"{name}.") for name in (self.package, self.seam))
 
     def may_be_in(self, text: str) -> bool:
@@ -43,7 +43,7 @@ class Names:
         return any(part in text for part in parts)
 
     def is_event(self, text: str) -> bool:
-        """Whether the whole text names its events' source or one of their types."""
+        """Return whether the whole text names its events' source or one of their types."""
         return text == self.events or text.startswith(f"{self.events}.")
 
     @cached_property

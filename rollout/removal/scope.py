@@ -38,7 +38,7 @@ class Scope:
 
     @property
     def is_installed(self) -> bool:
-        """Whether the package itself is still there."""
+        """Return whether the package itself is still there."""
         return any(trace.kind is Kind.PACKAGE for trace in self.traces)
 
     @property
@@ -137,7 +137,7 @@ def _in_file(path: str, text: str, names: Names) -> Sequence[Trace]:
 
 
 def is_test(path: PurePath) -> bool:
-    """Whether the file belongs to tests, by the usual names."""
+    """Return whether the file belongs to tests, by the usual names."""
     return bool({"tests", "test"} & set(path.parts)) or path.name.startswith("test_") or path.name == "conftest.py"
 
 

@@ -47,7 +47,7 @@ def without_secrets(environ: Mapping[str, str]) -> dict[str, str]:
 
 
 def _is_of_a_database(value: str, passwords: set[str]) -> bool:
-    """Whether the variable leads to a database of the settings: by its password, or as a database without one."""
+    """Return whether the variable leads to a database of the settings: by its password, or as a database without one."""
     written = {login.partition(":")[2] for login in _LOGIN.findall(value)} | set(_PASSWORD.findall(value))
     known = {unquote(each) for each in written if each} & passwords
     return bool(known) or (not any(written) and _DATABASE.search(value) is not None)

@@ -310,7 +310,7 @@ def _compare_one(comparison: Comparison, floors: dict[str, Floor], candidate: Ca
 
 
 def _repeats(comparison: Comparison, floor: Floor, control: Decision) -> bool | None:
-    """Whether the control, asked again, chooses the same tables; None if it is no longer installed.
+    """Return whether the control, asked again, chooses the same tables; None if it is no longer installed.
 
     One that raises does not choose them.
     """
@@ -331,12 +331,12 @@ def _repeats(comparison: Comparison, floor: Floor, control: Decision) -> bool | 
 
 
 def is_behind_pooler() -> bool:
-    """Whether the database is behind a transaction pooler, according to Django's settings."""
+    """Return whether the database is behind a transaction pooler, according to Django's settings."""
     return bool(connection.settings_dict.get("DISABLE_SERVER_SIDE_CURSORS"))
 
 
 def database_is_read_only() -> bool:
-    """Whether this process's connection refuses writes by default; the candidate's process checks this."""
+    """Return whether this process's connection refuses writes by default; the candidate's process checks this."""
     with connection.cursor() as cursor:
         cursor.execute("SHOW default_transaction_read_only")
         return bool(cursor.fetchone()[0] == "on")

@@ -53,13 +53,13 @@ def record(snapshot: Snapshot, control: Decision, *, decision_ms: float) -> None
 
 
 def is_sampled(booking_ref: str) -> bool:
-    """Whether the booking is in the sample. Stable; a larger sample contains every smaller one."""
+    """Return whether the booking is in the sample. Stable; a larger sample contains every smaller one."""
     digest = hashlib.sha256(f"shadow:{booking_ref}".encode()).digest()
     return int.from_bytes(digest[:8]) / 2**64 < conf.settings().SHADOW_SAMPLE
 
 
 def is_within_reason(snapshot: Snapshot) -> bool:
-    """Whether the booking starts within RECORDED_DAYS, so that the database takes its comparison."""
+    """Return whether the booking starts within RECORDED_DAYS, so that the database takes its comparison."""
     return snapshot.request.starts_at < clock.now() + timedelta(days=RECORDED_DAYS)
 
 
@@ -129,7 +129,7 @@ def about(snapshot: Snapshot, control: Decision) -> dict[str, Any]:
 
 
 def is_peak(snapshot: Snapshot) -> bool:
-    """Whether at least half of the tables were taken at the booking's start."""
+    """Return whether at least half of the tables were taken at the booking's start."""
     start = snapshot.request.starts_at
     taken = {each.table_ref for each in snapshot.occupied if each.blocked_from <= start < each.blocked_until}
     tables = {table.ref for table in snapshot.floor.tables if table.active}
@@ -137,7 +137,7 @@ def is_peak(snapshot: Snapshot) -> bool:
 
 
 def is_joined(decision: Decision) -> bool:
-    """Whether the decision joins tables."""
+    """Return whether the decision joins tables."""
     return decision.best is not None and len(decision.best.table_refs) > 1
 
 

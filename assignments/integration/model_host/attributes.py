@@ -155,7 +155,7 @@ class Attributes:
 
     @property
     def tracks_confirmation(self) -> bool:
-        """Whether the project stores confirmation."""
+        """Return whether the project stores confirmation."""
         return bool(self.status_field or self.confirmed_field or self.tables_mean_seated)
 
     @property
@@ -199,7 +199,7 @@ class Attributes:
 
     @property
     def _can_be_called_off(self) -> bool:
-        """Whether a field besides the status cancels."""
+        """Return whether a field besides the status cancels."""
         return bool(self._cancelled_fields or self.cancelled_unless_field)
 
     def _is_waiting(self) -> Q:
@@ -313,7 +313,7 @@ class Attributes:
 
     @property
     def _tables_are_several(self) -> bool:
-        """Whether one column of the booking holds all tables of a join."""
+        """Return whether one column of the booking holds all tables of a join."""
         return self._tables_are_array or bool(self.tables_separator and self._tables_are_text)
 
     @cached_property

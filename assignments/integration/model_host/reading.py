@@ -233,9 +233,7 @@ class Reading(Attributes):
 
     @cached_property
     def _starts_are_compared(self) -> bool:
-        """Return whether the database can compare starts; otherwise it compares dates, if there are any, and Python the
-        rest.
-        """
+        """Return whether the database can compare starts; otherwise it compares dates, if any, and Python the rest."""
         if self._is_own("start_of"):
             return False
         if self.start_field:
@@ -248,7 +246,7 @@ class Reading(Attributes):
         return None if self.start_field or self._is_own("start_of") else self.date_field
 
     def _is_own(self, hook: str) -> bool:
-        """Whether the project overrides this hook."""
+        """Return whether the project overrides this hook."""
         return getattr(type(self), hook) is not getattr(Reading, hook)
 
     def _starts_after(self, now: datetime) -> Q:
@@ -326,7 +324,7 @@ class Reading(Attributes):
 
     @cached_property
     def _needs_clocks(self) -> bool:
-        """Whether a row's moments depend on its restaurant's time zone."""
+        """Return whether a row's moments depend on its restaurant's time zone."""
         if self.date_field or self._is_own("start_of") or self._is_own("end_of"):
             return True
         return bool(

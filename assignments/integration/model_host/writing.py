@@ -121,7 +121,7 @@ class Writing(Attributes):
 
     @property
     def refuses_tables(self) -> bool:
-        """Whether the project's own database may refuse tables that are free here.
+        """Return whether the project's own database may refuse tables that are free here.
 
         Set it to True in a class whose ``write_tables`` stores tables under the project's own constraint: a refused
         edit then goes to staff instead of raising in the guest's request.
@@ -130,7 +130,7 @@ class Writing(Attributes):
 
     @property
     def _is_written_elsewhere(self) -> bool:
-        """Whether the project stores tables by a ``write_tables`` of its own."""
+        """Return whether the project stores tables by a ``write_tables`` of its own."""
         return type(self).write_tables is not Writing.write_tables
 
     @property
@@ -139,7 +139,7 @@ class Writing(Attributes):
 
     @property
     def _can_be_without_tables(self) -> bool:
-        """Whether a booking's table can be cleared. A required one stays until the next is chosen."""
+        """Return whether a booking's table can be cleared. A required one stays until the next is chosen."""
         is_emptied = self._tables_are_array or (self._tables_are_text and self._stores_tables.blank)
         return bool(self._stores_tables.null or is_emptied)
 
@@ -149,7 +149,7 @@ class Writing(Attributes):
 
     @cached_property
     def _tables_are_unique(self) -> bool:
-        """Whether the project's database refuses a table that another booking still has, even within one statement."""
+        """Return whether the project's database refuses a table that another booking still has, even in one statement."""
         if not self._tables_are_one:
             return False
         field = self._stores_tables
@@ -266,12 +266,12 @@ def _plain(field: Any) -> "models.Field[Any, Any]":
 
 
 def is_immediate(constraint: models.BaseConstraint, field: Any) -> bool:
-    """Whether a constraint may compare this field with other rows, row by row."""
+    """Return whether a constraint may compare this field with other rows, row by row."""
     return compares(constraint, field) and getattr(constraint, "deferrable", None) is None
 
 
 def compares(constraint: models.BaseConstraint, field: Any) -> bool:
-    """Whether a constraint may compare this field with other rows."""
+    """Return whether a constraint may compare this field with other rows."""
     compared: list[Any] = []
     if isinstance(constraint, ExclusionConstraint):
         compared = [expression for expression, _operator in constraint.expressions]
