@@ -476,15 +476,15 @@ def seat_walk_in(
     version: int | None = None,
     overriding: Collection[Reason] = (),
 ) -> Outcome:
-    """Seat walk-in guests now: a booking that was just saved, or ``party`` covers at ``restaurant_ref``.
+    """Seat guests who have just come in, now: a booking that was just saved, or ``party`` covers at ``restaurant_ref``.
 
-    Without ``table_refs`` they get the best free tables by the rules, else the best by passing over some of
-    ``overriding``. Without ``booking_ref`` the host creates the booking (``create_walk_in``) if it can; otherwise the
-    ref is ours, begins with ``walk-in:``, and is never given to the host. Walk-ins may go first: the outcome's
-    ``passed`` has the bookings that asked earlier and could have had these tables. ``version`` as for ``assign``.
-    ValueError, BookingNotFoundError, ChangedMeanwhileError.
-
-    Raises NoTableFreeError, which says in how many minutes a table is free, TablesRefusedError,
+    Without ``table_refs`` they get the best tables that are free: by the rules, else by passing over some of ``overriding``.
+    The host makes the booking (``create_walk_in``) if it
+    can; otherwise the ref is ours, begins with ``walk-in:``, and is never given to the host. Walk-ins may go first: the
+    outcome names in ``passed`` whoever asked earlier and could have had these tables.
+    With ``version`` nobody may have changed the assignment of ``booking_ref`` since it was that.
+    Raises NoTableFreeError, which says in how many minutes there will be one, TablesRefusedError, ValueError,
+    BookingNotFoundError, ChangedMeanwhileError.
     """
     if bool(booking_ref) == bool(restaurant_ref):
         raise ValueError("A walk-in is either a booking_ref, or a restaurant_ref and a party.")

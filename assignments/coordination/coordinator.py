@@ -436,7 +436,7 @@ class _Batch:
 
 
 def _keep(keeper: KeepsBatches, batch: Batch | None, settlement: Settlement) -> None:
-    """Have the router keep the planned batch, if attempts refer to it."""
+    """Have the router keep what was planned, if attempts refer to it."""
     referring = [attempt for attempt in settlement.attempts if batch is not None and attempt.batch == batch.key]
     if batch is not None and referring:
         refusals = sum(attempt.outcome != Kind.CONFIRMED for attempt in referring)

@@ -208,7 +208,7 @@ def _is_shown_again(assignment: Assignment, booking: HostBooking, *, host: Host)
 
 
 def _note_features(assignment: Assignment, booking: HostBooking) -> None:
-    """Take over wishes, and needs that the tables meet, in memory, so that a later move of the booking respects them."""
+    """Take over needs that the tables meet, and wishes, in memory: whoever moves the booking has to know them."""
     needs, wishes = (sorted(each) for each in intake.asked_features(booking, assignment))
     if (needs, wishes) != (assignment.needs, assignment.wishes):
         assignment.needs, assignment.wishes = needs, wishes

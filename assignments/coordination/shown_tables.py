@@ -70,12 +70,11 @@ def shown(booking: HostBooking, *, host: Host) -> Sequence[str]:
 def differing(
     assignment: Assignment, booking: HostBooking, table_refs: Sequence[str], floor: Floor | None, *, host: Host
 ) -> tuple[str, ...] | None:
-    """As ``changed``, for tables that are already read. Empty: they were cleared, and can still be used.
+    """As ``changed``, for tables that are read already. Empty: they were cleared, and can still be used.
 
-    A table that is gone from the floor is also gone from the host's booking, unless the host keeps it as text or in an
-    array; either way nobody has chosen another. If no tables are shown, that says nothing if the host does not read
-    them along with its bookings, nor for a booking that it shows as waiting, which it is told again. One query if the
-    host has stored none before.
+    Tables that are gone from the floor are gone from the host's booking too, unless that keeps them as a text or in an
+    array: either way nobody has chosen others. No tables shown says nothing where the host does not read them along with
+    its bookings, nor of a booking that it shows as waiting: it is told again. One query where it has stored none before.
     """
     told = tuple(assignment.told_table_refs or ())
     if not told and table_refs and assignment.told_table_refs is not None:  # The host had not stored them then.

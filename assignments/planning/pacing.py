@@ -1,7 +1,7 @@
 """Pacing: how many guests may come within an interval, and be there at once.
 
-It does not depend on tables, because parties that are moved keep their times. Each party is judged by the limits of its
-own service, against everybody who is there, of any service.
+It does not depend on tables: parties that are moved keep their times. Each party is judged by the limits of its own service,
+and counts everybody who is there, of whatever service.
 """
 
 from collections.abc import Callable, Iterable, Iterator

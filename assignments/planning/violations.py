@@ -1,4 +1,4 @@
-"""Checking the tables of a whole evening by the rules, independently of the solver that found them."""
+"""Checks the tables of a whole evening by the rules, without the solver that found them."""
 
 from collections.abc import Collection, Mapping
 
@@ -12,9 +12,9 @@ from assignments.planning.units import unit_of
 
 
 def violations(problem: Problem, tables: Mapping[str, Collection[str]]) -> list[str]:
-    """Return a sentence for each rule of the problem that these tables break. For replays.
+    """Return what is wrong with these tables for the problem, by its rules and without the solver. For replays.
 
-    The rules: every confirmed party has tables, every party fits its tables, and no two have a table at the same time.
+    Everybody who is confirmed has tables; whoever has some fits them; nobody sits where somebody else is at the time.
     """
     found = []
     stays = {each.booking_ref: each for each in problem.movable}
