@@ -305,7 +305,7 @@ def assign(
     """Give the booking these tables by hand, in place of any that it has, and confirm it.
 
     Guests who already sit are moved from now on. ``hold_token``: the tables must be those of this hold. ``version``:
-    the version of the assignment that the user saw. ``overriding``: rules that staff pass over, out of ``OVERRIDABLE``;
+    the version of the assignment that the user saw. ``overriding``: rules that staff override, out of ``OVERRIDABLE``;
     they are kept with the seating and in the history. The outcome's ``passed`` has the bookings that asked earlier and
     could have had these tables.
 
@@ -431,7 +431,7 @@ def seated(*, booking_ref: str, actor: str, version: int | None = None) -> None:
     """Note that the guests sit at their tables.
 
     Guests who come early have the tables from now on, even closed ones: they do sit there, and the seating records
-    ``closed`` as passed over.
+    ``closed`` as overridden.
 
     Guests who sit down late keep the promised end (``extend`` changes it). Raises TablesRefusedError if somebody else
     still has one of the tables, TransitionRefusedError for a booking without tables.

@@ -93,7 +93,7 @@ def may_see_guests(request: HttpRequest) -> bool:
 
 
 def guests_of(request: HttpRequest, booking_refs: Iterable[str]) -> Mapping[str, Guest]:
-    """Return who comes with these bookings, by ref, if the user may see it; without that the host is not asked.
+    """Return the guests of these bookings, by ref, if the user may see them; otherwise the host is not asked.
 
     Nothing of it is kept. A host that fails names nobody; errors are logged by type. Raises DatabaseError only.
     """

@@ -179,7 +179,7 @@ def seat(
 
 
 def _passed_over(booking: HostBooking, table_refs: Sequence[str], floor: Floor | None) -> set[str]:
-    """Return the rules that the host's staff passed over, so that no later pass moves the guests for them."""
+    """Return the rules that the host's staff overrode, so that no later pass moves the guests for them."""
     if floor is None:
         return set()
     rules = conf.settings().rules()
@@ -187,7 +187,7 @@ def _passed_over(booking: HostBooking, table_refs: Sequence[str], floor: Floor |
 
 
 def over_closures(restaurant_ref: str, table_refs: Sequence[str], window: SeatingWindow) -> tuple[SeatingWindow, str]:
-    """Return when the guests block these tables, and who passes over closures for them ("" if no table is closed).
+    """Return when the guests block these tables, and who overrides closures for them ("" if no table is closed).
 
     If a closure meets only the buffers, the window loses them. One query, two at closed tables.
     """

@@ -261,7 +261,7 @@ def _clear(
     """Have bookings leave what the closure closes, from now on.
 
     A booking stays if all of its stay that the closure meets was already closed when it was seated: by this closure as
-    it was ``before``, or by other closures that staff passed over by name.
+    it was ``before``, or by other closures that staff overrode by name.
     """
     restaurant_ref, start, until = closure.restaurant_ref, max(closure.starts_at, now), closure.ends_at
     if until is not None and until <= start:

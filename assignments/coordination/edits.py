@@ -53,7 +53,7 @@ SAME_TABLES = "same_tables"
 class Answer:
     """New tables and a window for a booking that has tables, and the planner that chose them.
 
-    ``despite`` and ``overridden_by``: the rules that staff passed over before, as far as that still holds, and who did.
+    ``despite`` and ``overridden_by``: the rules that staff overrode before, as far as that still holds, and who did.
     """
 
     table_refs: tuple[str, ...]

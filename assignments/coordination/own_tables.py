@@ -1,4 +1,4 @@
-"""Whether guests may keep their tables: what speaks against it, and which rules staff passed over for them."""
+"""Whether guests may keep their tables: what speaks against it, and which rules staff overrode for them."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
@@ -28,7 +28,7 @@ NOT_OF_WHO_SITS = ABOUT_TIME | {Reason.PACING}
 def staffs_word(
     seatings: Sequence[Allocation], request: SeatingRequest, window: SeatingWindow, *, needs: Collection[str]
 ) -> frozenset[str]:
-    """Return the rules that staff passed over for these seatings, as far as that holds for the request.
+    """Return the rules that staff overrode for these seatings, as far as that holds for the request.
 
     Rules about the party do not hold for a larger one, rules about the time not for another time, and rules about zone
     and ``needs`` not for others (docs/living-evening.md rule 2).

@@ -1,7 +1,7 @@
 """What staff do with tables: they may do whatever is physically possible, and it is recorded who did it.
 
-Refused are two parties at one table at once, and tables that do not exist. Any other rule, too few seats included, can
-be passed over by naming it.
+Refused are two parties at one table at once, and tables that do not exist. Staff can override any other rule, too few
+seats included, by naming it.
 
 Long because one place judges, does and records all of it.
 """
@@ -41,7 +41,7 @@ Pair = tuple[Assignment, HostBooking]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Place:
-    """Tables that a booking may have, in the floor's order, and when. ``despite``: the rules that are passed over."""
+    """Tables that a booking may have, in the floor's order, and when. ``despite``: the rules that are overridden."""
 
     table_refs: tuple[str, ...]
     window: SeatingWindow
@@ -232,7 +232,7 @@ def extend(
 def closing_before(seatings: Sequence[Allocation], until: datetime, *, floor: Floor | None) -> tuple[Refusal, ...]:
     """Return a refusal for each of these tables that closes before guests who stay until then leave. At most one query.
 
-    Leaves out tables that were closed while the guests had them, if staff passed over that.
+    Leaves out tables that were closed while the guests had them, if staff overrode the closure.
     """
     since = min(min(row.ends_at, row.blocked.upper) for row in seatings)
     closures = ledger.closed_during(seatings, since, until)

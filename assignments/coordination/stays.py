@@ -156,7 +156,7 @@ def _note_stay(
 
 
 def _passed_over(seatings: Sequence[Allocation], before: Set[str]) -> dict[str, Any]:
-    """Return the payload about rules that the stay passes over now, and did not ``before``."""
+    """Return the payload about rules that the stay overrides now, and did not ``before``."""
     now = sorted({each for row in seatings for each in row.despite} - before)
     return {"despite": now} if now else {}
 
@@ -363,6 +363,6 @@ def settle_overlap(
 
 
 def _closes_before(seatings: Sequence[Allocation], until: datetime) -> bool:
-    """Return whether one of these tables closes before its guests leave, and staff have not passed over that."""
+    """Return whether one of these tables closes before its guests leave, and staff have not overridden the closure."""
     asked = [row for row in _cut(seatings) if not row.overridden_by.startswith(STAFF)]
     return bool(asked and ledger.closed_during(asked, min(row.blocked.upper for row in asked), until))

@@ -65,8 +65,8 @@ has it then, and what is closed. In SQL since every decision asks it: to put it 
 class Placement:
     """A booking, its tables and its window, to be written to the ledger.
 
-    ``party`` (covers) and ``zone_ref``: what the booking is promised. ``despite``: rules that staff passed over.
-    ``overridden_by``: the actor that passes over closures; empty if nobody does.
+    ``party`` (covers) and ``zone_ref``: what the booking is promised. ``despite``: rules that staff overrode.
+    ``overridden_by``: the actor that overrides closures; empty if nobody does.
     """
 
     restaurant_ref: str
@@ -391,7 +391,7 @@ def stay_until(
     """Change the end of the guests' stay, later or earlier. Returns False if somebody follows too soon.
 
     Then nothing has changed. If they stay longer than a table is open: with ``into_closures`` the row names ``actor``
-    as passing over the closure; without, the table is theirs until it closes, and the end of their stay is kept beside.
+    as overriding the closure; without, the table is theirs until it closes, and the end of their stay is kept beside.
     If only the buffer runs into a closure, it is given up.
     """
     before = {row.pk: (row.ends_at, row.blocked, row.overstays_until) for row in seatings}
@@ -421,7 +421,7 @@ def stay_until(
 
 
 def _open_until(row: Allocation, closures: Sequence[Closure], until: datetime) -> datetime:
-    """Return when the table closes for its guests, at most ``until``. Closures passed over for them do not count."""
+    """Return when the table closes for its guests, at most ``until``. Closures overridden for them do not count."""
     upper: datetime = row.blocked.upper
     closing = [
         max(upper, each.starts_at)
@@ -463,7 +463,7 @@ def closes(closure: Closure, row: Allocation) -> bool:
 
 
 def _note_override(seatings: Sequence[Allocation], closures: Sequence[Closure], actor: str) -> None:
-    """Note in memory that ``actor`` passes over these closures for the seatings at tables that they close."""
+    """Note in memory that ``actor`` overrides these closures for the seatings at tables that they close."""
     if not closures:
         return
     for row in seatings:
@@ -473,7 +473,7 @@ def _note_override(seatings: Sequence[Allocation], closures: Sequence[Closure], 
 
 
 def forget_closures(seatings: Sequence[Allocation]) -> None:
-    """Forget that closures were passed over for these seatings, if nothing closes the tables any more during them."""
+    """Forget that closures were overridden for these seatings, if nothing closes the tables any more during them."""
     if not any(row.overridden_by or Reason.CLOSED in row.despite for row in seatings):
         return
     first = min(row.blocked.lower for row in seatings)
@@ -550,7 +550,7 @@ def reinstate(seatings: Iterable[tuple[int, Any]]) -> None:
 def begin_at(seatings: Sequence[Allocation], at: datetime, *, actor: str) -> bool:
     """Let guests who come early have their tables from ``at`` on. Returns False if they are not free.
 
-    If a table is closed in that time, the row names ``actor`` as passing over that.
+    If a table is closed in that time, the row names ``actor`` as overriding the closure.
     """
     _note_override(seatings, closed_during(seatings, at, seatings[0].blocked.lower), actor)
     try:

@@ -84,12 +84,12 @@ DESPITE = "Despite %(reasons)s."
 
 
 def despite(reasons: Collection[Reason]) -> Text:
-    """Say which rules staff passed over, by their codes."""
+    """Say which rules staff overrode, by their codes."""
     return Text(DESPITE, {"reasons": ", ".join(sorted(reasons))})
 
 
 def passed_over(reasons: str) -> Text:
-    """Say which rules staff passed over, in words."""
+    """Say which rules staff overrode, in words."""
     return _("Rules passed over: %(reasons)s.", reasons=reasons)
 
 

@@ -89,7 +89,7 @@ class Settlement:
         """Confirm the booking at these tables, given in the floor's order.
 
         ``already_seated``: its hold has become the seating. ``overridden_by``: see ``ledger.Placement``. ``detail``:
-        text for the history. ``despite``: rules that staff passed over.
+        text for the history. ``despite``: rules that staff overrode.
         """
         if assignment.is_woken:
             self.announce(assignment, "seated_from_waitlist", table_refs=list(table_refs))

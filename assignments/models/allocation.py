@@ -54,7 +54,7 @@ class Allocation(models.Model):
 
     ``blocked`` is ``[blocked_from, blocked_until)`` in UTC, including buffers. The seating is
     ``starts_at``..``ends_at``. A *hold* reserves the table until ``expires_at``. A *seating* reserves it without a
-    limit. Neither may begin at a closed table, unless ``overridden_by`` names the actor that passes over the closure.
+    limit. Neither may begin at a closed table, unless ``overridden_by`` names the actor that overrides the closure.
 
     A booking's seatings are its promise. ``party`` and ``zone_ref``: those for which it was made. ``ended_at``: set
     once the guests have left this table; the row stays as a record of the past. ``overstays_until``: set while the

@@ -11,8 +11,8 @@ class SeatingChange(models.Model):
     """A change of a booking's seating, or of its guests' stage. Triggers write it, and prevent updates and deletes.
 
     ``transaction_id``: PostgreSQL's number of the transaction, equal for changes made together. For a stage the columns
-    of the seating are empty, and vice versa. ``facts``: for a seating that ended or was freed, the rules passed over
-    for it and the assignment's promise, both as they were before that transaction stored the assignment.
+    of the seating are empty, and vice versa. ``facts``: for a seating that ended or was freed, its overridden rules and
+    the assignment's promise, both as they were before that transaction stored the assignment.
     """
 
     class What(models.TextChoices):

@@ -65,7 +65,7 @@ class Moves:
 class InTheWay:
     """A booking that has a table which another booking is to get.
 
-    ``swap``: the rules that a swap would pass over; None if they cannot swap. ``elsewhere``: other tables that it could
+    ``swap``: the rules that a swap would override; None if they cannot swap. ``elsewhere``: other tables that it could
     have instead; empty if there are none. ``sits``: whether its guests sit there now.
     """
 
@@ -212,7 +212,7 @@ _Party = tuple[Assignment, HostBooking, list[Allocation]]
 
 
 def _swap(one: _Party, other: _Party, *, floor: Floor, now: datetime) -> tuple[Refusal, ...] | None:
-    """Return the refusals that two bookings would pass over by swapping their tables; None if they cannot."""
+    """Return the refusals that two bookings would override by swapping their tables; None if they cannot."""
     against: list[Refusal] = []
     for (row, booking, seatings), (_row, partner, theirs) in ((one, other), (other, one)):
         promised = as_promised(booking, row, seatings)

@@ -162,7 +162,7 @@ def _narrowed(
 class Option:
     """Tables that the booking may be given.
 
-    ``overriding``: the rules that staff pass over by it. ``plan``: its plan, if the engine has ranked it.
+    ``overriding``: the rules that staff override with it. ``plan``: its plan, if the engine has ranked it.
     """
 
     table_refs: tuple[str, ...]

@@ -142,7 +142,7 @@ def is_test(path: PurePath) -> bool:
 
 
 def _from_graph(root: Path, package: Path | None, graph: imports.Importers, found: Sequence[Trace]) -> Iterator[Trace]:
-    """Who imports it. What only the graph knows: relative imports, and modules that reach it through others."""
+    """Yield what only the import graph shows: relative imports, and modules that reach it through others."""
     whole = [trace.path for trace in found if trace.action in {Action.DELETE_FILE, Action.DELETE_FOLDER}]
     places = {(trace.path, trace.line) for trace in found}
     for importer in graph.found:

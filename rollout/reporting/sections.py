@@ -1,4 +1,4 @@
-"""Builds the context of the report's templates: the JSON values, with labels where needed. Pure.
+"""Building the context of the report's templates: the JSON values, with labels where needed.
 
 Headings and whole sentences are the templates' own.
 """

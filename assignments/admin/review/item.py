@@ -179,7 +179,7 @@ def _ranked(options: Sequence[review_queue.Option], floor: Floor) -> list[dict[s
 
 
 def _option(option: review_queue.Option, floor: Floor) -> dict[str, Any]:
-    """Return tables that can be assigned with one click. ``overriding``: the rules passed over, by reason and in words."""
+    """Return tables that can be assigned with one click. ``overriding``: the overridden rules, by reason and in words."""
     plan = option.plan
     return {
         "tables": sentences.tables(option.table_refs, floor),
