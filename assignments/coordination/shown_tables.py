@@ -77,7 +77,7 @@ def differing(
     its bookings, nor of a booking that it shows as waiting: it is told again. One query where it has stored none before.
     """
     told = tuple(assignment.told_table_refs or ())
-    if not told and table_refs and assignment.told_table_refs is not None:  # The host had not stored them then.
+    if not told and table_refs and assignment.told_table_refs is not None:  # It did not store them then.
         told = tuple(row.table_ref for row in ledger.seatings_of([booking.ref]).get(booking.ref, ()))
     left = tuple(ref for ref in told if floor is None or ref in floor.table_by_ref)
     stored_form = getattr(host, "stored_form", tuple)

@@ -60,7 +60,7 @@ class Pace:
         self._stays[booking_ref] = _Stay(starts_at, ends_at, party)
 
     def refusal(self, request: SeatingRequest, window: SeatingWindow, rules: PlanningRules) -> Refusal | None:
-        """Return why the party may not come then, or None. A party that was promised this time may always come."""
+        """Return why the party may not come then, or None. A party that was promised that time may come."""
         if not self._floor.is_paced or not rules.is_paced or request.party <= request.promised_party:
             return None
         service = service_of(self._floor, window.starts_at)
