@@ -274,7 +274,7 @@ def hold(*, booking_ref: str, table_refs: Sequence[str], seconds: float | None =
 
 @_in_transaction
 def release_hold(*, token: uuid.UUID) -> bool:
-    """Release a hold before it expires. Returns False if it no longer existed."""
+    """Release a hold before it expires. Returns False if it was already gone."""
     return ledger.release_hold(token) > 0
 
 
@@ -744,9 +744,7 @@ def _take_back(
     transitions.store([assignment])
     if undoable.state == State.MANUAL_REVIEW:
         if undoable.what is not staff_decisions.Undo.ASSIGNMENT:
-            waiting.stay_awake(
-                [assignment]
-            )  # What became free in the meantime woke only bookings that were in review then.
+            waiting.stay_awake([assignment])  # What became free woke only bookings that were in review then.
         host.on_review({booking_ref: undoable.reason})
 
 

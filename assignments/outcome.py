@@ -35,7 +35,7 @@ class Noop(StrEnum):
 class CoordinatorReason(StrEnum):
     """Reasons from the coordinator, in addition to those in ``assignments.planning.reasons``.
 
-    The booking is retried after all of them except the first three and the last.
+    After any but the first three and the last, the booking is retried.
     """
 
     INVALID_BOOKING = "invalid_booking"

@@ -389,9 +389,7 @@ class _Clearing:
         for group in by_day.values():
             self._seat_evening(group)
         self.settlement.write()
-        ledger.reach_closures(
-            row for row in self.cut if ledger.is_cut(row)
-        )  # The bookings that came next have been moved.
+        ledger.reach_closures(row for row in self.cut if ledger.is_cut(row))  # The next bookings are gone.
 
     def _is_known(self, assignment: Assignment) -> bool:
         """Return whether staff already have to move its guests, because the tables close even earlier."""

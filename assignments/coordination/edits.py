@@ -315,9 +315,7 @@ def _answer(
     found = judge_own(replace(snapshot, occupied=beside), own, window)
     tolerated = {*said, *(PREFERENCES if is_lenient else ()), *(NOT_OF_WHO_SITS if sits else ())}
     refusals = [each for each in found if each.reason not in tolerated]
-    is_here = (
-        seatings[0].restaurant_ref == floor.restaurant_ref
-    )  # Another restaurant may have tables with the same refs.
+    is_here = seatings[0].restaurant_ref == floor.restaurant_ref  # Another restaurant may have the same refs.
     if is_here and not refusals:
         holds = said & {*(each.reason for each in found), Reason.BUFFER}
         if Reason.CLOSED in said and engine.taken(floor, [each for each in kept if each.closed], own, window):

@@ -74,8 +74,8 @@ class Seating:
 class Move:
     """A change of a booking's tables, or of the time for which it has them.
 
-    ``from_table_refs`` and ``to_table_refs`` are in the floor's order. The guests have the new tables for ``[starts_at,
-    ends_at)``.
+    The guests have the new tables for ``[starts_at, ends_at)``. ``from_table_refs`` and ``to_table_refs`` are in the
+    floor's order.
     """
 
     booking_ref: str

@@ -186,9 +186,7 @@ def look_back(now: datetime) -> datetime:
     except DatabaseError as error:
         if connection.in_atomic_block or transactions.is_database_away(error):
             raise
-        log_error(
-            logger, error, "The record of earlier runs could not be read"
-        )  # New bookings are registered all the same.
+        log_error(logger, error, "The record of earlier runs could not be read")  # New bookings are still registered.
         return now
     if runs["first_at"] is None:
         return now

@@ -61,9 +61,7 @@ def _forget_the_dead() -> None:
 
 @cache
 def _forget_the_dead_at_exit() -> None:
-    """Remove processes that were killed in the meantime. Exit handlers run in reverse order, so the package's runs
-    later.
-    """
+    """Remove processes that were killed in the meantime. Exit handlers run last in, first out: the package's is later."""
     atexit.register(_mend_users)
 
 
