@@ -1,10 +1,12 @@
-"""The public API: what a booking project calls. Keyword-only, typed; nothing else in this package is promised to stay.
+"""The public API: the functions that a booking project calls. Their arguments are keyword-only and typed.
+
+Nothing else in this package is promised to stay.
 
 ``request``, ``booking_changed``, ``booking_cancelled``, ``release_tables``, ``reopen`` and the table functions join the
-caller's transaction when there is one, so that the host's change and ours commit together. ``assign_now`` must be called
-outside of one (after commit): it runs its own, and runs it again when it lost a race.
+caller's transaction when there is one, so that the host's change and ours commit together. ``assign_now`` must be
+called outside of a transaction (after commit): it runs its own, and runs it again if it loses a race.
 
-``actor`` says on whose behalf: ``"host"`` (default), or ``"staff:<user id>"``. Never a name.
+``actor`` says who acts: ``"host"`` (default), or ``"staff:<user id>"``. It is never a person's name.
 
 Long because it is the one page of what a project may call; each function is short.
 """
@@ -82,7 +84,7 @@ class Hold:
 
 
 def _in_transaction(work: Callable[_P, _T]) -> Callable[_P, _T]:
-    """In the caller's transaction if there is one (which then decides about retries), else in one of our own."""
+    """Run in the caller's transaction if there is one (the caller then decides about retries), else in our own."""
 
     def once(*args: _P.args, **kwargs: _P.kwargs) -> _T:
         with floor_cache.one_reading():
@@ -102,9 +104,9 @@ def _in_transaction(work: Callable[_P, _T]) -> Callable[_P, _T]:
 
 
 def request(*, booking_ref: str) -> None:
-    """Request a table: from now on the booking is due, and is tried until it is decided. Safe to repeat.
+    """Request a table: from now on the booking is due, and is tried until it is decided. It is safe to repeat.
 
-    A booking that was cancelled by ``booking_cancelled`` is asked for again. Raises BookingNotFoundError.
+    Reopens a booking that ``booking_cancelled`` has cancelled. Raises BookingNotFoundError.
     """
     host = configured()
     with transactions.atomic():
@@ -117,11 +119,13 @@ def request(*, booking_ref: str) -> None:
 
 
 def assign_now(*, booking_ref: str, budget_seconds: float = 2.0) -> Outcome:
-    """Decide the booking now, by the planner that is responsible. Booking views call it after their commit.
+    """Decide the booking now, with the planner that is responsible for it. Booking views call this after their commit.
 
-    Past ``budget_seconds`` the outcome is retry(time_budget_exceeded) and the booking stays due for cron; another planner
-    than V3 is not begun then, nor goes on after the few bookings that it is at: those that asked earlier are offered to it
-    first. Raises BookingNotFoundError, and NestedTransactionError inside a transaction.
+    After ``budget_seconds`` the outcome is retry(time_budget_exceeded), and the booking stays due for cron. A planner
+    other than V3 is first given the due bookings of the day that asked earlier, a few at a time; once the time is up it
+    gets no more of them.
+
+    Raises BookingNotFoundError, and NestedTransactionError inside a transaction.
     """
     return dispatch.assign_one(booking_ref, trigger="inline", budget_seconds=budget_seconds)
 
@@ -153,9 +157,9 @@ def availability(
 ) -> tuple[datetime, ...]:
     """Return the starts (UTC) at which a party could be seated on a service day, for a booking form. Writes nothing.
 
-    The calendar, pacing, closures, who waits already, and parties that may change tables are taken into account: a booking
-    for one of these times is seated by ``assign_now``, as long as nobody writes in between and the planner stays the same.
-    Raises InvalidFloorError, LookupError for an unknown restaurant, ValueError for a party or a step below 1.
+    Takes into account the calendar, pacing, closures, bookings that already wait, and parties that may change tables.
+    ``assign_now`` seats a booking for one of these times, as long as nobody writes in between and the planner stays the
+    same. Raises InvalidFloorError, LookupError for an unknown restaurant, ValueError for a party or a step below 1.
     """
     if party < 1 or step_minutes < 1:
         raise ValueError(f"A party and a step are at least 1, not {party} and {step_minutes}.")
@@ -174,9 +178,10 @@ def availability(
 
 
 def quote_wait(*, restaurant_ref: str, party: int, needs: Iterable[str] = ()) -> Wait:
-    """Say how long guests without a booking would wait for a table, by expected departures, after those in the queue.
+    """Estimate how long guests without a booking would wait for a table, behind those already in the queue.
 
-    Writes nothing. Raises InvalidFloorError, LookupError for an unknown restaurant, ValueError for a party below 1.
+    The estimate follows from expected departures. Writes nothing. Raises InvalidFloorError, LookupError for an unknown
+    restaurant, ValueError for a party below 1.
     """
     if party < 1:
         raise ValueError(f"A party has at least one cover, not {party}.")
@@ -187,7 +192,7 @@ def quote_wait(*, restaurant_ref: str, party: int, needs: Iterable[str] = ()) ->
 
 @_in_transaction
 def join_queue(*, restaurant_ref: str, party: int, actor: str, needs: Iterable[str] = ()) -> Wait:
-    """Put guests without a booking into the queue at the door, and say how long they wait. See ``quote_wait``."""
+    """Put guests without a booking into the queue at the door, and return how long they wait. See ``quote_wait``."""
     wait = quote_wait(restaurant_ref=restaurant_ref, party=party, needs=needs)
     row = QueuedParty.objects.create(
         restaurant_ref=restaurant_ref,
@@ -200,13 +205,13 @@ def join_queue(*, restaurant_ref: str, party: int, actor: str, needs: Iterable[s
 
 
 def queue_at_the_door(*, restaurant_ref: str) -> tuple[Wait, ...]:
-    """Return who waits at the door, in order, and how long each still has to wait. Raises what ``quote_wait`` does."""
+    """Return the queue at the door, in order, with how long each party still has to wait. Raises as ``quote_wait``."""
     return tuple(availability_of.waits(restaurant_ref, host=configured(), now=transactions.database_now()))
 
 
 @_in_transaction
 def leave_queue(*, queued_id: int, booking_ref: str = "") -> bool:
-    """Take guests out of the queue: they were seated, as ``booking_ref``, or went away. False if they were out already."""
+    """Take guests out of the queue: they were seated, as ``booking_ref``, or went away. Returns False if they were out."""
     if "\0" in booking_ref:
         raise BookingNotFoundError(booking_ref)
     waiting = QueuedParty.objects.filter(pk=queued_id, left_at__isnull=True)
@@ -215,10 +220,11 @@ def leave_queue(*, queued_id: int, booking_ref: str = "") -> bool:
 
 @_in_transaction
 def note_features(*, booking_ref: str, needs: Iterable[str] = (), wishes: Iterable[str] = ()) -> Change:
-    """Note what the guests need and wish besides what the host stores, instead of what was noted before.
+    """Note needs and wishes of the guests that the host does not store. They replace what was noted before.
 
-    Words that the restaurant's tables have as features, such as ``step-free``. A booking whose tables lack what it needs now
-    gets others, or goes to staff with those that it has. Raises AssignmentNotFoundError, BookingNotFoundError.
+    ``needs`` and ``wishes`` are features of the restaurant's tables, such as ``step-free``. A booking whose tables do
+    not meet the new needs gets others, or keeps its tables and goes to staff. Raises AssignmentNotFoundError,
+    BookingNotFoundError.
     """
     host, assignment, booking, now = _locked(booking_ref, may_sit=True)
     assignment.told_needs, assignment.told_wishes = sorted(features.words(needs)), sorted(features.words(wishes))
@@ -230,10 +236,10 @@ def note_features(*, booking_ref: str, needs: Iterable[str] = (), wishes: Iterab
 
 @_in_transaction
 def hold(*, booking_ref: str, table_refs: Sequence[str], seconds: float | None = None) -> Hold:
-    """Keep these tables for the booking for ``seconds`` (default: the HOLD_SECONDS setting).
+    """Hold these tables for the booking for ``seconds`` (default: the HOLD_SECONDS setting).
 
-    A hold of the same booking that is still there is replaced. Raises TablesRefusedError with every reason,
-    TableTakenError when somebody is faster, BookingNotFoundError, InvalidBookingError.
+    Replaces an earlier hold of the same booking. Raises TablesRefusedError with every reason, TableTakenError if
+    somebody was faster, BookingNotFoundError, InvalidBookingError.
     """
     length = conf.settings().HOLD_SECONDS if seconds is None else seconds
     if length <= 0:
@@ -268,15 +274,15 @@ def hold(*, booking_ref: str, table_refs: Sequence[str], seconds: float | None =
 
 @_in_transaction
 def release_hold(*, token: uuid.UUID) -> bool:
-    """Release a hold before it expires. Returns False if it was gone already."""
+    """Release a hold before it expires. Returns False if it was already gone."""
     return ledger.release_hold(token) > 0
 
 
 @contextmanager
 def _refused_by_constraints() -> Iterator[None]:
-    """Raise TransitionRefusedError where a constraint of the booking project refuses.
+    """Turn a refusal by a database constraint of the booking project into TransitionRefusedError.
 
-    ``constraint`` in its context names it, and is empty where it has no name.
+    The error's context has the constraint's name as ``constraint``; empty if it has none.
     """
     try:
         yield
@@ -296,15 +302,16 @@ def assign(
     version: int | None = None,
     overriding: Collection[Reason] = (),
 ) -> Outcome:
-    """Give the booking these tables by hand, instead of those that it has, and confirm it.
+    """Give the booking these tables by hand, in place of any that it has, and confirm it.
 
-    Guests who sit already are moved from now on. With ``hold_token`` the tables must be those of that hold. With ``version``
-    nobody may have changed the assignment since it was that. ``overriding``: reasons against the tables that staff pass
-    over, some of ``OVERRIDABLE``, kept with the seating and in history. The outcome names in ``passed`` whoever asked
-    earlier and could have had these tables.
-    Raises TablesRefusedError with every reason (capacity, overlap, adjacency, zone, ...), HoldExpiredError, TableTakenError,
-    BookingNotFoundError, BookingBusyError, ChangedMeanwhileError, and TransitionRefusedError where a constraint of the
-    booking project refuses.
+    Guests who already sit are moved from now on. ``hold_token``: the tables must be those of this hold. ``version``:
+    the version of the assignment that the user saw. ``overriding``: rules that staff override, out of ``OVERRIDABLE``;
+    they are kept with the seating and in the history. The outcome's ``passed`` has the bookings that asked earlier and
+    could have had these tables.
+
+    Raises TablesRefusedError with every reason (capacity, overlap, adjacency, zone, ...), HoldExpiredError,
+    TableTakenError, BookingNotFoundError, BookingBusyError, ChangedMeanwhileError if the assignment no longer has that
+    ``version``, and TransitionRefusedError if a constraint of the booking project refuses.
     """
     if not OVERRIDABLE.issuperset(overriding):
         raise ValueError(f"Nobody may pass over {sorted(set(overriding) - OVERRIDABLE)}, only {sorted(OVERRIDABLE)}.")
@@ -324,9 +331,9 @@ def move(
     version: int | None = None,
     overriding: Collection[Reason] = (),
 ) -> Outcome:
-    """Move a booking that has tables to these; guests who sit already move now. See ``assign``.
+    """Move a booking that has tables to these; guests who already sit move now. See ``assign``.
 
-    Raises TransitionRefusedError for a booking that has no tables, and where a constraint of the booking project refuses.
+    Raises TransitionRefusedError for a booking without tables, and if a constraint of the booking project refuses.
     """
     if not ledger.seatings_of([booking_ref]):
         raise TransitionRefusedError(f"Booking {booking_ref} has no tables to be moved from: assign some.")
@@ -353,11 +360,12 @@ def swap(
 ) -> tuple[Outcome, Outcome]:
     """Give two bookings each other's tables, in one step; each keeps its own time.
 
-    Each outcome names in ``passed`` whoever asked before that booking and could have had one of the tables at its new time.
-    With ``version`` and ``other_version`` nobody may have changed these assignments since they were that: raises
-    ChangedMeanwhileError. Raises TablesRefusedError if one of them cannot sit there, and then nothing has changed;
-    TransitionRefusedError if one has no tables, if the host's rows allow no swaps (``assignments.W010``), or if a constraint
-    of the booking project refuses; ValueError for one booking given twice, BookingNotFoundError, BookingBusyError.
+    The ``passed`` of each outcome has the bookings that asked before that one and could have had one of its new tables.
+    Raises ChangedMeanwhileError if an assignment no longer has the given ``version`` or ``other_version``;
+    TablesRefusedError if one of them cannot sit at the other's tables, and then nothing has changed;
+    TransitionRefusedError if one has no tables, if the host's rows allow no swaps (``assignments.W010``), or if a
+    constraint of the booking project refuses; ValueError for one booking given twice, BookingNotFoundError,
+    BookingBusyError.
     """
     if booking_ref == other_ref:
         raise ValueError(f"Booking {booking_ref} cannot swap tables with itself.")
@@ -387,14 +395,14 @@ def extend(
     version: int | None = None,
     overriding: Collection[Reason] = (),
 ) -> Extension:
-    """Give the guests their tables until then (aware), longer or shorter than now.
+    """Change the end of the guests' stay to ``until`` (aware): they keep their tables longer, or for less time.
 
-    Whoever comes next gets another table if there is one. Otherwise both bookings go to staff, each with the other's ref,
-    and the answer's ``change`` is ``Change.TO_STAFF``. It names in ``passed`` whoever asked earlier and could have had what
-    these guests, or those who make way for them, have now.
-    Raises TablesRefusedError where a table closes before they leave, unless ``overriding`` has ``Reason.CLOSED``, which is
-    kept with the seating. Raises ValueError for a time that is naive or not after the start and now,
-    TransitionRefusedError for a booking without tables.
+    The next party at one of the tables gets another if there is one. Otherwise both bookings go to staff, each with the
+    other's ref, and the result's ``change`` is ``Change.TO_STAFF``. Its ``passed`` has the bookings that asked earlier
+    and could have had the tables that these guests, or those who make way for them, have now. Raises TablesRefusedError
+    if a table closes before they leave, unless ``overriding`` has ``Reason.CLOSED``, which is then kept with the
+    seating; ValueError if ``until`` is naive, or not after both the start and now; TransitionRefusedError for a booking
+    without tables.
     """
     if until.tzinfo is None:
         raise ValueError(f"Booking {booking_ref}: the end must be aware, not {until}.")
@@ -404,7 +412,7 @@ def extend(
 
 @_in_transaction
 def late(*, booking_ref: str, actor: str, version: int | None = None) -> None:
-    """Note that the guests come later than booked. They keep their tables, and the end that they were promised.
+    """Note that the guests will come later than booked. They keep their tables and the promised end.
 
     Raises TransitionRefusedError for guests who are marked as gone (``undo`` takes that back), and for a booking that is
     cancelled or failed.
@@ -414,17 +422,19 @@ def late(*, booking_ref: str, actor: str, version: int | None = None) -> None:
 
 @_in_transaction
 def arrived(*, booking_ref: str, actor: str, version: int | None = None) -> None:
-    """Note that the guests are there, though not at their tables yet. Raises what ``late`` does."""
+    """Note that the guests have arrived, but do not sit at their tables yet. Raises as ``late``."""
     _mark(booking_ref, Stage.ARRIVED, actor=actor, version=version)
 
 
 @_in_transaction
 def seated(*, booking_ref: str, actor: str, version: int | None = None) -> None:
-    """Note that the guests sit at their tables. Those who come early have them from now on, closed tables too: it is a fact,
-    and the seating keeps that it was despite ``closed``.
+    """Note that the guests sit at their tables.
 
-    Who sits down late keeps the promised end (``extend`` changes it). Raises TablesRefusedError when somebody else still has
-    one of the tables, TransitionRefusedError for a booking without tables.
+    Guests who come early have the tables from now on, even closed ones: they do sit there, and the seating records
+    ``closed`` as overridden.
+
+    Guests who sit down late keep the promised end (``extend`` changes it). Raises TablesRefusedError if somebody else
+    still has one of the tables, TransitionRefusedError for a booking without tables.
     """
     _mark(booking_ref, Stage.SEATED, actor=actor, version=version)
 
@@ -442,9 +452,9 @@ def left(*, booking_ref: str, actor: str, version: int | None = None) -> tuple[s
 def no_show(*, booking_ref: str, actor: str, version: int | None = None) -> tuple[str, ...]:
     """Note that the guests did not come: their tables are free from now on. Returns these tables.
 
-    ``undo`` takes it back while the tables are free. Who asks for a later time instead, about which staff have not decided,
-    is planned for that. Raises TransitionRefusedError for a booking without tables, and for
-    one that has not begun.
+    ``undo`` takes it back while the tables are free. A booking that asks for a later time, about which staff have not
+    decided, is planned for that time. Raises TransitionRefusedError for a booking without tables, and for one that has
+    not begun.
     """
     return _mark(booking_ref, Stage.NO_SHOW, actor=actor, version=version)
 
@@ -524,9 +534,9 @@ def seat_walk_in(
 def replan(*, booking_ref: str, actor: str, reason: str = "replanned") -> bool:
     """Seat a confirmed booking again under today's rules: at its own tables if they allow it, else at others.
 
-    The planner is the one that the router names. The booking keeps its tables until others are settled, in the same
-    transaction. Returns False if nothing fits, and then nothing has changed. Raises TransitionRefusedError for a booking
-    that is not confirmed, BookingNotFoundError, BookingBusyError, InvalidBookingError, InvalidFloorError.
+    The planner that the router names decides. The booking keeps its tables until others are settled in the same
+    transaction. Returns False, and changes nothing, if nothing fits. Raises TransitionRefusedError for a booking that
+    is not confirmed, BookingNotFoundError, BookingBusyError, InvalidBookingError, InvalidFloorError.
     """
     host, assignment, booking, now = _locked(booking_ref)
     if assignment.state != State.CONFIRMED:
@@ -548,11 +558,12 @@ def replan(*, booking_ref: str, actor: str, reason: str = "replanned") -> bool:
 
 @_in_transaction
 def adopt(*, booking_ref: str, table_refs: Sequence[str]) -> None:
-    """The host has seated this booking by itself, before this app was installed: its tables are taken from now on.
+    """Take over a seating that the host made by itself, before this app was installed.
 
-    Nothing else is judged and the host is not told: it has decided. ``reconcile_assignments`` calls this for all of them.
-    Raises TableTakenError when somebody else has one of the tables then, TablesRefusedError for a table that the floor does
-    not have, BookingNotFoundError, TransitionRefusedError for a booking that is decided here already.
+    The tables are the booking's from now on. No rule is judged and the host is not told, because it has decided.
+    ``reconcile_assignments`` calls this for all such bookings. Raises TableTakenError if somebody else has one of the
+    tables at that time, TablesRefusedError for a table that the floor does not have, BookingNotFoundError,
+    TransitionRefusedError for a booking that is already decided here.
     """
     host = configured()
     booking = _booking(host, booking_ref)
@@ -568,18 +579,18 @@ def adopt(*, booking_ref: str, table_refs: Sequence[str]) -> None:
 
 @_in_transaction
 def pin(*, booking_ref: str, table_refs: Sequence[str], actor: str) -> Change:
-    """Pin the booking: from now on it gets these tables or none.
+    """Pin the booking to these tables: from now on it gets these or none.
 
-    One that sits elsewhere is moved there in this transaction; if somebody else is there, it keeps its tables and goes to
-    staff. One that waits is planned anew. Raises TablesRefusedError when the tables could never seat it, whoever else is
-    there, and for other tables than those at which its guests sit: ``move`` gives them others.
+    A booking with other tables is moved in this transaction; if these are taken, it keeps its own and goes to staff. A
+    booking that waits is planned again. Raises TablesRefusedError if the tables could not seat it even if nobody else
+    were there, and if its guests already sit at other tables: use ``move`` for those.
     """
     host, assignment, booking, now = _locked(booking_ref)
     seatings = ledger.seatings_of([booking_ref]).get(booking_ref, [])
     promised = as_promised(booking, assignment, seatings)
     snapshot = snapshot_of(promised, assignment, host=host, now=now, with_occupancy=False)
     found = engine.judge(snapshot, tuple(table_refs))
-    refusals = tuple(each for each in found if each.reason is not Reason.PACING)  # Pins are about tables, not times.
+    refusals = tuple(each for each in found if each.reason is not Reason.PACING)  # A pin fixes tables, not times.
     is_elsewhere = bool(seatings) and set(table_refs) != {row.table_ref for row in seatings}
     if is_elsewhere and edits.has_begun(assignment, booking, seatings, now=now):
         refusals = (*refusals, Refusal(Reason.PINNED_TABLES_UNFIT, sentences.SIT_ALREADY))
@@ -606,7 +617,7 @@ def pin(*, booking_ref: str, table_refs: Sequence[str], actor: str) -> Change:
 
 @_in_transaction
 def unpin(*, booking_ref: str, actor: str) -> Change:
-    """Remove the pin: any tables will do again. The booking keeps those it has; if it waits, it is tried at once."""
+    """Remove the pin, so that any tables will do. The booking keeps its tables; if it waits, it is tried at once."""
     host, assignment, booking, now = _locked(booking_ref)
     assignment.pinned_table_refs = []
     if assignment.state == State.CONFIRMED:
@@ -620,7 +631,7 @@ def unpin(*, booking_ref: str, actor: str) -> Change:
 def release_tables(*, booking_ref: str, actor: str = "host", reason: str = "released") -> tuple[str, ...]:
     """Free the booking's tables and plan it again. Returns the tables that it had.
 
-    Guests who sit leave them now: what they have sat through stays on record, and they are expected.
+    The stay of guests who sit ends now: the time that they have sat there stays on record, and they are expected again.
     """
     host, assignment, now = _locked_assignment(booking_ref)
     freed = ledger.tables_of([booking_ref]).get(booking_ref, ())
@@ -630,11 +641,11 @@ def release_tables(*, booking_ref: str, actor: str = "host", reason: str = "rele
 
 @_in_transaction
 def reopen(*, booking_ref: str, actor: str, reason: str = "retry", version: int | None = None) -> Change:
-    """Try a booking again that failed, is in the review queue or was cancelled, with all its attempts.
+    """Try a booking again that failed, is in the review queue or was cancelled, with its number of attempts reset.
 
-    One that still has tables keeps them, and is tried in this transaction. With ``version`` nobody may have changed the
-    assignment since it was that: raises ChangedMeanwhileError. Raises TransitionRefusedError for a booking in any other
-    state: ``release_tables`` frees the tables of one that has some.
+    A booking that still has tables keeps them, and is tried in this transaction. Raises ChangedMeanwhileError if the
+    assignment no longer has the given ``version``, and TransitionRefusedError for a booking in any other state (use
+    ``release_tables`` for one that has tables).
     """
     host, assignment, now = _locked_assignment(booking_ref, version=version)
     if assignment.state not in staff_decisions.WAITING_FOR_STAFF | {State.CANCELLED}:
@@ -649,15 +660,16 @@ def reopen(*, booking_ref: str, actor: str, reason: str = "retry", version: int 
 @_in_transaction
 @_refused_by_constraints()
 def reject(*, booking_ref: str, actor: str, reason: str, version: int | None = None) -> None:
-    """Reject a booking that failed or is in the review queue: it is not planned any more.
+    """Reject a booking that failed or is in the review queue, so that it is not planned any more.
 
-    A booking that waits because its guest asks for something else than it has keeps its tables, as promised: only the
-    wish is rejected, and the booking is confirmed again with the reason ``edit_rejected``. A host that shows other
-    tables, or none, is told those again. Any other ends as failed with the reason ``rejected_by_staff``. ``reason`` says
-    why and is kept in the history for ever, so it names no guest. The host hears of it by the outbox, and tells the guest.
-    ``version`` as for ``reopen``. Raises ValueError for a reason that is empty or too long, TransitionRefusedError for a
-    booking in any other state, for guests who sit at tables of theirs, and where a constraint of the booking project
-    refuses; ChangedMeanwhileError.
+    A booking that waits because of an edit keeps its tables, as promised: only the edit is rejected, and the booking is
+    confirmed again with the reason ``edit_rejected``. A host that shows other tables, or none, is told the promised
+    ones again. Any other booking fails with the reason ``rejected_by_staff``. ``reason`` says why; it stays in the
+    history for ever, so it must not name a guest. The outbox tells the host, which tells the guest. ``version`` as for
+    ``reopen``. TransitionRefusedError for a booking in any other state, for guests who sit at their tables, and if a
+    constraint of the booking project refuses; ChangedMeanwhileError.
+
+    Raises ValueError for a reason that is empty or too long,
     """
     why = reason.strip()
     if not why or len(why) > staff_decisions.LONGEST_REASON or "\0" in why:
@@ -694,15 +706,16 @@ def reject(*, booking_ref: str, actor: str, reason: str, version: int | None = N
 @_in_transaction
 @_refused_by_constraints()
 def undo(*, booking_ref: str, actor: str, version: int | None = None) -> staff_decisions.Undoable:
-    """Take back what happened last: tables given or freed by staff, a rejection, a move, a swap, a stage, a stay, a walk-in.
+    """Take back the last step: tables given or freed by staff, a rejection, a move, a swap, a stage, a stay, a walk-in.
 
-    A swap is taken back for both bookings, as is every move of two in one transaction where one got the other's tables. A
-    booking of the review queue waits again where it did, with its earlier reason, and its tables are free; one that waited
-    for a planner is due again. Otherwise its guests have the tables and the stage that they had, while those tables
-    are free: raises TablesRefusedError if somebody else has one by now. Possible as long as nothing else has happened to
-    it; ``version`` as for ``reopen``. Raises TransitionRefusedError when there is nothing that could be taken back, and
-    where a constraint of the booking project refuses; ChangedMeanwhileError, BookingNotFoundError, InvalidBookingError
-    (guests sit there), BookingBusyError.
+    A swap is taken back for both bookings, and so is any transaction in which one booking got the other's tables. A
+    booking that was in the review queue waits there again with its earlier reason, and its tables are free; one that
+    waited for a planner is due again. Otherwise the guests get back the tables and the stage that they had. This is
+    possible as long as nothing else has happened to the booking; ``version`` as for ``reopen``. ChangedMeanwhileError,
+    BookingNotFoundError, InvalidBookingError (guests sit there), BookingBusyError.
+
+    Raises TablesRefusedError if somebody else has one of the earlier tables by now; TransitionRefusedError if there is
+    nothing to take back, and if a constraint of the booking project refuses;
     """
     reach = undoing.reach(booking_ref, host=configured())
     host, assignment, now = _locked_assignment(booking_ref, version=version, also=sorted(reach.days))
@@ -729,7 +742,7 @@ def undo(*, booking_ref: str, actor: str, version: int | None = None) -> staff_d
 def _undo_both(
     host: Host, one: Assignment, other: Assignment, *, now: datetime, actor: str
 ) -> staff_decisions.Undo | None:
-    """Take back that staff moved two bookings in one step. One of them may have waited before, without tables."""
+    """Take back a step in which staff moved two bookings. One of them may have waited without tables before."""
     for waited, moved in ((one, other), (other, one)):
         undoable = staff_decisions.undoable(waited)
         if undoable is not None:
@@ -742,7 +755,7 @@ def _undo_both(
 def _take_back(
     host: Host, assignment: Assignment, undoable: staff_decisions.Undoable, *, now: datetime, actor: str
 ) -> None:
-    """Take back a decision of staff: the booking stands where it did before."""
+    """Take back a decision of staff: the booking is in the state that it had before."""
     booking_ref = assignment.booking_ref
     if undoable.what is staff_decisions.Undo.ASSIGNMENT:
         _lock_plannable(host, booking_ref)
@@ -758,15 +771,15 @@ def _take_back(
     transitions.store([assignment])
     if undoable.state == State.MANUAL_REVIEW:
         if undoable.what is not staff_decisions.Undo.ASSIGNMENT:
-            waiting.stay_awake([assignment])  # What became free meanwhile woke those alone who were in review then.
+            waiting.stay_awake([assignment])  # What became free woke only bookings that were in review then.
         host.on_review({booking_ref: undoable.reason})
 
 
 @_in_transaction
 def table_told(*, booking_ref: str) -> None:
-    """Note that the guests have been told their table: V3 gives them no other one to seat somebody else.
+    """Note that the guests have been told their table, so that V3 does not move them to seat somebody else.
 
-    For a host that does not say so itself (``HostBooking.table_told``). Raises AssignmentNotFoundError, and
+    For hosts that do not say so themselves (``HostBooking.table_told``). Raises AssignmentNotFoundError, and
     TransitionRefusedError for a booking that is not confirmed.
     """
     _host, assignment, _now = _locked_assignment(booking_ref)
@@ -782,10 +795,10 @@ def table_told(*, booking_ref: str) -> None:
 
 @_in_transaction
 def freeze(*, restaurant_ref: str, service_date: date, actor: str) -> bool:
-    """From now on, move no booking of the restaurant's service day to seat another.
+    """Freeze a restaurant's service day: from now on no booking is moved to seat another.
 
-    Staff still move whom they like. Returns False if it was frozen already. Raises DayBusyError while a planner works on
-    the day.
+    Staff can still move any booking. Returns False if the day was already frozen. Raises DayBusyError while a planner
+    works on the day.
     """
     locks.lock_days([(restaurant_ref, service_date)])
     _evening, is_new = FrozenEvening.objects.get_or_create(
@@ -798,7 +811,7 @@ def freeze(*, restaurant_ref: str, service_date: date, actor: str) -> bool:
 
 @_in_transaction
 def unfreeze(*, restaurant_ref: str, service_date: date, actor: str) -> bool:
-    """Take ``freeze`` back. Returns False if the day was not frozen. Raises DayBusyError."""
+    """End the freeze of a service day. Returns False if the day was not frozen. Raises DayBusyError."""
     locks.lock_days([(restaurant_ref, service_date)])
     deleted, _rows = FrozenEvening.objects.filter(restaurant_ref=restaurant_ref, service_date=service_date).delete()
     if deleted:
@@ -818,16 +831,19 @@ def _announce_evening(what: str, restaurant_ref: str, service_date: date, *, act
 
 @_in_transaction
 def booking_changed(*, booking_ref: str) -> Change:
-    """The host has edited the booking: call it in the same transaction, after the change.
+    """Follow an edit of the booking by the host. Call it in the host's transaction, after the change.
 
-    A guest who asks for something else (time, stay, party, zone, restaurant) keeps the tables until something better is
-    settled, in this transaction: at the same tables if they will do, else at others. What cannot be met goes to staff, and
-    the guest keeps what was promised. A corrected name, or a floor, service or setting that was edited since, costs nobody
-    a table. Guests who arrive, sit, stay longer or leave are followed from now on, and tables that staff chose in the host
-    are taken over, also those of a booking that has none here (``Change.KEPT``, or ``TO_STAFF`` if others have them). A
-    booking that is gone from the host, or hidden there as deleted, is cancelled. Returns what became of it, ``Change.LATER``
-    if another process works on the restaurant-day: the next pass follows the change then. Raises BookingNotFoundError for
-    one that neither the host nor this app knows.
+    A guest who asks for something else (time, stay, party, zone, restaurant) keeps the tables until the edit is settled
+    in this transaction: at the same tables if they will do, else at others. An edit that cannot be met goes to staff,
+    and the guest keeps what was promised (docs/living-evening.md rule 2). Nobody loses a table because of a corrected
+    name, or because the floor, a service or a setting was edited since (rule 1).
+
+    Arrivals, longer or shorter stays and departures are followed. Tables that staff chose in the host are taken over,
+    even for a booking that has none here (``Change.KEPT``, or ``TO_STAFF`` if others have them). A booking that is gone
+    from the host, or hidden there as deleted, is cancelled.
+
+    Returns what the change led to; ``Change.LATER`` if another process works on the restaurant-day, so that the next
+    pass follows the change. Raises BookingNotFoundError for a booking that neither the host nor this app knows.
     """
     queueing.on_commit(booking_ref)
     marks.settle(booking_ref)
@@ -846,7 +862,7 @@ def booking_changed(*, booking_ref: str) -> Change:
 
 
 def _register_new(booking: HostBooking, *, host: Host) -> Change:
-    """Request a table for a booking that is unknown here, or take over those that the host has given it."""
+    """Request a table for a booking that is unknown here, or take over the tables that the host has given it."""
     now = transactions.database_now()
     is_seated = bool(adoption.given([booking], host=host, now=now))
     if not booking.wants_table and not is_seated:
@@ -878,10 +894,10 @@ def _cancel_gone(booking_ref: str) -> Change:
 
 @_in_transaction
 def booking_cancelled(*, booking_ref: str) -> None:
-    """The host has cancelled (or deleted) the booking: its tables are free again in the same transaction.
+    """Follow a cancellation or deletion by the host: free the booking's tables in the same transaction.
 
-    No later change in the host undoes this, not even for a booking that was not known here until now; ``request`` and
-    ``reopen`` do. If another process works on the restaurant-day, the next pass frees the tables.
+    Only ``request`` and ``reopen`` undo this; no later change in the host does. It also holds for a booking that was
+    unknown here until now. If another process works on the restaurant-day, the next pass frees the tables.
     """
     marks.settle(booking_ref)
     try:
@@ -894,7 +910,7 @@ def booking_cancelled(*, booking_ref: str) -> None:
 
 
 def _known_or_new(booking_ref: str) -> Assignment | None:
-    """Lock the assignment of a booking, stored now if only the host knew of it; None if nobody knows it."""
+    """Return the booking's assignment, locked, and created if only the host knew the booking; None if nobody knows it."""
     try:
         return _locked_assignment(booking_ref)[1]
     except AssignmentNotFoundError:
@@ -917,13 +933,14 @@ def close(
     reason: str | None = "",
     actor: str = "host",
 ) -> int:
-    """Close tables, a zone, or the whole restaurant if neither is named, over ``[starts_at, ends_at)`` (aware).
+    """Close tables, a zone, or the whole restaurant if neither is named, for ``[starts_at, ends_at)`` (aware).
 
-    Without ``ends_at`` until further notice. ``reason`` is for staff and names no guest. Gives the closure's id. Who was to
-    sit there gets other tables in the same transaction, or goes to review where V3 finds none; so do guests who sit there,
-    and they keep those of their joined tables that stay open. Planners seat nobody there until it is over or lifted; staff
-    do, by ``assign(overriding=[Reason.CLOSED])``. Raises ValueError for times that are naive or the wrong way round, for a
-    restaurant that the host does not have, and for tables or a zone that the restaurant does not have.
+    Without ``ends_at`` the closure lasts until it is lifted. ``reason`` is for staff, and must not name a guest.
+    Returns the closure's id. Bookings with tables there get others in the same transaction, or go to review if V3 finds
+    none. Guests who already sit there go to review, and keep those of their joined tables that stay open. Planners seat
+    nobody there until the closure is over or lifted; staff can, with ``assign(overriding=[Reason.CLOSED])``.
+
+    Raises ValueError for times that are naive or in the wrong order, and for an unknown restaurant, table or zone.
     """
     closure = closures.close(
         restaurant_ref,
@@ -952,9 +969,9 @@ def edit_closure(
 ) -> None:
     """Change a closure; arguments that are not given stay as they are. ``table_refs=()`` means the whole restaurant.
 
-    Bookings make way as for ``close``; who was seated by an override over what was closed before stays. With ``version``
-    nobody may have changed the closure since it was that: raises ChangedMeanwhileError. Raises ClosureNotFoundError,
-    ClosureLiftedError, ValueError.
+    Bookings make way as for ``close``, except those that staff seated by an override at what was already closed. Raises
+    ChangedMeanwhileError if the closure no longer has the given ``version``; ClosureNotFoundError, ClosureLiftedError,
+    ValueError.
     """
     closures.edit(
         closure_id,
@@ -971,7 +988,7 @@ def edit_closure(
 
 @_in_transaction
 def lift_closure(*, closure_id: int, actor: str, version: int | None = None) -> None:
-    """End a closure now. It is kept, with who lifted it; other closures of the same tables stay.
+    """End a closure now. It stays on record with who lifted it; other closures of the same tables stay in force.
 
     ``version`` and exceptions as for ``edit_closure``.
     """
@@ -979,7 +996,7 @@ def lift_closure(*, closure_id: int, actor: str, version: int | None = None) -> 
 
 
 def explain(*, booking_ref: str) -> Explanation:
-    """Explain the booking: its state, every attempt, every transition, and a sentence for staff.
+    """Return the explanation of a booking: its state, every attempt, every transition, and a sentence for staff.
 
     Raises AssignmentNotFoundError.
     """
@@ -987,7 +1004,7 @@ def explain(*, booking_ref: str) -> Explanation:
 
 
 def _snapshot(booking_ref: str) -> Snapshot:
-    """Return the input of planning for the booking now, whether or not a table was requested for it."""
+    """Return the input for planning the booking now, whether or not a table was requested for it."""
     host = configured()
     booking = _booking(host, booking_ref)
     now = transactions.database_now()
@@ -1027,9 +1044,9 @@ def _day_of(booking: HostBooking, host: Host) -> tuple[str, date]:
 def _locked_assignment(
     booking_ref: str, *, version: int | None = None, also: Sequence[tuple[str, date]] = ()
 ) -> tuple[Host, Assignment, datetime]:
-    """Lock the service days, then the row: the order that everybody keeps. Raises ChangedMeanwhileError.
+    """Lock the booking's service days, then its row: everybody locks in this order. Raises ChangedMeanwhileError.
 
-    ``also``: further service days, by restaurant, that the booking is going to.
+    ``also``: further service days (restaurant ref and date) to which the booking goes.
     """
     days = Assignment.objects.of(booking_ref).days()
     if not days:
@@ -1043,7 +1060,7 @@ def _locked_assignment(
 
 
 def _changed_before_it_was_locked(booking_ref: str) -> BookingBusyError:
-    """Return the error with which a transaction of ours is done again, under the right locks."""
+    """Return the error that makes our transaction run again with the right locks."""
     return BookingBusyError(f"Booking {booking_ref} was changed just now; try again.", booking_ref=booking_ref)
 
 
@@ -1085,7 +1102,7 @@ def _check_hold(token: uuid.UUID, booking_ref: str, table_refs: Sequence[str]) -
 def _try_again(
     host: Host, assignment: Assignment, booking: HostBooking | None, *, now: datetime, actor: str, reason: str
 ) -> Change:
-    """Try a booking that waits: at once if it has tables, which it keeps until others are settled; else it is due."""
+    """Try a waiting booking now if it has tables, which it keeps until others are settled; else make it due."""
     seatings = ledger.seatings_of([assignment.booking_ref]).get(assignment.booking_ref, [])
     if not seatings or booking is None:
         return _plan_anew(host, assignment, now=now, actor=actor, reason=reason)
@@ -1099,7 +1116,7 @@ def _try_again(
 
 
 def _plan_anew(host: Host, assignment: Assignment, *, now: datetime, actor: str, reason: str) -> Change:
-    """Free what the booking has and make it due at once. Guests who sat there are expected again."""
+    """Free the booking's tables and make it due at once. Guests who sat there are expected again."""
     has_tables = stays.give_up(assignment, now=now)
     was_told = has_tables or assignment.state == State.CONFIRMED
     if has_tables and assignment.stage == Stage.SEATED:

@@ -40,7 +40,7 @@ def _error(id_: str, problem: str, *, hint: str | None = None) -> list[checks.Ch
 
 
 def _raised(error: Exception) -> str:
-    """Say what the project's code raised, and where: never its message, which may name a guest."""
+    """Say what type of error the project's code raised, and where: never its message, which may name a guest."""
     return f"{type(error).__name__} at {place_of(error)}"
 
 
@@ -245,7 +245,7 @@ def check_rearrangement(app_configs: Sequence[AppConfig] | None, **kwargs: Any) 
 
 @checks.register("assignments")
 def check_router(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[checks.CheckMessage]:
-    """W013: an app brings another planner (``brings_planner``), and V3 alone decides."""
+    """W013: an app brings another planner (``brings_planner``), but only V3 decides."""
     if conf.problems() or router_path() != SOLE_ROUTER or conf.settings().ROUTER:
         return []
     others = [each.name for each in apps.get_app_configs() if getattr(each, "brings_planner", False)]
@@ -316,7 +316,7 @@ def check_database(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> li
 
 
 def is_postgresql() -> bool:
-    """Return whether the default database is PostgreSQL. Checks that query are silent elsewhere: E004 says so."""
+    """Return whether the default database is PostgreSQL. Otherwise checks that query say nothing, because E004 does."""
     return connection.vendor == "postgresql"
 
 
@@ -351,7 +351,7 @@ def _other_database(model: type[Model]) -> str:
 
 
 def _model_host() -> ModelHost | None:
-    """Return the project's host if it is made of field names that fit; E001, E002 and E006 say what is wrong."""
+    """Return the project's host if it is a valid ``ModelHost``, else None; E001, E002 and E006 report what is wrong."""
     if conf.problems():
         return None
     try:
@@ -380,13 +380,13 @@ def check_host_answers(
     if conf.problems():
         return []
     if any(each.is_serious() for each in [*check_classes(None), *check_routed_tables(None)]):
-        return []  # It could not answer, and they say why.
+        return []  # It could not answer; the others report why.
     try:
         host = conf.load(conf.settings().HOST)
         known = host.bookings(["assignments-check-no-such-booking"])
     except Exception as error:  # noqa: BLE001  (whatever the host raises, the check reports it)
         if transactions.sqlstate(error) in NOT_MIGRATED:
-            return []  # Migrate, which runs checks first, is about to create them.
+            return []  # ``migrate``, which runs checks first, is about to create them.
         return _error(
             "assignments.E005",
             f"For a booking that does not exist the host raised {_raised(error)}",
@@ -434,7 +434,7 @@ def _unknown_time_zones(host: Host) -> list[checks.CheckMessage]:
 
 
 def _floor_data_passed_over(host: Host) -> list[checks.CheckMessage]:
-    """W006: floor data contradicts the host's tables, so planners do not use it as it was entered."""
+    """W006: floor data contradicts the host's tables, so planners ignore or change it."""
     if not isinstance(host, ModelHost) or type(host).floor is not ModelHost.floor:
         return []
     refs: set[str] = set()

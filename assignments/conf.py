@@ -46,7 +46,7 @@ MOST_PERMITS = 20
 
 
 def at_least(minimum: float, maximum: float | None = None) -> Callable[[Any], str | None]:
-    """A number, for ``setting``."""
+    """Return a check for numbers, for ``setting``."""
 
     def problem(value: Any) -> str | None:
         if isinstance(value, bool) or not isinstance(value, int | float):
@@ -61,7 +61,7 @@ def at_least(minimum: float, maximum: float | None = None) -> Callable[[Any], st
 
 
 def whole(minimum: int, maximum: int | None = None) -> Callable[[Any], str | None]:
-    """A whole number, for ``setting``."""
+    """Return a check for whole numbers, for ``setting``."""
     in_range = at_least(minimum, maximum)
 
     def problem(value: Any) -> str | None:
@@ -93,7 +93,7 @@ def _release(value: Any) -> str | None:
 
 
 def dotted_path(value: Any) -> str | None:
-    """A dotted path, for ``setting``."""
+    """Check a dotted path, for ``setting``."""
     return None if isinstance(value, str) and "." in value else "must be a dotted path such as 'project.module.Name'"
 
 
@@ -262,7 +262,7 @@ class Settings:
     """Whether tests and demonstrations may move the clock (``assignments.concurrency.clock``). Never in production."""
 
     def rearranges(self, restaurant_ref: str) -> bool:
-        """Return whether confirmed parties of the restaurant may be moved, as far as the settings say."""
+        """Return whether the settings allow confirmed parties of the restaurant to be moved."""
         return self.REARRANGE if isinstance(self.REARRANGE, bool) else restaurant_ref in self.REARRANGE
 
     def rules(self) -> PlanningRules:
@@ -278,7 +278,7 @@ class Settings:
 
 
 def _given() -> Any:
-    """Return what the project has set, and what the environment says where it has set nothing."""
+    """Return the project's settings, completed by environment variables."""
     given = getattr(django_settings, NAME, {})
     if not isinstance(given, Mapping):
         return given
@@ -291,7 +291,7 @@ def _given() -> Any:
 
 
 def is_given(name: str) -> bool:
-    """Return whether the project or the environment gives the setting, instead of its default."""
+    """Return whether the project or the environment sets this setting, so that its default does not apply."""
     given = _given()
     return isinstance(given, Mapping) and name in given
 
@@ -308,7 +308,7 @@ def problems() -> list[str]:
 
 
 def declared_problems(name: str, declared: type, given: Any, *, may_be_empty: Collection[str] = ()) -> list[str]:
-    """Return what is wrong with ``given`` by the settings that the dataclass ``declared`` declares with ``setting``."""
+    """Return the problems of the ``given`` settings, by the declarations in the dataclass ``declared``."""
     if not isinstance(given, Mapping):
         return [f"{name} must be a dict, not {given!r}"]
     known = {each.name: each for each in fields(declared)}
@@ -340,7 +340,7 @@ def load(path: str) -> Any:
 
 
 def imported(path: str) -> Any:
-    """Return what is at a dotted path. Raises ImproperlyConfigured, whatever its module raises: a wrong name or syntax."""
+    """Return the object at a dotted path. Raises ImproperlyConfigured for any error of its module."""
     try:
         return import_string(path)
     except Exception as error:

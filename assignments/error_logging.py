@@ -1,4 +1,4 @@
-"""Logging errors by type. What an error says may quote a guest's name or e-mail, so no log line of ours repeats it."""
+"""Logging errors by type. An error's message may quote a guest's name or e-mail, so no log line of ours repeats it."""
 
 import logging
 

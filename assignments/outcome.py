@@ -1,4 +1,4 @@
-"""The outcome of a planner's invocation for one booking."""
+"""The outcome of a planner's decision on one booking."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -9,7 +9,7 @@ __all__ = ["Change", "CoordinatorReason", "Extension", "Kind", "Noop", "Outcome"
 
 
 class Kind(StrEnum):
-    """What a decision was."""
+    """The kind of an outcome."""
 
     CONFIRMED = "confirmed"
     """The booking has its tables."""
@@ -35,7 +35,7 @@ class Noop(StrEnum):
 class CoordinatorReason(StrEnum):
     """Reasons from the coordinator, in addition to those in ``assignments.planning.reasons``.
 
-    After all but the first three and the last the booking is retried.
+    After any but the first three and the last, the booking is retried.
     """
 
     INVALID_BOOKING = "invalid_booking"
@@ -56,9 +56,9 @@ class CoordinatorReason(StrEnum):
 class Outcome:
     """One of confirmed(strategy, tables), retry(reason, delay), manual_review(reason), noop(reason), failed(reason).
 
-    ``delay_seconds`` is set for retries. ``decision_ms`` is the planning time in milliseconds. ``unexpected`` marks an
-    unexpected error: the run continues and ends with exit code 1. ``passed``: bookings that asked earlier, and could have
-    had the tables that staff gave to this one.
+    ``delay_seconds``: seconds until the next try, for a retry. ``decision_ms``: planning time in milliseconds.
+    ``unexpected``: an unexpected error led to it; the run continues, and ends with exit code 1. ``passed``: bookings
+    that asked earlier and could have had the tables that staff gave to this one.
     """
 
     booking_ref: str
@@ -102,7 +102,7 @@ def unstored(booking_ref: str, error_type: str, *, planner: str) -> Outcome:
 
 
 class Change(StrEnum):
-    """What a change in the host led to, as ``api.booking_changed`` returns it."""
+    """The effect of a change in the host, as ``api.booking_changed`` returns it."""
 
     NOTHING = "nothing"
     """The promise stands: the guest asks for nothing else."""
@@ -124,9 +124,9 @@ class Change(StrEnum):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Extension:
-    """What became of a longer or shorter stay, as ``api.extend`` returns it.
+    """The effect of a longer or shorter stay, as ``api.extend`` returns it.
 
-    ``passed``: bookings that asked earlier, and could have had the tables that these guests, or those who make way for
+    ``passed``: bookings that asked earlier and could have had the tables that these guests, or those who make way for
     them, have now.
     """
 

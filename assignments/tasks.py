@@ -46,7 +46,7 @@ _in_celery: dict[str, Any] = {}
 
 
 def task(function: Callable[..., Any]) -> Any:
-    """Make a function a task of each framework that is there. Returns Django's, or Celery's where that is the only one."""
+    """Make a function a task of each installed framework. Returns Django's task, or Celery's if that is the only one."""
     name = f"{function.__module__}.{function.__name__}"
     if _celery is not None:
         _in_celery[name] = _celery.shared_task(name=name, ignore_result=True)(function)
@@ -55,9 +55,9 @@ def task(function: Callable[..., Any]) -> Any:
 
 @task
 def decide_day(restaurant_ref: str, service_date: str) -> int:
-    """Decide what is due on a service day (ISO 8601) of a restaurant. Returns how many bookings were looked at.
+    """Decide what is due on a service day (ISO 8601) of a restaurant. Returns the number of bookings tried.
 
-    A day that another worker is at is left to it; what stays due is decided by the next pass.
+    A day on which another worker is busy is left to it; what stays due is decided by the next pass.
     """
     limits = dispatch.PassLimits(restaurant_ref=restaurant_ref, service_date=date.fromisoformat(service_date))
     return sum(len(progress.outcomes) for progress in dispatch.run_pass(limits))
@@ -75,7 +75,7 @@ def enqueue_day_in_celery(*, restaurant_ref: str, service_date: str) -> None:
 
 @task
 def run_coordinator(*arguments: str) -> None:
-    """Run ``manage.py run_coordinator`` with these arguments, for a single pass: ``--watch`` needs a process of its own."""
+    """Run ``manage.py run_coordinator`` with these arguments, for a single pass: ``--watch`` needs its own process."""
     call_command("run_coordinator", *arguments)
 
 

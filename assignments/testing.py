@@ -21,7 +21,7 @@ __all__ = ["MemoryHost", "a_floor", "a_service", "a_table", "at", "shifted"]
 
 
 def a_table(ref: str, *, name: str = "", seats: int = 4, **kwargs: Any) -> Table:
-    """A table whose name is its ref, unless told otherwise."""
+    """Build a table, by default with its ref as its name."""
     return Table(ref=ref, name=name or ref, seats=seats, **kwargs)
 
 

@@ -55,7 +55,7 @@ class TableAdmin(_TableAdmin):
 
 
 class TableSelect(AutocompleteSelect):
-    """Shows again what was chosen; Django's raises for a value that is no key, before the form can refuse it."""
+    """A select that shows an invalid choice again; Django's raises for it before the form can refuse it."""
 
     def optgroups(self, name: str, value: Sequence[str], attr: dict[str, Any] | None = None) -> Any:
         return super().optgroups(

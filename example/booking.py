@@ -21,7 +21,7 @@ def make_booking(*, restaurant: Restaurant, reference: str, start: datetime, par
 
 
 def save_booking(booking: Booking) -> Change:
-    """Store an edited (or new) booking; what became of its tables."""
+    """Store an edited (or new) booking. Return the effect on its tables."""
     with transaction.atomic():
         booking.save()
         if booking.status in {Booking.Status.CANCELLED, Booking.Status.NO_SHOW}:

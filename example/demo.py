@@ -1,4 +1,4 @@
-"""The demo: one evening, seated by the legacy planner (if installed) and, on a fresh copy, by V3; compared."""
+"""The demo: one evening, seated by the legacy planner (if installed) and, on a fresh copy, by V3, to compare them."""
 
 import time
 from collections import Counter
@@ -49,7 +49,7 @@ class Run:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Demo:
-    """All runs, and what independent SQL found: pairs of seatings that overlap, bookings without exactly one outcome."""
+    """All runs, and the findings of independent SQL: overlapping seatings, and bookings without exactly one outcome."""
 
     bookings: int
     tables: int

@@ -39,8 +39,9 @@ class OccupiedError(Exception):
 def claimed(*, anew: bool, before_removal: Callable[[str], None] = lambda name: None) -> Iterator[str]:
     """Open the configured database for the demo, create and migrate it if necessary, and yield its name.
 
-    With ``anew``, data of an earlier demo is removed. If there are evenings, ``before_removal`` is called first, with the
-    database's name; an error of it keeps them. Restaurants created inside belong to the demo. Raises OccupiedError.
+    With ``anew``, data of an earlier demo is removed. If there are evenings, ``before_removal`` is called first with
+    the database's name; if it raises, they are kept. Restaurants created inside belong to the demo. Raises
+    OccupiedError.
     """
     _create_if_missing()
     name = str(connection.settings_dict["NAME"])
@@ -90,9 +91,9 @@ def use_another(suffix: str) -> None:
 
 @contextmanager
 def copied(suffix: str) -> Iterator[str | None]:
-    """Copy the database, named like it with this suffix, and yield the copy's name; drop the copy in the end.
+    """Copy the database under its name with this suffix, and yield the copy's name; drop the copy in the end.
 
-    Yields None where PostgreSQL does not copy it: somebody else is connected to it, or we may not create databases.
+    Yields None if PostgreSQL cannot copy it, because somebody else is connected or we may not create databases.
     """
     name = f"{connection.settings_dict['NAME']}{suffix}"
     drop = f"DROP DATABASE IF EXISTS {connection.ops.quote_name(name)} WITH (FORCE)"
@@ -149,7 +150,7 @@ def _create_if_missing() -> None:
 
 
 def _made() -> list[int] | None:
-    """The demo's restaurants here; None if it never ran here."""
+    """Return the keys of the demo's restaurants in this database; None if it never ran here."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT obj_description(to_regclass('example_restaurant'), 'pg_class')")
         comment = cursor.fetchone()[0]
@@ -170,7 +171,7 @@ def _record(instance: Restaurant, created: bool, **options: Any) -> None:
 
 
 def _others(made: Sequence[int] | None) -> list[str]:
-    """Foreign data, in words: in the demo's database restaurants and users, elsewhere any row of any table."""
+    """Describe data that is not the demo's: restaurants and users in the demo's database, any row in another."""
     with connection.cursor() as cursor:
         if made is not None:
             cursor.execute("SELECT name FROM example_restaurant WHERE id <> ALL(%s) ORDER BY id LIMIT 3", [list(made)])
@@ -187,7 +188,7 @@ def _others(made: Sequence[int] | None) -> list[str]:
 
 
 def _password() -> str:
-    """Create the file once; it is complete before anybody can read it."""
+    """Return the password. Its file is created once, and is complete before anybody can read it."""
     if not PASSWORD_FILE.exists():
         handle, name = tempfile.mkstemp(dir=PASSWORD_FILE.parent, prefix=f"{PASSWORD_FILE.name}.")  # mode 0600
         with os.fdopen(handle, "w") as file:

@@ -1,4 +1,4 @@
-"""Loads evenings into the database: a restaurant's floor, services and bookings (JSON), or bookings alone (CSV).
+"""Loading evenings into the database: a restaurant's floor, services and bookings (JSON), or only bookings (CSV).
 
 ``parse_json`` and ``parse_csv`` parse text and report the problems of each row; ``store`` writes the values in one
 transaction, and changes nothing the second time.
@@ -34,15 +34,18 @@ SEPARATORS = ",;\t"
 
 
 def parse_json(text: str, *, on: date | None = None) -> EveningFile:
-    """The evening in a JSON file, moved to the day ``on`` if given. Raises UnusableFileError; bad bookings are listed."""
+    """Return the evening in a JSON file, moved to the day ``on`` if given.
+
+    Raises UnusableFileError; bad bookings are only listed.
+    """
     return evening_file.parse(text, on=on, longest=LONGEST)
 
 
 def parse_csv(text: str, *, on: date | None = None) -> EveningFile:
-    """Bookings with the columns of CSV_COLUMNS (zone and status may be missing or empty). Raises UnusableFileError.
+    """Return bookings with the columns of CSV_COLUMNS, of which zone and status may be missing or empty.
 
-    Values are separated by commas, semicolons or tabs: by what separates the columns of the first line, or by what a first
-    line ``sep=;`` says, as spreadsheets write it.
+    Values are separated by commas, semicolons or tabs, as the columns of the first line are, or as a first line such as
+    ``sep=;``, written by spreadsheets, says. Raises UnusableFileError.
     """
     said = re.match(r"sep=(.)(\r\n|\n|\r)", text)
     if said:
@@ -58,7 +61,7 @@ def parse_csv(text: str, *, on: date | None = None) -> EveningFile:
 
 
 def _columns_known(line: str, separator: str) -> int:
-    """However they are written: a column in capitals is to be refused by its own name."""
+    """Count the known columns in any case, so that a column in capitals is refused by its name."""
     return sum(each.strip(' "').casefold() in CSV_COLUMNS for each in line.split(separator))
 
 
@@ -78,16 +81,17 @@ def _read_csv(reader: "csv.DictReader[str]", on: date | None, lines_before: int)
 
 
 def _is_blank(row: Mapping[Any, Any]) -> bool:
-    """Whether a row says nothing, as those do that a spreadsheet writes below its last one."""
+    """Return whether a row is empty, as spreadsheets write them below the last one."""
     return not any("".join(value).strip() if value else "" for value in row.values())
 
 
 def store(evening: EveningFile, *, restaurant_name: str = "", strict: bool = False) -> Loaded:
     """Store an evening in one transaction; the next ``run_coordinator`` picks up its bookings.
 
-    Rows are recognised by the restaurant's ref (one that was given none by its name), the table's code, the booking's ref:
-    existing rows are updated if they differ. What the file's floor no longer has is removed. ``restaurant_name`` is that of
-    a copy, which is a restaurant of its own. With ``strict`` any bad row refuses the whole file (raises UnusableFileError).
+    Rows are recognised by the restaurant's ref (or its name, if it has none), the table's code and the booking's ref:
+    existing rows are updated if they differ. What the file's floor no longer has is removed. ``restaurant_name``: the
+    name of a copy, which is a separate restaurant. With ``strict`` any bad row refuses the whole file (raises
+    UnusableFileError).
     """
     if restaurant_name and not evening.name:
         raise UnusableFileError("Its rows name their restaurants; another name can be given to JSON files only.")
@@ -124,7 +128,7 @@ class _Known:
     """The restaurants that rows name, with what is needed to read their rows. All of its methods raise ValueError."""
 
     def __init__(self, restaurants: dict[str, models.Restaurant], on: date | None, *, is_whole: bool) -> None:
-        """``is_whole``: what a row leaves out the booking has not. CSV has no columns for it."""
+        """``is_whole``: whether values missing from a row are missing from the booking; CSV has no columns for some."""
         self._restaurants = restaurants
         self._on = on
         self._is_whole = is_whole
@@ -151,7 +155,7 @@ class _Known:
         return self._bookings[restaurant.pk].get(ref)
 
     def values(self, restaurant: models.Restaurant, row: BookingRow) -> dict[str, Any]:
-        """The row as values of a booking."""
+        """Return the row as values of a booking."""
         zone = self._zone(restaurant, row.zone)
         if row.clocks or self._on:
             row = evening_file.placed(row, self.floor(restaurant), self._on)
@@ -180,7 +184,7 @@ class _Known:
         return zones[name]
 
     def floor(self, restaurant: models.Restaurant) -> Floor:
-        """What tells the evening of a time. InvalidFloorError is a ValueError, too."""
+        """Return the floor, which determines the evening of a time. InvalidFloorError is a ValueError, too."""
         if restaurant.pk not in self._floors:
             self._floors[restaurant.pk] = ExampleHost().floor(str(restaurant.pk))
         return self._floors[restaurant.pk]
@@ -227,7 +231,7 @@ def _store_bookings(evening: EveningFile, restaurants: dict[str, models.Restaura
 
 
 def _end_by_turn_times(booking: models.Booking, floor: Floor) -> None:
-    """Store a booking without an end. The app is told of the usual one first: no end at all would change no promise."""
+    """Store a booking without an end. The app is told of the usual end first, because no end would change no promise."""
     window = seating_window(floor, starts_at=booking.start, party=booking.party)
     if not isinstance(window, SeatingWindow):
         save_booking(booking)
@@ -239,7 +243,7 @@ def _end_by_turn_times(booking: models.Booking, floor: Floor) -> None:
 
 
 def _move_from_lessened(loaded: Loaded) -> None:
-    """Guests to come whose table is out of service, or too small for them now, get another, or staff are told."""
+    """Move upcoming bookings from tables that are out of service or now too small, or tell staff."""
     coming = models.Booking.objects.filter(tables__in=loaded.lessened, start__gte=clock.now()).distinct()
     for booking in coming:
         change = api.booking_changed(booking_ref=str(booking.pk))
@@ -255,13 +259,13 @@ _BECAME = {
 
 
 def _told_by_the_file(values: Mapping[str, Any], booking: models.Booking) -> Mapping[str, Any]:
-    """What an existing booking takes over. Its status has moved on since (it may be confirmed), but for a cancellation."""
+    """Return the values that an existing booking takes over. Of statuses only a cancellation: others may have changed."""
     told = dict(values)
     if values["status"] != models.Booking.Status.CANCELLED:
         told["status"] = booking.status
     for name in _TAKEN_BACK:
         if name in told and not told[name] and _as_json(getattr(booking, name)) != booking.of_file.get(name):
-            del told[name]  # No file gave it, but staff: it is theirs.
+            del told[name]  # Staff gave it, not a file, so it is kept.
     return told
 
 
@@ -300,10 +304,10 @@ def _restaurant(name: str) -> models.Restaurant:
 
 
 def parse_json_ahead(text: str, now: datetime) -> EveningFile:
-    """The evening in a JSON file, moved to the first date on which all of its bookings lie ahead by the restaurant's clock.
+    """Return the evening in a JSON file, moved to the first date on which all of its bookings are still to come.
 
-    That is today or tomorrow, or later where the clocks skip a booking's time or where other services are on that day.
-    Raises UnusableFileError.
+    That is today or tomorrow by the restaurant's clock, or later if the clocks skip a booking's time or the day has
+    other services. Raises UnusableFileError.
     """
     as_it_was = parse_json(text)
     if not as_it_was.bookings:
@@ -322,7 +326,7 @@ def parse_json_ahead(text: str, now: datetime) -> EveningFile:
 
 
 def parse_json_today(text: str, now: datetime) -> EveningFile:
-    """The evening in a JSON file, moved to today's date by the restaurant's clock. Raises UnusableFileError."""
+    """Return the evening in a JSON file, moved to today's date by the restaurant's clock. Raises UnusableFileError."""
     zone = time_zone(parse_json(text).timezone)
     return parse_json(text, on=now.astimezone(zone).date())
 

@@ -1,10 +1,10 @@
 """A busy evening, played from the first booking to the last guest: ``manage.py demo --friday``.
 
-``friday_script`` says what guests do, drawn from a seed. Here the app answers, through ``assignments.api`` and
-``example.booking`` alone, with several workers that each have a connection and a thread of their own. ``friday_checks`` then
-says whether every promise was kept.
+``friday_script`` draws the guests' behaviour from a seed. Here the app reacts, only through ``assignments.api`` and
+``example.booking``, with several workers that each have their own connection and thread. ``friday_checks`` then tells
+whether every promise was kept.
 
-The clock is moved, so an evening takes seconds. All that happens within five minutes happens at the same time.
+The clock is moved, so an evening takes seconds. Everything within five minutes happens at the same time.
 
 Long because each of the evening's twenty kinds of happenings has its answer here.
 """
@@ -157,11 +157,7 @@ def play(
 def play_both(
     source: EveningFile, *, seed: int, workers: int = 4, say: Callable[[str], None] = lambda text: None
 ) -> tuple[Friday, Friday]:
-    """Play the evening twice with the same guests: nobody is moved for others, and V3 moves who was not told a table.
-
-    Both at once: the former in a process of its own, on a copy of the database, which is dropped in the end. Where the
-    database cannot be copied, one after the other.
-    """
+    """Play the evening twice with the same guests: without moves, and with moves of parties that were not told a table."""
     nobody_moved, moving = source.called(f"{source.name} (nobody is moved)"), source.called(source.name)
     with demo_database.copied("_friday") as copy:
         if copy is None:
@@ -169,7 +165,7 @@ def play_both(
             fixed = play(nobody_moved, seed=seed, workers=workers, say=say)
             say(f"{moving.name}:")
             return fixed, play(moving, seed=seed, workers=workers, moves=True, say=say)
-        # Not a fork: this process has threads, and connections that two may not share.
+        # No fork, because this process has threads, and connections that two processes cannot share.
         with ProcessPoolExecutor(1, mp_context=get_context("spawn"), initializer=django.setup) as pool:
             apart = pool.submit(_play_apart, copy, nobody_moved, seed, workers)
             say(f"{moving.name}:")
@@ -181,7 +177,7 @@ def play_both(
 
 
 def _play_apart(database: str, source: EveningFile, seed: int, workers: int) -> tuple[Friday, list[str]]:
-    """Play an evening in another process, on another database. Returns what it has to say, too."""
+    """Play an evening in another process, on another database. Returns the result and its output."""
     said: list[str] = []
     connection.settings_dict["NAME"] = database
     try:
@@ -191,7 +187,7 @@ def _play_apart(database: str, source: EveningFile, seed: int, workers: int) -> 
 
 
 class _Evening:
-    """The evening while it is on. ``_agenda`` has what is still to happen, by step; jobs of one key keep their order."""
+    """The evening while it is played. ``_agenda`` has the jobs still to do, by step; jobs of one key keep their order."""
 
     def __init__(
         self,
@@ -261,7 +257,7 @@ class _Evening:
         )
 
     def _then(self, moment: datetime, key: str, job: Callable[[], object]) -> None:
-        """Have it happen at that moment, or in the next step if that is over."""
+        """Schedule a job for that moment, or for the next step if the moment is past."""
         with self._lock:
             self._agenda[max(step_of(moment), self._next)].append((key, job))
 
@@ -323,7 +319,7 @@ class _Evening:
         change = self._edit(ref, party=guests.other_party)
         self._add(f"party:{change}")
         key = guests.booked.row.ref
-        if change is Change.TO_STAFF:  # Staff call the guests, who come as they had said at first.
+        if change is Change.TO_STAFF:  # Staff call the guests, who come as first booked.
             self._then(_now() + timedelta(minutes=10), key, partial(self._edit, ref, party=guests.party))
         else:
             self._ends[ref] = promised_end(self.floor, guests.starts_at, guests.other_party, guests.booked.ends_at)
@@ -356,7 +352,7 @@ class _Evening:
         self._sit(guests, ref, _now())
 
     def _sit(self, guests: Guests, ref: str, since: datetime) -> None:
-        """Let guests sit down at their table, or another one; else they wait at the door, and at last go."""
+        """Let guests sit down at their table or another one; else they wait at the door, and finally leave."""
         now, key = _now(), guests.booked.row.ref
         if not self._sits_down(ref):
             if now < guests.starts_at:  # They are early, and their table is not free yet.
@@ -422,7 +418,7 @@ class _Evening:
     # What staff do.
 
     def _other_table(self, ref: str) -> bool:
-        """Give a booking the smallest other table that is free for it; whether there is one."""
+        """Give a booking the smallest other table that is free for it. Return whether there is one."""
         party = models.Booking.objects.get(pk=ref).party
         own = set(models.Table.objects.filter(bookings=int(ref)).values_list("pk", flat=True))
         for table in self.tables:
@@ -454,7 +450,7 @@ class _Evening:
             self._then(_now(), ref, partial(self._other_table, ref))
 
     def _pass(self) -> None:
-        """Run what cron runs. ``_is_contended``: somebody was at work on that day, so that it was left to them."""
+        """Run what cron runs. ``_is_contended``: another worker was busy on that day, so it was left to it."""
         limits = dispatch.PassLimits(restaurant_ref=self.ref)
         self._is_contended = sum(progress.contended for progress in dispatch.run_pass(limits)) > 0
 
@@ -540,7 +536,7 @@ class _Evening:
 
 @contextmanager
 def _without_query_log() -> Iterator[None]:
-    """Keep no log of queries, which with DEBUG costs a tenth of the evening."""
+    """Keep no log of queries, which with DEBUG takes a tenth of the time."""
     debug, settings.DEBUG = settings.DEBUG, False
     try:
         yield
@@ -553,14 +549,14 @@ def _now() -> datetime:
 
 
 def _work(offset: timedelta, jobs: Sequence[Callable[[], object]]) -> None:
-    """Do these one after the other, in the time that is played."""
+    """Do these jobs one after the other, with the clock moved to the played time."""
     with clock.shifted(offset):
         for job in jobs:
             job()
 
 
 def _again(work: Callable[[], _T]) -> _T:
-    """Do it again when somebody else was faster, as a person at the desk would."""
+    """Run the work again if somebody else was faster, as a person at the desk would."""
     for _try in range(TRIES - 1):
         try:
             return work()

@@ -51,7 +51,7 @@ class ExampleHost(ModelHost):
         ]
 
     def floor(self, restaurant_ref: str) -> Floor:
-        """The floor, from this project's own tables, and the app's calendar. Three queries.
+        """Return the floor, from this project's own tables and the app's calendar. Three queries.
 
         Raises LookupError for an unknown restaurant.
         """
@@ -106,7 +106,7 @@ def _service(row: dict[str, Any]) -> ServicePeriod:
 
 
 def _with_its_floor(key: int) -> Any:
-    """A restaurant with the rows of its floor, in one query: pages and planners wait for a floor that is read anew."""
+    """Return a restaurant with the rows of its floor, in one query, because pages and planners wait for it."""
     services = models.ServicePeriod.objects.filter(restaurant=_RESTAURANT).order_by("start", "pk")
     tables = models.Table.objects.filter(restaurant=_RESTAURANT).order_by("code")
     pairs = models.TableAdjacency.objects.filter(first__restaurant=_RESTAURANT)

@@ -1,7 +1,7 @@
 """Incidents in the demo's database, for practice and to see alerts fire.
 
-Each starts with a good evening two hours ago, and then breaks something for real: pages and metrics show nothing made up,
-and it stays broken until somebody fixes it. Data of the demo and of earlier incidents is kept; only the faults of earlier
+Each starts with a good evening two hours ago, and then really breaks something: pages and metrics show real values, and
+it stays broken until somebody fixes it. Data of the demo and of earlier incidents is kept; only the faults of earlier
 incidents are fixed first.
 """
 
@@ -52,7 +52,7 @@ class Incident(StrEnum):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Look:
-    """The place where an incident is visible: a page's path, what it says, and the related metric and alert."""
+    """The place where an incident is visible: a page's path, its text, and the related metric and alert."""
 
     page: str
     sees: str
@@ -259,7 +259,7 @@ def _page(name: str, **query: str) -> str:
 
 
 def _timeline(restaurant: Restaurant, *, first: bool = False) -> str:
-    """The affected evening: the restaurant's last, or its first."""
+    """Return the URL of the affected evening: the restaurant's last, or its first."""
     ref = str(restaurant.pk)
     found = Assignment.objects.filter(restaurant_ref=ref).order_by("starts_at" if first else "-starts_at")[0]
     day = day_at(floor_or_none(ref), found.starts_at)

@@ -28,7 +28,7 @@ def validate_timezone(name: str) -> None:
 
 
 def booked_now() -> datetime:
-    """When a booking is made, by the clock that tests and the demo can move."""
+    """Return the time at which a booking is made, by the clock that tests and the demo can move."""
     return clock.now()
 
 

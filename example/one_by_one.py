@@ -44,8 +44,8 @@ class Run:
 class OneByOne:
     """All runs on the same order of bookings, and what independent SQL found.
 
-    ``possible``: how many the solver could seat, in any order, if nobody had been promised anything; None if it is not
-    installed. ``is_proven``: nobody could seat more.
+    ``possible``: how many bookings the solver could seat, in any order and without promises; None if it is not
+    installed. ``is_proven``: whether it is proven that no more can be seated.
     """
 
     bookings: int

@@ -1,6 +1,7 @@
-"""Runs the parts of a project beside each other: programs that stay, and commands that are repeated.
+"""Running the parts of a project together: programs that stay, and commands that are repeated.
 
-A supervisor and cron do this elsewhere (README.md, compose.yaml). Here one terminal shows all of it, and one Ctrl-C ends it.
+In production a supervisor and cron do this (README.md, compose.yaml). Here one terminal shows everything, and one
+Ctrl-C ends it.
 """
 
 import io
@@ -32,7 +33,7 @@ Say = Callable[[str, str], None]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Program:
-    """A part that runs for as long as the others do, in a process of its own."""
+    """A part that runs for as long as the others do, in its own process."""
 
     name: str
     command: Sequence[str]
@@ -40,7 +41,7 @@ class Program:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Repeated:
-    """A management command that runs in this process every so many seconds, as cron would."""
+    """A management command that runs in this process periodically, as by cron."""
 
     name: str
     command: Sequence[str]
@@ -131,7 +132,7 @@ class Parts:
                 self.say(name, line.rstrip())
 
     def _repeat(self, each: Repeated) -> int:
-        """Run it once, and say what it printed if that is new. Returns what its process would have exited with."""
+        """Run it once, and print its output if that is new. Returns the exit code that its process would have had."""
         out, code = io.StringIO(), 0
         close_old_connections()
         try:
@@ -153,7 +154,7 @@ class Parts:
 
     @contextmanager
     def _stopped_by_signals(self) -> Iterator[None]:
-        """Stop at Ctrl-C and SIGTERM. Handlers belong to the main thread; elsewhere only ``stop`` stops."""
+        """Stop at Ctrl-C and SIGTERM. Only the main thread can have handlers; in others only ``stop`` works."""
         if threading.current_thread() is not threading.main_thread():
             yield
             return
@@ -184,5 +185,5 @@ def _end(processes: Iterable[subprocess.Popen[str]]) -> None:
 
 
 def manage(*arguments: str) -> list[str]:
-    """``manage.py`` with these arguments, by this Python, for a program."""
+    """Return the command line of ``manage.py`` with these arguments, by this Python."""
     return [sys.executable, "manage.py", *arguments]

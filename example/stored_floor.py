@@ -1,4 +1,4 @@
-"""Stores the floor of an evening file. What the file no longer has is removed, and said."""
+"""Storing the floor of an evening file. What the file no longer has is removed and reported."""
 
 import unicodedata
 from collections import Counter
@@ -37,8 +37,8 @@ LONGEST = {
 class Loaded:
     """Rows created, updated, unchanged and removed, by kind; and rows not loaded.
 
-    ``removed``: the names of what was removed, by kind. ``notes``: what else there is to know, in sentences. ``lessened``:
-    tables that are out of service since, or have fewer seats.
+    ``removed``: the names of removed rows, by kind. ``notes``: further remarks, in sentences. ``lessened``: tables that
+    are now out of service, or have fewer seats.
     """
 
     restaurants: list[models.Restaurant] = field(default_factory=list)
@@ -65,12 +65,12 @@ class Loaded:
 
 
 def store_floor(evening: EveningFile, name: str, loaded: Loaded) -> models.Restaurant:
-    """Make the restaurant's floor that of the file."""
+    """Store the file's floor as the restaurant's."""
     name = unicodedata.normalize("NFC", name)
     if problem := evening_file.text_problem(name, LONGEST["name"]):
         raise UnusableFileError(f"The restaurant's name {problem}.")
     restaurant = _restaurant(evening, name, loaded)
-    # Nobody is given a table while it is looked for who has one.
+    # No tables are assigned while this looks for the bookings that have one.
     locks.lock_restaurant(str(restaurant.pk))
     tables = _store_tables(restaurant, evening, loaded)
     _store_pairs(restaurant, {frozenset(tables[code].pk for code in pair) for pair in evening.adjacent}, loaded)
@@ -83,9 +83,9 @@ def store_floor(evening: EveningFile, name: str, loaded: Loaded) -> models.Resta
 
 
 def _restaurant(evening: EveningFile, name: str, loaded: Loaded) -> models.Restaurant:
-    """The restaurant with the file's ref; or of its name, if the file has no ref and the restaurant has no other.
+    """Return the restaurant with the file's ref; for a file without a ref, the one with its name and no other ref.
 
-    A name that one file has and the ref of another that reads the same are two restaurants.
+    The name in one file and an equal ref in another mean two restaurants.
     """
     known = models.Restaurant.objects.select_for_update()
     called = known.filter(name=name)
@@ -148,9 +148,10 @@ def _store_tables(restaurant: models.Restaurant, evening: EveningFile, loaded: L
 
 
 def _remove_tables(restaurant: models.Restaurant, kept: Mapping[str, models.Table], loaded: Loaded) -> None:
-    """Tables and zones that the file has not. A table that bookings name, past ones too, is only put out of service.
+    """Remove tables and zones that the file does not have; only put tables of any booking out of service.
 
-    It stays so, also once nobody has it any more: the same file must not do more the second time.
+    Past bookings count, too. Such a table stays out of service even once no booking has it, because loading the same
+    file again must change nothing.
     """
     kept_before = set(restaurant.tables_kept)
     still = []
@@ -256,7 +257,7 @@ def _store_services(restaurant: models.Restaurant, evening: EveningFile, loaded:
 
 
 def _replace_turn_times(service: models.ServicePeriod, wanted: Iterable[TurnTime]) -> bool:
-    """The service has these turn times and no others; whether it had not."""
+    """Give the service exactly these turn times. Return whether that changed anything."""
     rows = [(turn.max_party, turn.minutes) for turn in wanted]
     if list(service.turn_times.order_by("max_party").values_list("max_party", "minutes")) == rows:
         return False
@@ -268,7 +269,7 @@ def _replace_turn_times(service: models.ServicePeriod, wanted: Iterable[TurnTime
 
 
 def _store_calendar(restaurant: models.Restaurant, evening: EveningFile, loaded: Loaded) -> None:
-    """The app's calendar has the file's entries, and those that somebody has made in the admin."""
+    """Store the file's entries in the app's calendar, and keep those that were made in the admin."""
     wanted = Counter(_content(entry, evening) for entry in evening.calendar)
     of_file, by_hand = [], []
     for entry in CalendarEntry.objects.filter(restaurant_ref=str(restaurant.pk)).prefetch_related("services"):
@@ -319,7 +320,7 @@ def _create_entry(restaurant_ref: str, content: Sequence[Any]) -> int:
 
 
 def _store_pacing(restaurant: models.Restaurant, evening: EveningFile, loaded: Loaded) -> None:
-    """The app's pacing limits are the file's, and those that somebody has made in the admin."""
+    """Store the file's pacing limits in the app, and keep those that were made in the admin."""
     wanted = Counter(evening.pacing)
     of_file, by_hand = [], []
     for limit in PacingLimit.objects.filter(restaurant_ref=str(restaurant.pk)):
@@ -387,7 +388,7 @@ def _upsert(model: Any, key: Mapping[str, Any], values: Mapping[str, Any]) -> tu
 
 
 def differs(row: Any, values: Mapping[str, Any]) -> bool:
-    """Set the values that differ; whether there were any."""
+    """Set the values that differ. Return whether there were any."""
     differing = {key: value for key, value in values.items() if getattr(row, key) != value}
     for key, value in differing.items():
         setattr(row, key, value)

@@ -1,4 +1,4 @@
-"""Dumps the database, so that two runs on the same evening can be compared row by row."""
+"""Dumping the database, so that two runs on the same evening can be compared row by row."""
 
 from typing import Any
 
@@ -19,7 +19,7 @@ APPS = frozenset({"assignments", "rollout", "example", "waffle"})
 
 
 def contents() -> dict[str, list[dict[str, Any]]]:
-    """The rows of every table of APPS except comparisons, without VOLATILE columns, by model."""
+    """Return by model the rows of every table of APPS except comparisons, without VOLATILE columns."""
     found = {}
     for model in apps.get_models(include_auto_created=True):
         if model in {Comparison, DayComparison, FloorRecord} or model._meta.app_label not in APPS:
@@ -32,14 +32,14 @@ def contents() -> dict[str, list[dict[str, Any]]]:
 
 
 def _without_times(value: Any) -> Any:
-    """The value without timings and random ids."""
+    """Return the value without timings and random ids."""
     if not isinstance(value, dict):
         return value
     return {key: each for key, each in value.items() if key not in VOLATILE and not key.endswith(("_ms", "_seconds"))}
 
 
 def differences(one: dict[str, list[dict[str, Any]]], other: dict[str, list[dict[str, Any]]]) -> list[str]:
-    """The tables whose rows differ."""
+    """Return the tables whose rows differ."""
     return sorted(label for label in one.keys() | other.keys() if one.get(label) != other.get(label))
 
 

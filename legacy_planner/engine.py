@@ -38,7 +38,7 @@ def plan(snapshot: Snapshot) -> Decision:
     window = admit(floor, request, rules=RULES, now=snapshot.now)
     if isinstance(window, Refusal):
         return refused(window)
-    # Listed joins of more tables are V3's: this planner never had them.
+    # This planner never had listed joins of more tables; only V3 has them.
     units = tuple(unit for unit in seatable_units(floor, MAX_TABLES) if unit.table_count <= MAX_TABLES)
     rejected: Counter[str] = Counter()
     fitting = []

@@ -65,7 +65,7 @@ class _Held:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Claimed:
-    """A locked row that is this planner's to decide, its route, and the database's time."""
+    """A locked row that this planner decides, its route, and the database's time."""
 
     assignment: Assignment
     route: Route
@@ -85,7 +85,7 @@ class LegacyPlanner:
     ) -> Sequence[Outcome]:
         """Decide those of these bookings that belong to this planner and are open and (at ``due_before``) due.
 
-        Stops early if another process has locked their day. The other bookings would wait as long, and they stay due.
+        Stops early if another process has locked their day, because the others would wait as long. They stay due.
         """
         with correlation.scope():
             return self._process_all(booking_refs, trigger, due_before)
@@ -112,7 +112,7 @@ class LegacyPlanner:
         return outcomes
 
     def _seated_first(self, booking_refs: Sequence[str]) -> Sequence[str]:
-        """Return these bookings, those first that the host has seated by itself: nobody else may get their tables."""
+        """Return these bookings, first those that the host has seated by itself, so that nobody else gets their tables."""
         if len(booking_refs) < 2:
             return booking_refs
         shown = self.host.bookings(booking_refs)
@@ -169,10 +169,11 @@ class LegacyPlanner:
             return self._record_failure(booking_ref, error, trigger)
 
     def _claim(self, booking_ref: str, *, begins: bool = False) -> _Claimed | Outcome:
-        """The row, if it is this planner's to decide. The day is locked before the row.
+        """Return the row, locked after its day, if this planner decides it; else the outcome.
 
-        The router is asked again for bookings without a planner, because the flags may have changed since they were
-        handed over. What it has claimed already stays with it, and is asked about only when it ``begins`` anew.
+        For bookings without a planner the router is asked again, because the flags may have changed since they were
+        handed over. A booking that this planner has claimed stays with it; the router is asked about it only when it
+        ``begins`` again.
         """
         row = Assignment.objects.of(booking_ref)
         now = locks.lock_days(row.values_list("restaurant_ref", "service_date"))
@@ -474,9 +475,7 @@ class LegacyPlanner:
 def _with_its_hold(
     request: SeatingRequest, occupied: Sequence[Occupied], *, floor: Floor, now: datetime
 ) -> tuple[SeatingRequest, tuple[Occupied, ...]]:
-    """Return the request, limited to the tables that the booking holds if they are still valid, and the tables of
-    others.
-    """
+    """Return the request, limited to the tables that the booking still validly holds, and the tables of others."""
     held = held_tables([request], occupied, floor=floor, now=now)
     if held:
         request = replace(request, pinned_table_refs=held[request.booking_ref])

@@ -189,9 +189,9 @@ def check_switches(
 def check_v3(
     app_configs: Sequence[AppConfig] | None, databases: Sequence[str] | None = None, **kwargs: Any
 ) -> list[checks.CheckMessage]:
-    """Check, where no switch is read, that a variable lets somebody decide (W001). E009 says it where they are.
+    """Check that a variable lets a planner decide if no switches are read (W001). If they are, E009 checks it.
 
-    Of a deployment only: where a switch alone turns V3 on, every command would warn of what is well.
+    Only for deployments: if only a switch turns V3 on, every command would warn without cause.
     """
     if (databases and "default" in databases) or conf.problems() or not _is_v3_alone():
         return []
@@ -209,14 +209,14 @@ def check_v3(
 
 
 def _is_v3_alone() -> bool:
-    """Whether nobody but V3 could decide: there is no legacy planner, and no router but ours, which asks the flags."""
+    """Return whether only V3 can decide: there is no legacy planner, and the router is ours, which asks the flags."""
     return not (assignments_conf.problems() or router_path() != ROUTER or conf.settings().LEGACY_PLANNER)
 
 
 def _nobody_decides(current: resolution.Flags) -> list[checks.CheckMessage]:
-    """E009. Not where a person has turned V3 off, by its switch or the kill variable: they may want that.
+    """E009: no planner decides. Not reported if a person has turned V3 off, by its switch or the kill variable.
 
-    Nor where the project names a router of its own, which need not ask the flags.
+    Nor if the project has its own router, which need not ask the flags.
     """
     is_meant = current.killed or current.v3.source is resolution.Source.SWITCH
     if is_meant or current.mode is resolution.Mode.ACTIVE or not _is_v3_alone():
@@ -232,7 +232,7 @@ def _nobody_decides(current: resolution.Flags) -> list[checks.CheckMessage]:
 
 
 def objection_to_database(database: Mapping[str, Any], environment: str, *, local_reason: str = "") -> str:
-    """Say why this database (an entry of DATABASES) is not allowed in the environment; empty if it is.
+    """Say why this database (an entry of DATABASES) is not allowed in the environment; "" if it is.
 
     ``local_reason``: why a local PostgreSQL is allowed; empty if it is not.
     """

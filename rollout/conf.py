@@ -32,7 +32,7 @@ OUR_LEGACY_PLANNER = "rollout.legacy.LegacyPlanner"  # rollout-removal: ignore
 
 
 def read_environment(environ: Mapping[str, str]) -> dict[str, str]:
-    """The rollout's environment variables that are set. Projects that read the environment elsewhere call it in settings."""
+    """Return the rollout's environment variables that are set. Projects with other sources of settings call it there."""
     return {name: environ[name] for name in VARIABLES if name in environ}
 
 
@@ -88,7 +88,7 @@ def _text(value: Any) -> str | None:
 
 
 def _judged_elsewhere(value: Any) -> str | None:
-    """Ladders: ``rollout.policy.ladder`` says all that is wrong with them."""
+    """Accept any ladders: ``rollout.policy.ladder`` reports their problems."""
     return None
 
 
@@ -138,7 +138,7 @@ class Settings:
 
 
 def _given() -> Any:
-    """What the project has set, and the environment's variables where it has not."""
+    """Return the project's settings, completed by environment variables."""
     given = getattr(django_settings, NAME, {})
     if not isinstance(given, Mapping) or "ENVIRONMENT_VARIABLES" in given:
         return given
@@ -146,13 +146,13 @@ def _given() -> Any:
 
 
 def _installed_legacy_planner() -> str:
-    """The dotted path of our legacy planner while an installed app says that it is that planner; empty otherwise."""
+    """Return the dotted path of our legacy planner if an installed app declares itself to be that planner; else ""."""
     is_there = any(getattr(each, "brings_planner", False) for each in apps.get_app_configs())
     return OUR_LEGACY_PLANNER if is_there else ""
 
 
 def problems() -> list[str]:
-    """Problems of the settings, one sentence each. ``rollout.flags`` checks the values of the variables."""
+    """Return the problems of the settings, one sentence each. ``rollout.flags`` checks the values of the variables."""
     given = _given()
     found = declared_problems(NAME, Settings, given)
     ladders = given.get("LADDERS", {}) if isinstance(given, Mapping) else {}
@@ -161,7 +161,7 @@ def problems() -> list[str]:
 
 @cache
 def settings() -> Settings:
-    """The settings of this process. Raises ImproperlyConfigured that lists every wrong value."""
+    """Return the settings of this process. Raises ImproperlyConfigured, which lists every wrong value."""
     found = problems()
     if found:
         raise ImproperlyConfigured("; ".join(found))
@@ -177,15 +177,15 @@ setting_changed.connect(_forget, dispatch_uid="rollout.conf")
 
 
 def current_ladder() -> ladder.Ladder:
-    """The ladder of this environment."""
+    """Return the ladder of this environment."""
     return ladder.ladder(settings().ENVIRONMENT, settings().LADDERS)
 
 
 def guard_rails() -> Mapping[str, float]:
-    """The guardrails from the settings, with defaults for the others."""
+    """Return the guardrails from the settings, with defaults for the others."""
     return {**guardrails.DEFAULT, **settings().GUARD}
 
 
 def new_release_keeps() -> bool:
-    """Whether a release without evidence keeps its stage: by the setting, or because nobody could take over."""
+    """Return whether a release without evidence keeps its stage: by the setting, or because no planner could take over."""
     return settings().NEW_RELEASE == "keep" or not settings().LEGACY_PLANNER

@@ -32,7 +32,8 @@ def _release(help_text: Any) -> "models.TextField[str, str]":
 class FloorRecord(models.Model):
     """A version of a floor, shared by many snapshots.
 
-    ``fingerprint``: by which it was last read from the host (``rollout.evidence.known_floors``); empty if it is not known.
+    ``fingerprint``: that with which it was last read from the host (``rollout.evidence.known_floors``); empty if not
+    known.
     """
 
     version = models.TextField(primary_key=True)
@@ -56,11 +57,11 @@ class Comparison(models.Model):
     """One decision of the legacy planner, and what V3 would have decided on the same snapshot.
 
     Stored with the snapshot, so that any planner can decide it again. ``verdict`` is empty until V3 has decided
-    (``manage.py rollout compare``). Timings are milliseconds of planning alone. ``control_repeats``: the legacy planner
-    chose the same tables when asked again. ``origin``: decided for a guest in shadow mode, or replayed by a backtest.
-    ``release``: of the process in which V3 decided; empty counts for no release. Decisions of backtests with the same
-    ``content_digest`` count once. Triggers refuse a second verdict, rows from
-    the future, and every DELETE but that of ``manage.py rollout prune``, and what is less than a day old to that, too.
+    (``manage.py rollout compare``). Timings are milliseconds of planning alone. ``control_repeats``: whether the legacy
+    planner chose the same tables when asked again. ``origin``: decided for a guest in shadow mode, or replayed by a
+    backtest. ``release``: that of the process in which V3 decided; an empty one counts for no release. Decisions of
+    backtests with the same ``content_digest`` count once. Triggers refuse a second verdict, rows from the future, and
+    every DELETE except by ``manage.py rollout prune``, which may delete nothing less than a day old.
     """
 
     class Origin(models.TextChoices):
@@ -140,12 +141,12 @@ class ComparisonTally(models.Model):
 
 
 class DayComparison(models.Model):
-    """A restaurant's service day, frozen as the legacy planner met it, and what each planner makes of the whole of it.
+    """A restaurant's service day, frozen as the legacy planner met it, and each planner's result for the whole day.
 
-    ``content`` and the floor are all that it takes to replay both planners: the bookings in the order of their decisions,
-    and what was taken by others. ``refused``: bookings that could have been seated at free tables, without moving anybody.
-    ``moved``: parties that V3 gave other tables in their batch. A planner that gave no answer has no numbers; ``error`` says
-    why. Append-only; the last row of a day counts for its release.
+    ``content`` and the floor are enough to replay both planners: the bookings in the order of their decisions, and what
+    others had taken. ``refused``: refused bookings that could have been seated at free tables, without moving anybody.
+    ``moved``: parties that V3 gave other tables within their batch. A planner that gave no answer has no numbers;
+    ``error`` says why. Append-only; the last row of a day counts for its release.
     """
 
     origin = models.TextField(choices=Comparison.Origin.choices, default=Comparison.Origin.SHADOW)
@@ -209,7 +210,7 @@ class DayTally(models.Model):
 
 
 class FrozenBatch(models.Model):
-    """What V3 was given and what it decided, for bookings that were planned together: the input of the audit.
+    """V3's input and decisions for bookings that were planned together. The audit reads it.
 
     Written by the transaction that decides. ``floor``: the floor in full, if its version had no record yet. ``content``: the
     snapshot, the requests, the decisions, and who might have been moved. ``attempts`` of ``assignments`` refer to ``key``.
@@ -243,9 +244,9 @@ class FrozenBatch(models.Model):
 class Audit(models.Model):
     """The seating audit's finding for one of V3's decisions, by the frozen batch of which it was part.
 
-    ``wrong_refusal``: tables were free, without moving anybody. ``verdict``: V3's decision against the legacy planner's on
-    the same snapshot; empty if that was not asked, or gave no answer. ``error``: why nothing can be said. Append-only;
-    each decision has one.
+    ``wrong_refusal``: tables were free without moving anybody. ``verdict``: V3's decision compared with the legacy
+    planner's on the same snapshot; empty if that was not asked, or gave no answer. ``error``: why there is no finding.
+    Append-only; each decision has one audit.
     """
 
     attempt = models.BigIntegerField(unique=True, help_text=_("The id of the attempt."))
@@ -349,11 +350,11 @@ class Position(models.Model):
         return f"{self.environment}: {self.stage}"
 
     def knows(self, release: str) -> bool:
-        """Whether this release decides at this stage, or was declared to decide alike."""
+        """Return whether this release decides at this stage, or was declared to decide alike."""
         return bool(release) and release in (self.release, *self.same)
 
     def counted_for(self, release: str) -> list[str]:
-        """The releases whose evidence counts for this one: itself, and those declared to decide alike."""
+        """Return the releases whose evidence counts for this one: itself, and those declared to decide alike."""
         return sorted({release, self.release, *self.same} - {""}) if self.knows(release) else [release]
 
 
@@ -411,7 +412,7 @@ class Waiver(models.Model):
 class FedFile(models.Model):
     """A file that ``rollout backtest --feed`` has kept as comparisons. Its bookings count once for a release.
 
-    ``digest`` is that of what the file says: neither its name nor that of its restaurant makes it another.
+    ``digest`` is made of the file's content, without its name or that of its restaurant.
     """
 
     digest = models.TextField()

@@ -14,14 +14,14 @@ from rollout.shadow import frozen_batches
 class RolloutRouter:
     """Routes bookings while a project moves from the legacy planner to V3.
 
-    Where V3 decides for the restaurant, bookings that the legacy planner has claimed stay with it until they are done.
-    Elsewhere (mode legacy or shadow, outside the stage's share, or forced) the legacy planner decides everything; V3's
-    unfinished bookings are handed back to it.
-    Without a legacy planner, V3 decides for every restaurant when active, and nobody does otherwise.
+    If V3 decides for the restaurant, bookings that the legacy planner has claimed stay with it until they are done.
+    Otherwise (mode legacy or shadow, outside the stage's share, or forced) the legacy planner decides everything, and
+    V3's unfinished bookings are handed back to it. Without a legacy planner, V3 decides for every restaurant in mode
+    active, and no planner decides in any other mode.
     """
 
     def route(self, assignments: Sequence[Assignment]) -> Mapping[str, Route]:
-        """The route of each booking, by ref; decisions are recorded in shadow. One query."""
+        """Return the route of each booking, by ref; decisions are recorded in shadow mode. One query."""
         restaurant_ref = assignments[0].restaurant_ref if assignments else ""
         state = bucketing.read(restaurant_ref)
         legacy = legacy_key()
@@ -35,11 +35,11 @@ class RolloutRouter:
         }
 
     def keep(self, batch: Batch) -> None:
-        """Keep what V3 was given, for the audit of each of its decisions."""
+        """Store V3's input, for the audit of each of its decisions."""
         frozen_batches.keep(batch)
 
     def planner(self, key: str) -> Planner:
-        """Raises LookupError for a planner that is not installed."""
+        """Return the planner with this key. Raises LookupError if it is not installed."""
         path = conf.settings().LEGACY_PLANNER
         if path:
             planner: Planner = assignments_conf.load(path)
@@ -53,12 +53,12 @@ def _is_in_the_hands_of(planner: str, assignment: Assignment) -> bool:
 
 
 def is_for_v3(state: bucketing.RolloutState, restaurant_ref: str, legacy: str) -> bool:
-    """Whether V3 decides what the legacy planner has not claimed. ``legacy``: its key; empty if not installed."""
+    """Return whether V3 decides what the legacy planner has not claimed. ``legacy``: its key; "" if not installed."""
     return state.v3_decides(restaurant_ref) or (state.flags.mode is Mode.ACTIVE and not legacy)
 
 
 def legacy_key() -> str:
-    """The legacy planner's key; empty if it is not installed."""
+    """Return the legacy planner's key; "" if it is not installed."""
     path = conf.settings().LEGACY_PLANNER
     if not path:
         return ""

@@ -88,12 +88,12 @@ def restaurant_names(restaurant_refs: Sequence[str]) -> Mapping[str, str]:
 
 
 def may_see_guests(request: HttpRequest) -> bool:
-    """Whether the user may see who comes."""
+    """Return whether the user may see who comes."""
     return bool(request.user.has_perm(GUESTS))
 
 
 def guests_of(request: HttpRequest, booking_refs: Iterable[str]) -> Mapping[str, Guest]:
-    """Return who comes with these bookings, by ref, if the user may see it; without that the host is not asked.
+    """Return the guests of these bookings, by ref, if the user may see them; otherwise the host is not asked.
 
     Nothing of it is kept. A host that fails names nobody; errors are logged by type. Raises DatabaseError only.
     """

@@ -45,7 +45,7 @@ def _asked(user: Any) -> frozenset[str] | None:
 
 
 def may_see(request: HttpRequest, restaurant_ref: str) -> bool:
-    """Whether the user may see this restaurant and act on it."""
+    """Return whether the user may see this restaurant and act on it."""
     allowed = restaurants_of(request)
     return allowed is None or restaurant_ref in allowed
 

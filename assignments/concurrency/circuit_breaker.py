@@ -22,7 +22,7 @@ FORGOTTEN_AFTER = timedelta(days=1)
 
 
 class State(StrEnum):
-    """Displayed state of a breaker. For the coordinator, quiet is the same as half open: the next failure opens it."""
+    """The displayed state of a breaker. For the coordinator, quiet is the same as half open: the next failure opens it."""
 
     OPEN = "open"
     HALF_OPEN = "half_open"

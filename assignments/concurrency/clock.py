@@ -3,9 +3,9 @@
 SQL asks ``assignments_now()``, Python ``now()`` or ``transactions.database_now()``. All of them follow ``shifted`` and
 ``at``, so a whole evening can be played in seconds. A moved clock still ticks.
 
-It is moved for the current thread and its connection only. The offset is a setting of PostgreSQL that ends with the
-transaction (``assignments.clock_offset``, in seconds), so that no other client of a pooler ever sees it. While the clock is
-moved, each transaction begins with one query more; otherwise there is none.
+It is moved only for the current thread and its connection. The offset is a setting of PostgreSQL that ends with the
+transaction (``assignments.clock_offset``, in seconds), so that no other client of a pooler ever sees it. While the
+clock is moved, each transaction takes one query more.
 """
 
 from collections.abc import Callable, Iterator
@@ -33,13 +33,13 @@ def offset() -> timedelta:
 
 
 def now() -> datetime:
-    """Return the time by this process's clock, aware, in UTC. What the database decides asks the database instead."""
+    """Return the time by this process's clock, aware, in UTC. Decisions of the database use its own clock."""
     return process_now()
 
 
 @contextmanager
 def shifted(by: timedelta) -> Iterator[None]:
-    """Move the clock by this much, on top of what it is moved by already.
+    """Move the clock by this much, in addition to any earlier move.
 
     Raises ImproperlyConfigured unless ``ASSIGNMENTS["MOVABLE_CLOCK"]`` is set, which belongs in development and tests only.
     """
@@ -60,13 +60,13 @@ def shifted(by: timedelta) -> Iterator[None]:
 
 @contextmanager
 def at(moment: datetime) -> Iterator[None]:
-    """Move the clock to ``moment`` (aware), from where it ticks on. Raises as ``shifted`` does."""
+    """Move the clock to ``moment`` (aware), from which it ticks on. Raises as ``shifted`` does."""
     with shifted(moment - now()):
         yield
 
 
 def _tell_transaction(execute: Callable[..., Any], sql: str, params: Any, many: bool, context: dict[str, Any]) -> Any:
-    """Run a statement in a transaction that knows the offset."""
+    """Run a statement, telling its transaction the offset first if needed."""
     if _telling.get() or _status() != TransactionStatus.IDLE:
         return execute(sql, params, many, context)
     if connection.in_atomic_block or not connection.get_autocommit():

@@ -4,8 +4,8 @@ Only transaction-level advisory locks are used, because session locks fail behin
 restaurants sorted, restaurant-days sorted, then assignment rows. The coordinator only *tries* locks. Calls from staff and
 host wait for them, at most ``LOCK_TIMEOUT_MS``.
 
-A restaurant's lock is shared by all who seat somebody there. Who changes its closures or its calendar has it alone, so
-that nobody seats by what they were before.
+A restaurant's lock is shared by all processes that seat somebody there. A change of closures or the calendar takes it
+exclusively, so that nobody is seated by the earlier ones.
 """
 
 import time
@@ -45,8 +45,8 @@ def _permit_key(restaurant_ref: str) -> str:
 class Entry:
     """Result of ``try_enter``. ``now``: database time. ``slot``: the permit's number, from 1.
 
-    ``day_locked``: the day is locked, and nobody changes the restaurant's closures or calendar. ``was_taken_for_dead``: the
-    batch's mark was gone, so a death was counted against its bookings.
+    ``day_locked``: whether the day is locked, and nobody changes the restaurant's closures or calendar.
+    ``was_taken_for_dead``: whether the batch mark was gone, so that a death was counted for its bookings.
     """
 
     now: datetime
@@ -103,7 +103,7 @@ def try_enter(
     breaker = CLOSED
     if failures is not None:
         breaker = Reading(failures=failures, successes=successes, opened_until=opened_until)
-    # Whoever finds its mark gone was taken for dead, and others have begun what it wanted to do.
+    # A process whose mark is gone was taken for dead, and others have begun its work.
     is_alive = mark is None or bool(unmarked)
     return Entry(
         now=now,
@@ -115,7 +115,7 @@ def try_enter(
 
 
 def try_days(restaurant_ref: str, days: Iterable[date]) -> bool:
-    """Try to lock these further days of the restaurant, without waiting. Return whether all are locked. One query."""
+    """Try to lock more days of the restaurant without waiting. Return whether all are locked. One query."""
     keys = [_day_key(restaurant_ref, day) for day in sorted(set(days))]
     with connection.cursor() as cursor:
         cursor.execute(
@@ -128,10 +128,10 @@ def try_days(restaurant_ref: str, days: Iterable[date]) -> bool:
 def lock_days(days: Iterable[tuple[str, date]]) -> datetime:
     """Lock these restaurant-days in sorted order, waiting if needed, and return the database time.
 
-    Their restaurants are locked before them, shared with others who lock days.
+    Their restaurants are locked first, shared with others that lock days.
 
-    Call it before locking assignment rows, to keep the lock order. In a transaction of ours the same query limits all that
-    follows: waits for locks, statements, and idleness. In the caller's nothing is limited but this wait.
+    Call it before locking assignment rows, to keep the lock order. In our own transaction the same query limits
+    everything that follows: waits for locks, statements, and idleness. In the caller's only this wait is limited.
 
     Raises AssignmentNotFoundError without days. After ``LOCK_TIMEOUT_MS`` raises OperationalError (SQLSTATE 55P03), which
     ``transactions.run`` retries, and DayBusyError in the caller's transaction, which can go on.
@@ -145,7 +145,7 @@ def lock_days(days: Iterable[tuple[str, date]]) -> datetime:
         return _lock_patiently(keys, shared=len(shared))
     with connection.cursor() as cursor:
         cursor.execute(
-            # The timeouts are set first: a row's values are made from left to right.
+            # The timeouts are set first, because a row's values are computed from left to right.
             f"SELECT {transactions.SET_LIMITS},"  # noqa: S608  (our own text)
             "       CASE WHEN position <= %s THEN pg_advisory_xact_lock_shared(hashtextextended(key, 0))::text"
             "            ELSE pg_advisory_xact_lock(hashtextextended(key, 0))::text END,"
@@ -158,7 +158,7 @@ def lock_days(days: Iterable[tuple[str, date]]) -> datetime:
 
 
 def _lock_patiently(keys: list[str], *, shared: int) -> datetime:
-    """Lock in a transaction that is not ours, which keeps its own limits. Raises DayBusyError."""
+    """Lock in the caller's transaction, which keeps its own limits. Raises DayBusyError."""
     patience = str(conf.settings().LOCK_TIMEOUT_MS)
     with connection.cursor() as cursor:
         cursor.execute("SELECT assignments_lock(%s::text[], %s, %s)", [keys, shared, patience])
@@ -169,10 +169,10 @@ def _lock_patiently(keys: list[str], *, shared: int) -> datetime:
 
 
 def lock_rows(booking_refs: Collection[str]) -> list[Assignment]:
-    """Lock the rows of these bookings, whose days are locked, and return them by id. One query unless somebody has one.
+    """Lock the rows of these bookings, whose days are locked, and return them by id. One query if none is locked.
 
-    In a transaction of ours its limits apply. In the caller's nothing is limited: rows that others have are asked for
-    again, and after ``LOCK_TIMEOUT_MS`` DayBusyError is raised, so that the transaction can go on.
+    In our own transaction its limits apply. In the caller's, rows that others have locked are tried again, and after
+    ``LOCK_TIMEOUT_MS`` DayBusyError is raised, so that the transaction can go on.
     """
     rows = Assignment.objects.filter(booking_ref__in=booking_refs).order_by("id")
     if transactions.is_ours():
@@ -190,9 +190,9 @@ def lock_rows(booking_refs: Collection[str]) -> list[Assignment]:
 def lock_restaurant(restaurant_ref: str) -> datetime:
     """Lock the restaurant exclusively: wait until no other process plans or seats there. Return the database time.
 
-    Who changes closures or the calendar calls it before reading anything. ``LOCK_TIMEOUT_MS`` then applies to the rest of
-    the transaction if it is ours. Raises OperationalError (SQLSTATE 55P03) after it, which ``transactions.run`` retries,
-    and DayBusyError in the caller's transaction.
+    Call it before reading anything to change closures or the calendar. ``LOCK_TIMEOUT_MS`` then applies to the rest of
+    the transaction if it is ours. After that time raises OperationalError (SQLSTATE 55P03), which ``transactions.run``
+    retries, and DayBusyError in the caller's transaction.
     """
     if not transactions.is_ours():
         return _lock_patiently([_restaurant_key(restaurant_ref)], shared=0)

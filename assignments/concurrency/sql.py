@@ -1,4 +1,4 @@
-"""Rows of a query in SQL, with named parameters."""
+"""Running SQL queries with named parameters."""
 
 from typing import Any
 
@@ -6,14 +6,14 @@ from django.db import connection
 
 
 def rows(query: str, **parameters: Any) -> list[Any]:
-    """The rows, as tuples."""
+    """Return the rows as tuples."""
     with connection.cursor() as cursor:
         cursor.execute(query, parameters)
         return list(cursor.fetchall())
 
 
 def dicts(query: str, **parameters: Any) -> list[dict[str, Any]]:
-    """The rows, each by column."""
+    """Return the rows as dictionaries by column."""
     with connection.cursor() as cursor:
         cursor.execute(query, parameters)
         names = [column.name for column in cursor.description]

@@ -1,7 +1,7 @@
-"""Measures how long work takes, without the time for which its thread waited for a processor.
+"""Measuring how long work takes, without the time for which its thread waited for a processor.
 
-A slow machine is no slow planner: on one that is loaded, a thread that is ready waits, and a wall clock counts that. What
-the work itself waits for, such as a query or a lock, counts.
+On a loaded machine a thread that is ready to run waits, and a wall clock would count that against the planner. Waits of
+the work itself, such as for a query or a lock, count.
 """
 
 import time
@@ -14,18 +14,18 @@ SCHEDSTAT = Path("/proc/thread-self/schedstat")
 
 
 class Stopwatch:
-    """Runs from when it is made. For one thread. Where the system does not tell the waiting, it is a wall clock."""
+    """A stopwatch for one thread, started when created. If the system does not report waits, it is a wall clock."""
 
     def __init__(self) -> None:
         self._waited, self._started = _waited_ms(), time.perf_counter()
 
     @property
     def milliseconds(self) -> float:
-        """Return the milliseconds since it was made, or since the last lap."""
+        """Return the milliseconds since the start, or the last lap."""
         return self._until(_waited_ms(), time.perf_counter())
 
     def lap(self) -> float:
-        """Return the milliseconds since it was made, or since the last lap, and begin another lap."""
+        """Return the milliseconds since the start, or the last lap, and begin a new lap."""
         waited, now = _waited_ms(), time.perf_counter()
         passed = self._until(waited, now)
         self._waited, self._started = waited, now

@@ -148,7 +148,7 @@ class Limits:
 class _First:
     """Wraps the statements of one transaction of ours, and sets its limits before the first.
 
-    That costs no query where the first statement sets them itself, as those that take a day's lock do.
+    That takes no query if the first statement sets them itself, as those that lock a day do.
     """
 
     limits: Limits
@@ -156,7 +156,7 @@ class _First:
 
     def __call__(self, execute: Callable[..., Any], sql: str, params: Any, many: bool, context: Any) -> Any:
         sets_limits = SET_LIMITS in sql or SETS_IDLE_TIMEOUT in sql
-        # What only sets something takes no lock; a transaction's isolation must be set before the first query.
+        # A statement that only sets something takes no lock, and isolation must be set before the first query.
         if not self.is_limited and (sets_limits or not sql.startswith("SET ")):
             self.is_limited = True
             if not sets_limits:
@@ -169,8 +169,8 @@ class _First:
 def atomic(*, limits: Limits = Limits(), durable: bool = False) -> Iterator[None]:
     """Open a transaction whose first statement limits lock waits, statements and idleness.
 
-    So one of a process that has stopped ends by itself, and everybody else goes on. Inside another transaction it is a
-    savepoint, and that one's limits apply. All transactions of this app are opened here.
+    So the transaction of a process that hangs ends by itself, and all others go on. Inside another transaction it is a
+    savepoint, and the outer limits apply. All transactions of this app are opened here.
     """
     if connection.in_atomic_block and not durable:
         with transaction.atomic():
@@ -226,16 +226,16 @@ def is_ours() -> bool:
 
 
 def refuse_nesting() -> None:
-    """Raise NestedTransactionError inside a transaction: what follows runs transactions of its own."""
+    """Raise NestedTransactionError inside a transaction, because what follows runs its own transactions."""
     around = connection.atomic_blocks
-    # A test case's own transaction is none of the caller's, as to ``atomic(durable=True)``.
+    # A test case's transaction does not count as the caller's, as for ``atomic(durable=True)``.
     if around and not getattr(around[-1], "_from_testcase", False):
         raise NestedTransactionError
 
 
 @contextmanager
 def read_only(*, limits: Limits = Limits()) -> Iterator[None]:
-    """Open a read-only transaction, in which a planner may think.
+    """Open a read-only transaction for planning.
 
     Any write raises InternalError (ReadOnlySqlTransaction).
     """
@@ -264,12 +264,12 @@ def limit_statements(milliseconds: int) -> None:
 
 
 def stay_awake() -> None:
-    """Make a query in a transaction in which a planner thinks for long, so that it does not count as idle."""
+    """Make a query during long planning, so that the transaction does not count as idle."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT 1")
 
 
 def require_transaction() -> None:
-    """Raise unless the caller has an open transaction, in which the following must commit."""
+    """Raise unless there is an open transaction, in which the following must commit."""
     if not connection.in_atomic_block:
         raise transaction.TransactionManagementError("This must run inside the caller's transaction.atomic() block.")

@@ -1,4 +1,4 @@
-"""Adopting: tables that the host gave a booking by itself are the booking's here as well, before anybody else gets them."""
+"""Adoption: tables that the host itself gave to a booking become the booking's here, before anybody else gets them."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -26,7 +26,7 @@ def is_seated(booking: HostBooking) -> bool:
 
 
 def window_of(booking: HostBooking, *, host: Host) -> SeatingWindow:
-    """Return when a booking sits that the host has seated by itself."""
+    """Return the seating window of a booking that the host has seated by itself."""
     return seating_validity.window_as_the_host_has_it(booking, floor_or_none(booking.restaurant_ref, host=host))
 
 
@@ -37,11 +37,11 @@ def given(
     now: datetime,
     assignments: Iterable[Assignment] = (),
 ) -> Mapping[str, tuple[str, ...]]:
-    """Return the tables that the host shows for those of these bookings that it has seated, by ref.
+    """Return the tables that the host shows for the bookings that it has seated, by ref.
 
-    Those whose time is over are left out. With their ``assignments`` also those whose tables were taken from them here, and
-    cannot be used still: what the host shows of them is what it was told. No query, unless the host does not read tables
-    along with its bookings.
+    Leaves out bookings whose time is over. With ``assignments`` it also leaves out bookings whose tables were taken
+    from them here and still cannot be used: the host only shows what it was told. No query, unless the host does not
+    read tables along with its bookings.
     """
     seated = [each for each in bookings if is_seated(each) and window_of(each, host=host).ends_at > now]
     unread = [each.ref for each in seated if each.table_refs is None]
@@ -57,18 +57,19 @@ def given(
 
 
 def with_tables_here(bookings: Iterable[HostBooking]) -> frozenset[str]:
-    """Return which of these bookings the host has seated, and have tables here as well. One query, if it has seated any.
+    """Return the refs of bookings that the host has seated and that have tables here too. At most one query.
 
-    They were told those tables, and staff have to decide about something else: nothing is adopted for them.
+    The host was told these tables, and staff have to decide about something else, so nothing is adopted for them.
     """
     refs = [booking.ref for booking in bookings if is_seated(booking)]
     return frozenset(ledger.seatings_of(refs)) if refs else frozenset()
 
 
 def _was_taken_away(assignment: Assignment, booking: HostBooking, table_refs: tuple[str, ...], *, host: Host) -> bool:
-    """Return whether a booking without tables had these here, and may not have them again. A few queries for such a booking.
+    """Return whether these tables were taken from the booking here and cannot be given back. A few queries if so.
 
-    They are no choice of the host's for another time than that for which it was told them.
+    If the booking had them for another time or restaurant, the host has not chosen them anew: it shows what it was
+    told.
     """
     stored_form = getattr(host, "stored_form", tuple)
     if set(stored_form(tuple(assignment.told_table_refs or ()))) != set(table_refs):
@@ -77,7 +78,7 @@ def _was_taken_away(assignment: Assignment, booking: HostBooking, table_refs: tu
         return True
     had = _had_before(booking, table_refs)
     if had is None:
-        return False  # The host chose them: staff were told, because others have them.
+        return False  # The host chose them; staff were told, because others have them.
     if assignment.state != State.CANCELLED and _is_elsewhere(booking, had):
         return True
     floor = floor_or_none(booking.restaurant_ref, host=host)
@@ -87,21 +88,21 @@ def _was_taken_away(assignment: Assignment, booking: HostBooking, table_refs: tu
 
 
 def _had_before(booking: HostBooking, table_refs: Sequence[str]) -> SeatingChange | None:
-    """Return the end of the booking's last seating at one of these tables, if it had any. One query."""
+    """Return the record of how the booking's last seating at one of these tables ended; None without one. One query."""
     ends = (SeatingChange.What.FREED, SeatingChange.What.ENDED)
     changes = SeatingChange.objects.filter(booking_ref=booking.ref, what__in=ends, table_ref__in=table_refs)
     return changes.order_by("-id").first()
 
 
 def _is_elsewhere(booking: HostBooking, had: SeatingChange) -> bool:
-    """Return whether the booking is in another restaurant by now, or at another time. Guests who sit are where they are."""
+    """Return whether the booking now has another restaurant or time. False for guests who sit."""
     if booking.restaurant_ref != had.restaurant_ref:
         return True
     return booking.wants_table and intake.stored_start(booking) != had.starts_at
 
 
 def others_there(booking: HostBooking, table_refs: Sequence[str], *, host: Host, now: datetime) -> list[Allocation]:
-    """Return what other bookings have of these tables at the booking's time. One or two queries."""
+    """Return the allocations of other bookings at these tables during the booking's time. One or two queries."""
     ledger.remove_expired_holds(booking.restaurant_ref)
     window = _from_now(booking, host=host, now=now)
     return buffers.in_the_way(_others(booking, table_refs, window), window, now=now)
@@ -116,11 +117,11 @@ def take_over(
     now: datetime,
     reviewing: Settlement,
 ) -> Outcome | None:
-    """Seat a booking that has no tables here at those that the host shows for it. Its row and its day are locked.
+    """Seat a booking without tables here at those that the host shows for it. Its row and its day are locked.
 
-    Where others have them, or the floor has no such table, it goes to review by ``reviewing``, which the caller writes: the
-    sentence names them. None for a
-    booking that is there for that reason already, and for one that has tables here after all.
+    If others have them, or the floor has no such table, it goes to review through the settlement ``reviewing``, which
+    the caller writes; the review's sentence names them. Returns None for a booking that is already in review for that
+    reason, and for one that has tables here after all.
     """
     if ledger.seatings_of([booking.ref]):
         return None
@@ -138,7 +139,7 @@ def take_over(
     if not (there or unknown):
         return seat(assignment, booking, table_refs, host=host, now=now)
     tables = floor.in_order(table_refs) if floor else tuple(table_refs)
-    assignment.told_table_refs = list(tables)  # If staff turn it down, the host shows nothing new with these.
+    assignment.told_table_refs = list(tables)  # So that the host shows nothing new with these once staff reject it.
     others = {row.booking_ref for row in there}
     detail = sentences.not_on_the_floor(unknown) if unknown else sentences.shown_elsewhere(tables, others)
     return reviewing.send_to_review(assignment, reason=CoordinatorReason.CONFIRMED_BY_HOST, detail=detail)
@@ -147,15 +148,17 @@ def take_over(
 def seat(
     assignment: Assignment, booking: HostBooking, table_refs: Sequence[str], *, host: Host, now: datetime
 ) -> Outcome:
-    """Confirm an open booking at tables that the host gave it. The host has decided: nothing is judged, and it is not told.
+    """Confirm an open booking at tables that the host gave it.
 
-    Raises TableTakenError when somebody else has one of the tables then.
+    The host has decided, so no rule is judged and it is not told.
+
+    Raises TableTakenError if somebody else has one of the tables at that time.
     """
     floor = floor_or_none(booking.restaurant_ref, host=host)
     window = _from_now(booking, host=host, now=now)
     others, despite = _others(booking, table_refs, window), _passed_over(booking, table_refs, floor)
     if others and not buffers.in_the_way(others, window, now=now):
-        # The host does without the time to clear and set its tables.
+        # The host does without buffers.
         window, gives_up = buffers.squeezed(window, others)
         ledger.make_room(others, window)
         despite |= {Reason.BUFFER} if gives_up else set()
@@ -176,7 +179,7 @@ def seat(
 
 
 def _passed_over(booking: HostBooking, table_refs: Sequence[str], floor: Floor | None) -> set[str]:
-    """Return what the host's staff passed over, so that it is on record, and is no reason to move the guests later."""
+    """Return the rules that the host's staff overrode, so that no later pass moves the guests for them."""
     if floor is None:
         return set()
     rules = conf.settings().rules()
@@ -184,9 +187,9 @@ def _passed_over(booking: HostBooking, table_refs: Sequence[str], floor: Floor |
 
 
 def over_closures(restaurant_ref: str, table_refs: Sequence[str], window: SeatingWindow) -> tuple[SeatingWindow, str]:
-    """Return when the host's guests block these tables, and who seats them there although one is closed ("" if none is).
+    """Return when the guests block these tables, and who overrides closures for them ("" if no table is closed).
 
-    Buffers alone are given up, as when tables close: nobody sits there then. One query, two at closed tables.
+    If a closure meets only the buffers, the window loses them. One query, two at closed tables.
     """
     if not ledger.are_closed(restaurant_ref, table_refs, _with_buffers(window)):
         return window, ""
@@ -196,7 +199,7 @@ def over_closures(restaurant_ref: str, table_refs: Sequence[str], window: Seatin
 
 
 def _open(assignment: Assignment, *, now: datetime) -> None:
-    """Bring a booking that has no tables to a state in which it can be decided, in memory."""
+    """Bring a booking without tables into a state in which it can be decided, in memory."""
     if assignment.state in {State.ASSIGNMENT_IN_PROGRESS, State.ASSIGNED}:
         assignment.put_back(actor="host", reason=CoordinatorReason.CONFIRMED_BY_HOST)
     elif assignment.state not in OPEN_STATES:
@@ -218,9 +221,9 @@ def _stage_of(booking: HostBooking) -> Stage | None:
 
 
 def _from_now(booking: HostBooking, *, host: Host, now: datetime) -> SeatingWindow:
-    """Return the booking's window without what is past: whoever had the tables may have left them without a word.
+    """Return the booking's window from now on: earlier guests may have left without a report.
 
-    Guests who sit already have them from now on.
+    For guests who already sit it begins now, too.
     """
     window = window_of(booking, host=host)
     is_early = _stage_of(booking) == Stage.SEATED and now < window.blocked_from
@@ -230,7 +233,7 @@ def _from_now(booking: HostBooking, *, host: Host, now: datetime) -> SeatingWind
 
 
 def _with_buffers(window: SeatingWindow) -> SeatingWindow:
-    """Return the window as if the guests sat there for all the time for which it blocks their tables."""
+    """Return the window with its buffers counted as part of the stay."""
     first, last = min(window.starts_at, window.blocked_from), max(window.ends_at, window.blocked_until)
     return replace(window, starts_at=first, ends_at=last)
 

@@ -1,8 +1,10 @@
-"""Closing tables, a zone or a restaurant, and opening them again. One transaction each; the restaurant's lock is first.
+"""Closing tables, a zone or a restaurant, and opening them again.
 
-A promise at a table that closes ends. Its booking gets other tables in the same transaction if V3 finds some, else it goes
-to review. Guests who sit there keep the table until it closes, and those of theirs that stay open until staff have moved
-them.
+Each is one transaction, which takes the restaurant's lock first.
+
+A closure ends the promise of a booking at its tables. The booking gets other tables in the same transaction if V3 finds
+some, else it goes to review. Guests who sit there keep the closing table until it closes, and their other tables until
+staff have moved them.
 
 Long because closing, editing and lifting share who is affected, by which tables, and from when.
 """
@@ -62,7 +64,7 @@ def close(
     actor: str,
     host: Host,
 ) -> Closure:
-    """Close tables, a zone, or the restaurant if neither is given. Raises ValueError for what cannot be closed."""
+    """Close tables, a zone, or the restaurant if neither is given. Raises ValueError if that cannot be closed."""
     now = locks.lock_restaurant(restaurant_ref)
     floor = _floor_of_known(restaurant_ref, host=host)
     extent = _checked(restaurant_ref, floor, table_refs, zone_ref, starts_at, ends_at)
@@ -92,7 +94,7 @@ def edit(
     version: int | None,
     host: Host,
 ) -> Closure:
-    """Change what is given. Bookings at tables that it closes now make way; what it no longer closes is free."""
+    """Change the given parts of a closure. Bookings at newly closed tables make way; what it no longer closes is free."""
     closure, now = _locked(closure_id, version=version)
     floor = floor_or_none(closure.restaurant_ref, host=host)
     before = _extent(closure)
@@ -124,7 +126,7 @@ def edit(
 
 
 def lift(closure_id: int, *, actor: str, version: int | None, host: Host) -> Closure:
-    """End a closure: from now on it closes nothing. Others of the same tables stay."""
+    """End a closure now. Other closures of the same tables stay in force."""
     closure, now = _locked(closure_id, version=version)
     closure.lifted_at, closure.lifted_by = now, actor
     closure.version += 1
@@ -137,7 +139,7 @@ def lift(closure_id: int, *, actor: str, version: int | None, host: Host) -> Clo
 
 
 def _announce(what: str, closure: Closure, *, actor: str) -> None:
-    """Tell the host by the outbox, and whoever reads events. The message is about no booking: its ref is empty."""
+    """Announce a change of a closure in the outbox and as an event. The message's booking ref is empty."""
     OutboxMessage.objects.create(
         topic=f"closure.{what}",
         booking_ref="",
@@ -178,7 +180,7 @@ def _locked(closure_id: int, *, version: int | None) -> tuple[Closure, datetime]
 
 
 def _floor_of_known(restaurant_ref: str, *, host: Host) -> Floor | None:
-    """The floor; None if it is not valid. Raises ValueError for a restaurant that the host does not have."""
+    """Return the floor; None if it is not valid. Raises ValueError for a restaurant that the host does not have."""
     try:
         return floor_of(restaurant_ref, host=host)
     except InvalidFloorError:
@@ -195,7 +197,7 @@ def _checked(
     starts_at: datetime,
     ends_at: datetime | None,
 ) -> Extent:
-    """The extent, with the zone's tables. Raises ValueError, which names what is wrong."""
+    """Return the extent, including the zone's tables. Raises ValueError, which says what is wrong."""
     problem = ""
     if starts_at.tzinfo is None or (ends_at is not None and ends_at.tzinfo is None):
         problem = f"starts_at and ends_at must be aware, not {starts_at} and {ends_at}."
@@ -235,7 +237,7 @@ def _extent(closure: Closure) -> Extent:
 
 
 def _includes(extent: Extent, before: Extent) -> bool:
-    """Whether everything that was closed before still is."""
+    """Return whether everything that was closed before still is."""
     lasts = extent.ends_at is None or (before.ends_at is not None and before.ends_at <= extent.ends_at)
     tables = not extent.table_refs or (bool(before.table_refs) and set(before.table_refs) <= set(extent.table_refs))
     return lasts and tables and extent.starts_at <= before.starts_at
@@ -256,10 +258,10 @@ def _clear(
     host: Host,
     before: Extent | None = None,
 ) -> None:
-    """Have everybody leave what closes, from now on.
+    """Have bookings leave what the closure closes, from now on.
 
-    Who was seated over what was closed already stays if that is all of the stay that it closes now: by this closure as it
-    was ``before``, or by others if staff seated them by name.
+    A booking stays if all of its stay that the closure meets was already closed when it was seated: by this closure as
+    it was ``before``, or by other closures that staff overrode by name.
     """
     restaurant_ref, start, until = closure.restaurant_ref, max(closure.starts_at, now), closure.ends_at
     if until is not None and until <= start:
@@ -286,12 +288,12 @@ def _clear(
 
 
 def _others(closure: Closure) -> QuerySet[Closure]:
-    """Return what else closes something in the restaurant."""
+    """Return the restaurant's other closures."""
     return Closure.objects.not_lifted().filter(restaurant_ref=closure.restaurant_ref).exclude(pk=closure.pk)
 
 
 def _let_stay(restaurant_ref: str, *, floor: Floor | None, actor: str, now: datetime, host: Host) -> None:
-    """Let guests who sit where it was to close keep their tables, before anybody else gets them."""
+    """Let guests keep tables that were to close under them, before anybody else gets these tables."""
     cut = ledger.closing_later(restaurant_ref, now)
     refs = sorted({row.booking_ref for row in cut})
     if not refs:
@@ -309,7 +311,7 @@ def _let_stay(restaurant_ref: str, *, floor: Floor | None, actor: str, now: date
 
 
 def _firsts(rows: Sequence[Allocation], now: datetime) -> dict[int, datetime]:
-    """Return by key since when guests are there: some sit before the time for which they booked. At most one query."""
+    """Return when the guests of each row come, by key: early ones may sit there already. At most one query."""
     early = [row for row in rows if row.blocked.lower <= now < row.starts_at]
     sitting: set[str] = set()
     if early:
@@ -319,14 +321,14 @@ def _firsts(rows: Sequence[Allocation], now: datetime) -> dict[int, datetime]:
 
 
 def _is_by_staff(row: Allocation) -> bool:
-    """Return whether staff have seated it over closures by name; a host or a pass does not know all of them."""
+    """Return whether staff seated it despite closures; a host or a pass may not have known all of them."""
     return bool(row.overridden_by.startswith(STAFF))
 
 
 def _was_closed(
     row: Allocation, known: Sequence[Extent], first: datetime, last: datetime, *, floor: Floor | None
 ) -> bool:
-    """Return whether these together close the row's table for all of that time. Never for no time."""
+    """Return whether these together close the row's table for all of ``[first, last)``. False for an empty time."""
     if last <= first:
         return False
     for each in sorted(known, key=lambda extent: extent.starts_at):
@@ -337,7 +339,7 @@ def _was_closed(
 
 
 class _Clearing:
-    """The bookings that have tables (``rows``) which close at ``start``, on their way elsewhere."""
+    """Moves bookings away from tables (``rows``) that close at ``start``, or asks staff to."""
 
     def __init__(
         self,
@@ -374,7 +376,7 @@ class _Clearing:
                     continue
                 kept = ledger.close_at(self.closing[ref], self.start, now=self.now)
                 if not kept and len(self.closing[ref]) == len(rows):
-                    assignment.take_up_wish()  # Nothing is left of what it was promised.
+                    assignment.take_up_wish()  # Nothing of its promise is left.
                 self.cut += kept
                 why = stays.where_it_closes(self.start, self.floor) if kept else sentences.SAT_THERE
                 self._ask_staff(assignment, why)
@@ -387,10 +389,10 @@ class _Clearing:
         for group in by_day.values():
             self._seat_evening(group)
         self.settlement.write()
-        ledger.reach_closures(row for row in self.cut if ledger.is_cut(row))  # Whoever came next is gone.
+        ledger.reach_closures(row for row in self.cut if ledger.is_cut(row))  # The next bookings are gone.
 
     def _is_known(self, assignment: Assignment) -> bool:
-        """Return whether staff have to move its guests already, from tables that close earlier."""
+        """Return whether staff already have to move its guests, because the tables close even earlier."""
         is_asked = assignment.state == State.MANUAL_REVIEW and assignment.reason == TABLE_OUT_OF_SERVICE
         rows = self.closing[assignment.booking_ref]
         return is_asked and all(ledger.is_cut(row) and row.blocked.upper <= self.start for row in rows)
@@ -405,7 +407,7 @@ class _Clearing:
             self.settlement.changed(assignment)
 
     def _put_back(self, assignment: Assignment) -> None:
-        """A booking that holds tables while it waits, or that the host no longer has: due at once."""
+        """Make a booking due at once that only holds tables, or that the host has cancelled."""
         was_told = assignment.state == State.CONFIRMED
         stays.give_up(assignment, now=self.now)
         host_changes.queue_anew(assignment, now=self.now, actor=self.settlement.actor, reason=TABLE_OUT_OF_SERVICE)
@@ -413,7 +415,7 @@ class _Clearing:
             self.host.on_released([assignment.booking_ref])
 
     def _seat_evening(self, group: Sequence["_Guests"]) -> None:
-        """Give each other tables, those of an evening together; who gets none goes to review."""
+        """Give other tables to the bookings of one evening, planned together; send those that get none to review."""
         assert self.floor is not None
         requests = {guests.booking.ref: guests.request(self.floor) for guests in group}
         taken = occupied_during(requests.values(), self.floor, remove_expired=True)
@@ -445,13 +447,13 @@ class _Clearing:
 
 @dataclass(frozen=True, slots=True)
 class _Guests:
-    """A confirmed booking that has to go elsewhere."""
+    """A confirmed booking that needs other tables."""
 
     assignment: Assignment
     booking: HostBooking
     seatings: Sequence[Allocation]
 
     def request(self, floor: Floor) -> SeatingRequest:
-        """Return what it asks for: the stay that it was promised, whatever today's turn times are."""
+        """Return a request for the promised stay, whatever today's turn times are."""
         kept = promised_request(self.booking, self.assignment, self.seatings, floor)
         return replace(kept, current_table_refs=())

@@ -1,4 +1,4 @@
-"""Guests who come after all: the host takes back that they did not come, or that they have left."""
+"""Guests who are there after all: the host takes back that they did not come, or that they have left."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,16 +20,17 @@ What = SeatingChange.What
 
 
 def stage_of_return(assignment: Assignment, booking: HostBooking, *, now: datetime) -> Stage | None:
-    """Return how far guests are, according to the host, who are marked as gone here; None if it says nothing new.
+    """Return the stage that the host gives for guests who are marked as gone here; None if it says nothing new.
 
-    What the host said itself it takes back by any other status. What staff or the clock said it contradicts only by a stage
-    that the guests had not reached before: its row may just not know of the mark. At most one query, none for others.
+    Any other status takes back a mark that the host made itself. A mark by staff or by the clock is contradicted only
+    by a stage that the guests had not reached before, since the host's row may simply not know of the mark. At most one
+    query; none for guests who are not marked.
     """
     if assignment.state != State.CONFIRMED or assignment.stage not in GONE:
         return None
     end = intake.asked_until(booking)
     if not booking.wants_table and end is not None and end <= now:
-        return None  # They have left, whatever the status is called.
+        return None  # Their time is over: they have left, whatever the status is called.
     if _is_said_by_host(assignment):
         stage = Stage(booking.stage) if booking.stage else _without_stage(assignment, booking)
         return None if stage in GONE else stage
@@ -42,7 +43,7 @@ def stage_of_return(assignment: Assignment, booking: HostBooking, *, now: dateti
 
 
 def _without_stage(assignment: Assignment, booking: HostBooking) -> Stage | None:
-    """Return what a status without a stage says. One of guests who have left may come after their departure."""
+    """Return the stage that a status without a stage implies; None if guests who have left may have that status."""
     if booking.wants_table:
         return Stage.EXPECTED
     return Stage.SEATED if assignment.stage == Stage.NO_SHOW else None
@@ -57,9 +58,9 @@ def _is_said_by_host(assignment: Assignment) -> bool:
 def take_back(
     assignment: Assignment, booking: HostBooking, stage: Stage, *, host: Host, now: datetime
 ) -> Change | None:
-    """Give guests who are there after all the tables that they had, or leave it to staff if somebody else has them.
+    """Give guests who are there after all their tables again, or leave it to staff if somebody else has them.
 
-    Returns None where their stay is over. The row and its service day are locked.
+    Returns None if their stay is over. The row and its service day are locked.
     """
     had = _tables_before(assignment)
     end = max((each.ends_at for each in had), default=now)
@@ -85,7 +86,7 @@ def take_back(
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Before:
-    """A seating as it was before the guests were marked as gone. ``row``: what is left of it, if they had sat there."""
+    """A seating before the guests were marked as gone. ``row``: the part of it that they had sat, if any."""
 
     change: SeatingChange
     row: Allocation | None
@@ -98,7 +99,7 @@ class _Before:
 
 
 def _tables_before(assignment: Assignment) -> list[_Before]:
-    """Return the seatings that ended when the guests were marked as gone, as they were before, by table."""
+    """Return the seatings that ended when the guests were marked as gone, as they were before, in the order of tables."""
     changes = SeatingChange.objects.filter(booking_ref=assignment.booking_ref)
     marked = changes.filter(what=What.STAGE).order_by("-id").first()
     if marked is None:
@@ -114,7 +115,7 @@ def _tables_before(assignment: Assignment) -> list[_Before]:
 
 
 def _reinstated(had: Sequence[_Before]) -> bool:
-    """Make these seatings current again, if they are kept and nobody has had the tables meanwhile."""
+    """Make these seatings current again; False if they are not kept, or somebody has had the tables since."""
     if any(each.row is None for each in had):
         return False
     try:
@@ -126,7 +127,7 @@ def _reinstated(had: Sequence[_Before]) -> bool:
 
 
 def _seated_again(assignment: Assignment, had: Sequence[_Before], *, now: datetime) -> bool:
-    """Seat the booking at these tables from now on, if they are free. What the guests have sat through stays on record."""
+    """Seat the booking at these tables from now on; False if they are not free. The past stays on record."""
     try:
         with transactions.atomic():
             ledger.seat(_placement(assignment, each, now=now) for each in had)
@@ -159,7 +160,7 @@ def _placement(assignment: Assignment, before: _Before, *, now: datetime) -> led
 
 
 def _why_not(assignment: Assignment, had: Sequence[_Before], *, now: datetime, host: Host) -> str:
-    """Return who has the tables by now, as a sentence."""
+    """Return a sentence that says who has the tables now."""
     if not had:
         return ""
     floor = floor_or_none(assignment.restaurant_ref, host=host)

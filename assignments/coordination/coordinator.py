@@ -1,4 +1,4 @@
-"""V3: decides bookings, one restaurant-day or one booking at a time.
+"""V3, the planner of this app: decides one restaurant-day or one booking at a time.
 
 One invocation is ONE short transaction: enter (locks, permit, breaker), claim, ask the router, plan, take the tables,
 move the states, write history and attempts, tell the host. The row lock is the lease; a crash is a rollback.
@@ -48,8 +48,8 @@ _log_failure = partial(log_error, logger, has_place=True)
 class Coordinator:
     """The V3 planner. ``host`` defaults to the configured one.
 
-    Implements ``assignments.integration.planners.Planner``. Nothing in here announces what became of a booking: it returns
-    outcomes, and ``Invocation`` announces them.
+    Implements ``assignments.integration.planners.Planner``. It returns outcomes and announces nothing itself;
+    ``Invocation`` does.
     """
 
     key = V3
@@ -60,7 +60,7 @@ class Coordinator:
     def process(
         self, booking_refs: Sequence[str], *, trigger: str, due_before: datetime | None = None
     ) -> Sequence[Outcome]:
-        """Decide these bookings, those of a restaurant-day together, as far as the router still gives them to V3."""
+        """Decide these bookings, together for each restaurant-day, as far as the router still gives them to V3."""
         by_day: dict[tuple[str, date], list[str]] = {}
         rows = Assignment.objects.filter(booking_ref__in=booking_refs).order_by("due_at", "id")
         for ref, restaurant_ref, day in rows.values_list("booking_ref", "restaurant_ref", "service_date"):
@@ -92,12 +92,13 @@ class Coordinator:
         trigger: str = "cron",
         ahead: PlanAhead | None = None,
     ) -> DayResult:
-        """Decide these bookings of a restaurant-day together, those that are still open, and due at ``due_before``.
+        """Decide together those bookings of a restaurant-day that are still open, and due at ``due_before``.
 
-        ``ahead``: where the day has more due bookings than these, which are planned with them; pass the same one on with
-        those.
+        ``ahead``: the plan that is shared by a day's batches, for a day with more due bookings than these. All of them
+        are planned together; pass the same object with each batch.
 
-        A batch that fails is done again in halves, down to single bookings, so that one bad booking costs only itself.
+        A batch that fails is decided again in halves, down to single bookings, so that one bad booking affects only
+        itself.
         """
         with correlation.scope():
             invocation = Invocation(trigger=trigger)
@@ -134,9 +135,10 @@ class Coordinator:
         return self._decide_in_halves(batch, booking_refs)
 
     def _decide_in_halves(self, batch: "_Batch", booking_refs: Sequence[str]) -> DayResult:
-        """Decide a batch that failed in halves, and halves of halves, until what fails stands alone.
+        """Decide a failed batch in halves, and these in halves again, until the booking that fails is alone.
 
-        What another worker decides in between is theirs. Nothing is planned ahead: a large day may be what took too long.
+        Bookings that another worker decides in between are left out. Nothing is planned ahead, because a large day may
+        have been what took too long.
         """
         batch = replace(batch, ahead=None)
         still_waiting = batch.waiting.filter(booking_ref__in=booking_refs)
@@ -150,7 +152,7 @@ class Coordinator:
         return merged([self._decide_batch(batch, half, is_half=True) for half in (left[:middle], left[middle:])])
 
     def _decide_alone(self, batch: "_Batch", booking_ref: str) -> DayResult:
-        """Decide one booking of a batch that failed. The mark lasts until a failure, too, is stored."""
+        """Decide one booking of a failed batch. Its mark stays until the result, or the failure, is stored."""
         with quarantine.marked(batch.restaurant_ref, batch.service_date, [booking_ref]) as mark:
             result = self._process_one(booking_ref, batch.invocation)
             if not quarantine.take_back(mark):
@@ -162,8 +164,8 @@ class Coordinator:
     ) -> DayResult:
         """Decide one booking now, whether due or not. The result has one outcome, or hands the booking over.
 
-        Past ``deadline`` (a ``time.monotonic()`` moment) the outcome is retry(time_budget_exceeded), and the booking is as
-        it was: still due. ``day``: its restaurant-day, which is looked up if not given. Raises AssignmentNotFoundError when
+        After ``deadline`` (a ``time.monotonic()`` value) the outcome is retry(time_budget_exceeded), and the booking is
+        unchanged and still due. ``day``: its restaurant-day, looked up if not given. Raises AssignmentNotFoundError if
         no assignment was requested for it.
         """
         with correlation.scope(booking_ref=booking_ref):
@@ -189,7 +191,7 @@ class Coordinator:
         return DayResult(outcomes=(outcome,))
 
     def _transact_one(self, booking_ref: str, invocation: Invocation, day: tuple[str, date] | None) -> DayResult:
-        """Decide one booking; once more, without the tables that others' rows show, if the host's rows allow no swaps."""
+        """Decide one booking, a second time without tables that other rows show if the host's rows allow no swaps."""
         decide = partial(self._decide_one, booking_ref, invocation, day=day)
         try:
             return invocation.transact(decide, deadline=invocation.deadline)
@@ -248,9 +250,9 @@ class Coordinator:
         ahead: PlanAhead | None = None,
         leaves_shown: bool = False,
     ) -> DayResult:
-        """The one transaction. ``mark``: the batch's, which its commit deletes.
+        """Decide the claimed bookings in one transaction. ``mark``: the batch mark, which the commit deletes.
 
-        Raises MovesRefusedError if the host refuses that confirmed bookings are moved; nobody is moved the next time.
+        Raises MovesRefusedError if the host refuses to move confirmed bookings; the next try moves nobody.
         """
         entry = locks.try_enter(
             restaurant_ref, service_date, statement_timeout_ms=invocation.statement_timeout_ms, mark=mark
@@ -318,7 +320,7 @@ class Coordinator:
         return DayResult(outcomes=(*disabled, *settlement.outcomes), handed_over=handed_over)
 
     def _record_failure(self, booking_ref: str, error: Exception, invocation: Invocation) -> DayResult:
-        """Something raised: count it, put the booking back (or to review, the last time), and go on."""
+        """Count an error, and put the booking back; send it to review after the last try."""
         taken, refused = isinstance(error, TableTakenError), isinstance(error, HostRefusedError)
         constraint = str(error.context.get("constraint") or error) if isinstance(error, HostRefusedError) else ""
         if not taken:
@@ -329,16 +331,16 @@ class Coordinator:
             now = locks.lock_days(row.days())
             assignment = row.claim().first()
             if assignment is not None and assignment.is_woken:
-                waiting.let_sleep([assignment])  # Staff have it already; the next free table wakes it again.
+                waiting.let_sleep([assignment])  # It is in review already; the next free table wakes it again.
             if assignment is None or assignment.is_terminal or assignment.planner not in {"", V3}:
-                # Somebody else has it, or has decided it meanwhile: what they do counts.
+                # Another process has it, or has decided it in the meantime, and takes precedence.
                 is_over = assignment is not None and assignment.is_terminal
                 reason = Noop.TERMINAL_STATE if is_over else Noop.LOCK_CONTENTION
                 detail = assignment.state if assignment else ""
                 return DayResult(outcomes=(noop(booking_ref, reason, planner=V3, detail=detail),))
             settlement = self._settlement(now, invocation)
             if refused:
-                # The same tables would be refused again, and other bookings are none the worse for it.
+                # The same tables would be refused again; other bookings are not affected.
                 outcome = settlement.send_to_review(
                     assignment, reason=CoordinatorReason.REFUSED_BY_HOST, detail=constraint
                 )
@@ -366,7 +368,7 @@ class Coordinator:
                 booking_ref,
                 invocation.correlation_id,
             )
-        # Nothing was stored: the booking is as it was, and still due.
+        # Nothing was stored: the booking is unchanged and still due.
         invocation.note_unstored(error)
         return DayResult(outcomes=(unstored(booking_ref, type(error).__name__, planner=V3),))
 
@@ -382,15 +384,15 @@ class Coordinator:
 
 
 class _TakenForDeadError(LockContentionError):
-    """Another process considered this one dead, and counted a death for its bookings."""
+    """Another process took this one for dead, and counted a death for its bookings."""
 
 
 class _DecidedError(Exception):
-    """The booking is in the terminal state that this names."""
+    """The booking is already decided; the message is its state."""
 
 
 class _Claim(NamedTuple):
-    """The locked rows that are decided, others of the day that asked earlier and wait, and those of its later batches."""
+    """Locked rows: those to decide, waiting ones of the day that asked earlier, and those of its later batches."""
 
     claimed: list[Assignment]
     earlier: list[Assignment]
@@ -399,7 +401,7 @@ class _Claim(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class _Batch:
-    """A restaurant-day's bookings that wait, those due at ``due_before``, and the invocation that decides some of them."""
+    """A batch of a restaurant-day's waiting bookings, due at ``due_before``, and the invocation that decides it."""
 
     restaurant_ref: str
     service_date: date
@@ -409,7 +411,7 @@ class _Batch:
     ahead: PlanAhead | None = None
 
     def claim(self, booking_refs: Sequence[str]) -> _Claim:
-        """Lock those of these bookings that still wait, others that asked earlier, and those of later batches. One query."""
+        """Lock the bookings that still wait, waiting ones that asked earlier, and those of later batches. One query."""
         wanted = set(booking_refs)
         day = Assignment.objects.asking_for(self.restaurant_ref, self.service_date)
         later_too = self.due_before if self.ahead is not None and not self.ahead.is_planned else None
@@ -423,7 +425,7 @@ class _Batch:
         )
 
     def _is_of_day(self, row: Assignment) -> bool:
-        """Return whether it is decided here: one that only asks for this day is decided on the day of its promise."""
+        """Return whether the row is decided here. One that only asks for this day is decided on the day of its promise."""
         return (row.restaurant_ref, row.service_date) == (self.restaurant_ref, self.service_date)
 
     def _still_waits(self, row: Assignment) -> bool:
@@ -434,7 +436,7 @@ class _Batch:
 
 
 def merged(results: Sequence[DayResult]) -> DayResult:
-    """Return what several invocations on one restaurant-day have done."""
+    """Return the combined result of several invocations on one restaurant-day."""
     handed_over: dict[str, list[str]] = {}
     for result in results:
         for key, refs in result.handed_over.items():

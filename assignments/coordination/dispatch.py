@@ -1,7 +1,9 @@
-"""Running planners: one pass over what is due, or one booking now. Where V3 and any other planner meet.
+"""Running planners: one pass over what is due, or one booking now.
 
-The router is asked here before any planner is called, so that one that is off is not touched at all. Flags may change before
-a planner claims a booking, so whoever claims asks again, in the transaction that does.
+This is the only place where V3 and other planners meet.
+
+The router is asked before any planner is called, so that no code of a planner runs while it is off. Flags may change
+before a planner claims a booking, so a planner asks again in the transaction that claims it.
 """
 
 import logging
@@ -42,7 +44,7 @@ HANDED_OVER_AT_ONCE = 10
 class PassLimits:
     """Limits of one pass. ``limit``: bookings (0: all that are due). ``max_seconds``: wall time (0: no end).
 
-    ``service_date``: this service day alone.
+    ``service_date``: only this service day.
     """
 
     limit: int = 0
@@ -54,7 +56,7 @@ class PassLimits:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Progress:
-    """After each restaurant-day: its outcomes, and how many bookings are due in all (at the start of the pass)."""
+    """The outcomes of one restaurant-day, and how many bookings were due in all when the pass started."""
 
     restaurant_ref: str
     service_date: date
@@ -64,10 +66,9 @@ class Progress:
 
 
 def register_new(restaurant_ref: str | None = None) -> intake.Registered:
-    """Request an assignment for every host booking that waits and is unknown here, those that started meanwhile included.
+    """Request an assignment for every host booking that waits and is unknown here, even if it has started since.
 
-    Rows that an earlier release stored get their service day first, edited floors are followed, and guests who did not come
-    are marked.
+    Before that, rows of an earlier release get their service day, edited floors are followed, and no-shows are marked.
     """
     host, now = configured(), database_now()
     service_dates.correct(host, now=now, restaurant_ref=restaurant_ref)
@@ -78,7 +79,7 @@ def register_new(restaurant_ref: str | None = None) -> intake.Registered:
 
 
 def _begin() -> datetime:
-    """Return the database's time. Before that, drop expired holds and wake the bookings that wait for their tables."""
+    """Drop expired holds and wake the bookings that wait for their tables. Return the database's time."""
     now, has_expired, has_marks = ledger.expired_by_now()
     if has_marks:
         quarantine.note_deaths()
@@ -88,15 +89,15 @@ def _begin() -> datetime:
 
 
 def count_due(restaurant_ref: str | None = None) -> int:
-    """Bookings that are due now."""
+    """Return the number of bookings that are due now."""
     due = Assignment.objects.due(database_now())
     return (due.filter(restaurant_ref=restaurant_ref) if restaurant_ref else due).count()
 
 
 def run_pass(limits: PassLimits | None = None, *, trigger: str = "cron") -> Iterator[Progress]:
-    """Decide what is due when the pass starts, one restaurant-day after the other, the longest waiting first.
+    """Decide what is due when the pass starts, one restaurant-day after another, the longest waiting first.
 
-    Each booking is decided at most once. A restaurant-day that somebody else works on is left to them. Memory stays
+    Each booking is decided at most once. A restaurant-day on which another worker is busy is left to it. Memory stays
     flat: days are read ``DAYS_AT_ONCE`` at a time, bookings a batch at a time.
     """
     refuse_nesting()
@@ -143,7 +144,7 @@ def run_pass(limits: PassLimits | None = None, *, trigger: str = "cron") -> Iter
                 after = batch[size - 1]  # The day holds more than one batch.
             passed.add((restaurant_ref, service_date))
         if len(days) < DAYS_AT_ONCE:
-            return  # These were all: what has become due since the pass started is for the next one.
+            return  # No more days: what has become due since the pass started is left to the next one.
 
 
 def assign_one(booking_ref: str, *, trigger: str, budget_seconds: float | None = None) -> Outcome:
@@ -190,9 +191,9 @@ def _assign_one(booking_ref: str, trigger: str, deadline: float | None) -> Seque
 
 
 def _offered_first(assignment: Assignment) -> list[Assignment]:
-    """The bookings of the same service day that asked earlier and are due or woken, oldest first. One query.
+    """Return bookings of the same service day that asked earlier and are due or woken, oldest first. One query.
 
-    Those that only ask for this day are tried here, and are not returned.
+    Woken bookings that have tables are tried here, and are left out; so are those that only ask for this day.
     """
     day = assignment.restaurant_ref, assignment.service_date
     due = Assignment.objects.asking_for(*day).due(database_now())
@@ -201,9 +202,9 @@ def _offered_first(assignment: Assignment) -> list[Assignment]:
 
 
 def _in_turn(key: str, assignments: Sequence[Assignment], invocation: Invocation) -> Sequence[Outcome]:
-    """Return the outcome of another planner for the last of these bookings, once it has decided the others.
+    """Have another planner decide these bookings in order, and return the outcome of the last one.
 
-    They are decided a few at once. If it leaves some of them for later, or the time is up, the last one waits as well: it
+    It gets a few at a time. If it leaves some of them for later, or the time is up, the last one waits too, because it
     must not pass them.
     """
     last = assignments[-1].booking_ref
@@ -235,8 +236,8 @@ def _decide(
 ) -> DayResult:
     """Decide a restaurant-day's bookings, each by the planner that the router names.
 
-    Woken ones that only ask for this ``day`` get their turn among them, and are decided on the day of their promise.
-    For ``ahead`` see ``Coordinator.process_day``.
+    Woken bookings that only ask for this ``day`` are tried in their turn, and decided on the day of their promise. For
+    ``ahead`` see ``Coordinator.process_day``.
     """
     aside = [quarantine.set_aside(each, trigger=trigger) for each in batch if quarantine.is_culprit(each)]
     first_outcomes = tuple(outcome for result in aside for outcome in result.outcomes)
@@ -276,11 +277,11 @@ def _of_day(day: tuple[str, date], assignments: Sequence[Assignment]) -> list[As
 
 
 class _RouterError(Exception):
-    """The router raised what this names by type."""
+    """The router raised an error; the message is its type."""
 
 
 def _routes(assignments: Sequence[Assignment]) -> Mapping[str, Route]:
-    """Return the router's routes for bookings of one restaurant. Raises _RouterError, unless the database is away."""
+    """Return the router's routes for bookings of one restaurant. Raises _RouterError if the router fails."""
     try:
         return router().route(assignments) if assignments else {}
     except TimeBudgetExceededError:
@@ -293,7 +294,7 @@ def _routes(assignments: Sequence[Assignment]) -> Mapping[str, Route]:
 
 
 def _unrouted(assignments: Sequence[Assignment], failed: _RouterError) -> DayResult:
-    """Leave these bookings as they are, and due: the router failed, so no planner may decide them."""
+    """Leave these bookings unchanged and due, because the router failed and no planner may decide them."""
     return DayResult(outcomes=tuple(unstored(each.booking_ref, str(failed), planner=V3) for each in assignments))
 
 
@@ -305,7 +306,7 @@ def _by_others(
     due_before: datetime | None = None,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> Iterator[Outcome]:
-    """Yield another planner's outcomes for bookings of one restaurant; those that V3 had claimed are handed back first."""
+    """Yield another planner's outcomes for bookings of one restaurant, after handing back those that V3 had claimed."""
     refs = [assignment.booking_ref for assignment in assignments]
     if key == NOBODY:
         left_alone = tuple(
@@ -329,7 +330,7 @@ def _handed_over(
     due_before: datetime | None = None,
     should_stop: Callable[[], bool] = lambda: False,
 ) -> Iterator[Outcome]:
-    """Yield other planners' outcomes for the bookings handed to them, a few at once; the rest stays due if it stops."""
+    """Yield other planners' outcomes for the bookings handed to them, a few at a time; after a stop the rest stays due."""
     for key, booking_refs in result.handed_over.items():
         planner = router().planner(key)
         for start in range(0, len(booking_refs), HANDED_OVER_AT_ONCE):
@@ -342,7 +343,7 @@ def _handed_over(
 def _marked(
     planner: Planner, booking_refs: Sequence[str], trigger: str, *, due_before: datetime | None
 ) -> Sequence[Outcome]:
-    """Return another planner's outcomes for a few bookings; in a pass with a mark, and suspects alone."""
+    """Return another planner's outcomes for a few bookings. A pass leaves a batch mark, and has suspects decided alone."""
     if due_before is None:
         return planner.process(booking_refs, trigger=trigger, due_before=due_before)
     outcomes: list[Outcome] = []
@@ -358,7 +359,7 @@ def _marked(
 def _due_batch(
     restaurant_ref: str, service_date: date, due_before: datetime, after: Assignment | None
 ) -> AssignmentQuerySet:
-    """The day's due bookings behind ``after``, in the order in which they asked."""
+    """Return the day's due bookings after ``after``, in the order in which they asked."""
     due = Assignment.objects.asking_for(restaurant_ref, service_date).due(due_before).order_by("requested_at", "id")
     if after is None:
         return due

@@ -1,4 +1,4 @@
-"""Planning that writes nothing: what a pass would decide now, under a transaction that PostgreSQL keeps read-only."""
+"""Dry run: what a pass would decide now, in a transaction that PostgreSQL keeps read-only."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ from assignments.planning.snapshot import Occupied
 class DayPreview:
     """The decisions of each planner for one restaurant-day, in a dry run.
 
-    ``floor`` is None, and ``problem`` says why, where the day cannot be planned at all.
+    If the day cannot be planned, ``floor`` is None and ``problem`` says why.
     """
 
     restaurant_ref: str
@@ -65,7 +65,7 @@ def preview_of(bookings: Sequence[HostBooking], *, now: datetime) -> Iterator[Da
 def _waiting(
     host: Host, now: datetime, restaurant_ref: str | None, limit: int
 ) -> Mapping[tuple[str, date], list[Assignment]]:
-    """Due assignments, and those that the next pass would request, by restaurant-day."""
+    """Return the due assignments, and those that the next pass would request, by restaurant-day."""
     due = Assignment.objects.due(now).order_by("due_at", "id")
     if restaurant_ref:
         due = due.filter(restaurant_ref=restaurant_ref)

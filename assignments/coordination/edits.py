@@ -1,7 +1,8 @@
 """Settling edits: a booking that has tables keeps them until something better is settled in the same transaction.
 
-Edits are settled here whichever planner decides. The same tables come first, then the pure answer of the planner that the
-router names. What cannot be met goes to staff, and the old tables stay.
+Edits are settled here whichever planner decides (docs/living-evening.md rule 2). The same tables are tried first, then
+the planner that the router names is asked for an answer without side effects. An edit that cannot be met goes to staff,
+and the booking keeps its tables.
 """
 
 from collections.abc import Mapping, Sequence
@@ -50,9 +51,9 @@ SAME_TABLES = "same_tables"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Answer:
-    """Tables and a time for a booking that has others; who chose the tables.
+    """New tables and a window for a booking that has tables, and the planner that chose them.
 
-    ``despite`` and ``overridden_by``: what staff have passed over before, and still holds.
+    ``despite`` and ``overridden_by``: the rules that staff overrode before, as far as that still holds, and who did.
     """
 
     table_refs: tuple[str, ...]
@@ -79,14 +80,16 @@ def settle(
     keeps_stay: bool = True,
     is_elsewhere: bool = False,
 ) -> Change:
-    """Give a booking that has tables what its guest asks for now, or leave it to staff with the tables that it has.
+    """Give a booking that has tables what its guest asks for now, or let it keep its tables and leave it to staff.
 
-    The row and both service days are locked. ``unmet``: the reason code of the review. ``is_optional``: if nothing does,
-    nothing changes; the answer for a woken one is ``Change.LATER`` while others asked earlier, who may come to nothing.
-    ``keeps_stay``: who asks for the same time and party keeps the promised end, whatever today's turn times are. What is
-    asked for is promised once it is settled, and is noted beside the promise until then. ``is_elsewhere``: the host shows it
-    at other tables, and staff have to decide about that. Then it gets what it asks for at its own tables or not at all, and
-    the host keeps those that it shows.
+    The row and both service days are locked. What is asked for becomes the promise once it is settled, and is noted
+    beside the promise until then.
+
+    ``unmet``: the reason code of the review. ``is_optional``: if nothing fits, nothing changes; for a woken booking the
+    result is ``Change.LATER`` while there are bookings that asked earlier and may yet get nothing. ``keeps_stay``: if
+    the same time and party are asked for, the promised end is kept, whatever today's turn times are. ``is_elsewhere``:
+    the host shows the booking at other tables, and staff have to decide about that. It then gets what it asks for at
+    its own tables or not at all, and the host keeps the tables that it shows.
     """
     ledger.note_promise(seatings, party=assignment.party, zone_ref=assignment.zone_ref)
     chosen_by_staff = assignment.planner == MANUAL
@@ -127,7 +130,7 @@ def settle(
     before = _copy(assignment)
     settlement.planner, settlement.tells_host = answer.planner, not is_elsewhere
     stays, told = set(answer.table_refs) == {row.table_ref for row in seatings}, assignment.told_table_refs
-    # Whatever the guests ask for, staff still have to see who gets a table at which others overstay.
+    # Whatever the guests ask for, staff still decide who gets a table at which others overstay.
     is_in_review = assignment.state == State.MANUAL_REVIEW and not is_elsewhere
     sharing = ledger.overstaying(seatings, answer.window.blocked_from) if is_in_review and stays else []
     settlement.reseat(
@@ -147,7 +150,7 @@ def settle(
     _name_overlap(assignment, sharing, settlement)
     assignment.told_table_refs = told if is_elsewhere else assignment.told_table_refs
     try:
-        # A savepoint is two queries, which only a host with constraints of its own needs.
+        # Only a host with its own constraints needs a savepoint, which costs two queries.
         with transactions.atomic() if getattr(host, "refuses_tables", False) else nullcontext():
             settlement.write()
     except HostRefusedError as error:
@@ -164,7 +167,7 @@ def settle(
 
 
 def _name_overlap(assignment: Assignment, sharing: Sequence[Allocation], settlement: Settlement) -> None:
-    """Say in review who else expects the table, if the booking was there for another reason until now."""
+    """Say in the review who else expects the table, if the booking was in review for another reason before."""
     if sharing and assignment.reason != waiting.OVERLAPPING:
         named = sentences.expect_the_same_table(sorted({row.booking_ref for row in sharing}))
         settlement.review_anew(assignment, reason=waiting.OVERLAPPING, detail=named)
@@ -178,7 +181,7 @@ def _settle_promise(
     reason: str,
     settlement: Settlement,
 ) -> bool:
-    """Give a booking whose tables cannot be used others as promised, if there are any. What it asks for waits for staff."""
+    """Give a booking with unusable tables others for its promise, if there are any. Its edit goes on waiting for staff."""
     if assignment.reason != waiting.TABLE_OUT_OF_SERVICE or not assignment.is_wish_undecided:
         return False
     host, now = settlement.host, settlement.now
@@ -205,10 +208,10 @@ def _settle_promise(
 def leave_unusable(
     assignment: Assignment, booking: HostBooking, seatings: Sequence[Allocation], *, host: Host, now: datetime
 ) -> Change:
-    """Give a booking in review, whose tables cannot be used any more, others for what it was promised, or tell staff.
+    """Give a booking in review whose tables cannot be used any more others for its promise, or tell staff.
 
-    Guests who sit there are moved by staff alone. Who asked earlier and waits goes first. Two bookings that expect one
-    table wait for staff because of that already.
+    Only staff move guests who sit there. Waiting bookings that asked earlier go first. Two bookings that expect the
+    same table already wait for staff because of that.
     """
     settlement = Settlement(host=host, planner=V3, actor="host", trigger="edit", now=now)
     ledger.note_promise(seatings, party=assignment.party, zone_ref=assignment.zone_ref)
@@ -241,7 +244,7 @@ def leave_unusable(
 
 
 def _is_there(assignment: Assignment, booking: HostBooking, seatings: Sequence[Allocation], *, now: datetime) -> bool:
-    """Return whether the guests sit where they were promised to, as far as anybody says."""
+    """Return whether the host, staff or the clock say that the guests sit at their promised tables."""
     return assignment.stage == Stage.SEATED or not booking.wants_table or seatings[0].starts_at <= now
 
 
@@ -260,9 +263,9 @@ def _leave_to_staff(
         promise.set_aside(assignment, promised)
     if assignment.state == State.CONFIRMED:
         settlement.keep_for_review(assignment, reason=unmet, detail=detail)
-    elif assignment.reason == waiting.EDIT_UNMET:  # What staff have to decide about is new.
+    elif assignment.reason == waiting.EDIT_UNMET:  # There is something new for staff to decide.
         settlement.review_anew(assignment, reason=waiting.EDIT_UNMET, detail=detail)
-    else:  # It waits for staff already, for another reason, which still holds.
+    else:  # It already waits for staff for another reason, which still holds.
         assignment.touch()
         settlement.changed(assignment)
     settlement.write()
@@ -281,9 +284,9 @@ def _answer(
     may_move: bool,
     host: Host,
 ) -> Answer | str:
-    """Return what meets the edit, or a sentence why nothing does.
+    """Return an answer that meets the edit, or a sentence that says why there is none.
 
-    ``promised``: the facts of the promise. ``earlier``: who asked earlier and waits.
+    ``promised``: the facts of the promise. ``earlier``: requests that wait and were made earlier.
     """
     own, sits = floor.in_order(row.table_ref for row in seatings), assignment.stage == Stage.SEATED
     if sits:
@@ -312,11 +315,11 @@ def _answer(
     found = judge_own(replace(snapshot, occupied=beside), own, window)
     tolerated = {*said, *(PREFERENCES if is_lenient else ()), *(NOT_OF_WHO_SITS if sits else ())}
     refusals = [each for each in found if each.reason not in tolerated]
-    is_here = seatings[0].restaurant_ref == floor.restaurant_ref  # Another restaurant may have tables of these names.
+    is_here = seatings[0].restaurant_ref == floor.restaurant_ref  # Another restaurant may have the same refs.
     if is_here and not refusals:
         holds = said & {*(each.reason for each in found), Reason.BUFFER}
         if Reason.CLOSED in said and engine.taken(floor, [each for each in kept if each.closed], own, window):
-            holds |= {Reason.CLOSED}  # Also if that is over by now: the row begins before.
+            holds |= {Reason.CLOSED}  # Also if the closure is over by now, because the row begins before its end.
         by = next((row.overridden_by for row in seatings if row.overridden_by), "") if Reason.CLOSED in holds else ""
         planner = seatings[0].planner or V3
         return Answer(
@@ -336,7 +339,7 @@ def _answer(
 
 
 def has_begun(assignment: Assignment, booking: HostBooking, seatings: Sequence[Allocation], *, now: datetime) -> bool:
-    """Return whether the guests sit at these tables, as somebody or the clock says. Staff alone move guests who sit."""
+    """Return whether the guests sit at these tables, by their stage or by the clock. Only staff move guests who sit."""
     begins = max(seatings[0].starts_at, intake.stored_start(booking))
     return assignment.stage == Stage.SEATED or begins <= now
 
@@ -350,7 +353,7 @@ def _asked(
     host: Host,
     now: datetime,
 ) -> Answer | str:
-    """Return the pure answer of the planner that the router names; empty if nobody decides."""
+    """Return what the planner that the router names would answer; "" if no planner decides."""
     route = router().route([_unclaimed(assignment)])[assignment.booking_ref]
     if route.planner == NOBODY:
         return ""
@@ -386,9 +389,9 @@ def tables_elsewhere(
     host: Host,
     now: datetime,
 ) -> Answer | None:
-    """Return other tables for a booking as it was promised, whatever the host shows now; None if there are none.
+    """Return other tables that keep the booking's promise, whatever the host shows now; None if there are none.
 
-    ``instead``: what some bookings are going to have, in place of what they have now.
+    ``instead``: the tables that some bookings are going to have, in place of those that they have now.
     """
     floor, _problem = floor_or_problem(assignment.restaurant_ref, host=host)
     if floor is None:
@@ -401,7 +404,7 @@ def tables_elsewhere(
 
 
 def _unclaimed(assignment: Assignment) -> Assignment:
-    """The row as the router is asked about it: a booking that is decided belongs to no planner."""
+    """Return the row as the router must see it: a decided booking belongs to no planner."""
     return Assignment(
         pk=assignment.pk,
         booking_ref=assignment.booking_ref,
@@ -411,9 +414,9 @@ def _unclaimed(assignment: Assignment) -> Assignment:
 
 
 def waiting_before(assignment: Assignment, *, host: Host) -> list[SeatingRequest]:
-    """Return the requests of the same service day that were made earlier and wait for a table. Two queries.
+    """Return the waiting requests of the same service day that were made earlier. Two queries.
 
-    Of those in review, only the woken ones: nothing has become free for the others.
+    Of bookings in review only the woken ones count, because nothing has become free for the others.
     """
     rows = list(
         Assignment.objects.waiting()
@@ -426,7 +429,7 @@ def waiting_before(assignment: Assignment, *, host: Host) -> list[SeatingRequest
 
 
 def _first_served(earlier: Sequence[SeatingRequest], taken: tuple[Occupied, ...], snapshot: Snapshot) -> list[Occupied]:
-    """Return the tables that V3 would give to those who asked earlier, who go first."""
+    """Return the tables that V3 would give to the earlier requests, which go first."""
     if not earlier:
         return []
     planned = plan_requests(earlier, floor=snapshot.floor, occupied=taken, now=snapshot.now, success=snapshot.success)

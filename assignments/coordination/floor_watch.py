@@ -1,7 +1,8 @@
-"""Follow edits of the floor: plan bookings at lost tables again, and wake bookings that wait for room.
+"""Following edits of the floor: bookings at lost tables are planned again, and bookings that wait for room are woken.
 
-Floors and settings are edited without a call. So each pass compares them with what the one before it saw. Promises stand
-whatever is edited; only a booking whose table cannot be used any more is planned anew, or left to staff.
+Nobody calls this app when floors or settings are edited, so each pass compares them with what the last pass saw.
+Promises stand whatever is edited (docs/living-evening.md rule 1); only a booking whose table cannot be used any more is
+planned again, or left to staff.
 """
 
 import hashlib
@@ -29,7 +30,7 @@ FOR_EVER = datetime(9000, 1, 1, tzinfo=UTC)
 
 
 def check(host: Host, *, now: datetime, restaurant_ref: str | None = None) -> int:
-    """Follow the floors that were edited since the last pass. Return their number. Three queries if there are none."""
+    """Follow the floors that were edited since the last pass, and return their number. Three queries if there are none."""
     promised = Assignment.objects.filter(
         state__in=[State.CONFIRMED, State.MANUAL_REVIEW, *OPEN_STATES], starts_at__gt=now - STILL_ON
     )
@@ -59,7 +60,7 @@ def check(host: Host, *, now: datetime, restaurant_ref: str | None = None) -> in
 
 
 def _fingerprints(host: Host, refs: Collection[str]) -> Mapping[str, str]:
-    """Return the fingerprints of these floors and of the settings. Restaurants whose host raises are left out."""
+    """Return the fingerprint of each floor with the settings, by restaurant; empty if the host raises."""
     several = getattr(host, "floor_fingerprints", None)
     found: dict[str, str] = {}
     try:
@@ -73,10 +74,10 @@ def _fingerprints(host: Host, refs: Collection[str]) -> Mapping[str, str]:
 
 
 def _follow(restaurant_ref: str, host: Host, *, now: datetime) -> bool:
-    """Plan bookings at tables that can no longer be used again, and wake those that wait. False if something failed."""
+    """Plan the bookings at lost tables again, and wake those that wait. Returns False if something failed."""
     floor = floor_or_none(restaurant_ref, host=host)
     if floor is None:
-        return False  # Nobody can plan there now; the pass that finds it mended looks again.
+        return False  # Nobody can plan there now; the pass that finds it repaired looks again.
     coming = Assignment.objects.filter(
         restaurant_ref=restaurant_ref, state__in=[State.CONFIRMED, State.MANUAL_REVIEW], starts_at__gt=now - STILL_ON
     ).exclude(stage__in=GONE)
@@ -102,7 +103,7 @@ def _follow_booking(locked: Locked, *, host: Host) -> bool:
 
 
 def leave_unusable(assignment: Assignment, booking: HostBooking, *, host: Host, now: datetime) -> Change:
-    """Plan a booking anew whose tables cannot be used any more, or leave it to staff. The row and its days are locked."""
+    """Plan a booking with unusable tables again, or leave it to staff. The row and its days are locked."""
     if assignment.state != State.MANUAL_REVIEW or is_cancelled(booking):
         return host_changes.follow(assignment, booking, host=host, now=now)
     seatings = ledger.seatings_of([booking.ref]).get(booking.ref, [])

@@ -14,10 +14,10 @@ from assignments.telemetry import correlation
 def hand_over(
     assignments: Sequence[Assignment], routes: Mapping[str, Route], *, correlation_id: uuid.UUID
 ) -> Mapping[str, Sequence[str]]:
-    """The refs of these locked bookings by the planner that is not V3 and gets them; none for NOBODY.
+    """Return which of these locked bookings go to which planner other than V3: refs by planner key, without NOBODY.
 
-    What V3 had claimed belongs to nobody from now on: the other planner asks the router again when it begins a booking, and
-    claims it then.
+    V3 gives up its claims on them: the other planner asks the router again when it begins a booking, and claims it
+    then.
     """
     by_planner: dict[str, list[str]] = {}
     handed_back: dict[str, list[str]] = {}
@@ -44,10 +44,10 @@ def hand_over(
 
 
 def hand_back(booking_refs: Sequence[str]) -> None:
-    """Give what V3 has claimed of these bookings, which are of one restaurant, to the planner that the router names now.
+    """Give those of one restaurant's bookings that V3 has claimed to the planner that the router names now.
 
-    A transaction that takes no lock but the rows' own, and leaves out rows that another worker has: none of V3's code has
-    a part in it, so it works while V3 is killed.
+    The transaction locks only the rows, and skips rows that another worker has. It runs none of V3's code, so it works
+    while V3 is off.
     """
 
     def work() -> None:

@@ -1,4 +1,4 @@
-"""What follows from a change in the host: an edit, an arrival, a departure, a cancellation, other tables."""
+"""Following changes in the host: an edit, an arrival, a departure, a cancellation, other tables."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -29,7 +29,7 @@ WISHES = frozenset({waiting.EDIT_UNMET, Reason.PINNED_TABLES_TAKEN, TABLES_CHANG
 
 
 def follow(assignment: Assignment, booking: HostBooking, *, host: Host, now: datetime) -> Change:
-    """Bring a requested booking in line with what the host says now. The row and its service days are locked."""
+    """Bring a requested booking in line with the host's booking. The row and its service days are locked."""
     seatings = ledger.seatings_of([booking.ref]).get(booking.ref, [])
     if is_cancelled(booking):
         cancel(assignment, CANCELLED_IN_HOST)
@@ -42,7 +42,7 @@ def follow(assignment: Assignment, booking: HostBooking, *, host: Host, now: dat
         transitions.store([assignment])
         return change or Change.NOTHING
     seatings = ledger.seatings_of([booking.ref])[booking.ref]
-    further = _follow(assignment, booking, seatings, host=host, now=now)  # They may ask for something else as well.
+    further = _follow(assignment, booking, seatings, host=host, now=now)  # They may also ask for something else.
     return change if further is Change.NOTHING else further
 
 
@@ -67,7 +67,7 @@ def _follow(
     floor = floor_or_none(booking.restaurant_ref, host=host)
     is_same = not seating_validity.asks_anew(assignment, booking, (), floor=floor)
     if assignment.reason == REJECTED and is_same:
-        return Change.NOTHING  # Staff turned down just that.
+        return Change.NOTHING  # Staff rejected exactly that.
     if assignment.reason == waiting.CAME_AFTER_ALL and is_same:
         transitions.store([assignment])
         return Change.NOTHING  # Staff decide where they sit.
@@ -77,7 +77,7 @@ def _follow(
 
 
 def may_be_adopted(assignment: Assignment) -> bool:
-    """Return whether a booking without tables here may get those that the host shows: nothing that was said forbids it."""
+    """Return whether a booking without tables here may get those that the host shows."""
     if assignment.state == State.CANCELLED:
         return assignment.reason != CANCELLED_BY_CALL
     return not (assignment.state == State.CONFIRMED and assignment.stage in GONE)
@@ -86,7 +86,7 @@ def may_be_adopted(assignment: Assignment) -> bool:
 def _adopt(
     assignment: Assignment, booking: HostBooking, table_refs: Sequence[str], *, host: Host, now: datetime
 ) -> Change:
-    """Take over the tables that the host gave a booking which has none here, or leave it to staff if others have them."""
+    """Take over the tables that the host gave a booking without tables here, or leave it to staff if others have them."""
     reviewing = Settlement(host=host, planner=V3, actor="host", trigger="adopt", now=now)
     outcome = adoption.take_over(assignment, booking, table_refs, host=host, now=now, reviewing=reviewing)
     reviewing.write()
@@ -98,7 +98,7 @@ def _adopt(
 def is_followed(assignment: Assignment, booking: HostBooking | None, *, now: datetime) -> bool:
     """Return whether the host shows nothing new of a booking that waits, sits or is cancelled. At most one query.
 
-    ``follow`` would give one that waits all its attempts again, and take it from the review queue.
+    For a waiting booking ``follow`` would reset its attempts, and take it out of the review queue.
     """
     if assignment.state == State.CANCELLED:
         return assignment.reason == CANCELLED_BY_CALL or is_cancelled(booking)
@@ -148,7 +148,7 @@ def _follow_edit(
     told = shown_tables.changed(assignment, booking, floor, host=host)
     is_confirmed = assignment.state == State.CONFIRMED
     if told == () and is_confirmed and seating_validity.asks_anew(assignment, booking, seatings, floor=floor):
-        # A form that clears the tables with an edit means the edit, which may keep them.
+        # If a form clears the tables along with an edit, the edit counts, which may keep the tables.
         change = _settle_edit(assignment, booking, seatings, None, host=host, now=now)
         if change is Change.KEPT and assignment.state == State.CONFIRMED:
             seating_validity.show_again(host, booking.ref, ledger.seatings_of([booking.ref])[booking.ref])
@@ -170,7 +170,7 @@ def _settle_edit(
     host: Host,
     now: datetime,
 ) -> Change:
-    """Settle what the guest asks for, at tables that the host has not changed, or (``told``) that staff decide about."""
+    """Settle the guest's edit. ``told``: changed tables that the host shows, about which staff decide, if any."""
     floor = floor_or_none(booking.restaurant_ref, host=host)
     is_elsewhere = told is not None and assignment.reason == TABLES_CHANGED_BY_HOST
     asks_anew = seating_validity.asks_anew(assignment, booking, seatings, floor=floor)
@@ -201,7 +201,7 @@ def _settle_edit(
 
 
 def _is_shown_again(assignment: Assignment, booking: HostBooking, *, host: Host) -> bool:
-    """Return whether the host shows a booking at its own tables again that it has shown at others."""
+    """Return whether the host shows a booking at its own tables again, after it had shown others."""
     if assignment.reason != TABLES_CHANGED_BY_HOST or booking.problem:
         return False
     return bool(shown_tables.shown(booking, host=host))
@@ -229,10 +229,10 @@ def restore(
     reason: str,
     detail: str = "",
 ) -> Change:
-    """Let a booking that waits for staff keep the tables that it has.
+    """Confirm a booking that waits for staff again, with the tables that it has.
 
-    With ``booking``, the guest asks for just that; without, the guest does not get what was asked for. A host that shows
-    other tables, or none, is told its own again.
+    With ``booking``, the guest asks for exactly that; without, the guest does not get what was asked for. A host that
+    shows other tables, or none, is told the booking's own again.
     """
     is_shown_elsewhere = booking is None and (
         assignment.reason == TABLES_CHANGED_BY_HOST or _shows_none(assignment, seatings, host=host)
@@ -243,7 +243,7 @@ def restore(
         intake.take_over_facts(assignment, booking, floor=floor_or_none(booking.restaurant_ref, host=host))
     assignment.restore(actor=actor, reason=reason, detail=detail)
     closing, sharing = stays.closing_under(seatings), ledger.sharing_tables(seatings)
-    # Its tables are not settled, or what its guest asks for is not.
+    # Its tables, or its guest's edit, are not settled yet.
     if closing or sharing or assignment.is_wish_undecided:
         why, says = waiting.EDIT_UNMET, sentences.STILL_ASKED
         if sharing:
@@ -265,20 +265,20 @@ def restore(
 
 
 def is_wish_alone(assignment: Assignment, seatings: Sequence[Allocation]) -> bool:
-    """Return whether staff who reject a booking in review turn down what its guest asks for, and leave the rest."""
+    """Return whether rejecting a booking in review rejects only its guest's edit, and leaves its promise."""
     is_cut = assignment.is_wish_undecided and any(ledger.is_cut(row) for row in seatings)
     return bool(seatings) and (assignment.reason in WISHES or is_cut)
 
 
 def may_be_rejected(assignment: Assignment, seatings: Sequence[Allocation]) -> bool:
-    """Return whether staff may reject a booking in review: not those who share a table, nor guests who sit at theirs."""
+    """Return whether staff may reject a booking in review: not if it shares a table, or its guests sit at theirs."""
     if assignment.reason == waiting.OVERLAPPING:
         return False
     return is_wish_alone(assignment, seatings) or not (seatings and assignment.stage == Stage.SEATED)
 
 
 def _shows_none(assignment: Assignment, seatings: Sequence[Allocation], *, host: Host) -> bool:
-    """Return whether the host has cleared the tables of a booking, which its staff were not asked about yet."""
+    """Return whether the host has cleared the booking's tables, and staff have not been asked about that yet."""
     booking = host.bookings([assignment.booking_ref]).get(assignment.booking_ref)
     if booking is None or is_cancelled(booking):
         return False
@@ -289,7 +289,7 @@ def _shows_none(assignment: Assignment, seatings: Sequence[Allocation], *, host:
 def _follow_guests(
     assignment: Assignment, booking: HostBooking, seatings: Sequence[Allocation], *, host: Host, now: datetime
 ) -> Change:
-    """The host says that the guests sit at their tables, or have left them."""
+    """Follow the host's report that the guests sit at their tables, or have left them."""
     if not seatings:
         if assignment.state == State.CONFIRMED or (assignment.is_terminal and assignment.stage in GONE):
             return Change.NOTHING
@@ -309,7 +309,7 @@ def _follow_guests(
     is_over = end is not None and end <= now and not (is_known and now < seatings[0].stays_until)
     if not is_over:
         return sitting.follow_guests(assignment, booking, seatings, settlement=settlement)
-    stays.leave(assignment, seatings, Stage.LEFT, settlement=settlement, is_over=True)  # Whatever the status is called.
+    stays.leave(assignment, seatings, Stage.LEFT, settlement=settlement, is_over=True)  # Whatever the status is.
     if not promise.is_shown(assignment, booking):
         promise.take_over_here(assignment, booking, floor=floor_or_none(booking.restaurant_ref, host=host))
     assignment.touch()
@@ -318,7 +318,7 @@ def _follow_guests(
 
 
 def _are_there(assignment: Assignment, booking: HostBooking, *, host: Host, now: datetime) -> bool:
-    """Return whether a booking that waits for staff without tables has guests who sit somewhere, or have sat there."""
+    """Return whether a booking that waits for staff without tables has guests who sit somewhere, or have sat."""
     if assignment.state != State.MANUAL_REVIEW:
         return False
     if assignment.reason == waiting.CAME_AFTER_ALL:
@@ -327,7 +327,7 @@ def _are_there(assignment: Assignment, booking: HostBooking, *, host: Host, now:
 
 
 def _follow_without_table(assignment: Assignment, booking: HostBooking, *, host: Host, now: datetime) -> Change:
-    """Guests are there, and nobody knows where they sit: staff decide, unless they are gone."""
+    """Follow guests who sit at tables that nobody knows: staff decide, unless the guests have left."""
     stage = Stage(booking.stage) if booking.stage else Stage.SEATED
     stays.mark(assignment, stage, now=now)
     if stage in GONE:
@@ -350,7 +350,7 @@ def _follow_stage(assignment: Assignment, booking: HostBooking, *, now: datetime
 
 
 def cancel(assignment: Assignment, reason: str) -> None:
-    """Cancel, and free what the booking has."""
+    """Cancel the booking and free its tables."""
     assignment.take_up_wish()
     stays.give_up(assignment)
     if assignment.state != State.CANCELLED:
@@ -363,9 +363,9 @@ def cancel(assignment: Assignment, reason: str) -> None:
 
 
 def queue_anew(assignment: Assignment, *, now: datetime, actor: str, reason: str) -> None:
-    """Make a booking without tables due at once, with all its attempts.
+    """Make a booking without tables due at once, with its number of attempts reset.
 
-    Its guests are expected, if they were gone, or sat when it was cancelled.
+    Its guests are expected again if they were marked as gone, or sat when it was cancelled.
     """
     if assignment.stage in GONE or (assignment.stage == Stage.SEATED and assignment.state == State.CANCELLED):
         stays.mark(assignment, Stage.EXPECTED, now=now)

@@ -1,7 +1,7 @@
-"""One invocation of the coordinator: its trigger, its time budget, and the one place that announces what it did.
+"""One invocation of the coordinator: its trigger, its time budget, and the announcement of what it did.
 
-The work decides, and returns outcomes; it announces nothing itself. So whatever is returned or raised, each booking has a
-start and exactly one terminal event: on commit, or at once for what no transaction has stored.
+The work decides and returns outcomes, but announces nothing itself. So whatever it returns or raises, each booking has
+a start and exactly one terminal event: on commit, or at once for outcomes that no transaction has stored.
 """
 
 import logging
@@ -42,8 +42,8 @@ _TERMINAL_EVENT = {
 class DayResult:
     """The result of one invocation.
 
-    ``handed_over``: refs that are other planners' to decide now, by planner key. ``contended``: another worker holds the
-    day, or all permits are taken.
+    ``handed_over``: the refs that other planners have to decide now, by planner key. ``contended``: another worker
+    holds the day, or all permits are taken.
     """
 
     outcomes: tuple[Outcome, ...] = ()
@@ -54,7 +54,7 @@ class DayResult:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Try:
-    """What events tell of a try at a booking, beside its outcome."""
+    """What events say about a try at a booking, beside its outcome."""
 
     restaurant_ref: str
     attempt: int
@@ -66,7 +66,7 @@ _UNTRIED = Try(restaurant_ref="", attempt=0)
 
 @dataclass(kw_only=True, slots=True)
 class Record:
-    """What one transaction notes while it works: events about its day, and tries by booking ref."""
+    """What one transaction notes while it works: events about its day, and the tries by booking ref."""
 
     about_day: list[EventRecord] = field(default_factory=list)
     tries: dict[str, Try] = field(default_factory=dict)
@@ -78,10 +78,10 @@ Work = Callable[[Record], DayResult]
 
 @dataclass(kw_only=True, slots=True)
 class Invocation:
-    """The circumstances of one invocation, and what it has announced. ``deadline`` is a ``time.monotonic()`` moment.
+    """The circumstances of one invocation, and what it has announced. ``deadline`` is a ``time.monotonic()`` value.
 
-    ``may_move``: whether confirmed bookings may be moved; False once the host has refused it. ``failed``: what a batch of it
-    raised, if that was no conflict.
+    ``may_move``: whether confirmed bookings may be moved; False once the host has refused it. ``failed``: the error
+    that a batch raised, unless it was a conflict.
     """
 
     trigger: str
@@ -93,9 +93,9 @@ class Invocation:
     _announced: set[str] = field(default_factory=set)
 
     def execute(self, decide: Callable[[], DayResult]) -> DayResult:
-        """Do the whole work, and announce at once what no transaction of it has announced on its commit.
+        """Run the whole work, and announce at once the outcomes that no transaction has announced on commit.
 
-        What it raises goes on to the caller: nothing has become of the bookings then.
+        An error goes on to the caller; nothing has been decided about the bookings then.
         """
         result = decide()
         if self.failed is not None and (self._unstored or not any(each.unexpected for each in result.outcomes)):
@@ -105,18 +105,18 @@ class Invocation:
         return result
 
     def note_batch(self, error: Exception) -> None:
-        """Note what a batch raised. A conflict, a refusal of the host, and a batch that takes too long are no failures."""
+        """Note the error of a batch. Conflicts, refusals by the host, and overlong batches do not count as failures."""
         is_usual = transactions.is_lost_race(error) or isinstance(error, HostRefusedError | MovesRefusedError)
         if not is_usual and transactions.sqlstate(error) != transactions.QUERY_CANCELED:
             self.failed = self.failed or type(error)
 
     def note_unstored(self, error: Exception) -> None:
-        """Note a booking that failed, and whose failure could not be stored."""
+        """Note a booking whose failure could not be stored."""
         self.failed = self.failed or type(error)
         self._unstored += 1
 
     def _store_failure(self) -> None:
-        """Store that this invocation failed, since no attempt says so. What cannot be stored either is only logged."""
+        """Store a failed invocation, since no attempt tells of the failure. If that fails too, it is only logged."""
         assert self.failed is not None
         failure = FailedInvocation(
             planner=V3,
@@ -131,10 +131,10 @@ class Invocation:
             log_error(logger, error, "A failed invocation could not be stored (correlation id %s)", self.correlation_id)
 
     def transact(self, work: Work, *, deadline: float | None = None) -> DayResult:
-        """Run the work in a transaction, again if it loses a race, and announce its outcomes when that commits.
+        """Run the work in a transaction, again if it loses a race, and announce its outcomes on commit.
 
-        Where the host refuses to move confirmed bookings, it runs once more, and nobody is moved. Raises what
-        ``transactions.run`` raises. Nothing is announced then.
+        If the host refuses to move confirmed bookings, the work runs once more without moves. Raises what
+        ``transactions.run`` raises, and announces nothing then.
         """
 
         def attempt() -> DayResult:
@@ -158,7 +158,7 @@ class Invocation:
         events.emit_all_now(announced)
 
     def _events(self, outcomes: Iterable[Outcome], record: Record) -> list[EventRecord]:
-        """What the record holds about the day; then for each outcome a start and its one terminal event."""
+        """Return the record's events about the day, then for each outcome a start and its one terminal event."""
         announced = list(record.about_day)
         for outcome in outcomes:
             tried = record.tries.get(outcome.booking_ref, _UNTRIED)
@@ -166,22 +166,23 @@ class Invocation:
         return announced
 
     def check_budget(self) -> None:
-        """Raises TimeBudgetExceededError once the deadline has passed."""
+        """Raise TimeBudgetExceededError once the deadline has passed."""
         if self.deadline is not None and time.monotonic() >= self.deadline:
             raise TimeBudgetExceededError
 
     @staticmethod
     def out_of_time(booking_ref: str) -> Outcome:
-        """The outcome of a booking whose time budget is used up."""
+        """Return the outcome of a booking whose time budget is used up."""
         return Outcome(
             booking_ref=booking_ref, kind=Kind.RETRY, planner=V3, reason=CoordinatorReason.TIME_BUDGET_EXCEEDED
         )
 
     @contextmanager
     def within_budget(self) -> Iterator[None]:
-        """No statement begins in here once the deadline has passed, and none that has begun goes on for long after it.
+        """Enforce the deadline on SQL: no statement begins after it, and none runs on for long after it.
 
-        PostgreSQL gets a shorter statement timeout when half of what it had is used up; a quick decision costs no query.
+        PostgreSQL gets a shorter statement timeout each time half of the last one is used up; a quick decision costs no
+        query.
         """
         if self.deadline is None:
             yield
@@ -191,13 +192,13 @@ class Invocation:
 
     @property
     def statement_timeout_ms(self) -> int | None:
-        """Return the remaining budget, which PostgreSQL enforces; None without a budget."""
+        """Return the remaining budget in milliseconds, for PostgreSQL to enforce; None without a budget."""
         if self.deadline is None:
             return None
         return max(1, round((self.deadline - time.monotonic()) * 1000))
 
     def entered(self, restaurant_ref: str, service_date: date, entry: Entry, bookings: int) -> list[EventRecord]:
-        """The day is locked, and a permit is held."""
+        """Return the events for a day that is locked, with a permit held."""
         day = service_date.isoformat()
         return [
             self._event(
@@ -215,7 +216,7 @@ class Invocation:
         ]
 
     def announce_contention(self, restaurant_ref: str, service_date: date, detail: str) -> None:
-        """Another worker is there: at once, since the transaction is not going to commit."""
+        """Announce at once that another worker has the day, since the transaction is not going to commit."""
         events.emit_now(
             self._event(
                 "coordinator.lock_contention",
@@ -226,7 +227,7 @@ class Invocation:
         )
 
     def circuit_open(self, restaurant_ref: str, entry: Entry) -> EventRecord:
-        """The restaurant is left alone for a while."""
+        """Return the event for a restaurant that is left alone for a while."""
         return self._event(
             "coordinator.circuit_open",
             restaurant_ref=restaurant_ref,
@@ -267,7 +268,7 @@ class Invocation:
 
 
 class _Deadline:
-    """Wraps the execution of each statement of a connection."""
+    """Enforces a deadline on each statement of a connection."""
 
     def __init__(self, deadline: float) -> None:
         self._deadline = deadline

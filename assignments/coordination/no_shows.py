@@ -1,4 +1,4 @@
-"""Mark guests as no-shows after a while, if the project's settings say so."""
+"""Marking no-shows by the clock, if the project's settings say so."""
 
 from datetime import datetime, timedelta
 from functools import partial
@@ -14,9 +14,10 @@ AT_ONCE = 200
 
 
 def mark_due(host: Host, *, now: datetime, restaurant_ref: str | None = None) -> int:
-    """Mark guests who are NO_SHOW_MINUTES late as no-shows, which frees their tables. Return their number.
+    """Mark guests who are NO_SHOW_MINUTES late as no-shows, which frees their tables. Return the number of bookings.
 
-    Only where the setting is given and the host reports arrivals: otherwise nobody knows who is there. No query without.
+    Does nothing, without a query, unless the setting is given and the host reports arrivals: otherwise nobody knows who
+    is there.
     """
     minutes = conf.settings().NO_SHOW_MINUTES
     if not minutes or not getattr(host, "reports_arrivals", False):

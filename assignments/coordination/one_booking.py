@@ -1,4 +1,4 @@
-"""One booking at a time, for what a pass does beside planning: each in a transaction of its own."""
+"""Work on one booking at a time, for what a pass does beside planning: each in a transaction of its own."""
 
 import logging
 from collections.abc import Callable
@@ -25,10 +25,10 @@ class Locked:
 
 
 def attempt(booking_ref: str, work: Callable[[Locked], bool], *, host: Host, what: str) -> bool:
-    """Lock the booking and do the work; what it returned.
+    """Lock the booking, do the work, and return its result.
 
-    False as well if somebody else has the booking right now, and if the work failed: that is logged by type, with ``what``
-    could not be done, and costs only this booking. Raises if the database is away.
+    Returns False, too, if another process has the booking locked, or the work fails. A failure is logged by type, with
+    ``what`` could not be done, and affects only this booking. Raises if the database cannot be reached.
     """
 
     def locked() -> bool:
@@ -39,7 +39,7 @@ def attempt(booking_ref: str, work: Callable[[Locked], bool], *, host: Host, wha
         booking = host.bookings([booking_ref], lock=True).get(booking_ref)
         if assignment is None or booking is None:
             return False
-        if not assignment.days <= set(days):  # Somebody has moved it just now.
+        if not assignment.days <= set(days):  # It was moved just before the lock.
             raise StaleAssignmentError([booking_ref])
         return work(Locked(assignment=assignment, booking=booking, now=now))
 

@@ -1,4 +1,4 @@
-"""Whether guests may keep the tables that they have: what speaks against it, and what staff passed over for them."""
+"""Whether guests may keep their tables: what speaks against it, and which rules staff overrode for them."""
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
@@ -28,10 +28,10 @@ NOT_OF_WHO_SITS = ABOUT_TIME | {Reason.PACING}
 def staffs_word(
     seatings: Sequence[Allocation], request: SeatingRequest, window: SeatingWindow, *, needs: Collection[str]
 ) -> frozenset[str]:
-    """Return the rules that staff passed over for these seatings, as far as they hold for the request.
+    """Return the rules that staff overrode for these seatings, as far as that holds for the request.
 
-    What they said of a party holds for no larger one, what they said of a time for no other, and what they said of zone and
-    ``needs`` for no others.
+    Rules about the party do not hold for a larger one, rules about the time not for another time, and rules about zone
+    and ``needs`` not for others (docs/living-evening.md rule 2).
     """
     first = seatings[0]
     said = frozenset(reason for row in seatings for reason in row.despite)
@@ -49,9 +49,9 @@ def staffs_word(
 def as_they_sit(
     booking: HostBooking, seatings: Sequence[Allocation], promised: Mapping[str, Any], *, now: datetime
 ) -> HostBooking:
-    """Return the booking of guests who sit with the stay that they have, unless the host gives another end.
+    """Return the booking of guests who sit, with the stay of their seating unless the host gives another end.
 
-    Their number does not change how long they stay. Who sits longer than that has the table for this minute.
+    Their number does not change how long they stay. If they sit longer than their stay, it ends a moment from now.
     """
     first = seatings[0]
     is_other_end = booking.ends_at is not None and booking.ends_at != promised["asked_until"]
@@ -62,7 +62,11 @@ def as_they_sit(
 def without_buffers(
     window: SeatingWindow, own: Collection[str], occupied: tuple[Occupied, ...]
 ) -> tuple[SeatingWindow, tuple[Occupied, ...]]:
-    """Return the window of guests who do without buffers at their own tables, and what is taken but for their neighbours."""
+    """Return the window and the occupancy for guests who stay at their own tables, where buffers may give way.
+
+    The window's buffers shrink to what is free beside neighbours at the ``own`` tables, and these neighbours are left
+    out.
+    """
     stay = buffers.stay_in(window)
     beside = {
         each
@@ -74,7 +78,7 @@ def without_buffers(
 
 
 def judge_own(snapshot: Snapshot, table_refs: Sequence[str], window: SeatingWindow) -> tuple[Refusal, ...]:
-    """Return what speaks against leaving guests at their tables. ``window``: when they have them, also out of hours."""
+    """Return what speaks against leaving guests at their tables. ``window``: when they have them, even out of hours."""
     pinned = snapshot.request.pinned_table_refs
     if pinned and set(pinned) != set(table_refs):
         text = _("It is pinned to %(tables)s.", tables=", ".join(snapshot.floor.in_order(pinned)))

@@ -1,4 +1,4 @@
-"""A day's plan that is written in several transactions, a batch in each."""
+"""The plan of a day that is written in several transactions, one batch each."""
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
@@ -21,9 +21,10 @@ _Row = tuple[str, str, datetime, datetime]
 
 @dataclass(slots=True)
 class PlanAhead:
-    """The decisions on a day's due bookings, as they were planned together with the first batch.
+    """The decisions on all due bookings of a day, planned together with the first batch.
 
-    It is in memory only. After a crash, or when something has changed, whoever comes next plans those that are left anew.
+    It is kept in memory only. After a crash, or once something has changed, the next batch plans the remaining bookings
+    again.
     """
 
     requests: Mapping[str, SeatingRequest] = field(default_factory=dict)
@@ -40,7 +41,7 @@ class PlanAhead:
         return self.planned_at is not None
 
     def forget(self) -> None:
-        """Have the next batch planned with those that come after it."""
+        """Drop the plan, so that the next batch is planned again with those after it."""
         self.planned_at = None
 
     def keep(
@@ -54,7 +55,7 @@ class PlanAhead:
         floor: Floor,
         now: datetime,
     ) -> None:
-        """Keep what was planned for all these requests, of which the batch itself writes its ``own``."""
+        """Keep the decisions on these requests. ``own``: refs of the bookings that the batch itself writes."""
         self.requests = {request.booking_ref: request for request in requests}
         self.decisions, self.milliseconds = decisions, milliseconds
         self.floor_version, self.planned_at = floor.version, now
@@ -69,10 +70,10 @@ class PlanAhead:
         floor: Floor,
         now: datetime,
     ) -> bool:
-        """Return whether it decides all these requests, and nothing but what it has planned has changed around them.
+        """Return whether the plan decides all these requests, and nothing around them has changed except as planned.
 
-        Otherwise somebody would be refused for a party that is not there, or seated beside one that nobody knew of. If it
-        holds, its ``own`` are to be written.
+        Otherwise a booking could be refused because of a party that is not there, or seated where the plan did not know
+        of one. If the plan holds, the ``own`` bookings are written next.
         """
         if self.planned_at is None or floor.version != self.floor_version or now - self.planned_at > LONGEST:
             return False
@@ -86,7 +87,7 @@ class PlanAhead:
         return True
 
     def _expected(self) -> Iterable[_Row]:
-        """Return what is taken once the decisions under way are written."""
+        """Return what is taken once the current decisions are written."""
         seated = {ref: decision for ref in self.written if (decision := self.decisions[ref]).best is not None}
         yield from (row for row in self.occupied if row[1] not in seated)
         for ref, decision in seated.items():
@@ -100,7 +101,7 @@ def _row(occupied: Occupied) -> _Row:
 
 
 def _around(windows: Iterable[SeatingWindow], rows: Iterable[_Row]) -> set[_Row]:
-    """The rows that meet the time from the first of the windows to the last one."""
+    """Return the rows that overlap the time from the start of the first window to the end of the last one."""
     windows = list(windows)
     if not windows:
         return set()

@@ -1,4 +1,4 @@
-"""Planning requests of one restaurant-day together, for whoever goes on to settle, preview or compare them."""
+"""Planning the requests of one restaurant-day together, for callers that settle, preview or compare the decisions."""
 
 import time
 from collections.abc import Collection, Mapping, Sequence
@@ -38,8 +38,8 @@ def plan_requests(
 ) -> PlannedDay:
     """Decide requests of one restaurant-day together.
 
-    A booking that holds tables gets them, before anybody else is looked at: somebody has been promised them. ``rules``:
-    by default those of the settings. ``may_wait``: whose decision may be left out once ``seconds`` have passed.
+    Bookings that hold tables get these first, because the tables were promised. ``rules``: the settings' rules by
+    default. ``may_wait``: refs of bookings whose decision may be left out after ``seconds``.
     """
     evening, milliseconds = planned_evening(
         requests,
@@ -67,7 +67,7 @@ def planned_evening(
     may_wait: Collection[str] = (),
     seconds: float | None = None,
 ) -> tuple[EveningPlanner, dict[str, float]]:
-    """Return the planner of an evening that has decided these requests, and how long each took in milliseconds."""
+    """Decide these requests, and return the evening's planner, and the planning time of each request in milliseconds."""
     deadline = None if seconds is None else time.monotonic() + seconds
     rules = rules or conf.settings().rules()
     held = held_tables(requests, occupied, floor=floor, now=now)

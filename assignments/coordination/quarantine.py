@@ -1,8 +1,8 @@
-"""Quarantine: a booking that ends the process which decides it is found, and set aside for staff.
+"""Quarantine: finding a booking that kills the process that decides it, and sending it to staff.
 
-Before its transaction a batch leaves a mark, which the commit deletes. A mark that is left while nobody has the day belongs
-to a process that died. Its bookings are then decided alone, each with a mark of its own, those with most deaths last. Who
-has ``MOST_DEATHS`` goes to review, without a call to the host.
+Before its transaction a batch leaves a mark, which the commit deletes. A mark that remains while nobody has the day
+belongs to a process that died. Its bookings are then decided alone, each with its own mark, those with most deaths
+last. A booking with ``MOST_DEATHS`` deaths goes to review, without a call to the host.
 """
 
 import logging
@@ -43,13 +43,13 @@ _process = _Process(run=uuid.uuid4())
 
 
 def continue_run(run: uuid.UUID) -> None:
-    """Work for this run: what it left behind earlier is known to be of a process that died."""
+    """Work for this run, so that marks that it left earlier are known to belong to a dead process."""
     _process.run = run
 
 
 @contextmanager
 def marked(restaurant_ref: str, service_date: date, booking_refs: Sequence[str]) -> Iterator[uuid.UUID]:
-    """Leave a mark for these bookings, and take it back if nothing was committed. It stays if the process ends.
+    """Leave a mark for these bookings, and delete it afterwards if nothing was committed. It stays if the process dies.
 
     ``locks.try_enter`` deletes it in the transaction. One query.
     """
@@ -65,7 +65,7 @@ def marked(restaurant_ref: str, service_date: date, booking_refs: Sequence[str])
 
 
 def take_back(mark: uuid.UUID) -> bool:
-    """Delete the mark: its process is alive. False if another process has taken it for dead, and deleted it."""
+    """Delete the mark of this process. Returns False if another process took this one for dead and deleted it."""
     with suppress(DatabaseError), connection.cursor() as cursor:
         cursor.execute("DELETE FROM assignments_batchmark WHERE id = %s", [mark])
         return bool(cursor.rowcount > 0)
@@ -75,7 +75,7 @@ def take_back(mark: uuid.UUID) -> bool:
 def note_deaths() -> int:
     """Count a death for the bookings of each mark that a dead process left. Return the number of marks.
 
-    They are due at once, also where a planner died between two transactions.
+    The bookings are due at once, even if a planner died between its two transactions.
     """
     old = Q(created_at__lt=DatabaseNow() - timedelta(seconds=LEFT_ALONE_SECONDS))
     left = list(BatchMark.objects.filter(old | Q(run=_process.run)))
@@ -84,7 +84,7 @@ def note_deaths() -> int:
 
 def _note_death(mark: BatchMark) -> bool:
     if not locks.try_days(mark.restaurant_ref, [mark.service_date]):
-        return False  # Somebody has the day: perhaps it is whoever left the mark.
+        return False  # A process has the day; it may be the one that left the mark.
     deleted, _ = BatchMark.objects.filter(pk=mark.pk).delete()
     if not deleted:
         return False
@@ -103,9 +103,9 @@ def _note_death(mark: BatchMark) -> bool:
 
 
 def take_back_death(booking_refs: Sequence[str]) -> None:
-    """Take back the death that was counted when the mark of this process was taken for one of a dead process.
+    """Take back a death that was counted because this process was wrongly taken for dead.
 
-    It was only slow between its mark and its transaction.
+    It was only slow between leaving its mark and beginning its transaction.
     """
     rows = Assignment.objects.filter(booking_ref__in=booking_refs, deaths__gt=0)
     with suppress(DatabaseError):
@@ -113,7 +113,7 @@ def take_back_death(booking_refs: Sequence[str]) -> None:
 
 
 def groups(assignments: Sequence[Assignment]) -> list[list[Assignment]]:
-    """Return the bookings to decide together: first those without deaths, then each other one alone, worst last."""
+    """Return the groups to decide together: first all without deaths, then each other booking alone, most deaths last."""
     innocent = [each for each in assignments if not each.deaths]
     suspects = sorted((each for each in assignments if each.deaths), key=lambda each: each.deaths)
     return [*([innocent] if innocent else []), *([each] for each in suspects)]
@@ -124,7 +124,7 @@ def is_culprit(assignment: Assignment) -> bool:
 
 
 def set_aside(assignment: Assignment, *, trigger: str) -> DayResult:
-    """Send the booking to review. The host hears of it by the outbox alone."""
+    """Send the booking to review. Only the outbox tells the host."""
     ref, place = assignment.booking_ref, (assignment.restaurant_ref, assignment.service_date)
     invocation = Invocation(trigger=trigger)
 

@@ -1,4 +1,4 @@
-"""Tells a project's queue, once a change is committed, that a restaurant-day has something due."""
+"""Telling a project's queue, once a change is committed, that a restaurant-day has something due."""
 
 import logging
 
@@ -14,7 +14,7 @@ logger = logging.getLogger("assignments.queueing")
 
 
 def on_commit(booking_ref: str) -> None:
-    """Enqueue the booking's restaurant-day after the commit, if the project has a queue (``TASKS``) and it is due then."""
+    """Enqueue the booking's restaurant-day on commit, if there is a queue (``TASKS``) and the booking is due then."""
     if conf.settings().TASKS:
         transaction.on_commit(lambda: _enqueue(booking_ref))
 

@@ -1,6 +1,6 @@
-"""Gives rows that an earlier release stored the service day of their booking: it kept the local date of the start.
+"""Correcting the service day of rows of an earlier release, which stored the local date of the start instead.
 
-A row's day is set when an assignment is requested, and changes with the guest's edit alone. So each such row is corrected
+A row's day is set when an assignment is requested, and only the guest's edit changes it. So each such row is corrected
 once, by the first pass that finds it.
 """
 
@@ -29,11 +29,11 @@ AT_MOST = 20_000
 
 
 def correct(host: Host, *, now: datetime, restaurant_ref: str | None = None) -> int:
-    """Correct the rows that are open, still to come, or have begun lately. Return the number of rows checked.
+    """Correct rows that are open, still to come, or began recently. Return the number of rows checked.
 
     One query where there are none.
 
-    Rows of a restaurant without a valid floor wait for one. What somebody else has locked is left to the next pass.
+    Rows of a restaurant without a valid floor wait for one. Rows that are locked are left to the next pass.
     """
     looked_at = 0
     for rows in _pages(now, restaurant_ref):
@@ -69,7 +69,7 @@ def _pages(now: datetime, restaurant_ref: str | None) -> Iterator[Sequence[Assig
 
 
 def _store(dates: Sequence[tuple[Assignment, date]]) -> None:
-    """Store these days, under the locks of the days that rows leave and come to. Rows edited meanwhile are left alone."""
+    """Store these days, with the old and the new days locked. Rows edited in the meantime are left alone."""
     if not dates:
         return
     moved = [(row, day) for row, day in dates if day != row.service_date]

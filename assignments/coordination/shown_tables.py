@@ -1,4 +1,4 @@
-"""Tables that the host's staff gave a booking which has others here: taken over if that is possible, else left to staff."""
+"""Following tables that the host's staff gave to a booking with other tables here: taken over, or left to staff."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
@@ -25,10 +25,10 @@ MOST_EXCHANGED = 50
 
 
 def changed(assignment: Assignment, booking: HostBooking, floor: Floor | None, *, host: Host) -> tuple[str, ...] | None:
-    """Return the tables that the host shows for a booking, if they differ from what it was last told; else None.
+    """Return the tables that the host shows for a booking if they differ from those that it was last told; else None.
 
-    Compared in the form in which the host can store them: a foreign key holds one table of a join. One query, unless the
-    booking says it.
+    They are compared in the form in which the host can store them: a foreign key holds one table of a join. One query,
+    unless the booking has its tables with it.
     """
     if assignment.told_table_refs is None:
         return None
@@ -43,10 +43,10 @@ def noted(
     *,
     host: Host,
 ) -> tuple[str, ...] | None:
-    """Return these tables, which ``changed`` found, unless they were never cleared: the host stores none that it is told.
+    """Return the tables that ``changed`` found; None if they are empty because the host stores no tables.
 
-    Noted in memory: nobody is asked about that before it is told others. Whatever shows its own tables after all has stored
-    them late, so that it can clear them from then on.
+    The latter is noted in memory, so that staff are not asked again until the host is told other tables. A host that
+    shows the booking's own tables after all has stored them late, and can clear them from then on.
     """
     if tables == () and assignment.state == State.CONFIRMED:
         if seating_validity.stores_tables(host, booking.ref, seatings):
@@ -98,9 +98,9 @@ def differing(
 
 
 def _are_cleared(booking: HostBooking, told: Sequence[str], floor: Floor | None, *, host: Host) -> bool:
-    """Return whether the host shows no tables of a confirmed booking that had these, which are all in use still.
+    """Return whether the host has cleared these tables of a confirmed booking, although all can still be used.
 
-    So it does of guests who sit: they have a table, and a status of their own instead of the confirmed one.
+    The same goes for guests who sit: they have tables, and their own status in place of the confirmed one.
     """
     sits = booking.keeps_tables and not booking.wants_table
     is_waiting = host.tracks_confirmation and not booking.is_confirmed and not sits
@@ -112,10 +112,10 @@ def _are_cleared(booking: HostBooking, told: Sequence[str], floor: Floor | None,
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Shown:
-    """A booking, and the tables that the host shows for it. ``window``: when it would have them, buffers included.
+    """A booking, and the tables that the host shows for it. ``window``: when it would have them, with buffers.
 
-    ``there``: others whose guests are at one of them then. ``against``: why its guests cannot sit there.
-    ``impossible`` and ``too_few``: why staff have to decide, as sentences.
+    ``there``: allocations of others whose guests are at one of them then. ``against``: why its guests cannot sit there.
+    ``impossible`` and ``too_few``: sentences that say why staff have to decide.
     """
 
     assignment: Assignment
@@ -137,7 +137,7 @@ class _Shown:
         return self.assignment.booking_ref
 
     def beside(self, moving: Collection[str]) -> list[Allocation]:
-        """Return what others have of these tables around that time, who stay where they are."""
+        """Return the allocations around that time of other bookings, except ``moving`` ones."""
         return [row for row in self.taken if row.booking_ref not in moving]
 
 
@@ -151,12 +151,12 @@ def adopt(
     now: datetime,
     sits: bool = False,
 ) -> Change:
-    """Take over tables that the host gave a booking which has others, as chosen by staff.
+    """Take over the tables that the host gave to a booking with other tables, as a choice of staff.
 
-    Bookings that stand in the way and are shown elsewhere themselves go there in the same transaction. Where others are in
-    the way, the floor has no such table, or there are fewer seats than guests, staff decide; so do they if the host has
-    cleared its tables, which ends no promise. Nothing changes for a booking that waits for them already.
-    ``sits``: its guests are there, which grants nothing that they ask for besides.
+    Bookings in the way that the host shows at other tables go there in the same transaction. Staff decide if other
+    bookings are in the way, the floor has no such table, or there are fewer seats than guests; also if the host has
+    cleared the tables, which does not end a promise. Nothing changes for a booking that already waits for staff about
+    this. ``sits``: its guests sit there, which grants nothing else that they ask for.
     """
     keeps_facts = sits or promise.is_turned_down(assignment, booking)
     if keeps_facts:
@@ -219,7 +219,7 @@ def _shown_at(
 
 
 def _why_impossible(tables: Sequence[str], seatings: Sequence[Allocation], floor: Floor | None) -> str:
-    """Return why nobody could sit at the tables that the host shows: there are none. Empty if there are."""
+    """Return why nobody can sit at the shown tables: none are shown, or the floor lacks one; "" if they exist."""
     if not tables:
         here = [row.table_ref for row in seatings]
         return sentences.shown_without_tables(floor.in_order(here) if floor else here)
@@ -235,7 +235,7 @@ def _window(
     *,
     now: datetime,
 ) -> SeatingWindow:
-    """Return when the booking has the tables: from now on where its time has begun. Where it sat stays on record."""
+    """Return when the booking has the tables: from now on if its time has begun. Where it sat before stays on record."""
     if assignment.stage == Stage.SEATED:
         end = max(seatings[0].stays_until, now + timedelta(minutes=1))
         until = end + max(seatings[0].buffer_after, timedelta(0))
@@ -247,9 +247,9 @@ def _window(
 
 
 def _exchanging(ours: _Shown, *, host: Host, now: datetime) -> list[_Shown] | None:
-    """Return the bookings that make way for this one, by going where the host shows them; None if it is not possible.
+    """Return the bookings that make way for this one by going where the host shows them; None if that is impossible.
 
-    Of its own service days only, which are locked.
+    Only bookings of its own service days count, which are locked.
     """
     found = {ours.ref: ours}
     while missing := {row.booking_ref for each in found.values() for row in each.there} - set(found):
@@ -272,9 +272,9 @@ def _exchanging(ours: _Shown, *, host: Host, now: datetime) -> list[_Shown] | No
 
 
 def _shown_elsewhere(refs: Collection[str], asking: Assignment, *, host: Host, now: datetime) -> dict[str, _Shown]:
-    """Return those of these bookings that the host shows at other tables than they have. Their rows are locked.
+    """Return those of these bookings that the host shows at other tables than they have, by ref, with locked rows.
 
-    Those of other service days are not: whoever works on such a day locks its rows after the day.
+    Bookings of other service days are left out: whoever works on such a day locks its rows after the day.
     """
     unlocked = Assignment.objects.filter(booking_ref__in=sorted(refs)).order_by("id")
     here = [row for row in unlocked if _is_of_the_days(row, asking)]
@@ -302,16 +302,16 @@ def _shown_elsewhere(refs: Collection[str], asking: Assignment, *, host: Host, n
 
 
 def _is_of_the_days(row: Assignment, asking: Assignment) -> bool:
-    """Return whether all of its service days are among those of the other booking, which are locked."""
+    """Return whether all of its service days are among the locked ones of the asking booking."""
     return row.days <= asking.days and row.restaurant_ref == asking.restaurant_ref
 
 
 def _seat_all(all_shown: Sequence[_Shown], settlement: Settlement) -> None:
-    """Give these bookings the tables that the host shows: all of them leave theirs, then all of them sit down."""
+    """Give these bookings the tables that the host shows: first all leave their tables, then all get the new ones."""
     moving = {each.ref for each in all_shown}
     settled: list[tuple[_Shown, SeatingWindow]] = []
     without_buffers = set()
-    # Two of them may have one neighbour, which gives up a buffer for the one, and another buffer for the other.
+    # Two of them may have the same neighbour, which gives up one buffer for each.
     neighbours: dict[int, Allocation] = {}
     for each in all_shown:
         beside = [neighbours.setdefault(row.pk, row) for row in each.beside(moving)]

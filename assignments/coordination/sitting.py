@@ -1,4 +1,4 @@
-"""What follows from a change in the host of a booking whose guests sit: staff alone move them."""
+"""Following changes in the host of a booking whose guests sit: only staff move them."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -16,7 +16,7 @@ from assignments.planning.units import seats_of
 def follow_edit(
     assignment: Assignment, booking: HostBooking, seatings: Sequence[Allocation], *, host: Host, now: datetime
 ) -> Change:
-    """Guests who sit are not moved by an edit: they stay longer or shorter, and staff hear of more guests than seats."""
+    """Follow an edit of guests who sit: they stay longer or shorter, and staff are told of more guests than seats."""
     settlement = Settlement(host=host, planner=assignment.planner, actor="host", trigger="edit", now=now)
     ledger.note_promise(seatings, party=assignment.party, zone_ref=assignment.zone_ref)
     end, change = intake.asked_until(booking), Change.KEPT
@@ -32,7 +32,7 @@ def follow_edit(
 def follow_guests(
     assignment: Assignment, booking: HostBooking, seatings: Sequence[Allocation], *, settlement: Settlement
 ) -> Change:
-    """The host says that the guests sit at their tables, or at others, and until when."""
+    """Follow the host's report that the guests sit at their tables, or at others, and until when."""
     end = intake.asked_until(booking)
     is_known = end == promise.last_end_asked(assignment)  # Staff may have let them stay longer than the host knows.
     moved = adopt_where_they_sit(assignment, booking, seatings, host=settlement.host, now=settlement.now)
@@ -42,7 +42,7 @@ def follow_guests(
         change = stays.stay_until(assignment, seatings, end, settlement=settlement, reason="booking_changed")
     else:
         settlement.changed(assignment)
-    if not promise.is_shown(assignment, booking):  # That they sit grants nothing that they ask for besides.
+    if not promise.is_shown(assignment, booking):  # Sitting down grants nothing else that they ask for.
         change = _worse(change, _take_over(assignment, booking, seatings, settlement=settlement))
     if moved is Change.NOTHING and assignment.stage == Stage.SEATED:
         change = _worse(change, stays.sit_down_early(assignment, seatings, settlement=settlement))
@@ -52,14 +52,14 @@ def follow_guests(
 
 
 def _worse(one: Change, other: Change) -> Change:
-    """Return that staff have to decide, if either says so; else the first."""
+    """Return ``TO_STAFF`` if either change is that, else the first one."""
     return Change.TO_STAFF if other is Change.TO_STAFF else one
 
 
 def _take_over(
     assignment: Assignment, booking: HostBooking, seatings: Sequence[Allocation], *, settlement: Settlement
 ) -> Change:
-    """Take over what the host says of guests who sit. Staff hear of more guests than seats."""
+    """Take over what the host says of guests who sit. Staff are told of more guests than seats."""
     floor = floor_or_none(booking.restaurant_ref, host=settlement.host)
     here = floor_or_none(seatings[0].restaurant_ref, host=settlement.host)
     party, promised = intake.stored_party(booking), promise.facts_of(assignment)
@@ -82,7 +82,7 @@ def _take_over(
 def adopt_where_they_sit(
     assignment: Assignment, booking: HostBooking, seatings: Sequence[Allocation], *, host: Host, now: datetime
 ) -> Change:
-    """Take over other tables at which the host shows guests who sit. They grant nothing that is asked for besides."""
+    """Take over other tables at which the host shows guests who sit. That grants nothing else that they ask for."""
     floor = floor_or_none(booking.restaurant_ref, host=host)
     told = shown_tables.changed(assignment, booking, floor, host=host)
     if assignment.state in {State.CONFIRMED, State.MANUAL_REVIEW}:
@@ -93,7 +93,7 @@ def adopt_where_they_sit(
 
 
 def sit_down(assignment: Assignment, change: Change, *, host: Host, now: datetime) -> Change:
-    """Block the tables of guests who sit there before their time, as the host says, after ``change`` was written."""
+    """Block the tables of guests who, says the host, sit there before their time, after ``change`` was written."""
     seatings = ledger.seatings_of([assignment.booking_ref]).get(assignment.booking_ref, [])
     settlement = Settlement(host=host, planner=assignment.planner, actor="host", trigger="edit", now=now)
     if not seatings or stays.sit_down_early(assignment, seatings, settlement=settlement) is Change.NOTHING:

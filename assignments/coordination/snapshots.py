@@ -1,4 +1,4 @@
-"""Building the frozen values that planning judges, from the host's bookings and the ledger."""
+"""Building the frozen values on which planning decides, from the host's bookings and the ledger."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -22,7 +22,7 @@ from assignments.planning.snapshot import Occupied, Snapshot, occupied_by
 
 
 def seating_request(booking: HostBooking, assignment: Assignment) -> SeatingRequest:
-    """The booking as planning sees it."""
+    """Return the booking as planning sees it."""
     needs, wishes = intake.asked_features(booking, assignment)
     return SeatingRequest(
         booking_ref=booking.ref,
@@ -38,16 +38,16 @@ def seating_request(booking: HostBooking, assignment: Assignment) -> SeatingRequ
 
 
 def is_plannable(booking: HostBooking, assignment: Assignment, restaurant_ref: str) -> bool:
-    """Return whether the booking waits for a table of this restaurant, and could be given one.
+    """Return whether the booking waits for a table of this restaurant, and may be given one.
 
-    The host may go on showing a booking as confirmed whose guest asks for something else than was promised.
+    The host may still show a booking as confirmed whose guest asks for something else than was promised.
     """
     is_waiting = not booking.is_confirmed or assignment.is_wish_undecided
     return is_waiting and booking.wants_table and not booking.problem and booking.restaurant_ref == restaurant_ref
 
 
 def plannable_requests(rows: Sequence[Assignment], restaurant_ref: str, *, host: Host) -> list[SeatingRequest]:
-    """Return what these bookings ask for, as far as they could be planned here. One query, none without bookings."""
+    """Return the requests of those bookings that could be planned here. One query, none without bookings."""
     bookings = host.bookings([row.booking_ref for row in rows]) if rows else {}
     return requests_of(rows, restaurant_ref, bookings)
 
@@ -55,7 +55,7 @@ def plannable_requests(rows: Sequence[Assignment], restaurant_ref: str, *, host:
 def requests_of(
     rows: Iterable[Assignment], restaurant_ref: str, bookings: Mapping[str, HostBooking]
 ) -> list[SeatingRequest]:
-    """As ``plannable_requests``, for bookings that are read already."""
+    """As ``plannable_requests``, for bookings that are already read."""
     return [
         seating_request(bookings[row.booking_ref], row)
         for row in rows
@@ -70,11 +70,11 @@ def as_promised(
     *,
     facts: Mapping[str, Any] | None = None,
 ) -> HostBooking:
-    """Return the booking with the stay that its guests were promised, whatever today's turn times are.
+    """Return the booking with its promised stay, whatever today's turn times are.
 
-    As it is where it asks for another time or party than was promised (``facts``; those of the assignment unless given), or
-    for another end than before: staff may have let them stay longer than the host knows. What staff have turned down does
-    not count: then it is the booking as it was promised.
+    It is returned unchanged if it asks for another time or party than was promised (``facts``, by default those of the
+    assignment), or for another end than before; staff may have let the guests stay longer than the host knows. An edit
+    that staff have rejected does not count: then the booking is returned as it was promised.
     """
     if not seatings:
         return booking
@@ -90,7 +90,7 @@ def as_promised(
 def promised_request(
     booking: HostBooking, assignment: Assignment, seatings: Sequence[Allocation], floor: Floor
 ) -> SeatingRequest:
-    """Return what a booking was promised as planning sees it, whatever the host shows now."""
+    """Return a booking's promise as a request, whatever the host shows now."""
     request = seating_request(promise.promised(booking, assignment, seatings), assignment)
     return to_be_kept(replace(request, needs=frozenset(assignment.needs)), assignment, seatings, floor)
 
@@ -98,7 +98,7 @@ def promised_request(
 def to_be_kept(
     request: SeatingRequest, assignment: Assignment, seatings: Sequence[Allocation], floor: Floor
 ) -> SeatingRequest:
-    """Return the request of a booking that has ``seatings``: their tables and, at the same start, the promised covers."""
+    """Return the request with the tables of the booking's ``seatings`` and, at the same start, the promised covers."""
     first = seatings[0]
     promised = assignment.party if first.party is None else first.party
     return replace(
@@ -109,7 +109,7 @@ def to_be_kept(
 
 
 def windows_of(requests: Iterable[SeatingRequest], floor: Floor) -> list[SeatingWindow]:
-    """Return the seating windows of those requests that could be seated at all."""
+    """Return the seating windows of the requests that have one."""
     windows, rules = [], conf.settings().rules()
     for request in requests:
         if party_refusal(request, rules):
@@ -121,7 +121,7 @@ def windows_of(requests: Iterable[SeatingRequest], floor: Floor) -> list[Seating
 
 
 def touched_by(requests: Iterable[SeatingRequest], floor: Floor) -> set[date]:
-    """The service days into which these requests' seatings would reach. Whoever plans them locks them all."""
+    """Return the service days that these requests' seatings would touch. Whoever plans the requests locks them all."""
     return {day for window in windows_of(requests, floor) for day in touched_days(floor, window)}
 
 
@@ -134,10 +134,10 @@ def occupied_during(
 ) -> tuple[Occupied, ...]:
     """Return what is taken or closed during these requests' seatings, and around them as far as scoring looks.
 
-    What they have themselves is part of it. One query; none where none could sit.
+    Includes the tables that they have themselves. One query; none if none of them could be seated.
 
-    ``also``: further windows, such as of guests who are there when nobody is served. ``remove_expired``: see
-    ``ledger.occupied``.
+    ``also``: further windows, such as those of guests who are there outside the hours of any service.
+    ``remove_expired``: see ``ledger.occupied``.
     """
     windows = [*windows_of(requests, floor), *(window for window in also if window.blocked_from < window.blocked_until)]
     if not windows:
@@ -151,10 +151,10 @@ def occupied_during(
 def shown_for_others(
     restaurant_ref: str, service_date: date, refs: Collection[str], floor: Floor, *, host: Host
 ) -> tuple[Occupied, ...]:
-    """Return the tables that the host's rows show for bookings of the day without tables here, as if these were taken.
+    """Return the tables that the host shows for bookings of the day without tables here, as if they were taken.
 
-    Where a row must have a table and allows no swaps, nobody else can have it until that row has another one. Those of
-    ``refs`` are left out. At most two queries.
+    If a row must have a table and allows no swaps, nobody else can have that table until the row has another one.
+    Bookings in ``refs`` are left out. At most two queries.
     """
     waiting = Assignment.objects.of_day(restaurant_ref, service_date).exclude(booking_ref__in=sorted(refs))
     waiting = waiting.exclude(state__in=(State.CONFIRMED, State.CANCELLED)).order_by("id")
@@ -173,9 +173,10 @@ def shown_for_others(
 def held_tables(
     requests: Iterable[SeatingRequest], occupied: Iterable[Occupied], *, floor: Floor, now: datetime
 ) -> Mapping[str, tuple[str, ...]]:
-    """The tables that these bookings hold themselves, by booking ref, where they would still do for them.
+    """Return the tables that these bookings hold themselves, by booking ref, if they still fit.
 
-    A hold that would not (the party has grown, other tables are pinned) counts as taken by somebody else until it expires.
+    A hold that does not fit any more (the party has grown, other tables are pinned) counts as taken by somebody else
+    until it expires.
     """
     taken = tuple(occupied)
     rules = conf.settings().rules()
@@ -204,7 +205,7 @@ def snapshot_of(
     with_occupancy: bool = True,
     remove_expired: bool = False,
 ) -> Snapshot:
-    """Everything that a decision on this booking depends on; what it holds itself counts as free.
+    """Return everything on which a decision about this booking depends; tables that it holds itself count as free.
 
     ``remove_expired``: see ``ledger.occupied``. Raises InvalidFloorError, or LookupError for an unknown restaurant.
     """

@@ -1,7 +1,7 @@
-"""What staff do with tables: whatever is physically possible, by name, and on record.
+"""What staff do with tables: they may do whatever is physically possible, and it is recorded who did it.
 
-Refused are two parties at one table at once, tables that do not exist, and too few seats unless that is said. Any other rule
-may be passed over by naming it.
+Refused are two parties at one table at once, and tables that do not exist. Staff can override any other rule, too few
+seats included, by naming it.
 
 Long because one place judges, does and records all of it.
 """
@@ -41,7 +41,7 @@ Pair = tuple[Assignment, HostBooking]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Place:
-    """Tables that a booking may have, in the floor's order, and when. ``despite``: rules passed over."""
+    """Tables that a booking may have, in the floor's order, and when. ``despite``: the rules that are overridden."""
 
     table_refs: tuple[str, ...]
     window: SeatingWindow
@@ -59,7 +59,7 @@ def give(
     reason: str,
     overriding: Collection[Reason] = (),
 ) -> Outcome:
-    """Give a booking these tables, instead of those that it has. The row and its day are locked."""
+    """Give a booking these tables, in place of any that it has. The row and its day are locked."""
     seatings = ledger.seatings_of([booking.ref]).get(booking.ref, [])
     place = accepted(assignment, booking, table_refs, seatings=seatings, host=host, now=now, overriding=overriding)
     grant(assignment, booking, seatings, host=host)
@@ -77,7 +77,7 @@ def give_place(
     actor: str,
     reason: str,
 ) -> Outcome:
-    """Write that a booking has this place, instead of the tables that it has. The row and its day are locked."""
+    """Store that a booking has this place, in place of any tables that it has. The row and its day are locked."""
     queue = _Queue(assignment, {booking.ref}, holding=() if seatings else {booking.ref}, host=host, now=now)
     place = _with_room(place, assignment.restaurant_ref, {booking.ref})
     settlement = Settlement(host=host, planner=MANUAL, actor=actor, trigger="staff", now=now)
@@ -120,7 +120,7 @@ def give_place(
 
 
 def _share_openly(assignment: Assignment, *, host: Host, now: datetime, actor: str) -> None:
-    """Send a booking to staff again whose new table others, who overstay, still expect, and those others, too."""
+    """Send a booking to review if overstaying guests still need its new table, and those guests' bookings too."""
     transactions.require_intact()  # The host has been called.
     seatings = ledger.seatings_of([assignment.booking_ref]).get(assignment.booking_ref, [])
     refs = {row.booking_ref for row in ledger.overstaying(seatings)} if seatings else set()
@@ -141,7 +141,7 @@ def _share_openly(assignment: Assignment, *, host: Host, now: datetime, actor: s
 
 
 def grant(assignment: Assignment, booking: HostBooking, seatings: Sequence[Allocation], *, host: Host) -> None:
-    """Take over what the guest asks for, in memory, unless staff have turned it down before."""
+    """Take over the guest's edit, in memory, unless staff have rejected it before."""
     ledger.note_promise(seatings, party=assignment.party, zone_ref=assignment.zone_ref)
     if not seatings or not promise.is_turned_down(assignment, booking):
         intake.take_over_facts(assignment, booking, floor=floor_or_none(booking.restaurant_ref, host=host))
@@ -210,9 +210,9 @@ def extend(
     actor: str,
     overriding: Collection[Reason] = (),
 ) -> Extension:
-    """Let guests have their tables until then. The row and its day are locked.
+    """Let guests have their tables until ``until``. The row and its day are locked.
 
-    Raises TablesRefusedError where a table closes before, unless that is passed over by name.
+    Raises TablesRefusedError if a table closes before that, unless ``overriding`` has ``CLOSED``.
     """
     seatings = _seatings(assignment)
     if until <= max(now, seatings[0].starts_at):
@@ -230,9 +230,9 @@ def extend(
 
 
 def closing_before(seatings: Sequence[Allocation], until: datetime, *, floor: Floor | None) -> tuple[Refusal, ...]:
-    """Return which of these tables close before guests who stay until then have left. At most one query.
+    """Return a refusal for each of these tables that closes before guests who stay until then leave. At most one query.
 
-    Not those that were closed while the guests had them, if staff seated them there by name.
+    Leaves out tables that were closed while the guests had them, if staff overrode the closure.
     """
     since = min(min(row.ends_at, row.blocked.upper) for row in seatings)
     closures = ledger.closed_during(seatings, since, until)
@@ -246,7 +246,7 @@ def closing_before(seatings: Sequence[Allocation], until: datetime, *, floor: Fl
 
 
 def mark(assignment: Assignment, stage: Stage, *, host: Host, now: datetime, actor: str) -> tuple[str, ...]:
-    """Note how far the guests are, and free the tables of those who are gone. Returns the tables concerned."""
+    """Note the stage of the guests, and free the tables of those who are gone. Returns the tables concerned."""
     settlement = Settlement(host=host, planner=assignment.planner, actor=actor, trigger="staff", now=now)
     tables: tuple[str, ...] = ()
     if stage in {Stage.LATE, Stage.ARRIVED}:
@@ -294,12 +294,12 @@ def _sit_down(assignment: Assignment, seatings: Sequence[Allocation], settlement
     stays.mark(assignment, Stage.SEATED, now=now)
     settlement.changed(assignment)
     passed_over = sorted({each for row in seatings for each in row.despite} - despite)
-    said = {"despite": passed_over} if passed_over else {}  # That they sit is a fact: nobody was asked.
+    said = {"despite": passed_over} if passed_over else {}  # They do sit there: nobody was asked.
     settlement.announce(assignment, "stage", stage=Stage.SEATED.value, actor=settlement.actor, **said)
 
 
 def still_taken(row: Allocation, floor: Floor | None) -> Refusal:
-    """Return the refusal that names the table and who has it."""
+    """Return the refusal that says who has the row's table."""
     table = floor.table_by_ref.get(row.table_ref) if floor else None
     return Refusal(
         Reason.TABLE_TAKEN,
@@ -312,7 +312,7 @@ def still_taken(row: Allocation, floor: Floor | None) -> Refusal:
 
 
 def no_time_between(taken: Occupied, floor: Floor) -> Refusal:
-    """Return the refusal that names the table, and the booking beside which there is no time to clear and set it."""
+    """Return the refusal that says at which table, and next to which booking, a buffer does not fit."""
     text = _(
         "There is no time to clear and set table %(table)s between this booking and booking %(booking)s.",
         table=floor.table_by_ref[taken.table_ref].name,
@@ -322,9 +322,9 @@ def no_time_between(taken: Occupied, floor: Floor) -> Refusal:
 
 
 def _with_room(place: Place, restaurant_ref: str, booking_refs: Collection[str]) -> Place:
-    """Have the buffers give way that staff do without: those of the place, and those of its neighbours.
+    """Shrink the buffers that staff do without: those of the place, and those of its neighbours.
 
-    ``booking_refs``: who leaves these tables, or gets them.
+    ``booking_refs``: the bookings that leave these tables, or get them.
     """
     if Reason.BUFFER not in place.despite:
         return place
@@ -347,9 +347,10 @@ def accepted(
     overriding: Collection[Reason] = (),
     leaving: Collection[str] = (),
 ) -> Place:
-    """Return when the party has these tables. ``leaving``: bookings whose tables are free by then.
+    """Return the place that the party gets at these tables.
 
-    Guests who sit already, and those whose time has begun, have them from now on. Raises TablesRefusedError.
+    Guests who already sit, and those whose time has begun, have the tables from now on. ``leaving``: refs of bookings
+    whose tables are free by then. Raises TablesRefusedError.
     """
     booking = as_promised(booking, assignment, seatings)
     floor = floor_of(booking.restaurant_ref, host=host)
@@ -366,10 +367,10 @@ def accepted(
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Possible:
-    """When a booking would have tables, whatever the rules say, and what is taken then.
+    """When a booking would have tables, regardless of the rules, and what is taken then.
 
-    ``snapshot`` asks for just that time. ``about_time``: rules about the time itself that it breaks. ``sits``: its guests
-    sit already, so that these do not count.
+    ``snapshot`` is for exactly that time. ``about_time``: refusals because of the time itself. ``sits``: the guests
+    already sit, so that these do not count.
     """
 
     snapshot: Snapshot
@@ -393,7 +394,7 @@ class Possible:
         return tuple(dict.fromkeys(each for each in refusals if not (self.sits and each.reason in ABOUT_TIME)))
 
     def is_there(self, taken: Occupied) -> bool:
-        """Return whether nobody else can be at the table then: it is closed, or guests sit there at the same time."""
+        """Return whether the table cannot be had then: it is closed, or other guests are there at the same time."""
         if taken.closed or taken.starts_at is None or taken.ends_at is None:
             return True
         stay = (taken.starts_at, taken.ends_at)
@@ -416,9 +417,9 @@ def possible(
     leaving: Collection[str] = (),
     remove_expired: bool = False,
 ) -> Possible:
-    """Return when the booking would have tables if staff gave it some. ``leaving``: whose tables are free by then.
+    """Return when the booking would have tables if staff gave it some. ``leaving``: as for ``accepted``.
 
-    Guests who sit (at ``seatings``) have them from now on. One query; ``remove_expired``: see ``ledger.occupied``.
+    Guests who sit (at ``seatings``) have them from now on. One query. ``remove_expired``: see ``ledger.occupied``.
     """
     sits = bool(seatings) and assignment.stage == Stage.SEATED
     window = _window(booking, floor, seatings=seatings if sits else (), now=now)
@@ -426,7 +427,7 @@ def possible(
     if isinstance(window, Refusal):
         about_time = (window,)
         window = _from_now_on(seating_validity.window_as_the_host_has_it(booking, floor), now)
-    # Who came and left before this party comes counts too, within its interval of the pacing.
+    # Parties that come and leave before this one count too, within its interval of the pacing.
     start = window.blocked_from - (timedelta(minutes=MOST_INTERVAL) if floor.is_paced else timedelta(0))
     occupied = ledger.occupied(
         floor.restaurant_ref,
@@ -455,7 +456,7 @@ def possible(
 def _window(
     booking: HostBooking, floor: Floor, *, seatings: Sequence[Allocation], now: datetime
 ) -> SeatingWindow | Refusal:
-    """Return when the party has tables; from now on where its time has begun. ``seatings``: where it sits."""
+    """Return when the party has tables: from now on if its time has begun. ``seatings``: where it sits."""
     if seatings:
         buffer = seatings[0].buffer_after
         end = max(seatings[0].stays_until, now + timedelta(minutes=1))
@@ -465,7 +466,7 @@ def _window(
 
 
 def _from_now_on(window: SeatingWindow, now: datetime) -> SeatingWindow:
-    """Block the tables of guests whose time has begun from now on."""
+    """Return the window; if it has begun, it blocks the tables from now on."""
     return replace(window, blocked_from=now) if window.blocked_from < now < window.blocked_until else window
 
 
@@ -477,9 +478,10 @@ def refused(booking_ref: str, table_refs: Sequence[str], refusals: tuple[Refusal
 
 
 class _Queue:
-    """Who asked before a booking and waits, seen before and after staff do something for that booking.
+    """The waiting bookings that asked before some booking, seen before and after staff do something for it.
 
-    ``refs``: the bookings for which it is done. ``holding``: those that hold tables at most, which count as free before.
+    ``refs``: the bookings for which it is done. ``holding``: those of them that had no seating, whose held tables count
+    as free before.
     """
 
     def __init__(
@@ -496,7 +498,7 @@ class _Queue:
         self._before = self._seatable(without=holding)
 
     def passed(self) -> tuple[str, ...]:
-        """Return who could have been seated before, and cannot be any more."""
+        """Return the refs of bookings that could have been seated before, and cannot be any more."""
         return tuple(sorted(self._before - self._seatable())) if self._before else ()
 
     def _seatable(self, without: Collection[str] = ()) -> set[str]:

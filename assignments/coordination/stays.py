@@ -1,4 +1,4 @@
-"""Stays: guests arrive, sit longer, leave earlier, or never come. What has passed stays on record; changes begin now."""
+"""Stays: guests arrive, stay longer, leave earlier, or never come. The past stays on record; changes begin now."""
 
 from collections.abc import Sequence, Set
 from datetime import UTC, datetime
@@ -24,7 +24,7 @@ TABLE_STAYS_OPEN = "table_stays_open"
 
 
 def mark(assignment: Assignment, stage: Stage, *, now: datetime) -> None:
-    """Note how far the guests are, in memory."""
+    """Note the stage of the guests, in memory."""
     if assignment.stage != stage:
         assignment.stage, assignment.stage_at = stage, now
         assignment.touch()
@@ -38,10 +38,11 @@ def leave(
     settlement: Settlement,
     is_over: bool = False,
 ) -> tuple[str, ...]:
-    """Free the tables of guests who have left, or never came, from now on. Return the tables.
+    """Free the tables of guests who have left, or never came, from now on. Return their refs.
 
-    A booking that waits for staff is settled by that: nobody needs its tables any more. One that asks for a later time,
-    about which nobody has decided, is planned for that, unless it ``is_over``: the host says that it wants no table.
+    That settles a booking that waits for staff, because nobody needs its tables any more. A booking that asks for a
+    later time, about which nobody has decided, is planned for that time, unless ``is_over``: the host says that it
+    wants no table.
     """
     if not is_over and _comes_another_time(assignment, settlement.now):
         return _expect_later(assignment, seatings, stage, settlement)
@@ -55,9 +56,9 @@ def leave(
 
 
 def give_up(assignment: Assignment, *, now: datetime | None = None) -> bool:
-    """Free all that a booking has, held or seated, and return whether that was anything.
+    """Free all tables of a booking, held or seated, and return whether it had any.
 
-    What its guests have sat through until ``now`` stays on record. One query more for guests who sit.
+    The time that its guests have sat until ``now`` stays on record. One query more for guests who sit.
     """
     ref = assignment.booking_ref
     seatings = ledger.seatings_of([ref]).get(ref, []) if assignment.stage == Stage.SEATED else []
@@ -95,10 +96,10 @@ def stay_until(
     reason: str = "stays_longer",
     is_optional: bool = False,
 ) -> Change:
-    """Let guests have their tables until then, longer or shorter.
+    """Change the end of the guests' stay to ``until``, later or earlier.
 
-    Whoever comes next to one of these tables gets another if there is one. Otherwise both bookings wait for staff, each
-    with the other's ref, and the overstay is noted beside the time for which the tables are blocked; if it ``is_optional``,
+    The next booking at one of these tables gets another if there is one. Otherwise both wait for staff, each with the
+    other's ref, and the overstay is noted beside the time for which the tables are blocked; with ``is_optional``
     nothing changes then.
     """
     before, despite = seatings[0].stays_until, set(seatings[0].despite)
@@ -112,14 +113,14 @@ def stay_until(
     moves = _others_for(refs, seatings, blocked_until, settlement) if refs else []
     if moves is None:
         return Change.NOTHING if is_optional else _overlap(assignment, seatings, until, refs, settlement)
-    # Somebody only thinks about tables that they hold: guests who sit there go first.
+    # Guests who sit there go before a hold, whose guests are still deciding.
     ledger.release([ref for ref in refs if ref not in {move.follower.booking_ref for move in moves}], for_others=False)
     for move in moves:
         _send_elsewhere(move, settlement)
     settlement.write_tables()
     by_staff = settlement.actor.startswith(STAFF)
     if not ledger.stay_until(seatings, until, blocked_until, actor=settlement.actor, into_closures=by_staff):
-        raise TableTakenError  # Somebody was faster: the whole transaction is done again.
+        raise TableTakenError  # Somebody was faster: the whole transaction runs again.
     is_settled = assignment.state == State.MANUAL_REVIEW and (
         (assignment.reason == waiting.OVERLAPPING and not ledger.sharing_tables(seatings))
         or (cut and (by_staff or leaves_before))
@@ -155,13 +156,13 @@ def _note_stay(
 
 
 def _passed_over(seatings: Sequence[Allocation], before: Set[str]) -> dict[str, Any]:
-    """Return what is said of rules that guests stay despite now, and did not before."""
+    """Return the payload about rules that the stay overrides now, and did not ``before``."""
     now = sorted({each for row in seatings for each in row.despite} - before)
     return {"despite": now} if now else {}
 
 
 class _Move(NamedTuple):
-    """A booking whose tables are needed longer by others, its tables, and those that it can have instead."""
+    """A booking whose tables others need for longer, with its seatings and the tables that it can have instead."""
 
     follower: Assignment
     seatings: list[Allocation]
@@ -185,9 +186,9 @@ def _send_elsewhere(move: _Move, settlement: Settlement) -> None:
 def _others_for(
     refs: Sequence[str], seatings: Sequence[Allocation], blocked_until: datetime, settlement: Settlement
 ) -> list[_Move] | None:
-    """Return other tables for those of these bookings that are seated next; None if one of them cannot have any.
+    """Return other tables for the bookings that come next; None if there are none for one of them.
 
-    Those who wait are not asked, though they may have asked earlier: these were promised a seat.
+    These were promised a seat, so waiting bookings do not go first, even if they asked earlier.
     """
     seated = ledger.seatings_of(refs)
     followers = (
@@ -238,7 +239,7 @@ def _overlap(
 def _tell_both(
     assignment: Assignment, seatings: Sequence[Allocation], refs: Sequence[str], settlement: Settlement
 ) -> Change:
-    """Tell staff of bookings that expect one table: this one, and these others."""
+    """Tell staff that this booking and these others expect the same table."""
     others = locks.lock_rows(refs)
     named = ", ".join(sorted(refs))
     tables = [row.table_ref for row in seatings]
@@ -256,9 +257,9 @@ def _tell_both(
 
 
 def sit_down_early(assignment: Assignment, seatings: Sequence[Allocation], *, settlement: Settlement) -> Change:
-    """Block the tables of guests who sit there before their time, as their host says, from now on.
+    """Block the tables of guests who, says the host, sit there before their time, from now on.
 
-    Staff hear of it once where others are still there.
+    If others are still there, staff are told once.
     """
     now = settlement.now
     if seatings[0].blocked.lower <= now or _begins(seatings, settlement):
@@ -270,20 +271,20 @@ def sit_down_early(assignment: Assignment, seatings: Sequence[Allocation], *, se
 
 
 def _begins(seatings: Sequence[Allocation], settlement: Settlement) -> bool:
-    """Block tables from now on, unless others are still there; return whether they are blocked."""
+    """Block the tables from now on, unless others are still there. Return whether they are blocked."""
     now = settlement.now
     return not ledger.overstaying(seatings, now) and ledger.begin_at(seatings, now, actor=settlement.actor)
 
 
 def where_it_closes(at: datetime, floor: Floor | None) -> Text:
-    """Say why guests who sit at a table that closes then have to be moved."""
+    """Return a sentence that says that guests sit at a table that closes then, and have to be moved."""
     return sentences.sits_where_it_closes(f"{at.astimezone(floor.zone if floor else UTC):%H:%M}")
 
 
 def stay_after_all(assignment: Assignment, seatings: Sequence[Allocation], *, settlement: Settlement) -> Change:
-    """Let guests keep the tables at which they sit, if these stay open until they leave; else for as long as they do.
+    """Let guests keep the tables at which they sit, until they leave or the tables close.
 
-    Somebody else who has one of them by then gets another, or both bookings wait for staff.
+    Another booking that has one of the tables by then gets another table, or both bookings wait for staff.
     """
     cut = _cut(seatings)
     if cut:
@@ -300,7 +301,7 @@ def stay_after_all(assignment: Assignment, seatings: Sequence[Allocation], *, se
 
 
 def ask_about_cut(assignment: Assignment, seatings: Sequence[Allocation], *, settlement: Settlement) -> bool:
-    """Have staff move guests whose tables close before they leave, if the booking is confirmed. Return whether they do."""
+    """Ask staff to move guests of a confirmed booking whose tables close before they leave. Return whether that was so."""
     cut = closing_under(seatings)
     if cut and assignment.state == State.CONFIRMED:
         _ask_staff(assignment, cut, settlement)
@@ -309,7 +310,7 @@ def ask_about_cut(assignment: Assignment, seatings: Sequence[Allocation], *, set
 
 
 def closing_under(seatings: Sequence[Allocation]) -> list[Allocation]:
-    """Return those of these tables that close before their guests leave. At most one query for each."""
+    """Return those of these seatings whose tables close before their guests leave. At most one query each."""
     return [row for row in _cut(seatings) if ledger.closed_during([row], row.blocked.upper, row.stays_until)]
 
 
@@ -318,7 +319,7 @@ def _cut(seatings: Sequence[Allocation]) -> list[Allocation]:
 
 
 def _ask_staff(assignment: Assignment, cut: Sequence[Allocation], settlement: Settlement) -> Change:
-    """Tell staff when the first of these tables closes, under their guests."""
+    """Tell staff when the first of these tables closes under its guests."""
     at = min(row.blocked.upper for row in cut)
     detail = where_it_closes(at, floor_or_none(cut[0].restaurant_ref, host=settlement.host))
     if assignment.state == State.CONFIRMED:
@@ -331,11 +332,11 @@ def _ask_staff(assignment: Assignment, cut: Sequence[Allocation], settlement: Se
 def settle_overlap(
     assignment: Assignment, booking: HostBooking, seatings: Sequence[Allocation], *, settlement: Settlement
 ) -> Change:
-    """See whether two bookings that expect one table still do; if not, the booking is confirmed again.
+    """Confirm the booking again if it no longer expects the same table as another one.
 
-    Guests who overstay get their tables for as long as they stay, if whoever comes next is gone or can go elsewhere.
-    Whoever comes next keeps the tables if nobody overstays there any more, else gets others that are free, unless they sit.
-    Who sits there before their time has the tables once the others are gone.
+    Guests who overstay get their tables for as long as they stay, if the next booking is gone or can have other tables.
+    The next booking keeps the tables if nobody overstays there any more; else it gets others that are free, unless its
+    guests sit. Guests who sit there before their time have the tables once the others are gone.
     """
     is_early = assignment.stage == Stage.SEATED and settlement.now < seatings[0].blocked.lower
     if is_early and not _begins(seatings, settlement):
@@ -353,7 +354,7 @@ def settle_overlap(
         settlement.changed(assignment)
         return Change.RESTORED
     if assignment.stage == Stage.SEATED or not ledger.overstaying(seatings):
-        return Change.NOTHING  # Guests who sit are moved by staff alone.
+        return Change.NOTHING  # Only staff move guests who sit.
     answer = tables_elsewhere(assignment, booking, seatings, instead=(), host=settlement.host, now=settlement.now)
     if answer is None or set(answer.table_refs) & {row.table_ref for row in seatings}:
         return Change.NOTHING
@@ -362,6 +363,6 @@ def settle_overlap(
 
 
 def _closes_before(seatings: Sequence[Allocation], until: datetime) -> bool:
-    """Return whether one of these tables closes before its guests leave, and staff have not said that they stay."""
+    """Return whether one of these tables closes before its guests leave, and staff have not overridden the closure."""
     asked = [row for row in _cut(seatings) if not row.overridden_by.startswith(STAFF)]
     return bool(asked and ledger.closed_during(asked, min(row.blocked.upper for row in asked), until))

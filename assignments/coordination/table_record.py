@@ -1,4 +1,4 @@
-"""How often seatings at each table were kept: the evidence of the strategy ``historical_success``."""
+"""How often seatings at each table were kept: the input of the strategy ``historical_success``."""
 
 import time
 from collections.abc import Mapping
@@ -27,10 +27,10 @@ HAVING count(*) >= %(least)s
 
 
 def success_of(restaurant_ref: str) -> Mapping[str, float]:
-    """The share (0..1) of the last 90 days' seatings at each table that were not undone, by table ref.
+    """Return by table ref the share (0..1) of its seatings in the last 90 days that were kept.
 
-    Undone: moved by staff, edited away, or freed because the table broke; a guest's cancellation says nothing about the
-    table. One query, kept in this process for ten minutes.
+    Not kept are seatings that were moved by staff, edited away, or freed because the table broke; a guest's
+    cancellation says nothing about the table. One query; the result is cached in this process for ten minutes.
     """
     now = time.monotonic()
     kept = _kept.get(restaurant_ref)
@@ -42,5 +42,5 @@ def success_of(restaurant_ref: str) -> Mapping[str, float]:
 
 
 def forget() -> None:
-    """Start afresh, for tests."""
+    """Clear the cache, for tests."""
     _kept.clear()

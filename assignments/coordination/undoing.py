@@ -1,6 +1,6 @@
-"""Taking back what happened last to a booking: a stage, a move, tables set free, a walk-in, a longer or shorter stay.
+"""Taking back the last step of a booking: a stage, a move, tables set free, a walk-in, a longer or shorter stay.
 
-Possible as long as nothing followed, and while the tables that it had before are free. What was before is read from the
+This is possible as long as nothing has followed and the earlier tables are free. The earlier seatings are read from the
 history that the database keeps.
 
 Long because what is offered, what is locked and what is done have to agree on what happened last.
@@ -38,7 +38,7 @@ STEP = timedelta(minutes=1)
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Last:
-    """What happened last, in one transaction, and the seatings as they were before it."""
+    """The last step of a booking, in one transaction, and the seatings before it."""
 
     changes: list[SeatingChange]
     before: list[SeatingChange]
@@ -46,23 +46,23 @@ class _Last:
 
     @property
     def facts(self) -> Mapping[str, Any] | None:
-        """Return what was promised with the former seatings; None where an earlier release did not record it."""
+        """Return the facts that were promised with the former seatings; None if an earlier release did not record them."""
         given_up = self.of(What.FREED, What.ENDED)
-        return given_up[-1].facts if given_up else None  # Newest first: what the transaction found.
+        return given_up[-1].facts if given_up else None  # Newest first, so the last is what the transaction found.
 
     @property
     def transaction_id(self) -> int:
-        """The transaction in which it happened."""
+        """Return the id of the transaction in which it happened."""
         return self.changes[0].transaction_id
 
     @property
     def is_swap(self) -> bool:
-        """Whether staff gave it the tables of another booking, and that one its tables."""
+        """Return whether staff swapped the booking's tables with another's."""
         return self.transition is not None and self.transition.reason in {staff_actions.SWAPPED, Undo.SWAP}
 
     @property
     def is_given(self) -> bool:
-        """Whether staff gave it tables, in place of others or of none."""
+        """Return whether staff gave it tables, in place of others or of none."""
         return (
             self.transition is not None
             and self.transition.name in {"reseat", "confirm"}
@@ -71,7 +71,7 @@ class _Last:
 
     @property
     def is_release(self) -> bool:
-        """Whether staff set its tables free, so that it is planned again."""
+        """Return whether staff set its tables free, so that it is planned again."""
         return (
             self.transition is not None
             and self.transition.name == "reopen"
@@ -91,9 +91,9 @@ class _Last:
 
     @property
     def is_gone_for_good(self) -> bool:
-        """Whether guests were marked as gone before their time: their seating is not kept, so nothing leads back."""
+        """Return whether guests were marked as gone before their time: no seating is kept then, so it cannot be undone."""
         if self.transition is not None and self.transition.name == "reopen":
-            return True  # They are expected at the later time that they ask for.
+            return True  # They are now expected at the later time for which they ask.
         return bool(self.of(What.FREED)) and any(Stage(each.stage) in GONE for each in self.of(What.STAGE))
 
     def of(self, *kinds: str) -> list[SeatingChange]:
@@ -101,10 +101,10 @@ class _Last:
 
 
 def _partner(assignment: Assignment, last: _Last | None) -> Assignment | None:
-    """Return the booking with which staff moved this one in one step, if that was the last one of both.
+    """Return the booking that staff moved together with this one, if that was the last step of both.
 
-    One has the tables that the other left, so both are taken back or none. Two queries, and two for each other booking
-    of that transaction.
+    One has the tables that the other left, so both are undone or none. Two queries, and two for each other booking of
+    that transaction.
     """
     if last is None or not last.is_given:
         return None
@@ -129,14 +129,14 @@ def _partner(assignment: Assignment, last: _Last | None) -> Assignment | None:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Reach:
-    """What an undo would touch besides the booking: the one that staff moved with it, and service days to lock."""
+    """What an undo touches besides the booking: the booking that staff moved with it, and the service days to lock."""
 
     partner_ref: str
     days: frozenset[tuple[str, date]]
 
 
 def reach(booking_ref: str, *, host: Host) -> Reach:
-    """Return what taking back the last step would touch. Nothing is locked: look again once the days are."""
+    """Return what undoing the last step would touch. Nothing is locked yet, so call it again once the days are."""
     assignment = Assignment.objects.of(booking_ref).first()
     last = _last(assignment) if assignment is not None else None
     if assignment is None or last is None:
@@ -151,7 +151,7 @@ def reach(booking_ref: str, *, host: Host) -> Reach:
 
 
 def _days_before(assignment: Assignment, last: _Last, *, host: Host) -> list[tuple[str, date]]:
-    """Return the service days, by restaurant, of the tables that the booking would have again."""
+    """Return the service days (restaurant ref and date) of the tables that the booking would have again."""
     if last.facts is not None:
         facts = promise.from_record(last.facts)
         return [(facts["restaurant_ref"], facts["service_date"])]
@@ -164,7 +164,7 @@ def _days_before(assignment: Assignment, last: _Last, *, host: Host) -> list[tup
 
 
 def undo_both(one: Assignment, other: Assignment, *, host: Host, now: datetime, actor: str) -> Undo:
-    """Give two bookings the tables back that they had before staff moved both. The rows and their days are locked.
+    """Give two bookings back the tables that they had before staff moved both. The rows and their days are locked.
 
     Raises TablesRefusedError when somebody else has one of the tables by now.
     """
@@ -189,7 +189,7 @@ def undo_both(one: Assignment, other: Assignment, *, host: Host, now: datetime, 
 
 
 def undo(assignment: Assignment, *, host: Host, now: datetime, actor: str) -> Undo | None:
-    """Take back what happened last, and return what that was; None if nothing can be taken back.
+    """Undo the booking's last step, and return which kind it was; None if nothing can be undone.
 
     The row and its day are locked. Raises TablesRefusedError when somebody else has one of the tables by now.
     """
@@ -241,7 +241,7 @@ def _undo(assignment: Assignment, last: _Last, *, host: Host, now: datetime, act
 
 
 def _stayed_until(last: _Last, now: datetime) -> datetime:
-    """Return until when guests have their tables again once their longer or shorter stay is taken back."""
+    """Return the end of the stay that guests have again once a longer or shorter stay is undone."""
     until = last.before[0].ends_at
     assert until is not None
     return max(until, now)
@@ -254,9 +254,9 @@ def _closing_before(seatings: Sequence[Allocation], until: datetime, *, host: Ho
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Offer:
-    """What ``undo`` would revert. ``against``: who has the tables now; if anybody, ``undo`` raises.
+    """What ``undo`` would undo. ``against``: who has the tables now; unless it is empty, ``undo`` raises.
 
-    ``partner_ref``: the booking for which it would be reverted, too.
+    ``partner_ref``: the other booking for which it would be undone.
     """
 
     what: Undo
@@ -265,7 +265,7 @@ class Offer:
 
 
 def offered(assignment: Assignment, *, now: datetime, host: Host) -> Offer | None:
-    """Return what could be taken back now; None if there is nothing. Writes nothing; few queries."""
+    """Return what could be undone now; None if there is nothing. Writes nothing, and runs few queries."""
     transitions = list(assignment.transitions.order_by("version"))
     last = _last(assignment, transitions)
     what = _what(assignment, last) if last is not None else None
@@ -294,7 +294,7 @@ def _offer(what: Undo, assignment: Assignment, last: _Last | None, *, now: datet
 
 
 def _what(assignment: Assignment, last: _Last) -> Undo | None:
-    """Return what ``_undo`` would take back."""
+    """Return which kind of step ``_undo`` would undo."""
     if last.of(What.SEATED) and last.transition is not None and last.transition.reason == WALK_IN:
         return Undo.WALK_IN
     if last.is_release and _is_untouched(assignment, last):
@@ -316,7 +316,7 @@ def _is_untouched(assignment: Assignment, last: _Last) -> bool:
 
 
 def _last(assignment: Assignment, transitions: Sequence[StateTransition] | None = None) -> _Last | None:
-    """Return what happened last, as far as it can be told; ``transitions``: all of them, if they are known."""
+    """Return the booking's last step, if it can be told. ``transitions``: all of its transitions, if they are known."""
     rows = list(SeatingChange.objects.filter(booking_ref=assignment.booking_ref).order_by("-id")[:SHOWN])
     if not rows:
         return None
@@ -328,7 +328,7 @@ def _last(assignment: Assignment, transitions: Sequence[StateTransition] | None 
     if transition is not None and not happened_then and transition.at > rows[0].at:
         return None  # Something followed.
     if transition is not None and happened_then and _is_by_closure(transition):
-        return None  # Whoever lifts the closure takes it back.
+        return None  # Lifting the closure undoes it.
     before: dict[int | None, SeatingChange] = {}
     for change in changes:
         earlier = [row for row in rows if row.seating_id == change.seating_id and row.id < changes[-1].id]
@@ -346,7 +346,7 @@ def _is_by_closure(transition: StateTransition) -> bool:
 
 
 def _send_away(assignment: Assignment, settlement: Settlement) -> None:
-    """The guests without a booking did not sit down after all: their table is free, and a booking of the host waits."""
+    """Undo a walk-in whose guests did not sit down after all: their table is free, and a booking of the host waits."""
     ref = assignment.booking_ref
     stays.mark(assignment, Stage.EXPECTED, now=settlement.now)
     ledger.release([ref])
@@ -416,7 +416,7 @@ class _Place(TypedDict):
 
 
 def _place_before(assignment: Assignment, last: _Last, settlement: Settlement) -> _Place:
-    """Return the tables that the booking had, and when; what was promised with them is promised again, in memory."""
+    """Return the booking's earlier place; what was promised with it is promised again, in memory."""
     first = last.before[0]
     starts_at, ends_at, blocked = first.starts_at, first.ends_at, first.blocked
     assert starts_at is not None
@@ -443,9 +443,9 @@ def _place_before(assignment: Assignment, last: _Last, settlement: Settlement) -
 
 
 def _promise_again(assignment: Assignment, last: _Last, floor: Floor | None) -> None:
-    """Give the assignment what was promised with the seating that it has again, in memory. The rest is a wish then.
+    """Restore the promise of the seating that the assignment has again, in memory. Anything else becomes an open edit.
 
-    ``floor`` is that restaurant's.
+    ``floor``: the floor of that restaurant.
     """
     facts = _facts_before(assignment, last.before[0], floor) if last.facts is None else promise.from_record(last.facts)
     if facts != promise.facts_of(assignment):
@@ -453,24 +453,24 @@ def _promise_again(assignment: Assignment, last: _Last, floor: Floor | None) -> 
 
 
 def _facts_before(assignment: Assignment, before: SeatingChange, floor: Floor | None) -> dict[str, Any]:
-    """Return what was promised as far as the history of an earlier release says it: restaurant, time and party."""
+    """Return the promised facts as far as the history of an earlier release has them: restaurant, time and party."""
     facts = promise.facts_of(assignment)
     facts["restaurant_ref"] = before.restaurant_ref
     if before.party is not None:
         facts["party"] = before.party
     if (
         before.starts_at is not None and assignment.stage != Stage.SEATED
-    ):  # Who sits has moved, not come at another time.
+    ):  # Guests who sit have moved, not come at another time.
         if before.starts_at != assignment.starts_at:
             facts["service_date"] = service_date(floor, before.starts_at)
-            # The end that the host gives now is of the other time.
+            # The end that the host gives now belongs to the other time.
             facts["asked_until"] = before.ends_at if assignment.asked_until is not None else None
         facts["starts_at"] = before.starts_at
     return facts
 
 
 def _overlap_again(assignment: Assignment, last: _Last, *, host: Host, now: datetime, actor: str) -> None:
-    """Send to staff again who has a table back at which somebody overstays, or overstays there themselves."""
+    """Send the booking to review if others overstay at a table that it has again, or its own guests overstay there."""
     until = promise.moment((last.facts or {}).get("overstays_until"))
     seatings = ledger.seatings_of([assignment.booking_ref])[assignment.booking_ref]
     settlement = Settlement(host=host, planner=assignment.planner, actor=actor, trigger="staff", now=now)
@@ -484,13 +484,13 @@ def _overlap_again(assignment: Assignment, last: _Last, *, host: Host, now: date
 
 
 def _taken(assignment: Assignment, last: _Last, *, now: datetime, host: Host) -> TablesRefusedError:
-    """Return the error that names who has the tables by now."""
+    """Return the error that says who has the tables now."""
     refusals = _against(last, now, host=host, leaving={assignment.booking_ref})
     return refused(assignment.booking_ref, sorted(last.tables_before), refusals)
 
 
 def _against(last: _Last, now: datetime, *, host: Host, leaving: Collection[str]) -> tuple[Refusal, ...]:
-    """Return who has the tables by now that the booking had before, or which are closed. ``leaving``: who gives them up."""
+    """Return why the booking cannot have its earlier tables: taken or closed. ``leaving``: refs that give theirs up."""
     if not last.before:
         return ()
     floor = floor_or_none(last.before[0].restaurant_ref, host=host)
@@ -499,7 +499,7 @@ def _against(last: _Last, now: datetime, *, host: Host, leaving: Collection[str]
 
 
 def _closed(last: _Last, floor: Floor | None, now: datetime) -> Iterator[Refusal]:
-    """Yield the tables that the booking had before, and that are closed for some part of the time that is to come."""
+    """Yield a refusal for each earlier table that is closed for some part of the time that is still to come."""
     for row in last.before:
         start, until = max(now, row.starts_at or now), row.ends_at or now
         window = SeatingWindow(starts_at=start, ends_at=until, blocked_from=start, blocked_until=until)
@@ -510,7 +510,7 @@ def _closed(last: _Last, floor: Floor | None, now: datetime) -> Iterator[Refusal
 
 
 def _there(last: _Last, now: datetime) -> list[Allocation]:
-    """Return what is taken, for the time that is still to come, of the tables that the booking had before."""
+    """Return what others have of the booking's earlier tables for the time that is still to come."""
     refs = [row.table_ref for row in last.before]
     spans = [row.blocked for row in last.before if row.blocked is not None]
     start, until = max(now, min(span.lower for span in spans)), max(span.upper for span in spans)

@@ -1,4 +1,4 @@
-"""Trying woken bookings that still have tables: their edit may be possible now, or an overlap may be over."""
+"""Trying woken bookings that have tables: their edit may be possible now, or an overlap may be over."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -17,9 +17,10 @@ from assignments.outcome import Change
 
 
 def settle(batch: Sequence[Assignment]) -> list[Assignment]:
-    """Try those of these bookings that were woken in review and still have tables; return the others, for planners.
+    """Try the bookings that were woken in review and still have tables. Return the others, for planners.
 
-    One that cannot be helped keeps its tables, and sleeps on, unless others asked earlier. No query without woken bookings.
+    A booking that gets nothing better keeps its tables and waits for the next wake, unless others asked earlier. No
+    query without woken bookings.
     """
     candidates = [assignment.booking_ref for assignment in batch if assignment.is_woken]
     seated = ledger.seatings_of(candidates) if candidates else {}
@@ -39,7 +40,7 @@ def _try(locked: Locked, *, host: Host) -> bool:
         settlement = Settlement(host=host, planner=assignment.planner, actor="waitlist", trigger="woken", now=now)
         change = stays.settle_overlap(assignment, booking, seatings, settlement=settlement)
         settlement.write()
-        # Nobody looked at the tables while others expected them too.
+        # The tables were not checked while others expected them too.
         if floor_watch.leave_unusable(assignment, booking, host=host, now=now) is Change.MOVED:
             change = Change.MOVED
     elif assignment.reason == waiting.TABLE_OUT_OF_SERVICE and _may_stay(booking, seatings, host=host, now=now):
@@ -60,7 +61,7 @@ def _try(locked: Locked, *, host: Host) -> bool:
 
 
 def _may_stay(booking: HostBooking, seatings: Sequence[Allocation], *, host: Host, now: datetime) -> bool:
-    """Return whether guests sit at tables that can be used. Nobody but staff gives them others."""
+    """Return whether guests sit at tables that can be used. Only staff give them others."""
     if not seatings or now < seatings[0].starts_at:
         return False
     floor = floor_or_none(seatings[0].restaurant_ref, host=host)

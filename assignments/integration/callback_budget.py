@@ -1,7 +1,7 @@
-"""A time budget for the host's callbacks: in our own workers, one that hangs is interrupted.
+"""A time budget for the host's callbacks: in our own workers, a callback that hangs is interrupted.
 
-Only there: a timer needs a process's main thread and its alarm signal, which are the project's everywhere else. There,
-PostgreSQL ends a transaction of ours that is idle for too long.
+Elsewhere the main thread and the alarm signal, which a timer needs, belong to the project. There PostgreSQL ends our
+transaction if it is idle for too long.
 """
 
 import signal
@@ -23,7 +23,7 @@ _is_enforced = False
 
 
 def enforce() -> None:
-    """Interrupt callbacks from now on: for a process that is ours."""
+    """Interrupt slow callbacks from now on. Call this only in our own processes."""
     global _is_enforced  # noqa: PLW0603  (said once a process)
     signal.signal(signal.SIGALRM, _interrupt)
     _is_enforced = True
@@ -31,7 +31,7 @@ def enforce() -> None:
 
 @contextmanager
 def limited(seconds: float) -> Iterator[None]:
-    """Raise CallbackTooSlowError in here after that time, if budgets are enforced. What is around it keeps its own time."""
+    """Raise CallbackTooSlowError inside after ``seconds``, if budgets are enforced. An outer budget goes on."""
     if not _is_enforced or threading.current_thread() is not threading.main_thread():
         yield
         return

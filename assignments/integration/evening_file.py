@@ -1,4 +1,4 @@
-"""An evening as JSON: a restaurant's floor and services, and the bookings that were made for it. Pure, but for ``read``.
+"""An evening as JSON: a restaurant's floor and services, and its bookings. Only ``read`` does I/O.
 
     {"restaurant": {"name": "Anchor", "ref": "17", "timezone": "Europe/London", "date": "2025-11-06"},
      "zones": [{"name": "Bar", "priority": 5}],
@@ -27,8 +27,8 @@
 (pending), ``end`` (turn times decide), ``requested_at`` (unknown), ``needs`` and ``wishes`` (none). The pacing of a service
 in the calendar holds on the dates of its entry, instead of the usual one.
 
-``about`` and ``notes`` may stand anywhere, ``known_results`` and ``reference`` in the file itself, with any content:
-nobody reads them. Any other key is a mistake, so that nothing in a file is passed over in silence.
+``about`` and ``notes`` may stand anywhere, ``known_results`` and ``reference`` at the top level, with any content; they
+are ignored. Any other key is an error, so that nothing in a file is ignored silently.
 
 Long because it is the one description of the format, and each part of it is read and refused by name.
 """
@@ -130,14 +130,15 @@ LONGEST_STAY = timedelta(hours=12)
 
 
 class UnusableFileError(ValueError):
-    """The file as a whole cannot be used; nothing of it was taken."""
+    """The file as a whole cannot be used; nothing was read from it."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class BookingRow:
-    """Moments are the restaurant's wall clock, or aware if the file said so. ``place``: where in the file.
+    """A booking in a file. Moments are local times of the restaurant, or aware if the file has an offset.
 
-    ``clocks``: which of its moments are but a time. Until ``placed``, these are on the date that the evening has.
+    ``place``: where it is in the file. ``clocks``: the names of moments without a date; until ``placed``, these are on
+    the evening's date.
     """
 
     place: str
@@ -167,8 +168,8 @@ class BadRow:
 class EveningFile:
     """A whole file. A table's ref is its code.
 
-    ``name`` is empty for bookings alone. Their rows name their restaurant, and are still to be ``placed`` on the evening
-    that they belong to, or on the day ``on`` if given. ``day``: the date of the evening.
+    ``name`` is empty for a file with only bookings. Their rows name their restaurant, and still have to be ``placed``
+    on their evening, or on the day ``on`` if given. ``day``: the date of the evening.
     """
 
     bookings: tuple[BookingRow, ...]
@@ -186,11 +187,11 @@ class EveningFile:
     day: date | None = None
 
     def called(self, name: str) -> "EveningFile":
-        """The same evening in a restaurant of its own, which is recognised by this name."""
+        """Return the same evening for a separate restaurant with this name."""
         return replace(self, name=name, ref="")
 
     def floor(self) -> Floor:
-        """The floor, with codes and zone names as refs. Raises UnusableFileError for one that contradicts itself."""
+        """Return the floor, with codes and zone names as refs. Raises UnusableFileError for an inconsistent one."""
         try:
             return Floor(
                 restaurant_ref=self.ref or self.name,
@@ -206,7 +207,7 @@ class EveningFile:
             raise UnusableFileError(str(error)) from error
 
     def requests(self) -> tuple[SeatingRequest, ...]:
-        """Return the requests, without cancelled bookings. Raises UnusableFileError that names every bad booking."""
+        """Return the requests, without cancelled bookings. Raises UnusableFileError, which names every bad booking."""
         bad = list(self.bad_rows)
         requests = []
         zones = {table.zone_ref for table in self.tables}
@@ -239,16 +240,15 @@ class EveningFile:
 
 
 def as_aware(moment: datetime, timezone: str) -> datetime:
-    """Return the moment, aware: as it is, or from local time. Raises ValueError for a time that the clocks skip."""
+    """Return the moment as an aware one; a naive one is local time. Raises ValueError for a time that the clocks skip."""
     return moment if moment.tzinfo else local_to_aware(moment, time_zone(timezone))
 
 
 def placed(row: BookingRow, floor: Floor, on: date | None = None) -> BookingRow:
-    """The booking on the evening that its times mean, or on the evening of ``on`` if given, with the same clock.
+    """Return the booking on the evening that its times mean, or at the same times on the evening of ``on`` if given.
 
-    A start that is but a time is the one whose service day is the date of the evening: half past midnight is in the night
-    after it. An end that is but a time is the first one after the start. Raises ValueError for an end that is not after
-    the start.
+    A start without a date belongs to the service day of the evening: half past midnight is in the following night. An
+    end without a date is the first such time after the start. Raises ValueError for an end that is not after the start.
     """
 
     def aware(moment: datetime) -> datetime:
@@ -273,7 +273,7 @@ def placed(row: BookingRow, floor: Floor, on: date | None = None) -> BookingRow:
 
 
 def _on_evening(moment: datetime, floor: Floor) -> datetime:
-    """The clock of ``moment`` in the service day of its date; on the date itself if there is none."""
+    """Return the time of ``moment`` within the service day of its date; on the date itself if nothing is served."""
     day = moment.date()
     for other in (moment, moment + A_DAY, moment - A_DAY):
         if service_date(floor, other if other.tzinfo else other.replace(tzinfo=floor.zone)) == day:
@@ -282,27 +282,27 @@ def _on_evening(moment: datetime, floor: Floor) -> datetime:
 
 
 def _moved(moment: datetime, by: timedelta, floor: Floor) -> datetime:
-    """The moment so many days later by the restaurant's clock, which may have changed for the summer."""
+    """Return the moment moved by whole days of local time, even if the clocks change in between."""
     if not by:
         return moment
     return (moment.astimezone(floor.zone).replace(tzinfo=None) if moment.tzinfo else moment) + by
 
 
 def read(path: Path) -> str:
-    """The text of the file at ``path``, of at most ``LARGEST_BYTES``. Raises OSError, UnusableFileError."""
+    """Return the text of the file at ``path``, of at most ``LARGEST_BYTES``. Raises OSError, UnusableFileError."""
     with path.open("rb") as file:
-        raw = file.read(LARGEST_BYTES + 1)  # A pipe or a device has no size to ask for.
+        raw = file.read(LARGEST_BYTES + 1)  # A pipe or a device has no known size.
     if len(raw) > LARGEST_BYTES:
         raise UnusableFileError(f"It is larger than {LARGEST_BYTES // 1024**2} MiB.")
     return decode(raw)
 
 
 def decode(raw: bytes) -> str:
-    """The file's text, which is UTF-8 or UTF-16, with a byte order mark or without. Raises UnusableFileError."""
+    """Return the text of UTF-8 or UTF-16 bytes, with or without a byte order mark. Raises UnusableFileError."""
     name = "utf-8-sig"
     if raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         name = "utf-16"
-    elif raw[:2].count(0) == 1:  # Of two characters of which one is ASCII, as every file begins.
+    elif raw[:2].count(0) == 1:  # UTF-16: every file begins with an ASCII character.
         name = "utf-16-be" if raw[0] == 0 else "utf-16-le"
     try:
         text = raw.decode(name)
@@ -316,10 +316,10 @@ def decode(raw: bytes) -> str:
 
 
 def parse(text: str, *, on: date | None = None, longest: Mapping[str, int] | None = None) -> EveningFile:
-    """The evening, moved to the day ``on`` if given. Raises UnusableFileError; bad bookings are listed.
+    """Return the evening, moved to the day ``on`` if given. Raises UnusableFileError; bad bookings are only listed.
 
-    ``longest``: how many characters the texts ``name``, ``code``, ``zone``, ``key``, ``ref`` and ``restaurant_ref`` may
-    have, for whoever stores them.
+    ``longest``: the maximum number of characters of ``name``, ``code``, ``zone``, ``key``, ``ref`` and
+    ``restaurant_ref``, for callers that store them.
     """
     try:
         data = json.loads(text, object_pairs_hook=_without_repeated_keys)
@@ -392,7 +392,7 @@ def parse(text: str, *, on: date | None = None, longest: Mapping[str, int] | Non
 
 
 def placed_or_bad(row: BookingRow, floor: Floor, on: date | None) -> BookingRow | BadRow:
-    """The booking, ``placed``, or why it cannot be."""
+    """Return the booking as ``placed`` does, or a bad row that says why that is impossible."""
     try:
         return placed(row, floor, on)
     except ValueError as error:
@@ -402,7 +402,7 @@ def placed_or_bad(row: BookingRow, floor: Floor, on: date | None) -> BookingRow 
 def booking_row(
     row: Mapping[str, Any], place: str, day: date | None, longest: Mapping[str, int]
 ) -> BookingRow | BadRow:
-    """A booking as it is written. ``day``: the evening's date, for moments that are but a time."""
+    """Read a booking. ``day``: the evening's date, for times without a date."""
     try:
         return _read_booking(row, place, day, longest)
     except ValueError as error:
@@ -448,7 +448,7 @@ def _read_booking(row: Mapping[str, Any], place: str, day: date | None, longest:
 
 
 def _words(row: Mapping[str, Any], name: str) -> str:
-    """A text, empty where the row has none. However its accents are written, it is the same text."""
+    """Return a text in Unicode's composed form; "" if the row has none."""
     text = row.get(name)
     if text is not None and not isinstance(text, str):
         raise ValueError(f"{name} must be a text, not {text!r}")
@@ -456,7 +456,7 @@ def _words(row: Mapping[str, Any], name: str) -> str:
 
 
 def _features(row: Mapping[str, Any], name: str) -> tuple[str, ...]:
-    """Features as planning compares them, in alphabetical order; none where the row has none. Raises ValueError."""
+    """Return features as planning compares them, in alphabetical order; empty if the row has none. Raises ValueError."""
     given = row.get(name)
     if given is None:
         return ()
@@ -507,19 +507,19 @@ def text_problem(text: str, longest: int | None = None) -> str:
 
 
 def refuse_distant(on: date | None) -> None:
-    """Raises UnusableFileError for a day to move to that is in no year of which a file can tell."""
+    """Raise UnusableFileError if the day to move to is in a year that a file cannot have."""
     if on is not None and on.year not in YEARS:
         raise UnusableFileError(f"It cannot be moved to {on}: that is not in the years {YEARS[0]} to {YEARS[-1]}.")
 
 
 def refuse_repeated(what: str, names: Iterable[str]) -> None:
-    """Raises UnusableFileError where a name occurs more than once."""
+    """Raise UnusableFileError if a name occurs more than once."""
     if repeated := sorted(name for name, count in Counter(names).items() if count > 1):
         raise UnusableFileError(f"{what}: {', '.join(repeated)} is listed more than once.")
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """The nearest known word, as the end of a sentence; empty when none is near."""
+    """Return the nearest known word, as the end of a sentence; "" if none is near."""
     by_fold, word = {each.casefold(): each for each in known if each}, word.casefold()
     near = get_close_matches(word, by_fold, n=1)
     if word and not near:
@@ -528,7 +528,7 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
 
 
 def did_you_mean_key(key: str, known: Sequence[str], free_text: Sequence[str] = ()) -> str:
-    """The known key that is meant, as the end of a sentence: by what others call it, or else the nearest."""
+    """Return the known key that is meant, as the end of a sentence: by a common synonym, or else the nearest."""
     called = [each for each in known if key.casefold() in ALSO_CALLED.get(each, ())]
     if called:
         return f" (did you mean {called[0]!r}?)"
@@ -550,7 +550,7 @@ def _get(data: Mapping[str, Any], key: str, kind: type, path: str = "", default:
 
 
 def _text(data: Mapping[str, Any], key: str, path: str, longest: Mapping[str, int], kind: str = "") -> str:
-    """A name: the same however its accents are written. ``kind``: its key in ``longest``."""
+    """Read a name, in Unicode's composed form. ``kind``: its key in ``longest``."""
     text: str = unicodedata.normalize("NFC", _get(data, key, str, path))
     if problem := text_problem(text, longest.get(kind or key)):
         raise UnusableFileError(f"{path}{key} {problem}.")
@@ -569,7 +569,7 @@ def _limits(row: Mapping[str, Any], path: str, seats: int) -> tuple[int | None, 
 
 
 def _weekdays(row: Mapping[str, Any], path: str) -> frozenset[int]:
-    """The weekdays; every one if the row says none."""
+    """Return the weekdays; all if the row has none."""
     weekdays = _get(row, "weekdays", list, f"{path}.", default=[])
     if not all(isinstance(each, int) and not isinstance(each, bool) and each in EVERY_WEEKDAY for each in weekdays):
         raise UnusableFileError(f"{path}.weekdays must list numbers from 0 (Monday) to 6, not {weekdays!r}.")
@@ -647,7 +647,7 @@ def _priority(row: Mapping[str, Any], path: str, *, default: int | None = None) 
 
 
 def _zones(rows: Sequence[Any], tables: Sequence[Table]) -> Mapping[str, int]:
-    """The priorities of zones that have one, by name."""
+    """Return the priorities of zones that have one, by name."""
     known = sorted({table.zone_ref for table in tables if table.zone_ref})
     found = []
     for index, given in enumerate(rows):
@@ -662,7 +662,7 @@ def _zones(rows: Sequence[Any], tables: Sequence[Table]) -> Mapping[str, int]:
 
 
 def _by_zone(tables: Sequence[Table], rows: Sequence[Mapping[str, Any]], zones: Mapping[str, int]) -> tuple[Table, ...]:
-    """The tables, those whose row has no priority with that of their zone."""
+    """Return the tables; those without a priority get that of their zone."""
     return tuple(
         table if "priority" in row else replace(table, priority=zones.get(table.zone_ref or "", 0))
         for table, row in zip(tables, rows, strict=True)
@@ -670,7 +670,7 @@ def _by_zone(tables: Sequence[Table], rows: Sequence[Mapping[str, Any]], zones: 
 
 
 def _all_pacing(data: Mapping[str, Any]) -> tuple[Pacing, ...]:
-    """The pacing of services, which is usual, and of their special hours, on these dates. All of it was read before."""
+    """Return the pacing of the usual services, and of those in the calendar on their dates. It was all checked before."""
     found = [
         _pacing(row["pacing"], f"services[{index}].pacing", service_key=unicodedata.normalize("NFC", row["key"]))
         for index, row in enumerate(data["services"])
@@ -779,7 +779,7 @@ def _service(row: Any, path: str, longest: Mapping[str, int]) -> ServicePeriod:
 
 
 def _calendar_entry(row: Any, path: str, services: Sequence[ServicePeriod]) -> CalendarEntry:
-    """Dates that have other hours; closed if the entry has no services."""
+    """Read dates with other hours; they are closed if the entry has no services."""
     row = _row(row, path, CALENDAR_KEYS)
     first = last = _parsed(read_date, _get(row, "first_date", str, f"{path}."), f"{path}.first_date")
     if row.get("last_date") is not None:
@@ -821,7 +821,7 @@ def _booking(row: Any, path: str, day: date, longest: Mapping[str, int]) -> Book
 
 
 def _moment(name: str, text: str, day: date | None) -> tuple[datetime, bool]:
-    """A moment, and whether it is but a time on ``day``. Raises ValueError that names the field."""
+    """Return a moment, and whether it is a time without a date, on ``day``. Raises ValueError, which names the field."""
     try:
         moment, is_clock = read_moment(text, day)
     except ValueError as error:

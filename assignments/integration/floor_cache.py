@@ -1,4 +1,4 @@
-"""Cache of the host's floors in this process, by fingerprint."""
+"""The cache of the host's floors in this process, by fingerprint."""
 
 import logging
 from collections import OrderedDict
@@ -28,7 +28,7 @@ _reading: ContextVar[dict[str, str] | None] = ContextVar("reading", default=None
 
 @contextmanager
 def one_reading() -> Iterator[None]:
-    """Read each restaurant's fingerprint once in here, so that one call of the api sees one floor throughout."""
+    """Read each restaurant's fingerprint only once inside, so that one call of the api sees one floor throughout."""
     if _reading.get() is not None:
         yield
         return
@@ -116,9 +116,9 @@ def no_floor(restaurant_ref: str, error: LookupError) -> str:
 
 
 def fingerprints_of(restaurant_refs: Collection[str]) -> Mapping[str, str]:
-    """Return the fingerprints of these floors that the host tells in one query, if it has ``floor_fingerprints``.
+    """Return the fingerprints of these floors, in one query, if the host has ``floor_fingerprints``.
 
-    Of a host without it, or if that raises, none.
+    Empty for a host without it, or if it raises.
     """
     try:
         found: Mapping[str, str] = getattr(configured(), "floor_fingerprints", lambda refs: {})(restaurant_refs)
@@ -132,7 +132,7 @@ def fingerprints_of(restaurant_refs: Collection[str]) -> Mapping[str, str]:
 def floors_or_none(
     restaurant_refs: Collection[str], *, fingerprints: Mapping[str, str] | None = None
 ) -> dict[str, Floor | None]:
-    """Return the floors of several restaurants, each or None as in ``floor_or_none``.
+    """Return the floors of several restaurants, each as ``floor_or_none`` does.
 
     One query for all cached floors if the host has ``floor_fingerprints`` (as ``ModelHost`` does); none if the
     ``fingerprints`` are given.
@@ -154,7 +154,7 @@ def floor_or_none(restaurant_ref: str, *, host: Host | None = None, fingerprint:
 
 
 def is_known_by(fingerprint: str, floor: Floor) -> bool:
-    """Whether this process has read this very floor by this fingerprint."""
+    """Return whether this process has read this very floor by this fingerprint."""
     return _floors.get((floor.restaurant_ref, fingerprint)) is floor
 
 

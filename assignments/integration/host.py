@@ -1,8 +1,8 @@
-"""The host protocol: what the booking project provides to this app, and what it is told.
+"""The host protocol: what the booking project provides to this app, and what this app tells it.
 
-The app never imports the host's models. It refers to bookings, tables and restaurants by text refs (the host's primary
-key as a string), and asks one class, named by ``ASSIGNMENTS["HOST"]``, for everything else.
-``assignments.host.ModelHost`` implements that class from field names alone for the usual case.
+The app never imports the host's models. It identifies bookings, tables and restaurants by text refs (the host's primary
+key as a string), and asks one class, named by ``ASSIGNMENTS["HOST"]``, for everything else. For the usual case
+``assignments.host.ModelHost`` implements that class from field names alone.
 """
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -21,16 +21,24 @@ from assignments.planning.floor import Floor
 class HostBooking:
     """A booking from the host.
 
-    ``party``: covers. ``starts_at``: aware datetime. ``ends_at``: if the host has it (else turn times decide).
-    ``wants_table``: False once no table may be assigned: the booking is cancelled, or its guests are seated or have
-    left. ``keeps_tables``: for those, True if the guests are seated or have left, so the tables are not freed. False:
-    cancelled. ``is_confirmed``: the host shows it as confirmed, so it is not waiting for a table. ``problem``: why the
-    host's row cannot be planned (no start, a start in the DST gap), as a sentence for staff. The assignment fails with
-    it; other bookings of the batch are not affected. ``stage``: how far the guests are (a value of
-    ``assignments.models.Stage``), if the host knows. ``table_refs``: the tables that the host shows for it, if they are read
-    along with it; otherwise ``tables_of`` is asked. ``table_told``: its guests have been told their table, so that it stays.
-    ``may_move``: False if the host wants it to keep its table for another reason. ``needs``: features that its tables must
-    have, such as step-free; ``wishes``: those that they had better have.
+    ``party``: covers. ``starts_at``: aware datetime. ``ends_at``: aware datetime, if the host stores an end (else turn
+    times decide).
+
+    ``wants_table``: False if no table may be assigned any more, because the booking is cancelled, or its guests are
+    seated or have left. ``keeps_tables``: tells these apart: True if the guests are seated or have left, so that the
+    tables are not freed; False if the booking is cancelled. ``is_confirmed``: the host shows the booking as confirmed,
+    so it does not wait for a table. ``stage``: the stage of the guests (a value of ``assignments.models.Stage``), if
+    the host knows it.
+
+    ``problem``: why the host's row cannot be planned (no start, a start in the DST gap), as a sentence for staff. The
+    assignment fails with it; other bookings of the batch are not affected.
+
+    ``table_refs``: the tables that the host shows for the booking, if they are read along with it; otherwise
+    ``tables_of`` is asked. ``table_told``: the guests have been told their table, so it is not changed. ``may_move``:
+    False if the host wants the booking to keep its table for another reason.
+
+    ``needs``: features that its tables must have, such as step-free. ``wishes``: features that they should have if
+    possible.
     """
 
     ref: str
@@ -54,7 +62,7 @@ class HostBooking:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Seating:
-    """A booking and its tables, for ``[starts_at, ends_at)``."""
+    """A booking and its tables for ``[starts_at, ends_at)``."""
 
     booking_ref: str
     table_refs: tuple[str, ...]
@@ -64,10 +72,10 @@ class Seating:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Move:
-    """Guests who get other tables than they had, or the same ones for another time.
+    """A change of a booking's tables, or of the time for which it has them.
 
-    ``from_table_refs`` and ``to_table_refs`` are in the floor's order. The guests have the new ones for
-    ``[starts_at, ends_at)``.
+    The guests have the new tables for ``[starts_at, ends_at)``. ``from_table_refs`` and ``to_table_refs`` are in the
+    floor's order.
     """
 
     booking_ref: str
@@ -78,7 +86,7 @@ class Move:
 
     @property
     def seating(self) -> Seating:
-        """Where the guests are from now on."""
+        """The tables that the guests have from now on."""
         return Seating(
             booking_ref=self.booking_ref,
             table_refs=self.to_table_refs,
@@ -89,36 +97,36 @@ class Move:
 
 @runtime_checkable
 class MovesGuests(Protocol):
-    """A host that is told of moves. One that is not hears of a release and a confirmation instead."""
+    """A host that is told of moves. Any other host is told of a release and a confirmation instead."""
 
     def on_moved(self, moves: Sequence[Move]) -> None:
-        """Store the new tables of these bookings, and mark those that wait as confirmed. Runs in the transaction."""
+        """Store the new tables of these bookings, and mark waiting ones as confirmed. Runs in the deciding transaction."""
         ...
 
 
 @runtime_checkable
 class LimitsUsers(Protocol):
-    """A host whose users may each see some restaurants only. Without it, permissions alone decide."""
+    """A host that limits each user to some restaurants. Without it, permissions alone decide."""
 
     def restaurants_of(self, user: Any) -> Collection[str] | None:
-        """Return the refs of the restaurants that a user of the admin may see and act on; None for all."""
+        """Return the refs of the restaurants that an admin user may see and act on; None for all."""
         ...
 
 
 @runtime_checkable
 class FindsRestaurants(Protocol):
-    """A host that finds restaurants by what people call them. Without it, commands know names of those with bookings."""
+    """A host that finds restaurants by name. Without it, commands know only the names of restaurants with bookings."""
 
     def restaurants_called(self, text: str) -> Collection[str]:
-        """Return the refs of the restaurants that have this text as their name, or as a reference of their own."""
+        """Return the refs of the restaurants whose name, or whose own reference, is this text."""
         ...
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Guest:
-    """Who comes, for staff who may see it. Read when a page is shown; never stored, logged or announced.
+    """The guest of a booking, for staff who may see it. Read when a page is shown; never stored, logged or announced.
 
-    ``reference``: what the guests' own confirmation calls the booking.
+    ``reference``: the booking's reference in the guest's own confirmation.
     """
 
     name: str = ""
@@ -130,33 +138,34 @@ class Guest:
         return bool(self.name or self.phone or self.notes or self.reference)
 
     def __repr__(self) -> str:
-        """Leave out all names, so that no traceback or log has them."""
+        """Leave out all personal data, so that no traceback or log has it."""
         return "Guest(...)"
 
 
 @runtime_checkable
 class KnowsGuests(Protocol):
-    """A host that says who comes, and finds bookings by that. Without it, pages show labels only."""
+    """A host that names guests, and finds bookings by them. Without it, pages show labels only."""
 
     def guests(self, refs: Sequence[str]) -> Mapping[str, Guest]:
-        """Return who comes with these bookings, by ref; those of whom nothing is known are left out."""
+        """Return the guests of these bookings, by ref; bookings without known guests are left out."""
         ...
 
     def find(self, text: str, *, restaurant_refs: Collection[str] | None, limit: int) -> Sequence[str]:
-        """Return the refs of up to ``limit`` bookings by a part of the guest's name, phone or reference, latest first.
+        """Return the refs of bookings, latest first, by a part of the guest's name, phone or reference.
 
-        ``restaurant_refs``: only of these restaurants; None for all.
+        ``restaurant_refs``: the restaurants to search; None for all. ``limit``: the most refs to return.
         """
         ...
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Message:
-    """An outbox message. Delivered at least once; the host detects repeats by ``id``.
+    """An outbox message. It is delivered at least once; the host detects repeats by ``id``.
 
-    ``booking_ref``: empty if it is about a restaurant (topics ``closure.closed``, ``closure.edited``, ``closure.lifted``).
-    ``number`` counts the messages of the booking (or of the restaurant) from 1: one with a number that is not greater than
-    the last is a repeat, or late after staff had it retried, and may be dropped. 0: stored by an earlier release.
+    ``booking_ref``: empty if it is about a restaurant (topics ``closure.closed``, ``closure.edited``,
+    ``closure.lifted``). ``number`` counts the messages of the booking (or of the restaurant) from 1. A message whose
+    number is not greater than the last one's is a repeat, or was retried late by staff, and may be dropped. 0: stored
+    by an earlier release.
     """
 
     id: int
@@ -169,22 +178,23 @@ class Message:
 
 @runtime_checkable
 class Host(Protocol):
-    """The interface that a booking project implements. Callbacks ``on_*`` run in the deciding transaction.
+    """The interface that a booking project implements.
 
-    Raise to refuse.
+    The callbacks ``on_*`` run in the deciding transaction; a callback refuses by raising. All methods work on many
+    bookings at once, so that a batch needs only a few queries.
 
     All methods work on many bookings at once, so that a batch needs only a few queries.
     """
 
     @property
     def tracks_confirmation(self) -> bool:
-        """Whether the project stores confirmation, so that ``HostBooking.is_confirmed`` is meaningful."""
+        """Return whether the project stores confirmation, so that ``HostBooking.is_confirmed`` is meaningful."""
         ...
 
     def bookings(self, refs: Sequence[str], *, lock: bool = False) -> Mapping[str, HostBooking]:
         """Return the existing bookings by ref.
 
-        With ``lock`` in a transaction, rows are locked against edits until its end. Rows locked by others are left out
+        With ``lock``, the rows are locked against edits until the transaction ends. Rows locked by others are left out
         (``SKIP LOCKED``), so that planning never waits for a guest's edit.
         """
         ...
@@ -194,16 +204,15 @@ class Host(Protocol):
     ) -> Sequence[HostBooking]:
         """Return up to ``limit`` bookings that start after ``now`` and wait for a table.
 
-        ``now`` may lie up to a day back, for what started while no run succeeded.
-
-        In a stable order, after the ref ``after``.
+        They are in a stable order, and come after the ref ``after``. ``now`` may be up to a day ago, to find bookings
+        that started while no run succeeded.
         """
         ...
 
     def history(
         self, *, start: datetime, until: datetime, after: str | None, limit: int, restaurant_ref: str | None = None
     ) -> Sequence[HostBooking]:
-        """Return up to ``limit`` bookings that start in ``[start, until)``, in a stable order after ref ``after``.
+        """Return up to ``limit`` bookings that start in ``[start, until)``, in a stable order after the ref ``after``.
 
         Includes all that needed a table: waiting, confirmed, seated and no-show bookings, but not cancelled ones. Used
         to replay past evenings (``manage.py rollout backtest``).
@@ -211,9 +220,10 @@ class Host(Protocol):
         ...
 
     def tables_of(self, refs: Sequence[str]) -> Mapping[str, tuple[str, ...]]:
-        """Return the tables that the project has stored for these bookings, by ref; those without are left out.
+        """Return the tables that the project has stored for these bookings, by ref, without those that have none.
 
-        Called once, for bookings confirmed before this app was installed. Empty for a project that stores none.
+        Called once, for bookings that were confirmed before this app was installed. Empty if the project stores no
+        tables.
         """
         ...
 
@@ -222,7 +232,7 @@ class Host(Protocol):
         ...
 
     def floor_fingerprint(self, restaurant_ref: str) -> str:
-        """Return a string that changes whenever ``floor`` does. It must be cheap; floors are cached by it."""
+        """Return a string that changes whenever ``floor`` does. It must be cheap, because floors are cached by it."""
         ...
 
     def on_confirmed(self, seatings: Sequence[Seating]) -> None:
@@ -234,31 +244,31 @@ class Host(Protocol):
         ...
 
     def on_released(self, booking_refs: Sequence[str]) -> None:
-        """Return these bookings to waiting and clear their tables (edited, table out of service, undone by staff).
+        """Mark these bookings as waiting and clear their tables (edited, table out of service, undone by staff).
 
         Must not change a booking that the host has cancelled.
         """
         ...
 
     def restaurant_names(self, restaurant_refs: Sequence[str]) -> Mapping[str, str]:
-        """Return the names of these restaurants by ref; those without a name are left out."""
+        """Return the names of these restaurants, by ref; restaurants without a name are left out."""
         ...
 
     def label(self, booking_ref: str) -> str:
-        """Return a label by which staff recognise the booking, without personal data."""
+        """Return a label without personal data by which staff recognise the booking."""
         ...
 
     def admin_url(self, booking_ref: str) -> str | None:
-        """Return the URL where staff open the booking, or None."""
+        """Return the URL at which staff open the booking, or None."""
         ...
 
     def deliver(self, message: Message) -> None:
-        """Deliver a message to the guest, a bus or a webhook, within 10 seconds. Raise to have it retried."""
+        """Deliver a message to the guest, a bus or a webhook, within 10 seconds. Raise an error to have it retried."""
         ...
 
 
 def pages(read: Callable[[str | None], Sequence[HostBooking]]) -> Iterator[Sequence[HostBooking]]:
-    """Yield one page after the other of what ``read`` returns for ``after``, so that memory stays flat."""
+    """Yield the pages of bookings that ``read`` returns, each read after the last ref of the one before."""
     page = read(None)
     while page:
         yield page
@@ -266,15 +276,15 @@ def pages(read: Callable[[str | None], Sequence[HostBooking]]) -> Iterator[Seque
 
 
 def is_cancelled(booking: HostBooking | None) -> bool:
-    """Return whether the booking is gone or cancelled, so that its tables are to be freed."""
+    """Return whether the booking is gone or cancelled, so that its tables must be freed."""
     return booking is None or not (booking.wants_table or booking.keeps_tables)
 
 
 def lock_bookings(host: Host, booking_refs: Sequence[str]) -> Mapping[str, HostBooking]:
     """Lock these bookings before a callback to the host; those that no longer exist are left out.
 
-    Never waits, because an edit may already wait for our locks. Raises BookingBusyError for bookings locked by others,
-    which ``transactions.run`` retries.
+    Never waits, because an edit may already wait for our locks. Raises BookingBusyError, which ``transactions.run``
+    retries, if others have locked one of them.
     """
     locked = host.bookings(booking_refs, lock=True)
     absent = [ref for ref in booking_refs if ref not in locked]
@@ -286,9 +296,9 @@ def lock_bookings(host: Host, booking_refs: Sequence[str]) -> Mapping[str, HostB
 
 @contextmanager
 def named_refusals(booking_refs: Sequence[str]) -> Iterator[None]:
-    """Raise HostRefusedError where the host's own database refuses what it is told of these bookings.
+    """Turn a refusal by the host's own database, while it is told of these bookings, into HostRefusedError.
 
-    Names the constraint, never the row: its values may name a guest. The transaction must be rolled back.
+    The error names the constraint, never the row, whose values may name a guest. The transaction must be rolled back.
     """
     try:
         yield
@@ -302,7 +312,7 @@ def named_refusals(booking_refs: Sequence[str]) -> Iterator[None]:
 
 
 def tell_of_moves(host: Host, moves: Sequence[Move]) -> None:
-    """Tell the host of these moves; by a release and a confirmation if it has no ``on_moved``."""
+    """Tell the host of these moves, as a release and a confirmation if it has no ``on_moved``."""
     if not moves:
         return
     if isinstance(host, MovesGuests):

@@ -1,7 +1,7 @@
-"""Marks: a booking that the host writes gets one in the same transaction, so that no change is lost in a crash.
+"""Marks: a booking that the host writes gets a mark in the same transaction, so that no change is lost in a crash.
 
-A mark costs one INSERT. Once the transaction is committed, what follows is done in the same process; what is left then
-(a crash, an error, a ``loaddata``) is done by a later pass.
+A mark costs one INSERT. Once the transaction is committed, the same process follows the change; marks that remain
+(after a crash, an error, a ``loaddata``) are followed by a later pass.
 """
 
 import uuid
@@ -41,8 +41,8 @@ def own_writes(booking_refs: Iterable[str] | None = ALL) -> Iterator[None]:
 class _OnCommit:
     """Follows the marks of one transaction once it is committed.
 
-    ``savepoints``: those that were open. If one of them is rolled back, Django forgets this hook, and the database the
-    marks. ``stamps``: by ref.
+    ``savepoints``: those that were open. If one of them is rolled back, Django drops this hook, and the database the
+    marks. ``stamps``: the marks' stamps by ref.
     """
 
     follow: Follow
@@ -56,7 +56,7 @@ class _OnCommit:
 def leave(booking_ref: str, *, follow: Follow | None) -> None:
     """Leave a mark at the booking, in the caller's transaction if there is one; ``follow`` is called after its commit.
 
-    Without ``follow`` the next pass looks at it. Several writes of one booking in a transaction cost one mark.
+    Without ``follow`` the next pass follows it. Several writes of one booking in a transaction cost one mark.
     """
     own = _own.get()
     if own is None or booking_ref in own or not are_stored():
@@ -78,7 +78,7 @@ def leave(booking_ref: str, *, follow: Follow | None) -> None:
 def leave_for_a_pass(booking_ref: str, *, cancels: bool = False) -> None:
     """Leave a mark in the caller's transaction that the next pass follows. It needs no lock.
 
-    ``cancels``: the booking is to be cancelled, whatever the host shows.
+    ``cancels``: the booking must be cancelled, whatever the host shows.
     """
     _write(booking_ref, uuid.uuid4(), seconds=0, cancels=cancels)
 
@@ -105,9 +105,9 @@ def leave_many_for_a_pass(booking_refs: Iterable[str]) -> None:
 
 
 def settle(booking_ref: str) -> None:
-    """Take back the mark of this transaction: the caller follows the booking itself. No query without one.
+    """Delete the mark of this transaction, because the caller follows the booking itself. No query without a mark.
 
-    If that is rolled back, the mark is there again, for a later pass.
+    If the deletion is rolled back, the mark remains for a later pass.
     """
     hooks = [entry[1] for entry in connection.run_on_commit if isinstance(entry[1], _OnCommit)]
     ours = [hook for hook in hooks if hook.stamps.pop(booking_ref, None) is not None]
@@ -129,7 +129,7 @@ def _open_savepoints() -> frozenset[str]:
 
 
 def are_stored() -> bool:
-    """Return whether the table is there: a host that runs before ``migrate`` must still be able to save."""
+    """Return whether the table exists: a host that runs before ``migrate`` must still be able to save."""
     global _is_migrated  # noqa: PLW0603  (asked once a process)
     if not _is_migrated and connection.vendor == "postgresql":
         with connection.cursor() as cursor:

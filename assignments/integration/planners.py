@@ -1,8 +1,8 @@
-"""The seam between planners: who may decide a booking, and how a planner is called.
+"""The interface between planners: which one may decide a booking, and how it is called.
 
-This app brings one planner, V3 (the coordinator), and asks the router of ``ASSIGNMENTS["ROUTER"]`` who decides, before it
-calls a planner; the planner asks again when it claims. A project that has only V3 needs no router, and an app that brings
-one registers it.
+This app has one planner, V3 (the coordinator). Before it calls a planner, it asks the router of
+``ASSIGNMENTS["ROUTER"]`` which one decides; the planner asks again when it claims a booking. A project with only V3
+needs no router, and an app with a router registers it.
 """
 
 import uuid
@@ -66,9 +66,9 @@ class Judged:
 class Batch:
     """V3's input and decisions for bookings that were planned together. The fields are those of ``Snapshot``.
 
-    ``decisions`` are by booking ref, also of those that are settled later. ``movable``: the confirmed parties that might
-    have been moved for them. ``placed``: for when each booking that was seated or moved has its tables, as written.
-    ``attempts``: how many refer to it by ``key``; ``refusals``: how many of them gave no table.
+    ``decisions``: by booking ref, including bookings that are settled later. ``movable``: the confirmed parties that
+    could have been moved for them. ``placed``: the stored windows of the bookings that were seated or moved.
+    ``attempts``: the number of attempts that refer to it by ``key``. ``refusals``: how many of them gave no table.
     """
 
     key: uuid.UUID
@@ -88,7 +88,7 @@ class Batch:
 
 @runtime_checkable
 class KeepsBatches(Protocol):
-    """A router that keeps what V3 was given, so that its decisions can be audited."""
+    """A router that stores V3's input, so that its decisions can be audited."""
 
     def keep(self, batch: Batch) -> None:
         """Store the batch. Called in the transaction that decides, after all else is written: one statement, no waiting."""
@@ -96,7 +96,7 @@ class KeepsBatches(Protocol):
 
 
 class Planner(Protocol):
-    """A planner. It works in transactions of its own, and owns what it claimed."""
+    """A planner. It works in its own transactions, and owns the bookings that it has claimed."""
 
     key: str
 
@@ -105,13 +105,14 @@ class Planner(Protocol):
     ) -> Sequence[Outcome]:
         """Decide these bookings, which the router gave to this planner; with ``due_before`` only if they are still due then.
 
-        Must ask the router again in the transaction that begins a booking: flags may have changed since. Must leave alone
-        what another planner owns. A few bookings at once, so that the caller can stop in between.
+        Must ask the router again in the transaction that begins a booking, because flags may have changed since. Must
+        not touch bookings that another planner owns. Gets only a few bookings at a time, so that the caller can stop in
+        between.
         """
         ...
 
     def preview(self, preview: Preview) -> Sequence[Decision]:
-        """Return what it would decide. Called in a READ ONLY transaction, and for edits, which this app settles itself."""
+        """Return what it would decide. Called in a READ ONLY transaction, and for edits, which this app itself settles."""
         ...
 
     def decided(self, judged: Judged) -> None:
@@ -120,19 +121,19 @@ class Planner(Protocol):
 
 
 class Router(Protocol):
-    """Says who decides. Called before a planner is, and again in the transaction that claims; must read its flags fresh."""
+    """Names the planner that decides. Asked before a planner is called, and again when it claims; must not cache flags."""
 
     def route(self, assignments: Sequence[Assignment]) -> Mapping[str, Route]:
-        """The route of each booking, by ref; all are of one restaurant."""
+        """Return the route of each booking, by ref; all are of one restaurant."""
         ...
 
     def planner(self, key: str) -> Planner:
-        """The planner with this key, which is not V3's. Raises LookupError."""
+        """Return the planner with this key, which is not V3's. Raises LookupError."""
         ...
 
 
 class SoleRouter:
-    """V3 decides everything."""
+    """A router by which V3 decides everything."""
 
     def route(self, assignments: Sequence[Assignment]) -> Mapping[str, Route]:
         return {assignment.booking_ref: Route(planner=V3) for assignment in assignments}
@@ -156,6 +157,6 @@ def router_path() -> str:
 
 
 def router() -> Router:
-    """The router of this process."""
+    """Return the router of this process."""
     configured: Router = conf.load(router_path())
     return configured

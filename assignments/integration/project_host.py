@@ -1,4 +1,4 @@
-"""The project's host as this app sees it: with walk-ins that the host keeps no booking for beside its bookings.
+"""The project's host as this app sees it: with its bookings, and walk-ins for which it keeps no booking.
 
 Their refs are ours, and the host never hears of them.
 """
@@ -36,7 +36,7 @@ def new_walk_in() -> str:
 
 
 def is_walk_in(booking_ref: str) -> bool:
-    """Whether the ref is ours and not the host's."""
+    """Return whether the ref is ours and not the host's."""
     return booking_ref.startswith(PREFIX)
 
 
@@ -63,7 +63,7 @@ class HostWithWalkIns:
         return _in_time(found) if name in READS else found
 
     def walk_in(self, *, restaurant_ref: str, party: int, starts_at: datetime, ends_at: datetime | None) -> str | None:
-        """Have the host make a booking for walk-ins, and return its ref; None if it keeps none."""
+        """Have the host create a booking for walk-ins, and return its ref; None if it keeps none."""
         if not isinstance(self.project, MakesWalkIns):
             return None
         with own_writes():
@@ -128,7 +128,7 @@ class HostWithWalkIns:
 def able(host: object, ability: type[Ability]) -> Ability | None:
     """Return the host as one with this optional protocol, such as ``KnowsGuests``; None if the project's host lacks it.
 
-    ``isinstance`` cannot say it of what ``configured`` returns: since Python 3.12 it ignores what is only passed on.
+    ``isinstance`` does not work on the result of ``configured``: since Python 3.12 it ignores ``__getattr__``.
     """
     project = host.project if isinstance(host, HostWithWalkIns) else host
     return cast("Ability", host) if isinstance(project, ability) else None
@@ -139,7 +139,7 @@ def _budget() -> AbstractContextManager[None]:
 
 
 def _reading() -> AbstractContextManager[None]:
-    """A budget inside a transaction, whose locks others wait for. Outside of one, a host may take its time to read."""
+    """Return a budget inside a transaction, because others wait for its locks; outside of one, reading has no limit."""
     return _budget() if connection.in_atomic_block else nullcontext()
 
 
@@ -170,5 +170,5 @@ def _booking(row: Assignment) -> HostBooking:
 
 
 def configured() -> Host:
-    """Return this project's host, and our walk-ins beside its bookings. Raises ImproperlyConfigured."""
+    """Return this project's host, with our walk-ins beside its bookings. Raises ImproperlyConfigured."""
     return HostWithWalkIns(conf.load(conf.settings().HOST))

@@ -1,4 +1,4 @@
-"""The release of V3 that this process runs: what is stored with its decisions.
+"""The release of V3 that this process runs. It is stored with decisions.
 
 Two processes of one release decide alike. By default a release is a fingerprint of this package's files (without pages,
 translations and metrics), of the settings that steer decisions, and of the versions of Python and of the time zones.
@@ -34,14 +34,14 @@ def running() -> str:
 
 
 def fingerprint(code: str, steering: Mapping[str, object], python: str, time_zones: str) -> str:
-    """Return the name of the release that consists of these."""
+    """Return the name of the release with these components."""
     parts = json.dumps([code, steering, python, time_zones], sort_keys=True, default=str)
     return hashlib.sha256(parts.encode()).hexdigest()[:LENGTH]
 
 
 @cache
 def of_code(package: Path = PACKAGE) -> str:
-    """Return a digest of the package's files. Read once, at the start: a later deploy may write others over them."""
+    """Return a digest of the package's files. It is read once, at the start, because a later deploy may overwrite them."""
     digest = hashlib.sha256()
     left_out = [package / folder for folder in LEFT_OUT]
     for path in sorted(package.rglob("*")):

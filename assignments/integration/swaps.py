@@ -11,9 +11,9 @@ from assignments.integration.model_host.writing import is_immediate
 def obstacle_to_swaps(host: Any = None) -> str:
     """Return what makes swaps impossible in the host's rows, as a sentence; empty if nothing does.
 
-    A host that knows says so by an attribute ``can_swap``. Otherwise a ``ModelHost`` is looked at: while one of the two
-    has its new table and the other its old one, both have the same, and a required table cannot be cleared first. By
-    default the project's host.
+    ``host``: by default the project's. A host may say by an attribute ``can_swap`` whether swaps are possible.
+    Otherwise a ``ModelHost`` is inspected: during a swap both bookings have the same table for a moment, and a required
+    table cannot be cleared first.
     """
     host = host or conf.load(conf.settings().HOST)
     says = getattr(host, "can_swap", None)

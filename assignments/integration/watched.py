@@ -1,4 +1,4 @@
-"""The models whose signals tell that a booking was written."""
+"""The models whose signals show that a booking was written."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -37,8 +37,8 @@ _READ_BEHIND = (
 class Watch:
     """A model of the host, and which bookings change with one of its rows.
 
-    ``model``: a class or ``"app.Model"``. Proxies of it and models that inherit from it are watched too; of a proxy, so is
-    the model that it stands for. ``refs``: returns the refs of the bookings that belong to a row.
+    ``model``: a class or ``"app.Model"``. Its proxies and the models that inherit from it are watched too, and for a
+    proxy its concrete model. ``refs``: returns the refs of the bookings that belong to a row.
     """
 
     model: type[models.Model] | str
@@ -53,7 +53,7 @@ class Watch:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _ParentWatch(Watch):
-    """A table that bookings inherit from. What inherits from it, too, is no booking, or watched as one."""
+    """A table from which bookings inherit. Its other children are not bookings, or are watched as such."""
 
     def models(self) -> list[type[models.Model]]:
         return [each for each in apps.get_models() if each._meta.concrete_model is self.model]
@@ -76,7 +76,7 @@ class WatchedLinks:
         return _ref(self.through._meta.get_field(self.column), key)
 
     def stored_ref(self, row: models.Model) -> str | None:
-        """Return the ref of the booking that a row of the link belongs to as it is stored; None if it is not. One query."""
+        """Return the ref of the booking to which a row of the link belongs as stored, or None. One query."""
         rows: models.QuerySet[Any] = models.QuerySet(self.through, using=DEFAULT_DB_ALIAS).filter(pk=row.pk)
         stored = rows.values_list(self.column, flat=True).first()
         return None if stored is None else self.ref_of(stored)
@@ -94,15 +94,15 @@ class WatchedLinks:
 
 @runtime_checkable
 class WatchesModels(Protocol):
-    """A host that names models to watch: its bookings if it is no ModelHost, and whatever else decides about them."""
+    """A host that names models to watch: its bookings if it is no ModelHost, and any other models that affect them."""
 
     def watched(self) -> Sequence[Watch]:
-        """Return the models to watch, beside the booking model that a ModelHost has named already."""
+        """Return the models to watch, besides the booking model that a ModelHost already names."""
         ...
 
 
 def watches(host: object) -> list[Watch]:
-    """Return what is watched for this host: its booking model, and what it names itself. Raises LookupError."""
+    """Return the watches of this host: its booking model, and those that it names. Raises LookupError."""
     found: list[Watch] = []
     label = getattr(host, "booking_model", "")
     if label:
@@ -130,9 +130,9 @@ def links(host: object) -> WatchedLinks | None:
 
 
 def _bookings(booking: type[models.Model]) -> Iterator[Watch]:
-    """Yield the watches of the booking model, and of the models that it inherits from, in which it keeps a part of its row.
+    """Yield the watches of the booking model, and of the models from which it inherits a part of its row.
 
-    A model that inherits from the booking's may have another key of its own.
+    A model that inherits from the booking model may have another key.
     """
     model: Any = booking._meta.concrete_model
     key = model._meta.pk
@@ -142,7 +142,7 @@ def _bookings(booking: type[models.Model]) -> Iterator[Watch]:
 
 
 def _behind(host: object, booking: type[models.Model]) -> Iterator[Watch]:
-    """Yield the watches of what lies on the way to fields behind foreign keys, each model once for each way."""
+    """Yield the watches of models on the path to fields behind foreign keys, each model once per path."""
     named = [getattr(host, name, None) for name in _READ_BEHIND]
     paths = [path for given in named for path in ((given,) if isinstance(given, str) else given or ())]
     ways = {
@@ -158,13 +158,13 @@ def _behind(host: object, booking: type[models.Model]) -> Iterator[Watch]:
             except FieldDoesNotExist:
                 model = None
             if not isinstance(model, type):
-                break  # The checks say so.
+                break  # The checks report it.
         else:
             yield WatchBehind(model=model, refs=partial(_refs_by_way, booking, way))
 
 
 def _refs_by_way(booking: type[models.Model], way: str, row: models.Model) -> list[str]:
-    """Return the refs of bookings to come that a row decides about, the next ones first. One query."""
+    """Return the refs of upcoming bookings that a row affects, the next ones first. One query."""
     if not marks.are_stored():
         return []
     there: models.QuerySet[Any] = models.QuerySet(booking).filter(**{f"{way}{LOOKUP_SEP}pk": row.pk})

@@ -1,6 +1,6 @@
-"""Reads times as people and spreadsheets write them: a clock, or a date and a clock. Pure.
+"""Reading times as people and spreadsheets write them: a time, or a date and a time.
 
-Read is what can mean one thing only. Everything else raises ValueError that says what to write instead.
+Only unambiguous texts are read. Any other raises ValueError, which says what to write instead.
 """
 
 import re
@@ -26,7 +26,7 @@ EXAMPLE = "2026-12-19T19:30"
 
 
 def read_clock(text: str, *, is_end: bool = False) -> time:
-    """Return a time of the floor, such as when a service starts. An end may be 24:00, which is midnight.
+    """Return a time of the floor, such as the start of a service. An end may be 24:00, which is midnight.
 
     Raises ValueError for anything else, an offset included: a floor has one time zone.
     """
@@ -43,9 +43,10 @@ def read_clock(text: str, *, is_end: bool = False) -> time:
 
 
 def read_moment(text: str, day: date | None) -> tuple[datetime, bool]:
-    """Return a moment, aware if an offset is given, and whether the text is but a clock, which is then on ``day``.
+    """Return a moment, aware if an offset is given, and whether the text is only a time, which is then on ``day``.
 
-    24:00 is midnight at the end of the day, and no mere clock. Raises ValueError where the text can mean two things or none.
+    24:00 is midnight at the end of the day, and does not count as only a time. Raises ValueError if the text is
+    ambiguous or unreadable.
     """
     text = text.strip()
     only_clock = _ONLY_CLOCK.fullmatch(text)
@@ -53,7 +54,7 @@ def read_moment(text: str, day: date | None) -> tuple[datetime, bool]:
         if day is None:
             raise ValueError(f"{text!r} has no date; give --date, or write it as {EXAMPLE}")
         clock = _since_midnight(only_clock, text)
-        # Whoever writes 24:00 says which midnight.
+        # 24:00 says which midnight is meant.
         return _combined(day, clock, _zone(only_clock, text)), clock != A_DAY
     if _ONLY_DATE.fullmatch(text) or _is_iso_date(text):
         raise ValueError(f"{text!r} is a date without a time; write it as {EXAMPLE}")
@@ -126,7 +127,7 @@ def _date(found: re.Match[str], text: str) -> date:
 
 
 def _by_spreadsheet(found: re.Match[str], text: str) -> tuple[int, int, int]:
-    """Year, month and day of 19/12/2026, 12/19/2026 or 19.12.2026. With dots the day comes first everywhere."""
+    """Return year, month and day of 19/12/2026, 12/19/2026 or 19.12.2026. With dots the day always comes first."""
     if len(found["last"]) == 2:
         raise ValueError(f"{text!r} has a year of two digits; write it as {EXAMPLE}")
     year, one, other = int(found["last"]), int(found["one"]), int(found["other"])
@@ -140,7 +141,7 @@ def _by_spreadsheet(found: re.Match[str], text: str) -> tuple[int, int, int]:
 
 
 def _combined(day: date, clock: timedelta, zone: tzinfo | None) -> datetime:
-    """The clock on the day. Years out of reach are left to whoever checks them, so 24:00 must not overflow."""
+    """Return the time on the day. 24:00 must not overflow, because callers check the range of years."""
     if clock == A_DAY and day == date.max:
         raise ValueError(f"{day} 24:00 is beyond the end of the calendar")
     return datetime.combine(day, time(), tzinfo=zone) + clock

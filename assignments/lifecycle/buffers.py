@@ -1,4 +1,4 @@
-"""Buffers: the time in which a table is cleared and set. Nobody sits there then, so staff and hosts may do without it."""
+"""Buffers: the time in which a table is cleared and set. Nobody sits there then, so staff and hosts may shorten them."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
@@ -14,7 +14,7 @@ Interval = tuple[datetime, datetime]
 
 
 class Span(NamedTuple):
-    """For when a seating or a hold blocks its table, and when its guests leave."""
+    """The time for which a seating or a hold blocks its table, and when its guests leave."""
 
     lower: datetime
     upper: datetime
@@ -33,9 +33,9 @@ def bare(window: SeatingWindow) -> SeatingWindow:
 
 
 def stay_of(blocked_from: datetime, blocked_until: datetime, stay: Interval, *, now: datetime) -> Interval:
-    """Return when guests are at a table that is blocked for that long.
+    """Return when the guests of a blocked time are at the table.
 
-    What has begun counts whole: they may have come early.
+    If the blocked time has begun, it counts from its start, because the guests may have come early.
     """
     starts_at, ends_at = stay
     first = blocked_from if blocked_from <= now else max(starts_at, blocked_from)
@@ -43,12 +43,12 @@ def stay_of(blocked_from: datetime, blocked_until: datetime, stay: Interval, *, 
 
 
 def meet(one: Interval, other: Interval) -> bool:
-    """Return whether these overlap."""
+    """Return whether the two intervals overlap."""
     return one[0] < other[1] and other[0] < one[1]
 
 
 def in_the_way(rows: Iterable[Allocation], window: SeatingWindow, *, now: datetime) -> list[Allocation]:
-    """Return those of these seatings and holds whose guests are there while those of the window are."""
+    """Return the seatings and holds whose guests are there at the same time as those of the window."""
     return [
         row
         for row in rows
@@ -59,7 +59,7 @@ def in_the_way(rows: Iterable[Allocation], window: SeatingWindow, *, now: dateti
 
 
 def fitted(window: SeatingWindow, taken: Iterable[Interval | Span]) -> SeatingWindow:
-    """Return the window with as much of its buffers as is left beside what is blocked. None of that is in the way."""
+    """Return the window with its buffers shortened to what is free. Nothing in ``taken`` meets the stay itself."""
     start, end = stay_in(window)
     first, last = window.blocked_from, window.blocked_until
     for each in taken:
@@ -71,12 +71,12 @@ def fitted(window: SeatingWindow, taken: Iterable[Interval | Span]) -> SeatingWi
 
 
 def _is_before(taken: Interval | Span, start: datetime) -> bool:
-    """Return whether this comes before a stay that begins then. The guests decide that: a buffer may reach far."""
+    """Return whether ``taken`` is before a stay from ``start`` on. Its guests decide: its buffer may reach further."""
     return taken[0] < start and (not isinstance(taken, Span) or taken.leave_at <= start)
 
 
 def spans(rows: Iterable[Allocation]) -> list[Interval | Span]:
-    """Return for when these block their tables."""
+    """Return when these block their tables."""
     return [_span(row) for row in rows]
 
 
@@ -86,7 +86,7 @@ def _span(row: Allocation) -> Span:
 
 
 def shortened(row: Allocation, window: SeatingWindow) -> Any:
-    """Return for when a seating that is not in the way blocks its table beside the window; None if that is as before."""
+    """Return the shortened blocked range of a seating next to the window; None if it stays the same."""
     lower, upper = row.blocked.lower, row.blocked.upper
     if not meet((lower, upper), (window.blocked_from, window.blocked_until)):
         return None
@@ -96,6 +96,6 @@ def shortened(row: Allocation, window: SeatingWindow) -> Any:
 
 
 def squeezed(window: SeatingWindow, rows: Sequence[Allocation]) -> tuple[SeatingWindow, bool]:
-    """Return the window beside these seatings, none of which is in the way, and whether a buffer was given up."""
+    """Return the window fitted beside these seatings, and whether a buffer was shortened. None of them is in the way."""
     found = fitted(window, spans(rows))
     return found, found != window or any(shortened(row, found) is not None for row in rows)

@@ -1,4 +1,4 @@
-"""Requesting assignments: from now on a booking has a row here, and is not forgotten."""
+"""Requesting assignments: a booking gets a row here, so that it is not forgotten."""
 
 import logging
 from collections.abc import Iterable, Sequence
@@ -30,18 +30,18 @@ LONGEST_LOOK_BACK = timedelta(hours=24)
 
 
 def stored_start(booking: HostBooking) -> datetime:
-    """The start as a column can hold it: a naive one, which planning refuses, as if it were UTC."""
+    """Return the start as a column can hold it. A naive one, which planning refuses, is stored as if it were UTC."""
     return booking.starts_at if booking.starts_at.tzinfo else booking.starts_at.replace(tzinfo=UTC)
 
 
 def stored_party(booking: HostBooking) -> int:
-    """The covers as a column can hold them: what is no number, or beyond any, is planning's to refuse, not the insert's."""
+    """Return the covers as a column can hold them, so that planning, not the insert, refuses invalid ones."""
     party = booking.party
     return max(-LARGEST_STORED, min(party, LARGEST_STORED)) if isinstance(party, int) else 0
 
 
 def asked_until(booking: HostBooking) -> datetime | None:
-    """The host's end of the stay; None where it has none, or one that is not after the start."""
+    """Return the host's end of the stay; None if it has none, or one that is not after the start."""
     end = booking.ends_at
     return end if end is not None and end.tzinfo is not None and end > stored_start(booking) else None
 
@@ -49,9 +49,9 @@ def asked_until(booking: HostBooking) -> datetime | None:
 def unsaved(
     booking: HostBooking, *, floor: Floor | None, now: datetime, missed_since: datetime | None = None
 ) -> Assignment:
-    """A new assignment for the booking, due at once, not stored.
+    """Return a new assignment for the booking, due at once and not stored.
 
-    ``missed_since``: a booking that has started since then was asked for in time, and this app was late.
+    ``missed_since``: a booking that started since then counts as requested in time; this app was late.
     """
     requested_at = booking.requested_at or now
     if missed_since is not None and missed_since < stored_start(booking) < now:
@@ -60,7 +60,7 @@ def unsaved(
         booking_ref=booking.ref,
         restaurant_ref=booking.restaurant_ref,
         service_date=service_date(floor, booking.starts_at),
-        # Without a floor nobody knows its service: the first pass that has one corrects it.
+        # Without a floor its service is unknown: the first pass that has a floor corrects the day.
         service_rule=SERVICE_RULE if floor else None,
         starts_at=stored_start(booking),
         party=stored_party(booking),
@@ -74,10 +74,10 @@ def unsaved(
 
 
 def take_over_facts(assignment: Assignment, booking: HostBooking, *, floor: Floor | None) -> bool:
-    """Give the assignment what the host says now of restaurant, day, time, stay, party and zone, in memory.
+    """Take over restaurant, day, time, stay, party, zone, needs and wishes from the host, in memory.
 
-    ``floor`` is the booking's restaurant's. Whether that moves it to another restaurant-day. The day changes only with the
-    booking's time or restaurant: other opening hours leave bookings that are made already where they are.
+    ``floor``: the floor of the booking's restaurant. Returns whether the restaurant-day changed. It changes only with
+    the booking's time or restaurant, never because of new opening hours.
     """
     before = (assignment.restaurant_ref, assignment.service_date)
     is_dated = assignment.service_rule is not None
@@ -96,22 +96,22 @@ def take_over_facts(assignment: Assignment, booking: HostBooking, *, floor: Floo
 
 
 def asked_features(booking: HostBooking, assignment: Assignment) -> tuple[frozenset[str], frozenset[str]]:
-    """Return what the booking needs and wishes: what the host has, and what was said by ``api.note_features``."""
+    """Return the booking's needs and wishes, from the host and from ``api.note_features``."""
     needs = words(booking.needs) | frozenset(assignment.told_needs)
     return needs, (words(booking.wishes) | frozenset(assignment.told_wishes)) - needs
 
 
 def came_too_late(assignment: Assignment, refusal: Refusal) -> bool:
-    """Return whether a booking was asked for in time, and its start passed before a planner looked at it.
+    """Return whether a booking was requested in time, and its start passed before a planner looked at it.
 
-    The guest has done nothing wrong, so staff have to decide.
+    It is not the guest's fault, so staff have to decide.
     """
     grace = timedelta(minutes=conf.settings().GRACE_MINUTES)
     return refusal.reason is Reason.STARTS_IN_PAST and assignment.requested_at <= assignment.starts_at + grace
 
 
 def request(bookings: Sequence[HostBooking], *, now: datetime, host: Host, missed_since: datetime | None = None) -> int:
-    """Create the missing assignments. Return their number. Safe to repeat, also concurrently.
+    """Create the missing assignments, and return their number. It is safe to repeat, even concurrently.
 
     ``missed_since``: see ``unsaved``.
     """
@@ -131,7 +131,7 @@ def request(bookings: Sequence[HostBooking], *, now: datetime, host: Host, misse
 
 
 def request_walk_in(host: Host, *, restaurant_ref: str, party: int, now: datetime, until: datetime | None) -> str:
-    """Request an assignment for guests who have just come in, and return their booking's ref: the host's, or ours."""
+    """Request an assignment for walk-in guests. Return the ref of their booking: the host's, or ours."""
     ref = None
     if isinstance(host, HostWithWalkIns):
         ref = host.walk_in(restaurant_ref=restaurant_ref, party=party, starts_at=now, ends_at=until)
@@ -144,7 +144,10 @@ def request_walk_in(host: Host, *, restaurant_ref: str, party: int, now: datetim
 
 
 def _create(assignments: Sequence[Assignment]) -> int:
-    """Store them; how many. In a transaction of its own, those that somebody else is just storing are not waited for."""
+    """Store the assignments, and return their number.
+
+    Outside a transaction it does not wait for rows that somebody else is storing, and does not count them.
+    """
     if not assignments:
         return 0
     if connection.in_atomic_block:
@@ -166,15 +169,15 @@ def _create(assignments: Sequence[Assignment]) -> int:
 def chunks_of_unassigned(
     host: Host, *, since: datetime, restaurant_ref: str | None = None
 ) -> Iterable[Sequence[HostBooking]]:
-    """The host's bookings that wait and start after ``since``, ``CHUNK`` at a time, so that memory stays flat."""
+    """Return the host's waiting bookings that start after ``since``, ``CHUNK`` at a time, so that memory stays flat."""
     return pages(lambda after: host.unassigned(after=after, limit=CHUNK, now=since, restaurant_ref=restaurant_ref))
 
 
 def look_back(now: datetime) -> datetime:
-    """Return from which start on bookings are asked for: what started since the last successful run may have been missed.
+    """Return the start from which the host is asked for bookings that no run has seen.
 
-    At most 24 hours ago, and never before the first run, which is when this app was installed. Bookings that were made while
-    that run was at work, or a while after their start, count as well. One query.
+    It is at most 24 hours ago, and never before the first run, when this app was installed. It includes bookings that
+    were made during that run, or a while after their start. One query. See docs/living-evening.md rule 4.
     """
     try:
         runs: dict[str, datetime | None] = Run.objects.aggregate(
@@ -183,7 +186,7 @@ def look_back(now: datetime) -> datetime:
     except DatabaseError as error:
         if connection.in_atomic_block or transactions.is_database_away(error):
             raise
-        log_error(logger, error, "The record of earlier runs could not be read")  # New bookings are registered anyway.
+        log_error(logger, error, "The record of earlier runs could not be read")  # New bookings are still registered.
         return now
     if runs["first_at"] is None:
         return now
@@ -197,7 +200,7 @@ def look_back(now: datetime) -> datetime:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Registered:
-    """Counts of the host's bookings that were new, and of those that have started and are still unknown here."""
+    """Counts of the host's new bookings, and of those that have started and are still unknown here."""
 
     new: int
     unseen: int

@@ -1,4 +1,4 @@
-"""The ledger: who has which table when. Every write either keeps the tables apart or is refused by PostgreSQL.
+"""The ledger: which booking has which table when. PostgreSQL refuses every write that would give a table twice.
 
 Long because every write to the ledger is here, where one look tells what keeps tables apart and who is woken.
 """
@@ -63,10 +63,10 @@ has it then, and what is closed. In SQL since every decision asks it: to put it 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Placement:
-    """A booking, its tables and its window, on their way into the ledger.
+    """A booking, its tables and its window, to be written to the ledger.
 
-    ``party`` (covers) and ``zone_ref`` are what the booking is promised; ``despite``: rules that staff passed over.
-    ``overridden_by``: who seats it even if the tables are closed; empty where nobody may.
+    ``party`` (covers) and ``zone_ref``: what the booking is promised. ``despite``: rules that staff overrode.
+    ``overridden_by``: the actor that overrides closures; empty if nobody does.
     """
 
     restaurant_ref: str
@@ -91,11 +91,11 @@ def occupied(
 ) -> tuple[Occupied, ...]:
     """Return what is taken or closed in the restaurant over ``[start, until)``, without expired holds. One query.
 
-    Closures of a zone or of the whole restaurant close the tables that ``floor`` has there now. Guests whose table closes
-    before they leave have it until they leave, if it opens again before. ``with_stays``: with when the guests are there,
-    buffers left out, also where no pacing asks for it.
+    Closures of a zone or of the whole restaurant close the tables that ``floor`` has there now. If a table closes under
+    its guests and opens again before they leave, they have it until they leave. ``with_stays``: include the time when
+    the guests are there, without buffers, even if no pacing needs it.
 
-    Who goes on to take tables sets ``remove_expired``, so that the constraint no longer sees those holds either (one query
+    Set ``remove_expired`` before taking tables, so that the constraint no longer sees expired holds either (one query
     more if there are any).
     """
     has_stays = with_stays or (floor is not None and floor.is_paced)
@@ -125,7 +125,7 @@ def occupied(
 
 
 def sitting(row: Allocation) -> dict[str, Any]:
-    """Return what pacing counts of a seating, as attributes of ``Occupied``."""
+    """Return what pacing counts about a seating, as attributes of ``Occupied``."""
     return _sitting(1 if row.party is None else row.party, row.starts_at, row.ended_at or row.stays_until)
 
 
@@ -134,7 +134,10 @@ def _sitting(party: int, starts_at: datetime, ends_at: datetime) -> dict[str, An
 
 
 def tables_closed(table_refs: Sequence[str], zone_ref: str, floor: Floor | None) -> Sequence[str]:
-    """Return the tables that a closure closes: those that it names, and those that the floor has there now."""
+    """Return the refs of the tables that a closure closes.
+
+    They are the tables that it names, and those that the floor has in its zone now; all if it names nothing.
+    """
     if floor is None:
         return table_refs
     there = [table.ref for table in floor.tables if not table_refs or (zone_ref and table.zone_ref == zone_ref)]
@@ -142,9 +145,9 @@ def tables_closed(table_refs: Sequence[str], zone_ref: str, floor: Floor | None)
 
 
 def remove_expired_holds(restaurant_ref: str = "") -> int:
-    """Forget holds whose time is up, so that the constraint no longer sees them, and wake who waits for a table.
+    """Delete expired holds, so that the constraint no longer sees them, and wake bookings that wait for their tables.
 
-    Returns how many tables they had. Of all restaurants, unless one is named.
+    Returns how many tables they had. Covers all restaurants unless one is named.
     """
     expired = Allocation.objects.filter(kind=Allocation.Kind.HOLD, expires_at__lte=DatabaseNow())
     rows = list(expired.filter(restaurant_ref=restaurant_ref) if restaurant_ref else expired)
@@ -153,7 +156,7 @@ def remove_expired_holds(restaurant_ref: str = "") -> int:
 
 
 def expired_by_now() -> tuple[datetime, bool, bool]:
-    """The database's time, whether there are holds whose time is up, and whether there are batch marks. One query."""
+    """Return the database's time, whether there are expired holds, and whether there are batch marks. One query."""
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT clock_timestamp() + assignments_clock_offset(), EXISTS (SELECT FROM assignments_allocation"
@@ -164,7 +167,7 @@ def expired_by_now() -> tuple[datetime, bool, bool]:
 
 
 def seat(placements: Iterable[Placement]) -> None:
-    """Take the tables for good. Raises TableTakenError; the transaction must be rolled back then."""
+    """Seat these placements. Raises TableTakenError; the transaction must be rolled back then."""
     _insert(
         [
             _row(placement, table_ref, kind=Allocation.Kind.SEATING)
@@ -175,7 +178,7 @@ def seat(placements: Iterable[Placement]) -> None:
 
 
 def hold(placement: Placement, *, seconds: float, now: datetime) -> uuid.UUID:
-    """Take the tables for ``seconds`` and give the hold's token. Raises TableTakenError (roll back then)."""
+    """Hold the tables for ``seconds``, and return the hold's token. Raises TableTakenError (roll back then)."""
     token = uuid.uuid4()
     columns = {"kind": Allocation.Kind.HOLD, "expires_at": now + timedelta(seconds=seconds), "token": token}
     _insert([_row(placement, table_ref, **columns) for table_ref in placement.table_refs])
@@ -183,7 +186,7 @@ def hold(placement: Placement, *, seconds: float, now: datetime) -> uuid.UUID:
 
 
 def seat_hold(token: uuid.UUID) -> tuple[str, ...]:
-    """Turn a hold into a seating and give its table refs. Raises HoldExpiredError when it is gone or too old."""
+    """Turn a hold into a seating, and return its table refs. Raises HoldExpiredError if it is gone or has expired."""
     rows = list(Allocation.objects.select_for_update().filter(token=token, kind=Allocation.Kind.HOLD))
     updated = Allocation.objects.filter(token=token, kind=Allocation.Kind.HOLD, expires_at__gt=DatabaseNow()).update(
         kind=Allocation.Kind.SEATING, expires_at=None
@@ -196,7 +199,8 @@ def seat_hold(token: uuid.UUID) -> tuple[str, ...]:
 def release(booking_refs: Sequence[str], *, for_others: bool = True) -> Mapping[str, tuple[str, ...]]:
     """Free all tables of these bookings, held or seated, and wake bookings that wait. Return table refs by booking.
 
-    What ended before stays on record. Not ``for_others``: the caller seats these bookings next, so nobody is woken.
+    Seatings that have ended stay on record. ``for_others``: False if the caller seats these bookings next, so that
+    nobody is woken.
     """
     if not booking_refs:
         return {}
@@ -213,9 +217,9 @@ def release(booking_refs: Sequence[str], *, for_others: bool = True) -> Mapping[
 
 
 def vacate(rows: Sequence[Allocation], *, at: datetime, has_sat: bool) -> None:
-    """Free a booking's current tables from ``at`` on, and wake who waits for one.
+    """Free a booking's current tables from ``at`` on, and wake bookings that wait for one.
 
-    ``has_sat``: its guests sat there until then, which stays on record. Otherwise nothing is left of it.
+    ``has_sat``: its guests sat there until then, which stays on record. Otherwise the rows are deleted.
     """
     ending = [row for row in rows if has_sat and row.blocked.lower < at]
     _delete([row for row in rows if row not in ending])
@@ -228,10 +232,10 @@ def vacate(rows: Sequence[Allocation], *, at: datetime, has_sat: bool) -> None:
 
 
 def close_at(rows: Sequence[Allocation], at: datetime, *, now: datetime) -> list[Allocation]:
-    """Take tables that close at that moment from the guests who sit there, and return what they have until then.
+    """End seatings at tables that close at ``at`` under their guests. Return those that go on until then.
 
-    A table that closes now is freed now. One that closes later is theirs until then: how long they are going to stay is kept
-    beside the time for which it is blocked.
+    A table that closes now is freed now. A table that closes later is theirs until then; the end of their stay is kept
+    beside the time for which the table is blocked.
     """
     kept = [row for row in rows if now < at and row.blocked.lower < at]
     vacate([row for row in rows if row not in kept], at=now, has_sat=True)
@@ -244,18 +248,18 @@ def close_at(rows: Sequence[Allocation], at: datetime, *, now: datetime) -> list
 
 
 def closing_later(restaurant_ref: str, now: datetime) -> list[Allocation]:
-    """Return what guests have of tables that are to close before they leave (see ``close_at``). One query."""
+    """Return the seatings at tables that will close before their guests leave (see ``close_at``). One query."""
     rows = Allocation.objects.current().filter(restaurant_ref=restaurant_ref, overstays_until__gt=now)
     return [row for row in rows if is_cut(row)]
 
 
 def is_cut(row: Allocation) -> bool:
-    """Return whether the table is to close before its guests leave, or somebody else has it before."""
+    """Return whether the table closes, or somebody else has it, before its guests leave."""
     return bool(row.overstays_until) and bool(row.blocked.upper < row.stays_until)
 
 
 def reach_closures(rows: Iterable[Allocation]) -> list[Allocation]:
-    """Block cut tables until they close now, or somebody else has them; return those for which that is longer."""
+    """Block cut tables until they close or somebody else has them, as of now. Return those that are blocked longer."""
     longer = []
     for row in rows:
         upper, until = row.blocked.upper, row.stays_until
@@ -269,7 +273,7 @@ def reach_closures(rows: Iterable[Allocation]) -> list[Allocation]:
 
 
 def note_promise(rows: Sequence[Allocation], *, party: int, zone_ref: str | None) -> None:
-    """Record what these seatings were made for, where an earlier version did not."""
+    """Record the party and zone for which these seatings were made, if an earlier version did not."""
     unknown = [row for row in rows if row.party is None]
     for row in unknown:
         row.party, row.zone_ref = party, zone_ref
@@ -287,13 +291,13 @@ def _delete(rows: Sequence[Allocation], *, for_others: bool = True) -> None:
 
 
 def _last(row: Allocation) -> datetime:
-    """Until when others do without the table because of this row."""
+    """Return until when this row keeps the table from others."""
     until: datetime = row.blocked.upper
     return max(until, row.overstays_until or until)
 
 
 def _wake(freed: Iterable[tuple[str, datetime, datetime]], deleting: Sequence[int] = ()) -> None:
-    """Wake who waits for what is free now, once the rows with these keys are deleted."""
+    """Wake bookings that wait for what is freed. ``deleting``: keys of rows to delete in the same query."""
     spans: dict[str, tuple[datetime, datetime]] = {}
     for restaurant_ref, start, until in freed:
         first, last = spans.get(restaurant_ref, (start, until))
@@ -310,12 +314,15 @@ def release_hold(token: uuid.UUID) -> int:
 
 
 def tables_of(booking_refs: Sequence[str]) -> Mapping[str, tuple[str, ...]]:
-    """The tables at which these bookings are seated (holds, and tables that they have left, not counted)."""
+    """Return the tables at which these bookings are seated, by ref, without holds and tables that they have left."""
     return {ref: tuple(row.table_ref for row in rows) for ref, rows in seatings_of(booking_refs).items()}
 
 
 def seatings_of(booking_refs: Sequence[str]) -> Mapping[str, list[Allocation]]:
-    """The current seatings of these bookings, by table; those without any are left out. One query."""
+    """Return the current seatings of these bookings, by ref, in the order of tables. One query.
+
+    Bookings without seatings are left out.
+    """
     seated: dict[str, list[Allocation]] = defaultdict(list)
     storable = [ref for ref in booking_refs if "\0" not in ref]
     for row in Allocation.objects.current().filter(booking_ref__in=storable).order_by("table_ref"):
@@ -324,7 +331,7 @@ def seatings_of(booking_refs: Sequence[str]) -> Mapping[str, list[Allocation]]:
 
 
 def taken_at(restaurant_ref: str, table_refs: Sequence[str], start: datetime, until: datetime) -> list[Allocation]:
-    """What is taken of these tables at any time over ``[start, until)``, buffers included, by start. One query."""
+    """Return what is taken of these tables at any time in ``[start, until)``, with buffers, by start. One query."""
     rows = Allocation.objects.at(restaurant_ref).filter(table_ref__in=table_refs, blocked__overlap=(start, until))
     return list(
         rows.exclude(kind=Allocation.Kind.HOLD, expires_at__lte=DatabaseNow()).order_by("starts_at", "table_ref")
@@ -342,9 +349,9 @@ def are_closed(restaurant_ref: str, table_refs: Sequence[str], window: SeatingWi
 def blocked_at(
     restaurant_ref: str, table_refs: Sequence[str] | None, start: datetime, until: datetime | None
 ) -> list[Allocation]:
-    """What bookings have of these tables (None: of all) at any time from ``start`` on, held or seated, buffers included.
+    """Return what bookings have of these tables (None: of all) from ``start`` on, held or seated, with buffers.
 
-    Up to ``until``; for ever if it is None. With the tables at which guests are going to overstay then.
+    Looks up to ``until``, or without an end if it is None. Includes tables at which guests will overstay in that time.
     """
     overstayed = Q(kind=Allocation.Kind.SEATING, ended_at__isnull=True, overstays_until__gt=start)
     if until is not None:
@@ -356,14 +363,14 @@ def blocked_at(
 
 
 def give_up_buffers(rows: Iterable[Allocation], start: datetime, until: datetime | None) -> None:
-    """Free what these have of ``[start, until)`` by their buffers alone: nobody sits there then."""
+    """Free the parts of ``[start, until)`` that only the buffers of these rows block."""
     for row in rows:
         lower, upper = row.blocked.lower, row.blocked.upper
         _shorten(row, TimestamptzRange(lower, start) if row.ends_at <= start else TimestamptzRange(until, upper))
 
 
 def make_room(rows: Iterable[Allocation], window: SeatingWindow) -> None:
-    """Have these give up their buffers where they meet the window. None of their guests is there then."""
+    """Shorten the buffers of these rows where they meet the window. None of their guests is there then."""
     for row in rows:
         blocked = buffers.shortened(row, window)
         if blocked is not None:
@@ -371,7 +378,7 @@ def make_room(rows: Iterable[Allocation], window: SeatingWindow) -> None:
 
 
 def _shorten(row: Allocation, blocked: Any) -> None:
-    """Block a table for its buffers no longer. All that was blocked of the stay itself has to stay so."""
+    """Shorten the time for which a row blocks its table. What it blocks of the stay itself must not shrink."""
     comes, leaves = max(row.starts_at, row.blocked.lower), min(row.stays_until, row.blocked.upper)
     assert comes >= leaves or (blocked.lower <= comes and leaves <= blocked.upper), f"{row} would lose part of its stay"
     row.blocked = blocked
@@ -381,11 +388,11 @@ def _shorten(row: Allocation, blocked: Any) -> None:
 def stay_until(
     seatings: Sequence[Allocation], ends_at: datetime, blocked_until: datetime, *, actor: str, into_closures: bool
 ) -> bool:
-    """Keep guests at their tables until then, longer or shorter; False if somebody follows too soon.
+    """Change the end of the guests' stay, later or earlier. Returns False if somebody follows too soon.
 
-    Then nothing is changed. Where they stay longer than a table is open, the row names ``actor``, if they may stay
-    ``into_closures``; else the table is theirs until it closes, and how long they stay is kept beside. If only the time to
-    clear it runs into a closure, that is given up.
+    Then nothing has changed. If they stay longer than a table is open: with ``into_closures`` the row names ``actor``
+    as overriding the closure; without, the table is theirs until it closes, and the end of their stay is kept beside.
+    If only the buffer runs into a closure, it is given up.
     """
     before = {row.pk: (row.ends_at, row.blocked, row.overstays_until) for row in seatings}
     closures = closed_during(seatings, min(row.blocked.upper for row in seatings), blocked_until)
@@ -414,7 +421,7 @@ def stay_until(
 
 
 def _open_until(row: Allocation, closures: Sequence[Closure], until: datetime) -> datetime:
-    """Return until when a table stays open for its guests, ``until`` at most. What was passed over for them is open."""
+    """Return when the table closes for its guests, at most ``until``. Closures overridden for them do not count."""
     upper: datetime = row.blocked.upper
     closing = [
         max(upper, each.starts_at)
@@ -425,9 +432,10 @@ def _open_until(row: Allocation, closures: Sequence[Closure], until: datetime) -
 
 
 def leave_earlier(seatings: Sequence[Allocation], ends_at: datetime) -> None:
-    """Note that guests leave earlier than they meant to, though later than a table of theirs closes.
+    """Note that guests leave earlier than planned, though still after one of their tables closes.
 
-    That table stays theirs until it closes, and no longer. Others are free for the rest, and who waits for one is woken.
+    That table stays theirs until it closes. Their other tables become free earlier, and bookings that wait for one are
+    woken.
     """
     freed = set()
     for row in seatings:
@@ -442,7 +450,7 @@ def leave_earlier(seatings: Sequence[Allocation], ends_at: datetime) -> None:
 
 
 def closed_during(seatings: Sequence[Allocation], since: datetime, until: datetime) -> list[Closure]:
-    """Return what closes one of these tables for some part of ``[since, until)``. One query, none for no time."""
+    """Return the closures of these tables for some part of ``[since, until)``. One query, none for an empty time."""
     if until <= since:
         return []
     closures = Closure.objects.not_lifted().during(since, until).filter(restaurant_ref=seatings[0].restaurant_ref)
@@ -450,12 +458,12 @@ def closed_during(seatings: Sequence[Allocation], since: datetime, until: dateti
 
 
 def closes(closure: Closure, row: Allocation) -> bool:
-    """Return whether the closure names the row's table, or none."""
+    """Return whether the closure names the row's table, or no tables at all."""
     return not closure.table_refs or row.table_ref in closure.table_refs
 
 
 def _note_override(seatings: Sequence[Allocation], closures: Sequence[Closure], actor: str) -> None:
-    """Note in memory that guests have tables although these closures close some of them, and name ``actor`` there."""
+    """Note in memory that ``actor`` overrides these closures for the seatings at tables that they close."""
     if not closures:
         return
     for row in seatings:
@@ -465,7 +473,7 @@ def _note_override(seatings: Sequence[Allocation], closures: Sequence[Closure], 
 
 
 def forget_closures(seatings: Sequence[Allocation]) -> None:
-    """Forget that guests have tables although these are closed, if nothing closes them any more while they are there."""
+    """Forget that closures were overridden for these seatings, if nothing closes the tables any more during them."""
     if not any(row.overridden_by or Reason.CLOSED in row.despite for row in seatings):
         return
     first = min(row.blocked.lower for row in seatings)
@@ -477,7 +485,7 @@ def forget_closures(seatings: Sequence[Allocation]) -> None:
 
 
 def overstaying(seatings: Sequence[Allocation], at: datetime | None = None) -> list[Allocation]:
-    """Return what other guests, who overstay, have of these tables at that moment (when these begin). One query."""
+    """Return the seatings of overstaying guests at these tables at ``at`` (by default when these begin). One query."""
     first = seatings[0]
     moment = at or first.blocked.lower
     rows = Allocation.objects.current().filter(
@@ -490,7 +498,7 @@ def overstaying(seatings: Sequence[Allocation], at: datetime | None = None) -> l
 
 
 def sharing_tables(seatings: Sequence[Allocation]) -> list[str]:
-    """Return the bookings that expect one of these tables while these guests do, before or after them, by ref."""
+    """Return the refs of bookings that expect one of these tables at the same time, before or after these guests."""
     found = {row.booking_ref for row in overstaying(seatings)} if seatings else set()
     until = seatings[0].overstays_until if seatings else None
     if until is not None:
@@ -502,9 +510,9 @@ def sharing_tables(seatings: Sequence[Allocation]) -> list[str]:
 
 
 def _sitting_early(seatings: Sequence[Allocation]) -> list[Allocation]:
-    """Return seatings at these tables whose guests sit there already, while the table is not theirs yet. One query.
+    """Return seatings at these tables whose guests sit there before the table is theirs. One query.
 
-    Those of these guests, and of others who come after them.
+    It includes these guests themselves, and others who come after them.
     """
     sits = Assignment.objects.filter(booking_ref=OuterRef("booking_ref"), stage=Stage.SEATED)
     early = Allocation.objects.current().filter(
@@ -518,7 +526,7 @@ def _sitting_early(seatings: Sequence[Allocation]) -> list[Allocation]:
 
 
 def still_there(seatings: Sequence[Allocation], now: datetime) -> list[Allocation]:
-    """Return what others have of these tables until they are these guests'. One query."""
+    """Return what others still have of these tables before these seatings begin. One query."""
     first = seatings[0]
     refs, lower = [row.table_ref for row in seatings], max(now, first.blocked.lower)
     rows = taken_at(first.restaurant_ref, refs, now, lower) if now < lower else []
@@ -526,9 +534,9 @@ def still_there(seatings: Sequence[Allocation], now: datetime) -> list[Allocatio
 
 
 def reinstate(seatings: Iterable[tuple[int, Any]]) -> None:
-    """Make these seatings (their keys, and the ranges for which their tables are blocked) current again.
+    """Make seatings current again, given by their keys and blocked ranges.
 
-    Raises TableTakenError when somebody else has one of the tables by now; roll back then.
+    Raises TableTakenError if somebody else has one of the tables by now; roll back then.
     """
     try:
         for key, blocked in seatings:
@@ -540,9 +548,9 @@ def reinstate(seatings: Iterable[tuple[int, Any]]) -> None:
 
 
 def begin_at(seatings: Sequence[Allocation], at: datetime, *, actor: str) -> bool:
-    """Let guests who come early have their tables from ``at`` on; False, and nothing changed, if they are not free yet.
+    """Let guests who come early have their tables from ``at`` on. Returns False if they are not free.
 
-    Where a table is closed until then, the row names ``actor``.
+    If a table is closed in that time, the row names ``actor`` as overriding the closure.
     """
     _note_override(seatings, closed_during(seatings, at, seatings[0].blocked.lower), actor)
     try:
@@ -560,7 +568,7 @@ def begin_at(seatings: Sequence[Allocation], at: datetime, *, actor: str) -> boo
 
 
 def overstay(seatings: Sequence[Allocation], until: datetime, *, actor: str, into_closures: bool) -> None:
-    """Note that guests stay until then, and block their tables until somebody else has them.
+    """Note that guests overstay until ``until``, and block their tables until somebody else has them.
 
     ``into_closures``: as for ``stay_until``.
     """
@@ -579,7 +587,7 @@ def overstay(seatings: Sequence[Allocation], until: datetime, *, actor: str, int
 
 
 def followers(seatings: Sequence[Allocation], until: datetime) -> list[Allocation]:
-    """What other bookings have of these tables between the end of these seatings and ``until``, by start. One query."""
+    """Return what other bookings have of these tables from the end of these seatings to ``until``, by start. One query."""
     if not seatings:
         return []
     first = seatings[0]
@@ -612,7 +620,7 @@ def _row(placement: Placement, table_ref: str, **columns: Any) -> Allocation:
 
 
 def _insert(rows: list[Allocation]) -> None:
-    # Sorted, so that two transactions that want the same tables meet at the first one instead of deadlocking.
+    # Sorted, so that two transactions that want the same tables meet at the first one and do not deadlock.
     rows.sort(key=lambda row: (row.restaurant_ref, row.table_ref, row.starts_at))
     try:
         insert(rows)

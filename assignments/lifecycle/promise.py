@@ -1,7 +1,8 @@
-"""A promise, and what its guest asks for instead: the assignment has the facts of the one, and those of the other beside.
+"""A promise, and what its guest asks for instead: the assignment has the facts of both.
 
-A wish that cannot be met is *open* until it is decided. It is *turned down* once staff have rejected it, and by nothing
-else. The booking is planned, moved and listed by its promise meanwhile; the host shows the wish.
+An edit that cannot be met (``wish`` in the code) is *open* until it is decided. It is *turned down* only once staff
+have rejected it. In the meantime the booking is planned, moved and listed by its promise, while the host shows the
+edit. See docs/living-evening.md rule 2.
 """
 
 from collections.abc import Mapping, Sequence
@@ -22,24 +23,24 @@ _FACTS = (*_PLACE, "asked_until", "party", "zone_ref", "needs")
 
 
 def facts_of(assignment: Assignment) -> dict[str, Any]:
-    """Return what was promised, as attributes of the assignment."""
+    """Return the facts of the promise, as attributes of the assignment."""
     return {name: getattr(assignment, name) for name in _FACTS}
 
 
 def from_record(record: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what was promised with a seating that was given up, as the database recorded it (``SeatingChange.facts``)."""
+    """Return the facts of the promise from a database record of a given-up seating (``SeatingChange.facts``)."""
     facts = {name: record[name] for name in _FACTS}
     facts["service_date"] = date.fromisoformat(facts["service_date"])
     return facts | {name: moment(facts[name]) for name in ("starts_at", "asked_until")}
 
 
 def moment(text: str | None) -> datetime | None:
-    """Return a recorded time."""
+    """Return a time from its recorded text."""
     return datetime.fromisoformat(text) if text else None
 
 
 def set_aside(assignment: Assignment, promised: Mapping[str, Any]) -> None:
-    """Put what was promised back, in memory, and note the facts that the assignment has now as the wish."""
+    """Restore the promise in memory, and note the facts that the assignment has now as the wish."""
     wish = facts_of(assignment)
     for name, value in promised.items():
         setattr(assignment, name, value)
@@ -54,12 +55,12 @@ def set_aside(assignment: Assignment, promised: Mapping[str, Any]) -> None:
 
 
 def take_over_here(assignment: Assignment, booking: HostBooking, *, floor: Floor | None) -> None:
-    """Take over what the host says of guests who sit, but not another time or restaurant: they sit here and now."""
+    """Take over the host's facts about guests who sit, except another time or restaurant: they sit here and now."""
     place = {name: getattr(assignment, name) for name in _PLACE}
     intake.take_over_facts(assignment, booking, floor=floor)
     if (assignment.restaurant_ref, assignment.starts_at) != (place["restaurant_ref"], place["starts_at"]):
         set_aside(assignment, place)
-        assignment.wish_settled = assignment.state == State.CONFIRMED  # They are here: there is nothing to decide.
+        assignment.wish_settled = assignment.state == State.CONFIRMED  # They are here, so there is nothing to decide.
 
 
 def is_open(assignment: Assignment) -> bool:
@@ -69,18 +70,18 @@ def is_open(assignment: Assignment) -> bool:
 
 
 def last_end_asked(assignment: Assignment) -> datetime | None:
-    """Return the end, if any, that the host gave for what the guest asked for last, granted or not."""
+    """Return the end, if any, that the host gave for the guest's last request, granted or not."""
     end: datetime | None = assignment.asked_ends_at if assignment.has_wish else assignment.asked_until
     return end
 
 
 def is_turned_down(assignment: Assignment, booking: HostBooking) -> bool:
-    """Return whether the host shows just the wish that was not granted."""
+    """Return whether the host shows exactly the wish that staff have rejected."""
     return assignment.wish_settled and is_shown(assignment, booking)
 
 
 def is_shown(assignment: Assignment, booking: HostBooking) -> bool:
-    """Return whether the host shows just the wish that is noted, decided or not."""
+    """Return whether the host shows exactly the noted wish, decided or not."""
     if not assignment.has_wish:
         return False
     needs, _wishes = intake.asked_features(booking, assignment)
@@ -92,7 +93,10 @@ def is_shown(assignment: Assignment, booking: HostBooking) -> bool:
 def promised(
     booking: HostBooking, assignment: Assignment, seatings: Sequence[Allocation], *, keeps_stay: bool = True
 ) -> HostBooking:
-    """Return the booking as it was promised, whatever the host shows now. Not ``keeps_stay``: by today's turn times."""
+    """Return the booking as it was promised, whatever the host shows now.
+
+    ``keeps_stay``: False for a stay by today's turn times.
+    """
     return replace(
         booking,
         restaurant_ref=assignment.restaurant_ref,

@@ -1,4 +1,4 @@
-"""Decide when a booking is tried again. Delays are due dates in the database, never sleeps."""
+"""The delays after which a booking is tried again. They are due dates in the database, never sleeps."""
 
 import random
 
@@ -6,9 +6,9 @@ from assignments import conf
 
 
 def delay_seconds(booking_ref: str, attempts: int) -> float:
-    """Return the seconds until the next try after ``attempts`` tries: min(30, 1 * 2^n) and up to 1 s of jitter.
+    """Return the seconds until the next try after ``attempts`` tries: min(30, 1 * 2^n), plus up to 1 s of jitter.
 
-    The jitter is drawn from the booking and the attempt, so that the same history always gives the same due date.
+    The jitter depends on the booking and the attempt only, so that the same history always gives the same due date.
     """
     settings = conf.settings()
     base = min(settings.RETRY_MAX_SECONDS, settings.RETRY_BASE_SECONDS * 2.0 ** max(attempts - 1, 0))
@@ -16,5 +16,5 @@ def delay_seconds(booking_ref: str, attempts: int) -> float:
 
 
 def is_exhausted(attempts: int) -> bool:
-    """Whether the last try was the last one."""
+    """Return whether no tries are left after ``attempts`` tries."""
     return attempts >= conf.settings().MAX_ATTEMPTS

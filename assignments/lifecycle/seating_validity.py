@@ -1,4 +1,4 @@
-"""Whether a confirmed booking's promise still stands: its tables, time, stay and party as they were confirmed."""
+"""Whether the promise of a confirmed booking stands: its tables, time, stay and party as they were confirmed."""
 
 from collections.abc import Sequence, Set
 from datetime import timedelta
@@ -34,10 +34,11 @@ def stands(
     floor: Floor | None,
     rules: PlanningRules,
 ) -> bool:
-    """Return whether the promise that these seatings (all of the booking's) are still stands. Runs no query.
+    """Return whether the booking's promise still stands. ``seatings``: all of its seatings. Runs no query.
 
-    A promise is judged by the facts on which it was made: settings, opening hours and floor edits apply to new bookings. It
-    ends when the guest edits the booking, or when a table can no longer be used.
+    A promise is judged by the facts on which it was made: settings, opening hours and floor edits apply to new
+    bookings. It ends when the guest edits the booking, or when a table can no longer be used (docs/living-evening.md
+    rule 1).
     """
     if not seatings or booking.problem or asks_anew(assignment, booking, seatings, floor=floor):
         return False
@@ -54,7 +55,7 @@ def is_usable(
 def against_tables(
     booking: HostBooking, table_refs: Sequence[str], *, floor: Floor, rules: PlanningRules
 ) -> list[Refusal]:
-    """Return why a booking's guests cannot sit at tables that the host has given them. Runs no query."""
+    """Return why guests cannot sit at tables that the host has given them; empty if they can. Runs no query."""
     request = SeatingRequest(
         booking_ref=booking.ref, starts_at=booking.starts_at, party=booking.party, zone_ref=booking.zone_ref
     )
@@ -62,16 +63,16 @@ def against_tables(
 
 
 def unknown_tables(table_refs: Sequence[str], floor: Floor | None) -> tuple[str, ...]:
-    """Return which of these tables the floor does not have; none without a floor. Runs no query."""
+    """Return the refs of these tables that the floor does not have; empty without a floor. Runs no query."""
     return tuple(ref for ref in table_refs if floor is not None and ref not in floor.table_by_ref)
 
 
 def asks_anew(
     assignment: Assignment, booking: HostBooking, seatings: Sequence[Allocation], *, floor: Floor | None
 ) -> bool:
-    """Return whether the guest asks for something else than last time: restaurant, time, stay, party, zone or needs.
+    """Return whether the guest asks for a restaurant, time, stay, party, zone or needs that differ from last time.
 
-    A zone or a need that the guest did not ask for when the seatings were made counts only if the tables are not in it.
+    A zone or a need that was not asked for when the seatings were made counts only if the tables do not meet it.
     """
     asked = (booking.restaurant_ref, intake.stored_start(booking), intake.stored_party(booking))
     last_end, last_zone, last_needs = assignment.asked_until, assignment.zone_ref, set(assignment.needs)
@@ -88,13 +89,13 @@ def asks_anew(
     if not needs <= last_needs and not _have(needs, seatings, floor):
         return True
     if assignment.state == State.MANUAL_REVIEW and needs < last_needs:
-        return True  # What could not be met may be what is needed no more.
+        return True  # The need that could not be met may have been dropped.
     wants_zone = bool(booking.zone_ref) and booking.zone_ref != last_zone
     return wants_zone and not _are_in_zone(booking, seatings, floor)
 
 
 def meets(assignment: Assignment, booking: HostBooking, seatings: Sequence[Allocation], *, floor: Floor | None) -> bool:
-    """Return whether these seatings are what the booking asks for: restaurant, time, stay, party, zone and needs."""
+    """Return whether these seatings meet what the booking asks for: restaurant, time, stay, party, zone and needs."""
     needs, _wishes = intake.asked_features(booking, assignment)
     start, end, party = intake.stored_start(booking), intake.asked_until(booking), intake.stored_party(booking)
     return (
@@ -124,7 +125,7 @@ def _are_in_zone(booking: HostBooking, seatings: Sequence[Allocation], floor: Fl
 def outdated_because(
     booking: HostBooking, seatings: Sequence[Allocation], *, floor: Floor, rules: PlanningRules
 ) -> str:
-    """Return why today's rules would not make this promise again, as codes; empty if they would."""
+    """Return the codes of the reasons why today's rules would not make this promise again; "" if they would."""
     window = seating_window(floor, starts_at=booking.starts_at, party=booking.party, ends_at=booking.ends_at)
     if not isinstance(window, SeatingWindow):
         return window.reason
@@ -151,9 +152,9 @@ def _against(
 
 
 def window_as_the_host_has_it(booking: HostBooking, floor: Floor | None) -> SeatingWindow:
-    """When a booking sits that the host has seated by itself, also where no service would have seated it then.
+    """Return the window of a booking that the host has seated by itself, even outside the hours of any service.
 
-    Its end is the host's; else its turn time, or FALLBACK_MINUTES where nothing says.
+    Its end is the host's, else follows from its turn time, else from FALLBACK_MINUTES.
     """
     start, end = intake.stored_start(booking), intake.asked_until(booking)
     if floor is not None:
@@ -181,7 +182,7 @@ def confirm_again(host: Host, booking_ref: str, seatings: Sequence[Allocation]) 
 
 
 def show_again(host: Host, booking_ref: str, seatings: Sequence[Allocation]) -> None:
-    """Have a host that shows other tables for a confirmed booking, or none, store its own, in the caller's transaction."""
+    """Tell a host that shows other tables for a confirmed booking, or none, its own, in the caller's transaction."""
     lock_bookings(host, [booking_ref])
     refs = [row.table_ref for row in seatings]
     floor = floor_or_none(seatings[0].restaurant_ref, host=host)
@@ -198,9 +199,9 @@ def show_again(host: Host, booking_ref: str, seatings: Sequence[Allocation]) -> 
 
 
 def stores_tables(host: Host, booking_ref: str, seatings: Sequence[Allocation]) -> bool:
-    """Return whether a host that shows no tables for a confirmed booking would, had it just been told its own.
+    """Return whether the host would show the tables of a confirmed booking if it was told them now.
 
-    It is told them, read again, and all of that is taken back. A host that refuses to be told stores tables as a rule.
+    It is told them in a savepoint, read again, and all of that is rolled back. True for a host that refuses to be told.
     """
     try:
         with transactions.atomic():

@@ -1,7 +1,7 @@
-"""Sentences about single bookings that history keeps, and how to know them again.
+"""Sentences about single bookings that the history keeps, and how they are recognised again.
 
-A transition keeps a sentence in English only. ``read`` finds its template and its values, so that staff can read it in
-their own language.
+A transition keeps a sentence in English only. ``read`` finds its template and its values, so that it can be shown to
+staff in their own language.
 """
 
 import re
@@ -19,7 +19,7 @@ UNUSABLE = _("Its table is out of service, gone, or has too few seats.")
 
 
 def sits_where_it_closes(clock: str) -> Text:
-    """Why guests who sit have to be moved, though not yet."""
+    """Say when guests who sit have to be moved, because their table closes."""
     return _("Its guests sit at a table that closes at %(time)s.", time=clock)
 
 
@@ -27,7 +27,7 @@ STILL_ASKED = _("Nobody has decided yet about what its guests ask for instead.")
 
 
 def expect_the_same_table(other_refs: Collection[str]) -> Text:
-    """Say why two bookings overlap, from one's point of view."""
+    """Say which other bookings expect the same table."""
     return _(
         "Its guests and those of booking %(booking)s expect the same table.", booking=", ".join(sorted(other_refs))
     )
@@ -43,7 +43,7 @@ def shown_elsewhere(table_refs: Collection[str], other_refs: Collection[str]) ->
 
 
 def not_on_the_floor(table_refs: Collection[str]) -> Text:
-    """Why tables that the host chose cannot be taken over: there are none of that name."""
+    """Say that tables that the host chose do not exist on the floor."""
     return _(
         "The booking project shows it at %(tables)s, which is not on this restaurant's floor.",
         tables=", ".join(table_refs),
@@ -51,17 +51,17 @@ def not_on_the_floor(table_refs: Collection[str]) -> Text:
 
 
 def shown_without_tables(table_refs: Collection[str]) -> Text:
-    """Why staff decide about a promise: its tables were cleared in the host, and are here still."""
+    """Say that the host has cleared tables that the booking still has here."""
     return _("The booking project shows no table for it, and here it has %(tables)s.", tables=", ".join(table_refs))
 
 
 def more_guests_than_seats(seats: int, party: int) -> Text:
-    """Say why an edit of seated guests is left to staff."""
+    """Say that seated guests are more than their tables have seats."""
     return _("Its guests sit at %(seats)s seats, and are %(party)s now.", seats=seats, party=party)
 
 
 def came_after_all(table_names: Collection[str], other_refs: Collection[str]) -> Text:
-    """Say why guests who were marked as gone, but are there, have no tables."""
+    """Say why guests who are there, though they were marked as gone, have no tables."""
     tables = ", ".join(table_names)
     if not other_refs:
         return _("Its guests are there after all, and %(tables)s cannot be used.", tables=tables)
@@ -84,12 +84,12 @@ DESPITE = "Despite %(reasons)s."
 
 
 def despite(reasons: Collection[Reason]) -> Text:
-    """Say which rules staff passed over, by their codes."""
+    """Say which rules staff overrode, by their codes."""
     return Text(DESPITE, {"reasons": ", ".join(sorted(reasons))})
 
 
 def passed_over(reasons: str) -> Text:
-    """Say which rules staff passed over, in words."""
+    """Say which rules staff overrode, in words."""
     return _("Rules passed over: %(reasons)s.", reasons=reasons)
 
 
@@ -112,7 +112,7 @@ _KNOWN = (
 
 
 def _pattern(template: str) -> re.Pattern[str]:
-    parts = re.split(r"%\((\w+)\)s", template)  # Texts and names of values in turn.
+    parts = re.split(r"%\((\w+)\)s", template)  # Texts and names of values alternate.
     return re.compile("".join(f"(?P<{part}>.+)" if place % 2 else re.escape(part) for place, part in enumerate(parts)))
 
 
@@ -120,7 +120,7 @@ _PATTERNS = tuple((_pattern(each.template), each.template) for each in _KNOWN)
 
 
 def read(english: str) -> Text | None:
-    """Return a sentence of this module, given in English, as it was made; None for any other."""
+    """Return the translatable sentence of this module for its English text; None if it is not from here."""
     if isinstance(english, Text):
         return english
     if len(english) > LONGEST:

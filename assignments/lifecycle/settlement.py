@@ -1,7 +1,7 @@
-"""Settling: what one transaction decided about its bookings, collected and then written together.
+"""Settling: the decisions of one transaction are collected, then written together.
 
-A planner says what becomes of each booking; ``write`` then takes the tables, stores transitions and attempts, and
-tells the host, each in bulk. All of it commits, or none.
+A planner adds its decision on each booking; ``write`` then takes the tables, stores transitions and attempts, and tells
+the host, each in bulk. All of it commits, or none.
 """
 
 import logging
@@ -33,7 +33,7 @@ REARRANGED = "rearranged"
 
 
 class Basis(TypedDict, total=False):
-    """What an outcome rests on. ``detail``: for the history. ``unexpected``: an error led to it."""
+    """The basis of an outcome. ``detail``: text for the history. ``unexpected``: an error led to it."""
 
     detail: str
     decision: Decision | None
@@ -43,11 +43,11 @@ class Basis(TypedDict, total=False):
 
 @dataclass(kw_only=True)
 class Settlement:
-    """The results of one transaction. ``now`` is database time; ``actor`` is the planner's key or ``staff:<id>``.
+    """The decisions of one transaction. ``now`` is database time; ``actor`` is the planner's key or ``staff:<id>``.
 
-    ``resumes``: this planner began the bookings in an earlier transaction, and counted the attempt then.
-    ``tells_host``: False where the host decided by itself. ``batch``: the key under which the router keeps what was planned.
-    ``placed``: for when each booking that was seated or moved has its tables, by ref.
+    ``resumes``: the planner began the bookings in an earlier transaction, and counted the attempt then. ``tells_host``:
+    False if the host decided by itself. ``batch``: the key under which the router keeps the planned batch. ``placed``:
+    the windows of bookings that were seated or moved, by ref.
     """
 
     host: Host
@@ -86,10 +86,10 @@ class Settlement:
         detail: str = "",
         despite: Collection[str] = (),
     ) -> Outcome:
-        """The booking gets these tables, which are told in the order given: the floor's.
+        """Confirm the booking at these tables, given in the floor's order.
 
-        ``already_seated``: its hold is the seating now. ``overridden_by``: see ``ledger.Placement``. ``detail``: for the
-        history. ``despite``: rules that staff passed over.
+        ``already_seated``: its hold has become the seating. ``overridden_by``: see ``ledger.Placement``. ``detail``:
+        text for the history. ``despite``: rules that staff overrode.
         """
         if assignment.is_woken:
             self.announce(assignment, "seated_from_waitlist", table_refs=list(table_refs))
@@ -130,10 +130,10 @@ class Settlement:
         decision_ms: float = 0.0,
         stays_in_review: bool = False,
     ) -> Outcome:
-        """These tables, for this time, replace the ``seatings`` that the booking has: plan first, then swap.
+        """Replace the booking's ``seatings`` by these tables for this window (docs/living-evening.md rule 2).
 
-        ``planner``: who chose the tables, if it is not the settlement's. What guests have sat through stays on record.
-        ``stays_in_review``: staff still have to decide about something else.
+        ``planner``: the planner that chose the tables, if it is not the settlement's. ``stays_in_review``: staff still
+        have to decide about something else. The time that guests have already sat stays on record.
         """
         assignment.planner = planner or self.planner
         self._move(
@@ -161,9 +161,9 @@ class Settlement:
     def rearrange(
         self, assignment: Assignment, seatings: Sequence[Allocation], *, table_refs: Sequence[str], detail: str
     ) -> None:
-        """The confirmed booking gets these tables for the stay that it was promised, so that somebody else can be seated.
+        """Move a confirmed booking to these tables for its promised stay, so that another can be seated.
 
-        Its planner and its outcome stay what they were. ``detail``: for whom.
+        Its planner and its outcome stay the same. ``detail``: text for the history that says for whom.
         """
         first = seatings[0]
         window = SeatingWindow(
@@ -229,7 +229,7 @@ class Settlement:
         assignment.told_table_refs = list(tables)
 
     def _follow_pin(self, assignment: Assignment, table_refs: tuple[str, ...]) -> None:
-        """Have the later choice hold: staff, or the host's, who give a pinned booking other tables, pin it to these."""
+        """Move the pin if staff, or the host's staff, give a pinned booking other tables: the later choice counts."""
         is_chosen = self.planner == MANUAL or self.actor.startswith(STAFF)
         if is_chosen and assignment.pinned_table_refs and set(assignment.pinned_table_refs) != set(table_refs):
             assignment.pinned_table_refs = sorted(table_refs)
@@ -243,7 +243,7 @@ class Settlement:
         despite: Collection[str],
         overridden_by: str,
     ) -> None:
-        """Take these tables when the rest is written, as promised to the booking as it is now."""
+        """Note these tables to be taken by ``write``, with the booking's facts as they are now as its promise."""
         placement = ledger.Placement(
             restaurant_ref=assignment.restaurant_ref,
             booking_ref=assignment.booking_ref,
@@ -259,7 +259,7 @@ class Settlement:
         self.placed[assignment.booking_ref] = window
 
     def announce(self, assignment: Assignment, what: str, **payload: Any) -> None:
-        """Tell the host by the outbox, and whoever reads events, what happened to a booking besides its state.
+        """Announce in the outbox and as an event what happened to a booking besides its state.
 
         ``what`` names the topic ``booking.<what>`` and the event ``seating.<what>``.
         """
@@ -274,9 +274,9 @@ class Settlement:
         last_try: bool | None = None,
         **basis: Unpack[Basis],
     ) -> Outcome:
-        """No table this time: a retry with a due date, or manual review when this was the last try.
+        """Try the booking again later, or send it to review if this was the last try.
 
-        The delay and the number of tries are V3's unless given.
+        V3 decides the delay and the number of tries unless ``delay_seconds`` and ``last_try`` are given.
         """
         self._begin(assignment)
         exhausted = retry_policy.is_exhausted(assignment.attempts) if last_try is None else last_try
@@ -290,53 +290,53 @@ class Settlement:
         return self._settle(assignment, Kind.RETRY, reason=reason, delay_seconds=delay, **basis)
 
     def send_to_review(self, assignment: Assignment, *, reason: str, **basis: Unpack[Basis]) -> Outcome:
-        """Staff have to decide."""
+        """Send the booking to review: staff have to decide."""
         self._begin(assignment)
         return self._to_review(assignment, reason, **basis)
 
     def fail(self, assignment: Assignment, *, reason: str, **basis: Unpack[Basis]) -> Outcome:
-        """The request cannot be planned as it is."""
+        """Fail a request that cannot be planned as it is."""
         assignment.attempts += 1
         assignment.planner = self.planner
         assignment.fail(actor=self.actor, reason=reason, detail=basis.get("detail", ""))
         return self._settle(assignment, Kind.FAILED, reason=reason, **basis)
 
     def keep_for_review(self, assignment: Assignment, *, reason: str, detail: str = "") -> None:
-        """Staff have to decide about a confirmed booking, which keeps its tables until they do."""
+        """Send a confirmed booking to review; it keeps its tables until staff decide."""
         assignment.send_to_review(actor=self.actor, reason=reason, detail=detail)
         self._reviews[assignment.booking_ref] = reason
         self.changed(assignment)
 
     def review_anew(self, assignment: Assignment, *, reason: str, detail: str = "") -> None:
-        """Staff have to decide about a booking that waits for them already, and for another reason than until now."""
+        """Change the reason for which a booking waits in review."""
         assignment.restore(actor=self.actor, reason=reason)
         self.keep_for_review(assignment, reason=reason, detail=detail)
 
     def changed(self, assignment: Assignment) -> None:
-        """It was changed otherwise, in memory: store that along with the rest."""
+        """Store another change of the assignment, made in memory, along with the rest."""
         if assignment not in self._changed:
             self._changed.append(assignment)
 
     def store_only(self, assignment: Assignment, outcome: Outcome) -> Outcome:
-        """Something else happened to it (cancelled, handed over): store that along with the rest."""
+        """Store an outcome that is no decision (cancelled, handed over) along with the rest."""
         self.changed(assignment)
         self.outcomes.append(outcome)
         return outcome
 
     @property
     def attempts(self) -> Sequence[Attempt]:
-        """The attempts that ``write`` stores."""
+        """Return the attempts that ``write`` stores."""
         return tuple(self._attempts)
 
     def write(self, *, host_may_fail: bool = False, tells_of_reviews: bool = True) -> None:
         """Write everything, in the caller's transaction.
 
-        ``tells_of_reviews``: False where the host may not be called, and hears of them by the outbox alone.
+        ``tells_of_reviews``: False if the host must not be called, so that only the outbox tells it of reviews.
 
-        ``host_may_fail``: a host that raises when it hears of a review is passed over, and hears of it by the outbox alone.
-        Review is where a booking ends when all else has failed, so nothing may keep it from there.
+        ``host_may_fail``: an error that the host raises when it is told of a review is ignored, so that only the outbox
+        tells it. Review is the last resort of a booking, so nothing may keep it from there.
 
-        Raises TableTakenError or StaleAssignmentError when somebody was faster, HostRefusedError where the host's database
+        Raises TableTakenError or StaleAssignmentError if somebody was faster, HostRefusedError if the host's database
         refuses, and whatever the host raises; nothing may be committed then.
         """
         self._leave_wishes_to_staff()
@@ -350,7 +350,7 @@ class Settlement:
             self._tell_of_reviews(host_may_fail=host_may_fail)
 
     def _tell_of_tables(self) -> None:
-        """Tell the host who has which tables: first of moves, since others may get the tables that they leave."""
+        """Tell the host who has which tables: moves first, since others may get the tables that these leave."""
         refs = [*(move.booking_ref for move in self._moves), *(seating.booking_ref for seating in self._seatings)]
         with named_refusals(refs):
             try:
@@ -363,7 +363,7 @@ class Settlement:
                 self.host.on_confirmed(self._seatings)
 
     def _leave_wishes_to_staff(self) -> None:
-        """Whatever else ends a review decides nothing about what the guest asks for instead: that waits for staff still."""
+        """Keep bookings with an undecided edit in review, whatever else ended their review."""
         for assignment in self._changed:
             if assignment.is_wish_undecided and assignment.state == State.CONFIRMED and assignment.stage not in GONE:
                 self.keep_for_review(assignment, reason=waiting.EDIT_UNMET, detail=sentences.STILL_ASKED)
@@ -398,7 +398,7 @@ class Settlement:
         return self._settle(assignment, Kind.MANUAL_REVIEW, reason=reason, **basis)
 
     def _settle(self, assignment: Assignment, kind: Kind, *, decision: Decision | None = None, **facts: Any) -> Outcome:
-        """Keep the outcome, the changed assignment and the attempt for ``write``."""
+        """Note the outcome, the changed assignment and the attempt for ``write``."""
         outcome = Outcome(
             booking_ref=assignment.booking_ref, kind=kind, planner=self.planner, party=assignment.party, **facts
         )
@@ -427,5 +427,5 @@ class Settlement:
 
 
 def _kept(detail: str) -> dict[str, Any]:
-    """What an attempt keeps where nothing was decided: how our own sentence was made, to be shown in other languages."""
+    """Return what an attempt keeps without a decision: the parts of our own sentence, to show it in other languages."""
     return {"detail": detail.to_json()} if isinstance(detail, Text) else {}

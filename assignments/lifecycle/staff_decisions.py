@@ -1,4 +1,4 @@
-"""The decisions that staff may take about a booking, and which of them can be undone.
+"""The decisions that staff may make about a booking, and which of them can be undone.
 
 The rules behind ``api.reopen``, ``api.reject`` and ``api.undo``; nothing here writes.
 """
@@ -27,7 +27,7 @@ so giving them others cannot be taken back, only changed again."""
 
 
 class Undo(StrEnum):
-    """What is taken back; the value is the reason code of the transition that does it."""
+    """The kind of step that is undone; the value is the reason code of the transition that undoes it."""
 
     ASSIGNMENT = "assignment_undone"
     REJECTION = "rejection_undone"
@@ -45,9 +45,9 @@ WALK_IN = "walk_in"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Undoable:
-    """Staff's last decision on a booking, and where the booking stood before.
+    """Staff's last decision on a booking, and the state of the booking before.
 
-    That is ``state`` with ``reason`` and ``detail``, after so many ``attempts`` of ``planner``.
+    ``state``, ``reason``, ``detail``, ``attempts`` and ``planner`` are those from before the decision.
     """
 
     what: Undo
@@ -66,7 +66,7 @@ class Undoable:
 
 
 def undoable(assignment: Assignment, transitions: Sequence[StateTransition] | None = None) -> Undoable | None:
-    """What could be taken back now; None once anything else has happened. Two queries, one if given all ``transitions``."""
+    """Return what can be undone now; None if anything else has happened. Two queries, one if given all ``transitions``."""
     if transitions is None:
         transitions = list(assignment.transitions.order_by("version"))
     found = _decision_of_staff(assignment, transitions)
@@ -89,9 +89,10 @@ def undoable(assignment: Assignment, transitions: Sequence[StateTransition] | No
 def _decision_of_staff(
     assignment: Assignment, transitions: Sequence[StateTransition]
 ) -> tuple[Undo, StateTransition, StateTransition, StateTransition] | None:
-    """The decision, the transitions that began and ended it, and the one before, which had sent it to staff or queued it.
+    """Return the decision, the transitions that began and ended it, and the one before it.
 
-    A decision is one transaction: it reopens a booking that waits for staff and goes on from there, all by the same actor.
+    The one before sent the booking to staff or queued it. A decision is one transaction: it reopens a booking that
+    waits for staff and goes on from there, all by the same actor.
     """
     if not transitions or transitions[-1].version != assignment.version:
         return None
@@ -117,7 +118,7 @@ def _decision_of_staff(
 
 
 def _beginning(transitions: Sequence[StateTransition]) -> int:
-    """Return the place of the transition with which the last decision began: 0 if that cannot be told."""
+    """Return the index of the transition with which the last decision began; 0 if that cannot be told."""
     last = transitions[-1]
     name = "begin" if last.name == "confirm" else "reopen"
     place = max((place for place, row in enumerate(transitions) if row.name == name), default=0)

@@ -1,6 +1,6 @@
-"""Storing transitions, and announcing them once they are stored.
+"""Storing transitions, and announcing them once they are committed.
 
-django-fsm changes memory only. Here memory becomes rows (guarded by version, with history and outbox in the same
+django-fsm changes memory only. Here the changes are stored (guarded by version, with history and outbox in the same
 transaction), and only a committed transition is announced: as an event, and as a signal.
 """
 
@@ -28,7 +28,7 @@ _TOLD = frozenset({"confirm", "restore", "send_to_review", "fail", "cancel", "re
 
 
 def message(assignment: Assignment, what: str, *, correlation_id: uuid.UUID, **payload: Any) -> OutboxMessage:
-    """Return a message, not stored, that something happened to the booking: topic ``booking.<what>``.
+    """Return an unsaved message that something happened to the booking: topic ``booking.<what>``.
 
     Storing it announces the event ``seating.<what>`` as well.
     """
@@ -52,12 +52,13 @@ def store(
     messages: Sequence[OutboxMessage] = (),
     attempts: Sequence[Attempt] = (),
 ) -> None:
-    """Store what was changed in memory, in the caller's transaction; announce it on commit.
+    """Store the changes made in memory, in the caller's transaction, and announce them on commit.
 
-    One guarded query for states and history, one for these ``attempts`` and the outbox messages (these ``messages``, and one
-    for each assignment to which something happened that its host has to hear of), for any number of assignments. Raises
-    StaleAssignmentError, and TransactionManagementError outside a transaction. History, messages and events carry the given
-    id, else that of what is going on (``correlation``).
+    For any number of assignments this takes one guarded query for states and history, and one for the ``attempts`` and
+    the outbox messages: the given ``messages``, and one for each assignment of whose change the host must be told.
+    History, messages and events carry ``correlation_id``, by default the current one.
+
+    Raises StaleAssignmentError, and TransactionManagementError outside a transaction.
     """
     require_transaction()
     correlation_id = correlation_id or correlation.id_or_new()
@@ -99,7 +100,7 @@ def store(
 
 
 def send_on_commit(signal: Signal, *, correlation_id: uuid.UUID, booking_ref: str = "", **kwargs: Any) -> None:
-    """Send it once the current transaction has committed; what its receivers do and log belongs to this id."""
+    """Send the signal once the current transaction has committed; whatever its receivers log has this correlation id."""
     if booking_ref:
         kwargs["booking_ref"] = booking_ref
 
@@ -111,7 +112,7 @@ def send_on_commit(signal: Signal, *, correlation_id: uuid.UUID, booking_ref: st
 
 
 def start(assignment: Assignment, *, actor: str, planner: str) -> None:
-    """Bring an open assignment, or a woken one, to ``assignment_in_progress``, through every state on the way."""
+    """Bring an open or a woken assignment to ``assignment_in_progress``, through every state on the way."""
     if assignment.is_woken:
         assignment.reopen(actor=actor, reason="woken")
         assignment.attempts = 1
@@ -127,14 +128,14 @@ def start(assignment: Assignment, *, actor: str, planner: str) -> None:
 
 
 def is_open(assignment: Assignment) -> bool:
-    """Whether a planner still has to decide it."""
+    """Return whether a planner still has to decide it."""
     return assignment.state in OPEN_STATES
 
 
 def _told_state(assignment: Assignment) -> str:
-    """Return the state that the host has to hear of; empty if only a planner has done a step.
+    """Return the state of which the host must be told; "" for a mere step of a planner.
 
-    Tables that replace others are told by a message of their own (``moved``) unless the state changes with them.
+    A change of tables has its own message (``moved``) unless the state changes with it.
     """
     for row in reversed(assignment.unsaved_transitions):
         if row.name in _TOLD or (row.name == "reseat" and assignment.stored_state != row.target):

@@ -1,6 +1,7 @@
 """Waking: when capacity becomes free, bookings that wait for it are tried again, in the order in which they asked.
 
-Waking is a mark, not a transition: a try that seats nobody changes the mark and a counter, and nothing else.
+Waking is a mark, not a transition: a try that seats nobody changes only the mark and a counter (docs/living-evening.md
+rule 5).
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -33,7 +34,7 @@ LONGEST_BUFFER = timedelta(hours=24)
 
 
 class Freed(StrEnum):
-    """What becomes free."""
+    """The kind of capacity that becomes free."""
 
     TABLES = "tables"
     """Tables: a cancellation, a move, an early departure, an expired hold, a lifted closure."""
@@ -100,12 +101,13 @@ def wake(
     freed: Freed = Freed.TABLES,
     deleting: Sequence[int] = (),
 ) -> int:
-    """Mark who waits in the restaurant and could use what has become free over ``[start, until)``; how many. One query.
+    """Wake bookings that could use what has become free over ``[start, until)``. Return their number. One query.
 
-    Who starts after it, or has left before it, may need it for a buffer. Which buffers rule is not asked: a wake is a mark.
+    Bookings shortly before or after that time may need it for a buffer; the longest possible buffer is assumed, because
+    a needless wake does no harm.
 
-    Bookings in review are marked, and the host is told (topic ``booking.woken``); those that are to be tried again later
-    are due now. ``deleting``: keys of the ledger's rows whose deletion frees it, in the same query.
+    Bookings in review are marked, and the host is told (topic ``booking.woken``); those that would be retried later are
+    due now. ``deleting``: keys of ledger rows to delete in the same query, which frees their time.
     """
     with connection.cursor() as cursor:
         cursor.execute(
@@ -129,7 +131,7 @@ def wake(
 
 
 def let_sleep(assignments: Iterable[Assignment]) -> None:
-    """Note that these woken bookings were tried, and that nothing was free for them. One query, no history."""
+    """Note that these woken bookings were tried without success. One query, no history."""
     keys = [assignment.pk for assignment in assignments if assignment.wake_at is not None]
     if not keys:
         return
@@ -138,9 +140,9 @@ def let_sleep(assignments: Iterable[Assignment]) -> None:
 
 
 def stay_awake(assignments: Iterable[Assignment]) -> None:
-    """Have these bookings in review tried again by the next pass: they gave way to some that asked earlier.
+    """Have the next pass try these bookings in review again, because they gave way to some that asked earlier.
 
-    Those may come to nothing without freeing a table, and that would wake nobody. One query, none without bookings.
+    If those get nothing, no table is freed and nothing would wake these. One query, none without bookings.
     """
     keys = [assignment.pk for assignment in assignments if assignment.reason in CURES[Freed.TABLES]]
     if not keys:

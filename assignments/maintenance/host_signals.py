@@ -1,4 +1,4 @@
-"""The host's signals: a booking that is saved or deleted, or gets other tables, is marked and followed.
+"""Receiving the host's signals: a booking that is saved or deleted, or gets other tables, is marked and followed.
 
 Only writes to the default database count. ``update()`` and bulk writes send no signals; ``reconcile_assignments`` finds
 them.
@@ -29,10 +29,10 @@ _connected: list[Callable[[], object]] = []
 
 
 def connect() -> None:
-    """Connect the signals of the models that the host class names, instead of those that are connected.
+    """Connect the signals of the models that the host class names, in place of any connected before.
 
-    Nothing is connected without ``CONNECT_SIGNALS``, nor for settings or a host class that cannot be read: the system
-    checks say why.
+    Nothing is connected without ``CONNECT_SIGNALS``, or if the settings or the host class cannot be read; the system
+    checks report that.
     """
     while _connected:
         _connected.pop()()
@@ -44,7 +44,7 @@ def connect() -> None:
         watches, links = watched.watches(host), watched.links(host)
         for number, watch in enumerate(watches):
             is_behind = isinstance(watch, WatchBehind)
-            # Before the delete: afterwards a foreign key with SET_NULL leads nowhere.
+            # Before the delete, because afterwards a foreign key with SET_NULL leads nowhere.
             deleted = signals.pre_delete if is_behind else signals.post_delete
             for model in watch.models():
                 _connect_rows(model, watch.refs, uid=f"assignments.{number}", deleted=deleted)
@@ -87,7 +87,7 @@ def _connect_links(links: WatchedLinks) -> None:
                 _mark([links.ref_of(instance.pk)])
         elif action in {"post_add", "post_remove"}:
             _mark(links.ref_of(key) for key in pk_set or ())
-        elif action == "pre_clear":  # Afterwards nobody knows which bookings they were.
+        elif action == "pre_clear":  # Afterwards the bookings are unknown.
             _mark(links.refs_at(instance))
 
     _connect(signals.m2m_changed, changed, sender=links.through, uid="assignments.links")
@@ -96,7 +96,7 @@ def _connect_links(links: WatchedLinks) -> None:
 
 
 def _connect_link_rows(links: WatchedLinks) -> None:
-    """Connect the rows of a project's own model between bookings and tables: one may be given to another booking."""
+    """Connect the rows of a project's own model between bookings and tables, since a row may change its booking."""
 
     def remember(instance: models.Model, using: str, **kwargs: object) -> None:
         if using == DEFAULT_DB_ALIAS and instance.pk is not None:
@@ -116,9 +116,9 @@ def _connect(signal: Any, receiver: Callable[..., None], *, sender: type[models.
 
 
 def _mark(booking_refs: Iterable[str], *, is_raw: bool = False) -> None:
-    """Mark these bookings. Fixtures are half loaded while their signals are sent, so a pass follows them.
+    """Mark these bookings. ``is_raw``: fixtures are half loaded when their signals are sent, so a pass follows them.
 
-    It also follows those of a row with many bookings, except the first: one query marks them all.
+    If a row has many bookings, a pass follows all but the first ones, and one query marks them.
     """
     refs = list(booking_refs)
     for ref in refs[: mark_following.INLINE]:

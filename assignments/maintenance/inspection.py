@@ -1,5 +1,7 @@
-"""What a project's host says of its real rows, and what would happen to the next bookings. Writes nothing, and calls no
-``on_*``."""
+"""Inspecting a project's host: what it returns for its real rows, and what would happen to the next bookings.
+
+Writes nothing, and calls no ``on_*``.
+"""
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -55,7 +57,7 @@ class RestaurantFound:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Planned:
-    """The predicted result for a booking. ``decision``: None where no planner was asked."""
+    """The predicted result for a booking. ``decision``: None if no planner was asked."""
 
     booking: HostBooking
     says: str
@@ -66,7 +68,7 @@ class Planned:
 
 @dataclass(kw_only=True)
 class Inspection:
-    """The findings. ``bookings`` counts by what they are here: waiting, confirmed, seated or left, cancelled, odd."""
+    """The findings. ``bookings``: counts by kind: waiting, confirmed, seated or left, cancelled, odd."""
 
     host: str
     fields: dict[str, str] = field(default_factory=dict)
@@ -79,7 +81,7 @@ class Inspection:
 
     @property
     def has_problems(self) -> bool:
-        """Whether anything would go wrong."""
+        """Return whether anything would go wrong."""
         return bool(
             self.problems
             or self.odd
@@ -132,7 +134,7 @@ def _unknown(host: Host, ref: str, known: Sequence[str]) -> str:
 
 
 def said(error: BaseException) -> str:
-    """Return an error by its type and place: what it says may name a guest."""
+    """Return an error by its type and place, because its message may name a guest."""
     return f"{type(error).__name__} at {place_of(error)}"
 
 
@@ -144,7 +146,7 @@ def _fields(host: ModelHost) -> dict[str, str]:
             continue
         kind = name.partition("_")[0]
         if kind in {"hours", "turn"} and not getattr(host, f"{kind}_model", None):
-            continue  # Defaults for models that this project does not have.
+            continue  # A default for a model that this project does not have.
         if kind == "table" and not host.table_model:
             continue
         value = getattr(host, name)
@@ -171,7 +173,7 @@ def _type(model: type[models.Model], value: Any) -> str:
 
 
 def _read(host: Host, found: Inspection, now: datetime, restaurant_ref: str | None) -> Iterator[HostBooking]:
-    """Yield the host's bookings, newest first for a ``ModelHost``. What cannot be read is noted as odd."""
+    """Yield the host's bookings, newest first for a ``ModelHost``. Unreadable ones are noted as odd."""
     if not isinstance(host, ModelHost):
         yield from islice(_around_now(host, now, restaurant_ref), MOST_BOOKINGS)
         return
@@ -182,7 +184,7 @@ def _read(host: Host, found: Inspection, now: datetime, restaurant_ref: str | No
 
 
 def _bookings(host: Host, refs: Sequence[str], found: Inspection) -> Sequence[HostBooking]:
-    """Return these bookings. If the host raises, each is asked for by itself, to name those that cannot be read."""
+    """Return these bookings. If the host raises, each is read by itself, to name the unreadable ones."""
     try:
         with transactions.atomic():
             return list(host.bookings(refs).values())
@@ -277,7 +279,7 @@ def _floor_problems(host: Host, ref: str, floor: Floor) -> Iterator[str]:
 
 
 def _plan(host: Host, found: Inspection, now: datetime, restaurant_ref: str | None) -> list[Planned]:
-    """Return what would happen to the bookings that wait and start next."""
+    """Return what would happen to the waiting bookings that start next."""
     try:
         with transactions.atomic():
             waiting = pages(
@@ -311,7 +313,7 @@ def _plan(host: Host, found: Inspection, now: datetime, restaurant_ref: str | No
 
 
 def _not_asked(booking: HostBooking, state: str) -> Planned | None:
-    """Return what happens to a booking that no planner is asked about; None for one that is planned."""
+    """Return what happens to a booking without asking a planner; None for one that is planned."""
     if booking.problem:
         return Planned(booking=booking, says=f"It would fail: {booking.problem}", is_problem=True)
     if state in {"failed", "manual_review", "cancelled", "confirmed"}:

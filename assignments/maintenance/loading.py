@@ -1,4 +1,4 @@
-"""Tells the database when ``loaddata`` brings rows: their history comes with them, so that the triggers write none."""
+"""Telling the database when ``loaddata`` brings rows: they come with their history, so the triggers must write none."""
 
 from typing import Any
 
@@ -21,5 +21,5 @@ def _announce(sender: type[Model], *, raw: bool, using: str, **kwargs: Any) -> N
     if not raw:
         return
     with connections[using].cursor() as cursor:
-        # Ends with the transaction; outside of one it holds for nothing.
+        # Ends with the transaction; outside of one it has no effect.
         cursor.execute("SELECT set_config(%s, 'on', true)", [VARIABLE])

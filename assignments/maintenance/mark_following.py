@@ -1,7 +1,7 @@
-"""Following marks: a booking that was written in the host is brought in line with what the host shows now.
+"""Following marks: a booking that was written in the host is brought in line with the host.
 
-No lock is held at a mark meanwhile, so that a host's transaction which writes the booking again never waits for us. Who
-follows a mark that somebody else is following finds nothing left to do.
+No lock on the mark is held meanwhile, so that a host's transaction that writes the booking again never waits for us. If
+two processes follow the same mark, the second finds nothing left to do.
 """
 
 import logging
@@ -46,7 +46,7 @@ _is_following: ContextVar[bool] = ContextVar("is_following", default=False)
 
 @dataclass(kw_only=True)
 class Swept:
-    """Counts of a sweep. ``errors``: types of those that are no lost races."""
+    """Counts of a sweep. ``errors``: types of errors other than lost races."""
 
     followed: int = 0
     left: int = 0
@@ -56,8 +56,8 @@ class Swept:
 def follow_at_once(stamps: Mapping[str, uuid.UUID]) -> None:
     """Follow these marks after the commit of the transaction that left them. Never raises.
 
-    A mark that is left by what follows, because a host's callback writes another booking, waits for a pass: two bookings
-    that write each other must not keep a guest's request busy.
+    If following leaves another mark, because a host's callback writes another booking, that one waits for a pass: two
+    bookings that write each other must not keep a guest's request busy.
     """
     if _is_following.get():
         return
@@ -75,7 +75,7 @@ def follow_at_once(stamps: Mapping[str, uuid.UUID]) -> None:
 def sweep(*, limit: int = 500, should_stop: Callable[[], bool] = lambda: False) -> Swept:
     """Follow at most ``limit`` marks that are due, oldest first. Parallel passes share them. One query without any.
 
-    One that fails is put off, for 5 s at first and an hour at most, and stops no other.
+    A mark that fails is postponed, first for 5 s and at most for an hour, and stops no other.
     """
     swept = Swept()
     while swept.followed + swept.left < limit and not should_stop():
@@ -145,15 +145,15 @@ def _follow(booking_ref: str) -> None:
 
 
 def _change(booking_ref: str) -> None:
-    with suppress(BookingNotFoundError):  # Raised for one that was deleted before this app knew of it.
+    with suppress(BookingNotFoundError):  # Raised for a booking that was deleted before this app knew it.
         api.booking_changed(booking_ref=booking_ref)
 
 
 def _is_followed(booking_ref: str) -> bool:
-    """Return whether nothing of interest has changed, as far as can be said without a lock. Three to five queries.
+    """Return whether nothing relevant has changed, judged without a lock. Three to five queries.
 
-    A booking that waits keeps its attempts and its place in review when only its notes are edited. One of an earlier day
-    that is saved again, for its bill perhaps, does not come up for planning.
+    So a waiting booking keeps its attempts and its place in review if only its notes are edited. A past booking that is
+    saved again, perhaps for its bill, is not planned.
     """
     booking = configured().bookings([booking_ref]).get(booking_ref)
     assignment = Assignment.objects.of(booking_ref).first()
@@ -168,9 +168,10 @@ def _is_followed(booking_ref: str) -> bool:
 
 
 def _is_over(booking: HostBooking, assignment: Assignment | None, *, now: datetime) -> bool:
-    """Return whether the booking started so long ago that nothing is left to decide, here and in the host.
+    """Return whether the booking started so long ago that nothing is left to decide, here or in the host.
 
-    Intake takes up what started meanwhile and waits, so an unknown one counts as over as soon as it is too late for it.
+    Intake takes up waiting bookings that started in the meantime, so an unknown one is over once intake would not take
+    it up.
     """
     start = intake.stored_start(booking)
     if assignment is None and not booking.is_confirmed:

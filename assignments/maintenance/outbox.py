@@ -1,7 +1,7 @@
 """Delivering the transactional outbox to the host.
 
-An attempt is committed before the host is called, and its result after it. So what the host has accepted is told again
-only if this process dies in between, and a message that ends the process is known by its attempts.
+An attempt is committed before the host is called, and its result afterwards. So an accepted message is delivered again
+only if this process dies in between, and a message that kills the process shows by its attempts.
 """
 
 import logging
@@ -40,7 +40,7 @@ PROCESS_DIED = "ProcessDied"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Delivery:
-    """Message counts of a run. ``set_aside``: all that wait for a person."""
+    """Message counts of a run. ``set_aside``: all messages that wait for staff."""
 
     delivered: int
     refused: int
@@ -61,8 +61,8 @@ def deliver(
     host raises, the message is retried after 5 s, doubling up to a minute, for 24 hours. Messages of one booking keep their
     order: later ones wait, those of other bookings do not. The first success makes all messages due that failed before.
 
-    ``run`` names the run; what an earlier process of the same run left without a result counts as a death at once.
-    ``progressed`` is called before each message.
+    ``run``: the id of the run; attempts that an earlier process of the same run left without a result count as deaths
+    at once. ``progressed``: called before each message.
     """
     run = run or uuid.uuid4()
     _note_deaths(run)
@@ -99,13 +99,13 @@ def _waiting() -> QuerySet[OutboxMessage]:
 
 
 def _due(due_before: datetime) -> QuerySet[OutboxMessage]:
-    """Return what is due, without messages that have an earlier one of their subject before them."""
+    """Return the due messages that have no earlier message of the same booking or restaurant before them."""
     earlier = _waiting().filter(subject=OuterRef("subject"), id__lt=OuterRef("id"))
     return _waiting().filter(~Exists(earlier), claimed_by__isnull=True, due_at__lte=due_before).order_by("due_at", "id")
 
 
 def _claimed(pk: int, run: uuid.UUID, due_before: datetime) -> OutboxMessage | None:
-    """Commit that the message is tried now, and return it; None if somebody else does."""
+    """Commit that the message is tried now, and return it; None if another process tries it."""
     lease = DatabaseNow() + timedelta(seconds=LEASE_SECONDS)
     if not _due(due_before).filter(pk=pk).order_by().update(claimed_by=run, attempts=F("attempts") + 1, due_at=lease):
         return None
@@ -113,7 +113,7 @@ def _claimed(pk: int, run: uuid.UUID, due_before: datetime) -> OutboxMessage | N
 
 
 def _is_delivered(message: OutboxMessage, run: uuid.UUID) -> bool:
-    """Tell the host, and commit the result unless somebody else has taken the message over meanwhile."""
+    """Deliver the message, and commit the result unless another process has taken it over. Return whether it succeeded."""
     # A stale process changes no row.
     ours = OutboxMessage.objects.filter(
         pk=message.pk, claimed_by=run, attempts=message.attempts, delivered_at__isnull=True
@@ -135,7 +135,7 @@ def _is_delivered(message: OutboxMessage, run: uuid.UUID) -> bool:
 
 
 def _tell(message: OutboxMessage) -> BaseException | None:
-    """Call the host in a transaction that holds nothing of ours; return what it raised."""
+    """Call the host in a transaction without our locks. Return the error that it raised, if any."""
     try:
         with correlation.scope(_correlation_id(message), booking_ref=message.booking_ref), _delivering():
             configured().deliver(
@@ -150,7 +150,7 @@ def _tell(message: OutboxMessage) -> BaseException | None:
             )
             transactions.guard_commit_hooks()
     except (Exception, SystemExit, GeneratorExit) as error:
-        # Before the database is asked again: by type, never by what it says.
+        # Before the database is asked again: only the type, never the message.
         if isinstance(error, Exception) and transactions.is_database_away(error):
             raise
         log_error(logger, error, "Message %d was not delivered", message.pk, level=logging.WARNING)
@@ -159,7 +159,7 @@ def _tell(message: OutboxMessage) -> BaseException | None:
 
 
 def _delivering() -> AbstractContextManager[None]:
-    """A transaction in which the host may wait for others, a mail server say, as long as a delivery may take."""
+    """Return a transaction in which the host may wait for others, such as a mail server, for the time of a delivery."""
     return transactions.atomic(limits=transactions.Limits(idle=round(DELIVERY_SECONDS * 1000) + 1000))
 
 
@@ -176,13 +176,13 @@ def _is_hopeless(message: OutboxMessage, failures: int) -> bool:
 
 
 def _end_outage(started: datetime) -> datetime | None:
-    """Make all messages due that failed before this run; return up to when messages are due now, if there were any."""
+    """Make all messages due that failed before this run. Return up to when messages are due now, if there were any."""
     failed = _waiting().filter(claimed_by__isnull=True, failed_since__lt=started, due_at__gt=started)
     return transactions.database_now() if failed.update(due_at=started) else None
 
 
 def _note_deaths(run: uuid.UUID) -> None:
-    """Count attempts without a result: their process is dead. The first time costs no delay."""
+    """Count attempts without a result, whose process is dead. The first one causes no delay."""
     unfinished = _waiting().filter(claimed_by__isnull=False)
     died = unfinished.filter(due_at__lte=DatabaseNow()) | unfinished.filter(claimed_by=run)
     died.update(

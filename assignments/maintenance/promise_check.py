@@ -1,4 +1,4 @@
-"""Checks what this app promises, on what is stored: by SQL that trusts no constraint, and by asking the host. Reads only."""
+"""Checking this app's promises on stored data: by SQL that trusts no constraint, and by asking the host. Reads only."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -137,7 +137,7 @@ HOST_APART = "the host shows no table twice"
 
 
 def violations(*, days: int, restaurant_ref: str | None = None) -> Iterator[Violation]:
-    """Yield what does not hold of coming bookings, and of those of the last ``days`` days.
+    """Yield promises that do not hold, for upcoming bookings and those of the last ``days`` days.
 
     ``restaurant_ref`` limits the comparison with the host; our own tables are checked for all restaurants.
     """
@@ -162,9 +162,9 @@ def violations(*, days: int, restaurant_ref: str | None = None) -> Iterator[Viol
 
 
 def _overdue(now: datetime) -> Iterator[Violation]:
-    """Yield bookings that nobody has decided, and changes in the host that nobody has followed, though due for long.
+    """Yield undecided bookings and unfollowed changes in the host that have been due for a long time.
 
-    Not those that the router gives to nobody, as where everything is switched off: nobody is meant to decide them.
+    Bookings that the router gives to no planner, because everything is switched off, do not count.
     """
     before = now - timedelta(seconds=DECIDED_WITHIN_SECONDS)
     rows = Assignment.objects.due(before).order_by("restaurant_ref", "booking_ref")
@@ -197,7 +197,7 @@ class Shown:
 
 
 def shown_twice(*, restaurant_ref: str | None = None) -> Iterator[tuple[Shown, Shown]]:
-    """Yield pairs of bookings that the host shows at one table at the same time, both ways round, from now on."""
+    """Yield pairs of upcoming bookings that the host shows at one table at the same time, each pair in both orders."""
     by_table: dict[tuple[str, str], list[Shown]] = {}
     for each in _shown(transactions.database_now(), restaurant_ref):
         by_table.setdefault((each.restaurant_ref, each.table_ref), []).append(each)
@@ -211,7 +211,7 @@ def shown_twice(*, restaurant_ref: str | None = None) -> Iterator[tuple[Shown, S
 
 
 def _shown(now: datetime, restaurant_ref: str | None) -> Iterator[Shown]:
-    """Yield what the host shows of bookings that are not over. Three queries for 500 bookings, and those of floors."""
+    """Yield the tables that the host shows for bookings that are not over. Three queries per 500 bookings, plus floors."""
     host = configured()
     start, until = now - reconcile.LONGEST_DINNER, now + reconcile.FURTHEST
     read = partial(host.history, start=start, until=until, limit=reconcile.CHUNK, restaurant_ref=restaurant_ref)

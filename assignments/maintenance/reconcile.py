@@ -1,4 +1,7 @@
-"""Reconciliation: finds and repairs changes by the host that this app was not told of, since refs are not foreign keys."""
+"""Reconciliation: finding and repairing changes by the host of which this app was not told.
+
+Refs are not foreign keys, so the database cannot keep host and ledger in line.
+"""
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
@@ -46,9 +49,9 @@ class Discrepancy:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class OutdatedPromise:
-    """A confirmed booking that today's rules would not seat like this again. It keeps its tables.
+    """A confirmed booking that today's rules would not seat like this. It keeps its tables.
 
-    ``because``: reason codes. ``remedy``: what became of it. ``error``: the error's type if replanning failed.
+    ``because``: reason codes. ``remedy``: what was done. ``error``: the error's type if replanning failed.
     """
 
     booking_ref: str
@@ -69,9 +72,8 @@ class _Finding:
 def reconcile(*, dry_run: bool = False, restaurant_ref: str | None = None) -> Iterator[Discrepancy]:
     """Compare all upcoming bookings with their assignments, and repair differences unless ``dry_run``.
 
-    Bookings that have started are left alone, unless the host has seated them: one that is over no longer needs a table.
-    Each repair has its own transaction, which checks again. A failed repair does not stop the others. Marks that are due
-    are followed first.
+    Bookings that have started are left alone, unless the host has seated them. Each repair has its own transaction,
+    which checks again. A failed repair does not stop the others. Due marks are followed first.
     """
     if not dry_run:
         mark_following.sweep()
@@ -98,8 +100,9 @@ def reconcile(*, dry_run: bool = False, restaurant_ref: str | None = None) -> It
 def outdated_promises(*, repair: int = 0, restaurant_ref: str | None = None) -> Iterator[OutdatedPromise]:
     """List upcoming confirmed bookings whose seating today's floor and settings would not make again.
 
-    Promises are kept: an edited turn time, service or join applies to new bookings. With ``repair`` at most so many of them
-    are planned again by today's rules; each keeps its tables unless others are settled in the same transaction.
+    Promises are kept (docs/living-evening.md rule 1): an edited turn time, service or join applies only to new
+    bookings. ``repair``: how many of them at most are planned again by today's rules; each keeps its tables unless
+    others are settled in the same transaction.
     """
     now, after, left = transactions.database_now(), 0, repair
     rows = Assignment.objects.filter(state=State.CONFIRMED, starts_at__gt=now).order_by("pk")
@@ -209,7 +212,7 @@ def _seated_by_host(
     *,
     now: datetime,
 ) -> _Finding | None:
-    """Return that the host has seated a booking which has no tables here, if it has."""
+    """Return the finding that the host has seated a booking without tables here, or None."""
     if booking is None or seatings or not shown or not host_changes.may_be_adopted(assignment):
         return None
     booking = replace(booking, table_refs=shown)
@@ -286,7 +289,7 @@ def _chosen_elsewhere(
     *,
     now: datetime,
 ) -> _Finding | None:
-    """Return that the host's staff chose other tables for a booking that has some, if they did and its stay is not over."""
+    """Return the finding that the host's staff chose other tables for a booking whose stay is not over, or None."""
     if booking is None or not seatings or assignment.stage in GONE or not (booking.wants_table or booking.keeps_tables):
         return None
     if max(row.stays_until for row in seatings) <= now:
@@ -327,7 +330,7 @@ def _unwanted(assignment: Assignment, booking: HostBooking | None, *, has_tables
         return _finding(ref, "cancelled, but has tables", "its tables are freed", lambda: ledger.release([ref]))
     if is_cancelled(booking):
         problem = "the booking no longer exists in the host" if booking is None else "cancelled in the host"
-        # A change, not a call to cancel: shown again in the host, it is planned again.
+        # This follows a change, and is no call to cancel: if the host shows the booking again, it is planned again.
         return _finding(ref, problem, "cancelled, its tables are freed", lambda: api.booking_changed(booking_ref=ref))
     if state == State.CONFIRMED or assignment.reason == waiting.CAME_AFTER_ALL:
         return None

@@ -163,7 +163,7 @@ _OLD = {
     "outbox_messages": _Old(
         table="assignments_outboxmessage",
         moment="id",
-        # The last one of a booking to come is kept, because the next is numbered after it.
+        # The last one of an upcoming booking is kept, because the next one is numbered after it.
         condition="""
             delivered_at < assignments_now() - %(outbox_days)s * interval '1 day'
             AND (number = 0
@@ -184,20 +184,20 @@ _OLD = {
             updated_at < assignments_now() - %(breaker_days)s * interval '1 day'
             AND coalesce(opened_until < assignments_now() - %(breaker_days)s * interval '1 day', TRUE)""",
     ),
-    # Nobody could follow them for so long, and reconciliation has looked at these bookings since.
+    # They could not be followed for that long, and reconciliation has checked these bookings since.
     "marks": _Old(
         table="assignments_hostmark",
         key="booking_ref",
         moment="created_at",
         condition="created_at < assignments_now() - %(outbox_days)s * interval '1 day'",
     ),
-    # A form is sent again within minutes, and a printed sheet is of one evening.
+    # A form is sent again within minutes, and a printed sheet belongs to one evening.
     "staff_actions": _Old(
         table="assignments_staffaction",
         moment="at",
         condition="at < assignments_now() - %(outbox_days)s * interval '1 day'",
     ),
-    # Nobody moves guests of an evening that is over.
+    # Guests of a past evening are not moved.
     "frozen_evenings": _Old(
         table="assignments_frozenevening",
         moment="frozen_at",

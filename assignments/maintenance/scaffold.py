@@ -1,4 +1,4 @@
-"""Writes a host class from a project's models, with a comment on every guess.
+"""Writing a host class from a project's models, with a comment on every guess.
 
 Long because every kind of field that projects have is guessed here, so that one look tells what is found and what is not.
 """
@@ -138,7 +138,7 @@ PERIOD = (
 
 
 class NothingFoundError(LookupError):
-    """The app has no models from which a host could be written; what it says is a sentence."""
+    """The app has no models from which a host could be written; the message says why."""
 
 
 @dataclass(kw_only=True)
@@ -175,7 +175,7 @@ class Scaffold:
         return [each.msg for each in host().check() if each.level >= checks.ERROR]
 
     def has_no_more_than(self, problems: Collection[str]) -> bool:
-        """Return whether nothing else is wrong than before the last guess: what is wrong elsewhere does not refute it."""
+        """Return whether the last guess has caused no new problems. Problems elsewhere do not refute it."""
         return set(self.problems()) <= set(problems)
 
     def text(self) -> str:
@@ -200,7 +200,7 @@ class Scaffold:
             is_default = value == getattr(ModelHost, name)
             if comment in {BY_NAME, BY_CHOICES} and is_default:
                 continue
-            # A guess is shown even if the default says the same: the code may store something else.
+            # A guess is shown even if it equals the default, because the code may store something else.
             line = f"{name} = {_source(value)}{f'  # {comment}' if comment else ''}"
             yield f"    # {line}" if comment == BY_USAGE and is_default else f"    {line}"
         yield from (line.format(self.period).replace("'", '"') for line in PERIOD if self.period)
@@ -209,7 +209,7 @@ class Scaffold:
 
 
 def _not_written(host: ModelHost, given: Any) -> Any:
-    """Stand for a method that the class has besides its attributes."""
+    """Stand in for a method that the class has besides its attributes."""
     raise NotImplementedError
 
 
@@ -282,7 +282,7 @@ def _named(app: AppConfig, name: str) -> list[type[models.Model]]:
 
 
 def _ranked(candidates: Sequence[Any], score: Any) -> list[type[models.Model]]:
-    """Return the models that could be it, the likeliest first; equal ones stay in the order of the app."""
+    """Return the models with a score, the most likely first; equal ones stay in the order of the app."""
     scored = [(score(model), model) for model in candidates if isinstance(model, type)]
     return [model for points, model in sorted(scored, key=lambda pair: -pair[0]) if points > 0]
 
@@ -297,7 +297,7 @@ def _instead(candidates: Sequence[type[models.Model]], option: str) -> str:
 
 
 def _likely_bookings(known: Sequence[type[models.Model]]) -> list[type[models.Model]]:
-    """Return the models that could be bookings. What another of them leads to, such as a slot, is less likely one."""
+    """Return the models that could be bookings. One to which another of them leads, such as a slot, is less likely."""
     candidates = _ranked(known, _booking_score)
     targets = {link.related_model for model in candidates for link in _links(model) if link.related_model is not model}
     return _ranked(candidates, lambda model: max(1, _booking_score(model) - 3 * (model in targets)))
@@ -336,7 +336,7 @@ def _seats(table: type[models.Model]) -> str | None:
 
 
 def _written_tables(booking: type[models.Model], *called: str) -> list[Any]:
-    """Return the plain fields of a booking that are called like a table: its number, or its name."""
+    """Return the plain fields of a booking that are named like a table, its number or its name."""
     return [
         each
         for each in _of_type(booking, (models.IntegerField, models.CharField, models.UUIDField))
@@ -347,7 +347,7 @@ def _written_tables(booking: type[models.Model], *called: str) -> list[Any]:
 
 
 def _fields(model: type[models.Model]) -> list[Any]:
-    """Return a model's own fields, its parents' included, without keys that nobody chose."""
+    """Return a model's fields, including its parents', without automatic keys."""
     own = [*model._meta.fields, *model._meta.many_to_many]
     return [
         each for each in own if not isinstance(each, models.AutoField) and not isinstance(each, models.OneToOneField)
@@ -368,7 +368,7 @@ def _is_like(name: str, words: Sequence[str]) -> bool:
 
 
 def _has_word(name: str, word: str) -> bool:
-    """Return whether a name has the word: anywhere if that is long, otherwise as a part of its own or its beginning."""
+    """Return whether a name has the word: anywhere if the word is long, else as a separate part or the start of one."""
     parts = re.sub("(?<=[a-z0-9])(?=[A-Z])", "_", name).lower().split("_")
     if word in BEGINNINGS:
         return any(part.startswith(word) for part in parts)
@@ -378,7 +378,7 @@ def _has_word(name: str, word: str) -> bool:
 def _best(
     model: type[models.Model], words: Sequence[str], kind: Any, *, without: Sequence[str] = (), choices: bool = False
 ) -> str | None:
-    """Return the field of this type whose name has the first of the words that any has.
+    """Return the field of this type whose name has the earliest of ``words`` that occurs in any name.
 
     A number with choices is a status, unless ``choices``.
     """
@@ -460,7 +460,7 @@ def _periods(model: type[models.Model]) -> list[Any]:
 def _behind(model: type[models.Model], kind: Any) -> str | None:
     """Return the path to a time that lies behind a foreign key, such as a slot's.
 
-    A link that is called like a time comes first, then one to a model with a single field that is called like a start.
+    A link that is named like a time comes first, then one to a model with a single field named like a start.
     """
     for link in _links(model):
         if _is_like(link.name, CLOCKS):
@@ -512,7 +512,7 @@ def _first_of(found: Sequence[Any], kind: str) -> str:
 
 
 def _texts(model: type[models.Model], words: Sequence[str], read: Any) -> list[Any]:
-    """Return the short texts that are called like it and whose choices, if they have any, can be read as it."""
+    """Return the short texts with one of ``words`` in the name, whose choices, if any, ``read`` accepts."""
     return [
         each
         for each in _of_type(model, models.CharField)
@@ -554,7 +554,7 @@ def _party(made: Scaffold, model: type[models.Model]) -> None:
 
 
 def _covers(model: type[models.Model]) -> str | None:
-    """Return the field that is called like a party: a number, if need be with choices or decimals, or a text of digits."""
+    """Return the field that is named like a party: a number, possibly with choices or decimals, or a text of digits."""
     for kind, choices in ((models.IntegerField, False), (models.IntegerField, True), (models.DecimalField, True)):
         found = _best(model, PARTIES, kind, without=("phone", *MONEY, *STATUSES), choices=choices)
         if found:
@@ -564,7 +564,7 @@ def _covers(model: type[models.Model]) -> str | None:
 
 
 def _restaurant(made: Scaffold, model: type[models.Model], table: type[models.Model]) -> None:
-    """A restaurant is what both a booking and a table belong to, or what is called one."""
+    """Choose the restaurant: what both a booking and a table belong to, or what is named like one."""
     for each in [each for each in _fields(model) if each.many_to_one and each.related_model is not table]:
         target = each.related_model
         if isinstance(target, type) and (path := _path(table, target)):
@@ -580,7 +580,7 @@ def _restaurant(made: Scaffold, model: type[models.Model], table: type[models.Mo
 
 
 def _path(table: type[models.Model], target: type[models.Model]) -> str | None:
-    """Return the fields that lead from a table to its restaurant, directly or by one model between."""
+    """Return the path from a table to its restaurant, directly or through one other model."""
     links = [each for each in _fields(table) if each.many_to_one]
     for each in links:
         if each.related_model is target:
@@ -622,7 +622,7 @@ def _standing(made: Scaffold, model: type[models.Model]) -> None:
 
 
 def _status(model: type[models.Model]) -> Any:
-    """Return the field of a booking's own status: called just that, or after the booking, or at least like a status."""
+    """Return the field of a booking's status: named ``status``, or after the booking, or at least like a status."""
     named = [
         each
         for each in _of_type(model, models.Field)
@@ -639,9 +639,9 @@ def _in_force(model: type[models.Model]) -> str | None:
 
 
 def _cancelled(model: type[models.Model]) -> str | None:
-    """Return the flag of cancelled bookings, or the moment of it; one that every booking has is something else.
+    """Return the flag of cancelled bookings, or the time of cancellation, unless every booking has it.
 
-    So is one of deleted rows where the model has a manager of its own: that leaves them out.
+    A flag of deleted rows does not count if the model has its own manager, which leaves these rows out.
     """
     words = [word for word in CANCELLING if word != DELETED or type(model._default_manager) is models.Manager]
     moments = [each for each in _of_type(model, models.DateTimeField) if each.null]
@@ -651,7 +651,7 @@ def _cancelled(model: type[models.Model]) -> str | None:
 
 
 def _seated_by_tables(made: Scaffold) -> None:
-    """Without a status or a confirmation, who has a table is seated, if one can be without."""
+    """Without a status or a confirmation, treat bookings with a table as seated, if a booking can be without one."""
     if {"status_field", "confirmed_field"} & made.values.keys() or made.is_told_elsewhere:
         return
     if "tables_field" in made.values:
@@ -745,7 +745,7 @@ def _numbered(made: Scaffold, model: type[models.Model], table: type[models.Mode
     ]
     before = made.problems()
     for written in _written_tables(model, table.__name__.lower()):
-        # First what the field's own name says: table_number holds a number.
+        # First what the field's name suggests: table_number holds a number.
         for key in sorted(keys, key=lambda each: not written.name.endswith(each)):
             made.set("tables_field", written.name, f"guess: holds the table's {key}")
             made.set("table_key_field", key, "guess: what bookings call a table; unique in a restaurant")
@@ -788,7 +788,7 @@ def _restaurant_model(made: Scaffold, booking: type[models.Model]) -> type[model
 
 
 def _hours(made: Scaffold, candidates: Sequence[type[models.Model]], restaurant: type[models.Model] | None) -> None:
-    """Choose the model of opening hours: it has an opening, a closing and a weekday, or is called like one."""
+    """Choose the model of opening hours: it has an opening, a closing and a weekday, or is named like one."""
     for model in candidates:
         clocks = (models.TimeField, models.CharField)
         opens = _best(model, OPENS, clocks)
@@ -815,7 +815,7 @@ def _hours(made: Scaffold, candidates: Sequence[type[models.Model]], restaurant:
 
 
 def _monday(weekday: Any) -> tuple[int, str]:
-    """Return the number that means Monday, and how sure that is."""
+    """Return the number that means Monday, and how certain that is."""
     for value, label in weekday.flatchoices:
         if str(label).lower().startswith("mon"):
             return value, BY_CHOICES
@@ -823,7 +823,7 @@ def _monday(weekday: Any) -> tuple[int, str]:
 
 
 def _turns(made: Scaffold, candidates: Sequence[type[models.Model]], restaurant: type[models.Model] | None) -> None:
-    """Choose the model of turn times: it is called like one, and has a size of parties and a duration."""
+    """Choose the model of turn times: it is named like one, and has a party size and a duration."""
     for model in candidates:
         minutes = _best(model, ("minutes", *TURNS), (models.IntegerField, models.DurationField))
         party = _best(model, ("max", "up_to", *PARTIES), models.IntegerField, without=LEAST)

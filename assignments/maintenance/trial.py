@@ -1,4 +1,4 @@
-"""Tries a host's callbacks on real bookings, in a transaction that is rolled back."""
+"""Trying a host's callbacks on real bookings, in a transaction that is rolled back."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -24,7 +24,7 @@ class Trial:
 
 
 class _FailedError(Exception):
-    """A step failed; what it says is for the developer, and holds refs only."""
+    """A step failed. The message is for developers, and contains only refs."""
 
 
 def try_writes(planned: Sequence[Planned]) -> Trial:
@@ -87,7 +87,7 @@ def _try(host: Host, planned: Planned) -> None:
 
 
 def _step(name: str, call: Callable[[], _T]) -> _T:
-    """Do one step, and hold its rows against the constraints that are deferred to the commit."""
+    """Do one step, and check its rows against deferred constraints."""
     try:
         with transactions.atomic():
             result = call()
@@ -108,7 +108,7 @@ def _constraint(error: BaseException) -> str:
 
 
 def _expect(host: Host, ref: str, step: str, *, is_confirmed: bool, seating: Seating | None) -> None:
-    """Raise unless the host now shows the booking as it was told to."""
+    """Raise unless the host now shows the booking as it was told."""
     shown: HostBooking | None = _step("bookings()", lambda: host.bookings([ref])).get(ref)
     if shown is None:
         raise _FailedError(f"after {step} the host no longer has it.")

@@ -1,4 +1,4 @@
-"""Types of command options for argparse, and who gives them. Invalid values are bad usage, exit code 2."""
+"""Types of command options for argparse, and the user of a command. Invalid values are bad usage, exit code 2."""
 
 import getpass
 import math
@@ -47,7 +47,7 @@ def restaurant_ref(text: str) -> str:
 
 
 def actor(text: str) -> str:
-    """Parse who does it, such as ``staff:7``."""
+    """Parse an actor, such as ``staff:7``."""
     who = text.strip()
     if not who or len(who) > LONGEST_ACTOR or not who.isprintable():
         raise ArgumentTypeError(f"must be a name of at most {LONGEST_ACTOR} characters, not {text!r}")

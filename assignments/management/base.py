@@ -24,8 +24,8 @@ UNDEFINED_FUNCTION = "42883"
 class DatabaseCommand(BaseCommand):
     """A command that needs the database.
 
-    Exits with 2 if migrations are missing, with 75 if the database is unavailable, and with 1 after all the work if what it
-    said could not be written.
+    Exits with 2 if migrations are missing, with 75 if the database is unavailable, and with 1 after all the work if its
+    output could not be written.
     """
 
     stdout: Output
@@ -69,9 +69,9 @@ class DatabaseCommand(BaseCommand):
 
 
 def restaurant_meant(text: str) -> str:
-    """Return the ref of the restaurant that an argument means; what is empty, or nobody knows, as it is.
+    """Return the ref of the restaurant that an argument means; empty and unknown texts are returned unchanged.
 
-    Raises CommandError where several may be meant.
+    Raises CommandError if several may be meant.
     """
     try:
         return restaurants.ref_of(text) if text else text

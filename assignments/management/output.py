@@ -8,7 +8,7 @@ from django.core.management.base import OutputWrapper
 
 
 class Output(OutputWrapper):
-    """A stream that never raises when it cannot be written to. ``error``: what the system said first, or None."""
+    """A stream that never raises when it cannot be written to. ``error``: the first error, or None."""
 
     error: OSError | None = None
 
@@ -31,7 +31,7 @@ class Output(OutputWrapper):
             self.error = self.error or error
 
     def end(self) -> None:
-        """Write what waits in a buffer. What cannot be written is dropped, because Python would report an error at exit."""
+        """Flush the buffer. What cannot be written is dropped, because Python would report an error at exit."""
         try:
             self._out.flush()  # type: ignore[attr-defined]
         except OSError as error:

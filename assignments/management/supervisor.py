@@ -1,7 +1,7 @@
-"""A command's process as two: a worker that does the work, and a small supervisor that starts another when it dies.
+"""A command as two processes: a worker that does the work, and a small supervisor that starts another when it dies.
 
-The worker is forked once Django is set up, which costs milliseconds. It says through a pipe that it goes on, so the
-supervisor also ends one that hangs. What is left of a dead worker's work is found by the name of the run that both share.
+The worker is forked once Django is set up, which takes milliseconds. It reports through a pipe, so that the supervisor
+also ends a worker that hangs. The unfinished work of a dead worker is found by the run's id, which all workers share.
 """
 
 import ctypes
@@ -45,15 +45,15 @@ class Worker:
     pipe: int | None = None
 
     def goes_on(self) -> None:
-        """Say that the work goes on. Silence for longer than the command's ``silence_seconds`` is then fatal."""
+        """Report that the work goes on. Silence for longer than ``silence_seconds`` is fatal from then on."""
         self._say(GOING_ON)
 
     def rests(self) -> None:
-        """Say that nothing will be heard for a while."""
+        """Report that silence is allowed for a while."""
         self._say(RESTING)
 
     def has(self, seconds: float) -> None:
-        """Say that the work is to be done in this time."""
+        """Report that the next step may take this many seconds."""
         self._say(_TIME_IS_UP + f"{seconds}\n".encode())
 
     def ends(self) -> None:
@@ -92,7 +92,7 @@ class SupervisedCommand(DatabaseCommand):
         try:
             return super().execute(*args, **options)
         except (SystemExit, GeneratorExit) as ended:
-            # No command of ours exits like this: the booking project did, in the middle of the work.
+            # Our commands never exit like this: the booking project did so in the middle of the work.
             if self.worker.pipe is not None:
                 self.stdout.end()
                 os._exit(_DIED)
@@ -100,7 +100,7 @@ class SupervisedCommand(DatabaseCommand):
 
     @contextmanager
     def until_signalled(self, stopped: threading.Event) -> Iterator[None]:
-        """Set the event when a worker is asked to stop, so that it ends between two things to do."""
+        """Set the event when a worker is asked to stop, so that it ends between two units of work."""
         if self.worker.pipe is None:
             yield
             return
@@ -116,7 +116,7 @@ class SupervisedCommand(DatabaseCommand):
 
 
 def is_wanted() -> bool:
-    """Return whether this process can be forked safely: it has one thread, and is connected to nothing."""
+    """Return whether this process can be forked safely: it has one thread, and no open connections."""
     return (
         hasattr(os, "fork")
         and threading.active_count() == 1
@@ -125,7 +125,7 @@ def is_wanted() -> bool:
 
 
 def supervise(*, silence_seconds: float, restarts: int | None) -> Worker:
-    """Return in the worker, and stay in here as its supervisor. ``restarts``: the most, None for no end."""
+    """Fork: return in the worker, and stay inside as its supervisor. ``restarts``: the most; None for no limit."""
     run, started, deaths = uuid.uuid4(), time.monotonic(), 0
     with suppress(OSError):
         sys.stdout.flush()
@@ -152,7 +152,7 @@ def supervise(*, silence_seconds: float, restarts: int | None) -> Worker:
 
 
 def say(what: str) -> None:
-    """Write a line for whoever watches."""
+    """Write a line for the operator."""
     with suppress(OSError):  # A full disk must not end a supervisor.
         sys.stderr.write(f"{what}\n")
         sys.stderr.flush()
@@ -190,7 +190,7 @@ class _Watched:
             pid, status = os.waitpid(self._pid, 0 if not is_open and self.is_clean else os.WNOHANG)
             if pid:
                 self.status = status
-                if is_open:  # What it said last.
+                if is_open:  # Its last reports.
                     self._hear(self._rest())
                 return
             if self._is_overdue():
@@ -204,7 +204,7 @@ class _Watched:
             return b""
 
     def _hear(self, said: bytes) -> bool:
-        """Take in what the worker said; return whether it may say more."""
+        """Process a report of the worker. Return whether more may follow."""
         for line in said.split(b"\n"):
             if line == GOING_ON:
                 self._heard_at = time.monotonic()
@@ -231,7 +231,7 @@ def _end_like(status: int) -> NoReturn:
 
 
 def _die_with(supervisor: int) -> None:
-    """Have the system end this process when its supervisor ends, where it can (Linux)."""
+    """Have the system end this process when its supervisor ends, if possible (Linux)."""
     try:
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
     except (OSError, AttributeError):

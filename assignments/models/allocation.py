@@ -1,4 +1,4 @@
-"""The ledger: which table is occupied when, and by whom. A PostgreSQL constraint prevents overlaps."""
+"""The ledger: which table is occupied when, and by which booking. A PostgreSQL constraint prevents overlaps."""
 
 from __future__ import annotations
 
@@ -54,11 +54,11 @@ class Allocation(models.Model):
 
     ``blocked`` is ``[blocked_from, blocked_until)`` in UTC, including buffers. The seating is
     ``starts_at``..``ends_at``. A *hold* reserves the table until ``expires_at``. A *seating* reserves it without a
-    limit. Neither may begin at a closed table, unless ``overridden_by`` names who said so.
+    limit. Neither may begin at a closed table, unless ``overridden_by`` names the actor that overrides the closure.
 
-    A booking's seatings are its promise. ``party`` and ``zone_ref`` are what it was made for. ``ended_at`` is set once
-    its guests have left these tables: the row stays as a record of the past, and a booking has one current seating.
-    ``overstays_until`` is set while its guests stay longer than the table is theirs.
+    A booking's seatings are its promise. ``party`` and ``zone_ref``: those for which it was made. ``ended_at``: set
+    once the guests have left this table; the row stays as a record of the past. ``overstays_until``: set while the
+    guests stay longer than the table is theirs.
     """
 
     class Kind(models.TextChoices):
@@ -144,10 +144,10 @@ class Allocation(models.Model):
 
     @property
     def buffer_after(self) -> timedelta:
-        """Return for how long the table is blocked after its guests have left."""
+        """Return the time for which the table is blocked after its guests have left."""
         return timedelta(0) if self.overstays_until else self.blocked.upper - self.ends_at
 
     @property
     def stays_until(self) -> datetime:
-        """Return when its guests are going to leave, which may be later than the table is theirs."""
+        """Return when its guests will leave, which may be after the table is theirs."""
         return self.overstays_until or self.ends_at

@@ -2,9 +2,9 @@
 
 
 def append_only(table: str, *, function: str, trigger: str, row: str, column: str) -> tuple[str, str]:
-    """The SQL that refuses UPDATE and DELETE of ``table``, and the SQL that takes that back.
+    """Return the SQL that refuses UPDATE and DELETE of ``table``, and the SQL that reverses it.
 
-    The refusal names the row as ``row`` and its ``column``. Migrations have run what this gives: it must not change.
+    The refusal names the row as ``row`` and its ``column``. Migrations have run the result, so it must not change.
     """
     create = f"""
 CREATE FUNCTION {function}() RETURNS trigger LANGUAGE plpgsql AS $$

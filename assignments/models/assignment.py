@@ -106,9 +106,9 @@ class AssignmentQuerySet(models.QuerySet["Assignment"]):
         )
 
     def with_earlier(self, booking_refs: Sequence[str], *, due_before: datetime | None = None) -> AssignmentQuerySet:
-        """Return these bookings, and those that wait and asked before the last of them, in the order in which they asked.
+        """Return these bookings, and waiting ones that asked before the last of them, in the order in which they asked.
 
-        With ``due_before`` also all others that are due then.
+        With ``due_before``, also include all others that are due then.
         """
         last = (
             Assignment.objects.filter(booking_ref__in=booking_refs).order_by("-requested_at").values("requested_at")[:1]
@@ -123,7 +123,7 @@ class AssignmentQuerySet(models.QuerySet["Assignment"]):
         return self.filter(restaurant_ref=restaurant_ref, service_date=service_date)
 
     def days(self) -> list[tuple[str, Any]]:
-        """Return the service days of these bookings: of what is promised, and of what is asked for instead. One query."""
+        """Return the service days of these bookings, by their promises and their edits. One query."""
         columns = ("restaurant_ref", "service_date", "asked_restaurant_ref", "asked_date")
         found = dict.fromkeys(
             day
@@ -133,12 +133,12 @@ class AssignmentQuerySet(models.QuerySet["Assignment"]):
         return [day for day in found if day[0] is not None]
 
     def asking_for(self, restaurant_ref: str, service_date: Any) -> AssignmentQuerySet:
-        """Return the bookings of a service day, and those that ask for it instead of what they were promised."""
+        """Return the bookings of a service day, and those whose edit asks for that day."""
         instead = models.Q(asked_restaurant_ref=restaurant_ref, asked_date=service_date, wish_settled=False)
         return self.filter(models.Q(restaurant_ref=restaurant_ref, service_date=service_date) | instead)
 
     def of_restaurants(self, restaurant_refs: Iterable[str]) -> AssignmentQuerySet:
-        """Return the bookings of these restaurants, and those that wait for staff to decide whether they go to one."""
+        """Return the bookings of these restaurants, and those whose undecided edit asks for one of them."""
         refs = sorted(restaurant_refs)
         instead = models.Q(asked_restaurant_ref__in=refs, wish_settled=False, state=State.MANUAL_REVIEW)
         return self.filter(models.Q(restaurant_ref__in=refs) | instead)
@@ -148,7 +148,7 @@ class AssignmentQuerySet(models.QuerySet["Assignment"]):
         return self.none() if "\0" in booking_ref else self.filter(booking_ref=booking_ref)
 
     def claim(self) -> AssignmentQuerySet:
-        """Lock the rows until the transaction ends, skipping rows that are locked already."""
+        """Lock the rows until the transaction ends, skipping rows that are already locked."""
         return self.select_for_update(skip_locked=True)
 
     def persist(self, assignments: Iterable[Assignment], *, correlation_id: uuid.UUID) -> None:
@@ -440,22 +440,22 @@ class Assignment(FSMModelMixin, models.Model):
 
     @property
     def is_woken(self) -> bool:
-        """Whether it waits for staff, and a table may have become free for it."""
+        """Return whether it waits for staff, and a table may have become free for it."""
         return self.state == State.MANUAL_REVIEW and self.wake_at is not None
 
     @property
     def has_wish(self) -> bool:
-        """Whether its guest asks for something else than was promised, or did until staff rejected it."""
+        """Return whether its guest asks for something else than was promised, even if staff have rejected that."""
         return self.asked_starts_at is not None
 
     @property
     def is_wish_undecided(self) -> bool:
-        """Whether the guest's requested change still needs a decision."""
+        """Return whether the guest's edit still needs a decision."""
         return self.has_wish and not self.wish_settled
 
     @property
     def days(self) -> frozenset[tuple[str, Any]]:
-        """The service days, by restaurant, of what is promised and of what is asked for instead."""
+        """Return the service days (restaurant ref and date) of the promise and of the edit."""
         days: set[tuple[str, Any]] = {(self.restaurant_ref, self.service_date)}
         if self.asked_restaurant_ref is not None:
             days.add((self.asked_restaurant_ref, self.asked_date))
@@ -463,33 +463,33 @@ class Assignment(FSMModelMixin, models.Model):
 
     @property
     def last_asked(self) -> tuple[str | None, datetime | None, int | None]:
-        """Restaurant, start and covers for which the guest asked last, granted or not."""
+        """Return the restaurant, start and covers for which the guest asked last, granted or not."""
         if self.has_wish:
             return self.asked_restaurant_ref, self.asked_starts_at, self.asked_party
         return self.restaurant_ref, self.starts_at, self.party
 
     @property
     def start_to_decide(self) -> datetime:
-        """The start that staff have to decide about: the requested one if it differs from the confirmed one."""
+        """Return the start about which staff decide: the requested one if it differs from the confirmed one."""
         asked = self.asked_starts_at if self.state == State.MANUAL_REVIEW else None
         start: datetime = self.starts_at if asked is None else asked
         return start
 
     @property
     def party_to_decide(self) -> int:
-        """The covers that staff have to decide about: the requested number if it differs from the confirmed one."""
+        """Return the covers about which staff decide: the requested number if it differs from the confirmed one."""
         asked = self.asked_party if self.state == State.MANUAL_REVIEW else None
         party: int = self.party if asked is None else asked
         return party
 
     def forget_wish(self) -> None:
-        """Forget what was asked for instead, in memory: it is promised now, or asked for no more."""
+        """Forget the edit, in memory: it is promised now, or no longer asked for."""
         self.asked_restaurant_ref = self.asked_date = self.asked_starts_at = self.asked_ends_at = None
         self.asked_party = self.asked_zone_ref = self.asked_needs = None
         self.wish_settled = False
 
     def take_up_wish(self) -> None:
-        """Make the requested change the booking's own values, because nothing is promised any more. In memory."""
+        """Make the edit the assignment's own facts, in memory, because nothing is promised any more."""
         if self.asked_restaurant_ref is None or self.asked_date is None or self.asked_starts_at is None:
             return
         self.restaurant_ref, self.service_date = self.asked_restaurant_ref, self.asked_date
@@ -570,7 +570,7 @@ class Assignment(FSMModelMixin, models.Model):
     @_records_history
     @transition(field=state, source=[State.MANUAL_REVIEW, State.FAILED], target=State.CONFIRMED)
     def restore(self, *, actor: str, reason: str = "", detail: str = "") -> None:
-        """Mark that it keeps the tables that it has: what staff had to decide about them is settled."""
+        """Mark that it keeps its tables, because staff no longer have to decide about them."""
         self.due_at = None
 
     @_records_history

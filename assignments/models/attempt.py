@@ -12,7 +12,7 @@ class Attempt(models.Model):
 
     ``decision_ms``: planning time in milliseconds, without the database. ``decision``: the ranked plans with the parts
     of their scores, and the number of table combinations ruled out by reason. ``snapshot_hash`` identifies the
-    planner's input. ``batch`` is the key of what the planner was given, where the router keeps that.
+    planner's input. ``batch``: the key of the planned batch, if the router keeps it.
     """
 
     assignment = models.ForeignKey("assignments.Assignment", on_delete=models.CASCADE, related_name="tries")

@@ -11,7 +11,7 @@ from assignments.models.moment import DatabaseNow
 class BatchMark(models.Model):
     """Bookings of one restaurant-day that a run is deciding. Stored before the transaction, whose commit deletes it.
 
-    One that is left, while nobody has the day, was left by a process that died.
+    A mark that remains while nobody has the day belongs to a process that died.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4)

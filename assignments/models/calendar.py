@@ -54,7 +54,7 @@ class CalendarEntry(models.Model):
 class PacingLimit(models.Model):
     """How many guests may come and be there at once, in a service and on the dates ``first_date``..``last_date``.
 
-    Of several for a date the one with the shortest dates rules. It is read by ``ModelHost`` only.
+    Of several for a date the one with the shortest period applies. It is read only by ``ModelHost``.
     """
 
     restaurant_ref = models.TextField()

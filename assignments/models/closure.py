@@ -1,4 +1,4 @@
-"""Closures: when tables, a zone or the whole restaurant cannot be used, and who says so."""
+"""Closures: when tables, a zone or the whole restaurant cannot be used, and who closed them."""
 
 from __future__ import annotations
 
@@ -24,10 +24,10 @@ class ClosureQuerySet(models.QuerySet["Closure"]):
 
 
 class Closure(models.Model):
-    """Tables that cannot be used over ``[starts_at, ends_at)``; without an end until further notice.
+    """Tables that cannot be used over ``[starts_at, ends_at)``; without an end until the closure is lifted.
 
-    ``table_refs`` are the tables when it was written, those of the zone if ``zone_ref`` is set; none stands for the whole
-    restaurant. Closures may overlap. One that was lifted is kept, and closes nothing.
+    ``table_refs``: the tables at the time of writing, those of the zone if ``zone_ref`` is set; empty for the whole
+    restaurant. Closures may overlap. A lifted closure is kept, and closes nothing.
     """
 
     restaurant_ref = models.TextField()
@@ -72,7 +72,7 @@ class Closure(models.Model):
 
     @property
     def is_whole_restaurant(self) -> bool:
-        """Whether every table is closed."""
+        """Return whether every table is closed."""
         return not self.table_refs
 
     @property

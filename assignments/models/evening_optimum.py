@@ -1,4 +1,4 @@
-"""What an evening's tables could seat at best, as the optimizer found when it last examined the evening."""
+"""The most that an evening's tables could seat, as the optimizer last found."""
 
 from django.db import models
 from django.utils.translation import gettext_lazy as _
@@ -7,11 +7,11 @@ from assignments.models.moment import DatabaseNow
 
 
 class EveningOptimum(models.Model):
-    """The last answer about one evening, kept for pages and reports, which solve nothing.
+    """The last answer about one evening, stored for pages and reports, which do not solve themselves.
 
     ``seated``: bookings with tables after the run. ``waiting``: bookings that waited before it. ``possible``: how many
-    bookings the tables could seat at most, if everybody who was confirmed keeps a seat and who asked first goes first.
-    ``possible_in_any_order``: the same if those who waited may be seated in any order.
+    bookings the tables could seat at most, if all confirmed ones keep a seat and earlier requests go first.
+    ``possible_in_any_order``: the same if waiting bookings may be seated in any order.
     """
 
     restaurant_ref = models.TextField()

@@ -6,7 +6,7 @@ from assignments.models.moment import DatabaseNow
 
 
 class FailedInvocation(models.Model):
-    """An invocation of V3 that raised, and that left no attempt which says so.
+    """An invocation of V3 that raised and left no attempt that tells of it.
 
     Either a batch raised although each of its bookings could be decided alone, or the failures of ``unstored`` bookings
     could not be stored. Written in a transaction of its own, after the invocation. Rows are pruned.

@@ -86,7 +86,7 @@ class TableDetails(models.Model):
 class TablePlace(models.Model):
     """A table's position and shape on the floor plan. Without one, the table is drawn with its zone.
 
-    ``x`` and ``y``: the middle, in units of a centimetre of a plan that is ``PLAN_WIDTH`` wide.
+    ``x`` and ``y``: the centre, in centimetres of a plan that is ``PLAN_WIDTH`` wide.
     """
 
     PLAN_WIDTH = 1200

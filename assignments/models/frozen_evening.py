@@ -1,4 +1,4 @@
-"""Frozen evenings: staff no longer let their bookings be moved."""
+"""Frozen evenings: service days on which V3 no longer moves bookings."""
 
 from django.db import models
 from django.utils.translation import gettext_lazy as _

@@ -10,8 +10,9 @@ from assignments.models.moment import DatabaseNow
 class HostMark(models.Model):
     """A booking that was saved or deleted in the host. Stored in the host's transaction, deleted once it was followed.
 
-    It says nothing of the change: what the host shows when the mark is read decides. ``stamp`` is new with each write, so
-    that nobody deletes the mark of a later one. ``cancels``: the host cancelled it by a call, whatever it shows.
+    It does not describe the change: what the host shows when the mark is followed decides. ``stamp`` is new with each
+    write, so that the mark of a later write is not deleted. ``cancels``: the host cancelled the booking by a call,
+    whatever it shows.
     """
 
     booking_ref = models.TextField(primary_key=True)

@@ -1,4 +1,4 @@
-"""Inserts many rows by one short statement, where nothing has to be returned.
+"""Inserting many rows by one short statement, when nothing has to be returned.
 
 Django writes each value of each row into the statement, and reads the new keys back. Here the rows travel as one JSON
 document, from which PostgreSQL makes rows of the table's own type.
@@ -82,7 +82,7 @@ def _columns(fields: Iterable[models.Field[Any, Any]]) -> Iterable[str]:
 
 
 def _plain(value: Any) -> Any:
-    """Return what JSON has no type for as PostgreSQL reads it."""
+    """Return a value without a JSON type in the form that PostgreSQL reads."""
     if isinstance(value, Range):
         if value.isempty:
             return "empty"

@@ -1,4 +1,4 @@
-"""The "now" of database and process, which everything in this app and the rollout is decided by.
+"""The "now" of database and process, by which this app and the rollout decide everything.
 
 ``assignments.concurrency.clock`` moves it.
 """
@@ -25,7 +25,7 @@ def process_now() -> datetime:
 
 
 class DatabaseNow(Func):
-    """The time of the current statement by the database clock, moved where a test or the demo plays another time.
+    """The time of the current statement by the database clock, which tests and the demo can move.
 
     The SQL function ``assignments_now()``. Use it instead of ``Now()``, which cannot be moved.
     """

@@ -1,4 +1,4 @@
-"""Evenings that the optimizer has changed: what it was asked, and what it answered."""
+"""Evenings that the optimizer has changed: its problems and its answers."""
 
 from django.db import models
 from django.utils.translation import gettext_lazy as _
@@ -7,7 +7,7 @@ from assignments.models.moment import DatabaseNow
 
 
 class OptimizedEvening(models.Model):
-    """One answer of the optimizer that was written. ``problem`` and ``answer`` hold all that a replay needs to check it."""
+    """One stored answer of the optimizer. ``problem`` and ``answer`` have everything that a replay needs to check it."""
 
     restaurant_ref = models.TextField()
     service_date = models.DateField()

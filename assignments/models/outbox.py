@@ -9,10 +9,10 @@ from assignments.models.moment import DatabaseNow
 class OutboxMessage(models.Model):
     """A message to the host, such as ``booking.assignment_state.<state>``; delivered at least once, oldest first.
 
-    ``booking_ref``: empty if the message is about a restaurant, as ``closure.<what>`` is. ``subject`` is what messages are
-    ordered by: the booking, or the restaurant. ``number`` counts the messages of a subject from 1; a trigger sets both.
-    ``claimed_by`` is the run that is delivering it; if that dies, the claim stays until ``due_at`` and then counts as a
-    death. A message that was set aside waits for a person, and holds up no other.
+    ``booking_ref``: empty if the message is about a restaurant, as ``closure.<what>`` is. ``subject``: the booking or
+    the restaurant, whose messages are kept in order. ``number`` counts the messages of a subject from 1; a trigger sets
+    both. ``claimed_by``: the run that is delivering it; if that dies, the claim stays until ``due_at`` and then counts
+    as a death. A message that was set aside waits for staff, and delays no other.
     """
 
     topic = models.TextField()

@@ -8,11 +8,11 @@ from assignments.models.moment import DatabaseNow
 
 
 class SeatingChange(models.Model):
-    """A change of a booking's seating, or of how far its guests are. Triggers write it, and prevent updates and deletes.
+    """A change of a booking's seating, or of its guests' stage. Triggers write it, and prevent updates and deletes.
 
-    ``transaction_id``: PostgreSQL's number of the transaction, equal for what happened together. For a stage the columns
-    of the seating are empty; for a seating those of the stage are. ``facts``: of a seating that ended or was freed, its
-    rules passed over and the assignment's promise as they were before that transaction stored the assignment.
+    ``transaction_id``: PostgreSQL's number of the transaction, equal for changes made together. For a stage the columns
+    of the seating are empty, and vice versa. ``facts``: for a seating that ended or was freed, its overridden rules and
+    the assignment's promise, both as they were before that transaction stored the assignment.
     """
 
     class What(models.TextChoices):

@@ -12,8 +12,8 @@ from assignments.models.moment import DatabaseNow
 class StaffAction(models.Model):
     """A form of the evening's page that was carried out, stored in the transaction that carried it out.
 
-    The key is the form's own: sent twice, it finds the row and does nothing. ``what`` is a code. ``booking_ref`` is empty
-    where the action is about no booking. Rows are pruned.
+    The key comes from the form: sent twice, it finds the row and does nothing. ``what`` is a code. ``booking_ref`` is
+    empty if the action concerns no booking. Rows are pruned.
     """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)

@@ -4,7 +4,11 @@ from enum import StrEnum
 
 
 class Aim(StrEnum):
-    """Whom to seat. ``ORDER``: who asked first, as the waiting list promises. ``NUMBER`` of bookings. ``COVERS``."""
+    """Which bookings to seat.
+
+    ``ORDER``: those that asked first, as the waiting list promises. ``NUMBER``: the most bookings. ``COVERS``: the most
+    covers.
+    """
 
     ORDER = "order"
     NUMBER = "number"

@@ -36,11 +36,10 @@ _LAST = datetime.max.replace(tzinfo=UTC)
 def in_order(requests: Iterable[SeatingRequest], *, floor: Floor, rules: PlanningRules) -> list[SeatingRequest]:
     """Return the requests in the order of decision.
 
-    Who asked first is first; nobody who asked later goes before. Requests without ``requested_at`` come last, all at
-    the same time. Among those that asked at the same time nobody has a claim before the others: tables that staff
-    pinned go first, since nothing else will do for those parties; then the parties that need the fewest tables, because
-    a party at two joined tables takes the place of two others. What is left goes by start, then by ref (9 before 10:
-    the same evening may have other keys in another database).
+    Requests are decided in the order in which they were made. Those without ``requested_at`` come last, as if made at
+    the same time. Among requests made at the same time none has priority over the others: pinned ones go first, since
+    no other tables will do for them; then those that need the fewest tables, because a party at two joined tables takes
+    the place of two others; then by start, then by ref (9 before 10, because refs may differ between databases).
     """
 
     def key(request: SeatingRequest) -> tuple[datetime, int, datetime, NaturalKey]:
@@ -68,7 +67,7 @@ class _Guest:
 
     @property
     def is_loose(self) -> bool:
-        """Whether it may sit at any tables that fit: it is not pinned, and some are free apart from the batch."""
+        """Return whether it may sit at any tables that fit: it is not pinned, and some are free apart from the batch."""
         return not self.request.pinned_table_refs and bool(self.party.options)
 
     def taken(self, unit: Unit, *, is_paced: bool) -> list[Occupied]:
@@ -131,7 +130,7 @@ class EveningPlanner:
 
     @property
     def moves(self) -> Mapping[str, TablePlan]:
-        """Return the new tables of the confirmed parties that have others than before, by ref."""
+        """Return the new tables of the confirmed parties that were moved, by ref."""
         return {
             guest.request.booking_ref: self._plan_at_its_place(guest)
             for guest in self._confirmed
@@ -145,7 +144,7 @@ class EveningPlanner:
         bits = table_bits(self._floor)
         own = sum(bits[ref] for ref in set(mover.table_refs))
         unit = next((each for each in guest.party.options if each.mask == own), None)
-        if unit is None:  # It was promised these tables by other rules than today's.
+        if unit is None:  # It was promised these tables under other rules than today's.
             unit = unit_of(self._floor, mover.table_refs)
             guest.party.add_option(unit)
         self._guests[guest.party] = guest
@@ -158,7 +157,7 @@ class EveningPlanner:
     def decide_all(self, requests: Iterable[SeatingRequest]) -> Iterator[SeatingRequest]:
         """Decide requests that are ``in_order``, yielding each once it is decided. Their ``decisions`` are final at the end.
 
-        Of those that asked at the same time as many are seated as can be found, see ``seat_more``.
+        Of requests made at the same time as many as possible are seated, see ``seat_more``.
         """
         for _moment, group in groupby(requests, key=lambda request: request.requested_at):
             together = []
@@ -182,8 +181,8 @@ class EveningPlanner:
     def probe(self, request: SeatingRequest) -> Mapping[str, tuple[str, ...]] | None:
         """Return the tables to which confirmed bookings would be moved to seat the request; None if it would be refused.
 
-        It changes nothing: other requests are decided as if this one had not been asked. The search for moves is
-        shorter than in ``decide``: whom it finds a seat for has one there, too.
+        It changes nothing: other requests are decided as if this one had not been probed. The search for moves is
+        shorter than in ``decide``, so a seat found here is found there, too.
         """
         window = admit(self._floor, request, rules=self._rules, now=self._now)
         if isinstance(window, Refusal) or self._pace.refusal(request, window, self._rules):
@@ -200,7 +199,7 @@ class EveningPlanner:
         return None if room is None else {p.ref: unit.table_refs for p, unit in room.items() if p.is_confirmed}
 
     def is_full_for(self, request: SeatingRequest) -> bool:
-        """Return whether it is only for want of free tables that the request would be refused."""
+        """Return whether the request would be refused only because no fitting table is free."""
         window = admit(self._floor, request, rules=self._rules, now=self._now)
         if isinstance(window, Refusal) or self._pace.refusal(request, window, self._rules):
             return False
@@ -212,8 +211,9 @@ class EveningPlanner:
     def _room_for(self, guest: _Guest, *, ejections: int = MAX_EJECTIONS) -> Mapping[Party, Unit] | None:
         """Return the moves that seat a newcomer for whom nothing is free, or None.
 
-        The search asks only where the newcomer could sit and who is there at the same time. As long as nobody changes
-        tables, one that found nothing is not repeated for a like party, or for another time with the same parties.
+        The result depends only on where the newcomer could sit and who is there at the same time. As long as nobody
+        changes tables, a search that found nothing is not repeated for a party with the same options, or for another
+        time with the same parties present.
         """
         newcomer = guest.party
         if not newcomer.options:
@@ -251,7 +251,7 @@ class EveningPlanner:
         return self._choose(self._guest(request, window, fit), fit, decision)
 
     def _is_possible(self, request: SeatingRequest, start: datetime) -> bool:
-        """Return whether the party could come at another time without anybody's being moved."""
+        """Return whether the party could come at ``start`` without moving anybody."""
         length = request.ends_at - request.starts_at if request.ends_at else None
         other = replace(request, starts_at=start, ends_at=start + length if length else None)
         window = admit(self._floor, other, rules=self._rules, now=self._now)
@@ -304,7 +304,7 @@ class EveningPlanner:
         return _Guest(request=request, window=window, party=party, fit=fit)
 
     def _options_of(self, fit: Fit, free: int) -> tuple[list[Unit], dict[int, int]]:
-        """Return the units that fit and are free apart from the batch, and what is known of them; shared by like parties."""
+        """Return the units that fit and are free apart from the batch, and a cache for them. Like parties share both."""
         key = (id(fit.units), free)  # Comparing units would take long. ``_fits`` keeps them, so that no id comes twice.
         if key not in self._options:
             self._options[key] = ([unit for unit in fit.units if unit.mask & free == unit.mask], {})
@@ -324,7 +324,7 @@ class EveningPlanner:
         return rank(worthwhile, circumstances, self._rules), {reason: count for reason, count in lost.items() if count}
 
     def _closed_units(self, guest: _Guest, fit: Fit) -> int:
-        """Return how many of the units that fit have a table that is closed then."""
+        """Return how many of the units that fit have a table that is closed during the seating."""
         closed = self._closures.taken(guest.window.blocked_from, guest.window.blocked_until)
         return sum(1 for unit in fit.units if unit.mask & closed) if closed else 0
 
@@ -384,10 +384,11 @@ class EveningPlanner:
         return (self._plan_at_its_place(guest),), moves
 
     def seat_more(self, booking_refs: Collection[str]) -> None:
-        """Seat more of these bookings, which asked at the same time and are decided, if some of them could not be seated.
+        """Seat more of these decided bookings, which asked at the same time, if some of them could not be seated.
 
-        Others of them may lose their seat for that: nobody of them has a claim before the others. Whom staff pinned, and
-        everybody else, stays. Where a pace is kept nobody does: others would come at other times.
+        Others of them may lose their seat for that, because none of them has priority over the others. Pinned parties,
+        and all other bookings, stay. Does nothing on a floor with pacing: seating other parties would change how many
+        guests come when.
         """
         if self._floor.is_paced:
             return
@@ -402,7 +403,7 @@ class EveningPlanner:
                 self._seat_instead(unseated, loose, found)
 
     def _seat_instead(self, unseated: list[_Guest], loose: list[_Guest], found: Mapping[Party, Unit]) -> None:
-        """Seat guests where ``found`` has them; those whom it does not have lose their seat."""
+        """Seat guests at their units in ``found``; those without one lose their seat."""
         self._no_room.clear()
         changed = [guest for guest in loose if found.get(guest.party) is not guest.party.unit]
         moving = [guest for guest in changed if guest.party in found]
@@ -518,5 +519,5 @@ def _tables_needed(floor: Floor, request: SeatingRequest, rules: PlanningRules) 
 
 
 def _aware(moment: datetime) -> datetime:
-    # A naive start is refused later, in the decision; here it only has to be sortable.
+    # A naive start is refused later, in the decision; here it only has to sort.
     return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)

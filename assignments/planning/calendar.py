@@ -1,4 +1,4 @@
-"""The calendar: which services a date has, by its entries and otherwise by its weekday."""
+"""The calendar: the services of a date, by calendar entries or else by its weekday."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -10,7 +10,7 @@ from assignments.planning.floor import EVERY_WEEKDAY, Floor, ServicePeriod, Turn
 def periods_on(floor: Floor, day: date) -> Sequence[ServicePeriod]:
     """Return the service periods that start on the local date ``day``.
 
-    Of several entries for a date the shortest one rules, then the one that starts last, then the one that closes.
+    Of several entries for a date the shortest one applies, then the one that starts last, then the one that closes.
     """
     periods = usual_periods_on(floor, day)
     for entry in floor.calendar:  # From the longest to the shortest.
@@ -32,7 +32,7 @@ def is_closed(floor: Floor, day: date) -> bool:
 
 
 def special_period(usual: ServicePeriod, *, starts: time, ends: time, turn_minutes: int | None = None) -> ServicePeriod:
-    """Return a service for the dates of an entry: as usual but for its hours and, if given, its one turn time."""
+    """Return a service for the dates of an entry: the usual one with other hours and, if given, a single turn time."""
     turns = usual.turn_times
     if turn_minutes is not None:
         turns = (TurnTime(max_party=turns[-1].max_party, minutes=turn_minutes),)

@@ -18,7 +18,7 @@ def size_classes(floor: Floor) -> tuple[int, ...]:
 
 
 def is_overcrowded(newcomer: Party, fixed: Sequence[Block], classes: Sequence[int]) -> bool:
-    """Return whether at some moment of the newcomer's seating not everybody can be seated, with any moves.
+    """Return whether at some moment of the newcomer's seating no moves could seat everybody.
 
     ``fixed``: tables occupied from outside the batch. For each class of tables, it compares the number that the present
     parties need at least with the number that exists. False proves nothing.

@@ -12,8 +12,8 @@ from assignments.planning.seating_window import SeatingWindow
 class TablePlan:
     """A table combination for a party. ``score``: higher is better, comparable only within one decision.
 
-    ``breakdown``: each strategy's weighted share of the score. ``strategy``: the one that set this plan apart.
-    ``unmet_wishes``: what the guests wish, and these tables are not.
+    ``breakdown``: each strategy's weighted share of the score. ``strategy``: the strategy that set this plan apart.
+    ``unmet_wishes``: wishes that these tables do not meet.
     """
 
     table_refs: tuple[str, ...]
@@ -26,7 +26,7 @@ class TablePlan:
     unmet_wishes: tuple[str, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
-        """What is kept of it."""
+        """Return what is stored of the plan."""
         return {
             "table_refs": list(self.table_refs),
             "seats": self.seats,
@@ -40,7 +40,7 @@ class TablePlan:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TableMove:
-    """Other tables for a confirmed party, so that one more could be seated."""
+    """A move of a confirmed party to other tables, so that one more can be seated."""
 
     booking_ref: str
     from_table_refs: tuple[str, ...]
@@ -69,11 +69,11 @@ class Decision:
 
     @property
     def best(self) -> TablePlan | None:
-        """The best plan, or None."""
+        """Return the best plan, or None."""
         return self.plans[0] if self.plans else None
 
     def to_json(self) -> dict[str, Any]:
-        """What is kept of it: enough to explain it later. ``describe`` puts it into words."""
+        """Return what is stored of the decision: enough for ``describe`` to explain it later."""
         window = self.window
         moves = [
             {"booking_ref": move.booking_ref, "from": list(move.from_table_refs), "to": list(move.to_table_refs)}
@@ -94,6 +94,6 @@ class Decision:
             "considered": self.considered,
             "rejected": dict(self.rejected),
             "moved_from": list(self.moved_from),
-            # Decisions that moved nobody are kept as earlier releases kept them.
+            # Decisions without moves are stored as earlier releases stored them.
             **({"moves": moves} if moves else {}),
         }

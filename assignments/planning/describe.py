@@ -24,7 +24,7 @@ BECAUSE: dict[str, str] = {
 
 
 def describe(decision: Mapping[str, Any], floor: Floor | None) -> Text:
-    """What was decided and why, of ``Decision.to_json()``, in local time; for a refusal, its detail.
+    """Describe a decision, given as ``Decision.to_json()``, and its reason, in local time; for a refusal, its detail.
 
     Without a floor, tables are shown by their refs, and times in UTC.
     """
@@ -34,7 +34,7 @@ def describe(decision: Mapping[str, Any], floor: Floor | None) -> Text:
 
 
 def preferred(best: Mapping[str, Any], second: Mapping[str, Any], floor: Floor | None) -> Text:
-    """Why one plan comes before another, of ``Plan.to_json()``."""
+    """Say why one plan ranks before another, both given as ``TablePlan.to_json()``."""
     tables = names(second["table_refs"], floor)
     leads = {name: share - second["breakdown"].get(name, 0.0) for name, share in best["breakdown"].items()}
     name = max(leads, key=lambda name: leads[name], default="")
@@ -47,7 +47,7 @@ def preferred(best: Mapping[str, Any], second: Mapping[str, Any], floor: Floor |
 
 
 def names(table_refs: Sequence[str], floor: Floor | None) -> str:
-    """Tables as staff know them, in the order in which they know them."""
+    """Return the names of tables as staff know them, in the floor's order."""
     if floor is None:
         return " + ".join(sorted(table_refs, key=natural_key))
     known = floor.table_by_ref

@@ -33,8 +33,8 @@ def plan(snapshot: Snapshot) -> Decision:
 def judge(snapshot: Snapshot, table_refs: Sequence[str]) -> tuple[Refusal, ...]:
     """Return all reasons against assigning these tables by hand; empty if there are none.
 
-    A late or past start is not a reason, because staff may seat guests who have arrived. The tables have to be free from
-    now on only.
+    A late or past start is not a reason, because staff may seat guests who have arrived. The tables need to be free
+    only from now on.
     """
     floor, request = snapshot.floor, snapshot.request
     invalid = party_refusal(request, snapshot.rules)
@@ -51,7 +51,7 @@ def judge(snapshot: Snapshot, table_refs: Sequence[str]) -> tuple[Refusal, ...]:
 
 
 def paced(snapshot: Snapshot, window: SeatingWindow) -> list[Refusal]:
-    """Return why pacing does not let the party come then, if it does not."""
+    """Return the refusal by pacing of a party that comes then; empty if there is none."""
     refusal = Pace(snapshot.floor, snapshot.occupied).refusal(snapshot.request, window, snapshot.rules)
     return [refusal] if refusal else []
 
@@ -67,7 +67,7 @@ def snapshot_hash(snapshot: Snapshot) -> str:
 def taken(
     floor: Floor, occupied: Iterable[Occupied], table_refs: Sequence[str], window: SeatingWindow
 ) -> list[Refusal]:
-    """Return who has these tables during the window, by table and time."""
+    """Return a refusal for each booking or closure that has one of these tables during the window, by table and time."""
     places = floor.places
     found = [
         each

@@ -16,7 +16,7 @@ from assignments.planning.units import Unit, is_connected, neighbours, seatable_
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Fit:
-    """The units that fit a party: fewest spare seats first, then fewest tables, then by their places.
+    """The units that fit a party: fewest spare seats first, then fewest tables, then by their places on the floor.
 
     ``rejected``: number of the floor's other units by reason. ``considered``: number of all its units.
     """

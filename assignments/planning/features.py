@@ -1,4 +1,4 @@
-"""Features of tables, such as step-free or by the window: free words, which each restaurant chooses for itself."""
+"""Features of tables, such as step-free or by the window: each restaurant chooses its own words."""
 
 from collections.abc import Iterable
 
@@ -9,9 +9,10 @@ LONGEST_FEATURE = 60
 
 
 def words(given: Iterable[str] | str | None) -> frozenset[str]:
-    """Return features as planning compares them: in small letters, with single spaces.
+    """Return features as planning compares them: in lower case, with single spaces.
 
-    A text holds several, between commas or semicolons. One that is too long is cut off, and so are those that are too many.
+    A text may hold several, separated by commas or semicolons. Features that are too long are cut off, and those beyond
+    the limit are dropped.
     """
     if given is None:
         return frozenset()
@@ -21,5 +22,5 @@ def words(given: Iterable[str] | str | None) -> frozenset[str]:
 
 
 def listed(features: Iterable[str]) -> str:
-    """Return features as a sentence names them."""
+    """Return features as a list for a sentence."""
     return ", ".join(sorted(features))

@@ -32,17 +32,17 @@ class InvalidFloorError(ValueError):
 
     @property
     def said(self) -> str:
-        """The message; a ``Text`` where it is our own."""
+        """Return the message; a ``Text`` if it is one of ours."""
         return self.args[0] if len(self.args) == 1 and isinstance(self.args[0], str) else str(self)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Table:
-    """A table. ``min_party`` and ``max_party``: sizes of parties that may have it alone, None where nobody has set them.
+    """A table. ``min_party`` and ``max_party``: covers of parties that may have it alone; None if not set.
 
-    Set ones are the restaurant's own words, and count for more than a general limit of spare seats: see ``units.Unit``.
-    ``features``: what guests may need or wish, as ``features.words`` gives them. ``priority``: a table with a higher one is
-    preferred; those without one have 0.
+    If set, they are the restaurant's explicit limits and override the general limit of spare seats, see ``units.Unit``
+    (docs/living-evening.md rule 10). ``features``: what guests may need or wish, as ``features.words`` returns them.
+    ``priority``: a table with a higher one is preferred; 0 by default.
     """
 
     ref: str
@@ -59,10 +59,10 @@ class Table:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Join:
-    """Tables that the host lists as a join, however many, and of whatever zones.
+    """Tables that the host lists as a join: any number, of any zones.
 
-    It is unusable while one of them is out of service. Its seats need not be the sum (two round 4-tops may seat 6), and
-    they count in larger joins of these tables and others too.
+    It cannot be used while one of them is out of service. Its seats need not be the sum (two round 4-tops may seat 6),
+    and they also count in larger joins that contain these tables.
     """
 
     table_refs: frozenset[str]
@@ -83,9 +83,9 @@ class TurnTime:
 class ServicePeriod:
     """A service period such as dinner, in local time. ``ends <= starts`` means that it ends after midnight.
 
-    ``turn_times`` ascend by ``max_party``. The last one also applies to larger parties.
-    ``weekdays``: those on which it starts (Monday is 0). ``early_minutes`` and ``late_minutes``: how long before its start
-    and after its end guests may still come. Whoever comes late overruns it, so the latter needs ``allow_overrun``.
+    ``turn_times`` ascend by ``max_party``. The last one also applies to larger parties. ``weekdays``: those on which it
+    starts (Monday is 0). ``early_minutes`` and ``late_minutes``: how long before its start and after its end guests may
+    still come. Guests who come late overrun it, so late minutes need ``allow_overrun``.
     """
 
     key: str
@@ -112,7 +112,7 @@ class ServicePeriod:
 class CalendarEntry:
     """The dates ``first_date``..``last_date`` that are on ``weekdays``: closed, or with these services.
 
-    A service replaces the usual one of the same key on these dates; the others stay. Without services the dates are
+    A service replaces the usual one with the same key on these dates; the others stay. Without services the dates are
     closed.
     """
 
@@ -123,7 +123,7 @@ class CalendarEntry:
 
     @property
     def closes(self) -> bool:
-        """Whether nothing is served on its dates."""
+        """Return whether nothing is served on its dates."""
         return not self.services
 
     def covers(self, day: date) -> bool:
@@ -133,11 +133,12 @@ class CalendarEntry:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Pacing:
-    """How many guests may come and be there at once, so that the kitchen keeps up. None: as many as there are tables for.
+    """How many guests may come within an interval, and be there at once. None: no limit besides the tables.
 
-    ``most_covers`` and ``most_parties`` may come within an interval of ``interval_minutes``, counted from the start of the
-    service. ``most_present``: covers that may sit at the same time, without buffers. It holds for the service
-    ``service_key`` (None: for each) on the dates ``first_date``..``last_date`` (None: without end) that are on ``weekdays``.
+    ``most_covers`` and ``most_parties`` may come within an interval of ``interval_minutes``, counted from the start of
+    the service. ``most_present``: covers that may sit at the same time, without buffers. The limits hold for the
+    service ``service_key`` (None: for each) on the dates ``first_date``..``last_date`` (None: without end) that are on
+    ``weekdays``.
     """
 
     interval_minutes: int = 15
@@ -159,13 +160,13 @@ class Pacing:
 class Floor:
     """The data of a restaurant that planning needs, without bookings.
 
-    ``tables`` are kept in the natural order of their names (T2 before T10), then of their refs, however they are given.
-    A table's place in it (``places``) is what every list shows and what decides between equals: refs are the host's
-    keys, and the same floor may have others in another database. ``adjacent``: unordered pairs of table refs. Joins of
-    2..k tables are the connected sets within a zone. ``zone_names``: display names of zones by ref, if
-    different. Planners do not use them, and they do not affect equality. ``calendar``: dates that are closed or have other
-    hours, kept from the longest entry to the shortest, which rules (see ``calendar.periods_on``). ``pacing``: how many
-    guests may come and be there at once (see ``pacing.limits_on``).
+    ``tables`` are kept in the natural order of their names (T2 before T10), then of their refs. The place of a table in
+    this order (``places``) orders every list and decides between equals, because refs are the host's keys and may
+    differ between databases. ``adjacent``: unordered pairs of table refs. Joins of 2..k tables are the connected sets
+    within a zone. ``zone_names``: display names of zones by ref, if different. Planners do not use them, and they do
+    not affect equality. ``calendar``: dates that are closed or have other hours, kept from the longest entry to the
+    shortest, which rules (see ``calendar.periods_on``). ``pacing``: how many guests may come and be there at once (see
+    ``pacing.limits_on``).
 
     ``stored_outside_minutes`` is set only for floors that an earlier release stored. They are judged by the rules of that
     release: every service took guests for so many minutes before its start and after its end, no limit of a table beat
@@ -203,22 +204,22 @@ class Floor:
 
     @property
     def is_of_earlier_release(self) -> bool:
-        """Whether an earlier release stored it: see ``stored_outside_minutes``."""
+        """Return whether an earlier release stored it: see ``stored_outside_minutes``."""
         return self.stored_outside_minutes is not None
 
     @cached_property
     def zone(self) -> ZoneInfo:
-        """The restaurant's time zone."""
+        """Return the restaurant's time zone."""
         return time_zone(self.timezone)
 
     @cached_property
     def services_known(self) -> dict[date, Any]:
-        """What ``seating_window.services_on`` has found, by date: each decision asks for the same few dates."""
+        """Return the cache of ``seating_window.services_on``, by date: all decisions ask for the same few dates."""
         return {}
 
     @property
     def is_paced(self) -> bool:
-        """Whether it limits how many guests come or are there."""
+        """Return whether the floor limits how many guests come or are there."""
         return bool(self.pacing)
 
     @cached_property
@@ -227,37 +228,37 @@ class Floor:
 
     @cached_property
     def places(self) -> Mapping[str, int]:
-        """Each table's place in the floor's order, from 0, by ref."""
+        """Return each table's place in the floor's order, from 0, by ref."""
         return {table.ref: place for place, table in enumerate(self.tables)}
 
     @cached_property
     def join_by_tables(self) -> Mapping[frozenset[str], Join]:
-        """The listed joins by their tables."""
+        """Return the listed joins by their tables."""
         return {join.table_refs: join for join in self.joins}
 
     def in_order(self, table_refs: Iterable[str]) -> tuple[str, ...]:
-        """These tables in the floor's order; those that it does not know come last, in the natural order of their refs."""
+        """Return these tables in the floor's order; unknown ones come last, in the natural order of their refs."""
         last = len(self.tables)
         return tuple(sorted(table_refs, key=lambda ref: (self.places.get(ref, last), natural_key(ref))))
 
     @cached_property
     def version(self) -> str:
-        """A digest of the content. Floors with the same version give the same plans."""
+        """Return a digest of the content. Floors with the same version give the same plans."""
         services = [(replace(service, weekdays=frozenset()), sorted(service.weekdays)) for service in self.services]
         hours = [(service.early_minutes, service.late_minutes) for service in self.services]
         content: tuple[object, ...] = (
             self.restaurant_ref,
             self.timezone,
-            sorted(self.tables, key=lambda table: table.ref),  # By ref, as in versions that are stored already.
+            sorted(self.tables, key=lambda table: table.ref),  # By ref, as in stored versions.
             services,
             sorted(sorted(pair) for pair in self.adjacent),
             sorted(
                 (sorted(join.table_refs), join.seats, join.min_party or 0, join.max_party or 0) for join in self.joins
             ),
-            # As it was stored; what follows it in others had no other place.
+            # As it was stored, when the fields after it did not exist.
             hours if self.stored_outside_minutes is None else self.stored_outside_minutes,
         )
-        if self.calendar:  # Versions that are stored already know none.
+        if self.calendar:  # Stored versions have none.
             content = (*content, [_calendar_content(entry) for entry in self.calendar])
         if any(table.features or table.priority for table in self.tables):
             about = [(table.ref, sorted(table.features), table.priority) for table in self.tables]
@@ -292,7 +293,7 @@ def _problems(floor: Floor) -> Iterator[str]:
         yield f"unknown timezone {floor.timezone!r}"
     if not floor.is_of_earlier_release and (too_many := list(_size_problems(floor))):
         yield from too_many
-        return  # Whatever else is wrong: to look for it would take as long as to plan.
+        return  # To look for further problems would take as long as planning.
     yield from _table_problems(floor.tables)
     if not floor.is_of_earlier_release:
         yield from _limit_problems(floor)

@@ -7,9 +7,9 @@ NaturalKey = tuple[tuple[tuple[int, int, str], ...], str]
 
 
 def natural_key(text: str) -> NaturalKey:
-    """A sort key by which numbers inside a text count as numbers, and capitals do not matter.
+    """Return a sort key by which numbers in a text count as numbers, and case does not matter.
 
-    A number comes before a letter. Texts that differ in nothing else (``T2`` and ``t02``) are ordered as plain text, so
+    A number comes before a letter. Texts that are otherwise equal (``T2`` and ``t02``) are ordered as plain text, so
     that two different texts never have equal keys.
     """
     parts = re.split(r"(\d+)", unicodedata.normalize("NFKC", text).casefold())
@@ -17,6 +17,6 @@ def natural_key(text: str) -> NaturalKey:
 
 
 def _number(digits: str) -> tuple[int, int, str]:
-    # By length, then digit by digit: the same order as int() gives, which refuses very long numbers.
+    # By length, then digit by digit: the order that int() would give, if it did not refuse very long numbers.
     plain = "".join(str(unicodedata.decimal(digit)) for digit in digits).lstrip("0")
     return (0, len(plain), plain)

@@ -37,7 +37,7 @@ class Occupancy:
                 self.add(bit, taken.blocked_from, taken.blocked_until, taken.booking_ref or "")
 
     def copy(self) -> "Occupancy":
-        """Return another one with the same blocks."""
+        """Return a copy with the same blocks."""
         other = Occupancy(self._floor)
         other._blocks, other._longest = list(self._blocks), self._longest
         return other
@@ -88,7 +88,7 @@ class Occupancy:
         del self._blocks[position]
 
     def _between(self, first: float, last: float) -> list[Block]:
-        # A block that began longer ago than the longest one lasts is over.
+        # A block that began longer ago than the longest block lasts is over.
         earliest = bisect_left(self._blocks, (first - self._longest,))
         latest = bisect_left(self._blocks, (last,))
         return [block for block in self._blocks[earliest:latest] if block.until > first]

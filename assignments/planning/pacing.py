@@ -20,9 +20,9 @@ SEARCHED = timedelta(hours=4)
 
 
 def limits_on(floor: Floor, service_key: str, day: date) -> Pacing | None:
-    """Return the pacing of a service on a date, or None. Of several, the one with the shortest dates rules.
+    """Return the pacing of a service on a date, or None. Of several, the one with the shortest period applies.
 
-    Of those that last as long it is the one that names the service, then the one that begins last, then the strictest.
+    Among equally short ones it is the one that names the service, then the one that begins last, then the strictest.
     """
     found = [each for each in floor.pacing if each.service_key in {None, service_key} and each.covers(day)]
     return min(found, key=_precedence, default=None)
@@ -75,7 +75,7 @@ class Pace:
                     self.add(each.booking_ref, each.party, each.starts_at, each.ends_at or each.blocked_until)
 
     def add(self, booking_ref: str, party: int, starts_at: datetime, ends_at: datetime) -> None:
-        """Count a party. Of several seatings of one booking, from the first one's start to the last one's end."""
+        """Count a party. Several seatings of one booking count from the first one's start to the last one's end."""
         known = self._stays.get(booking_ref)
         if known is not None:
             starts_at, ends_at, party = min(known.start, starts_at), max(known.end, ends_at), max(known.party, party)
@@ -160,7 +160,7 @@ class Pace:
             yield from _ceilings(judged, list(stays), there, limits.pacing.most_present)
 
     def starts_near(self, start: datetime) -> Iterator[datetime]:
-        """Yield the starts of the same service an interval or more from ``start``, nearest first; of two, the earlier."""
+        """Yield starts in the same service at whole intervals from ``start``, nearest first and earlier before later."""
         service = service_of(self._floor, start)
         pacing = limits_on(self._floor, service.period.key, service.day) if service else None
         if service is None or pacing is None:
@@ -175,7 +175,7 @@ class Pace:
         return f"{moment.astimezone(self._floor.zone):%H:%M}"
 
     def with_nearest(self, refusal: Refusal, start: datetime, is_possible: Callable[[datetime], bool]) -> Refusal:
-        """Return the refusal with the nearest possible times behind it: one before and one after, if there are any."""
+        """Return the refusal with the nearest possible times added: one before and one after, if there are any."""
         before = after = None
         for other in self.starts_near(start):
             if other < start and before is None and is_possible(other):
@@ -224,7 +224,7 @@ def _ceilings(
 
 
 def _present(stays: Iterable[_Stay], window: SeatingWindow) -> Iterator[int]:
-    """Yield how many covers are there whenever that rises during the window."""
+    """Yield the number of covers present at each moment of the window at which it rises."""
     meeting = [stay for stay in stays if stay.start < window.ends_at and window.starts_at < stay.end]
     for moment in {window.starts_at, *(stay.start for stay in meeting if stay.start > window.starts_at)}:
         yield sum(stay.party for stay in meeting if stay.start <= moment < stay.end)

@@ -12,9 +12,9 @@ SCORE_DIGITS = 9
 
 
 def needed(free: Sequence[Unit]) -> list[Unit]:
-    """Return ``free`` without unnecessary joins, for which a single table with as few spare seats is free.
+    """Return ``free`` without unnecessary joins: those for which a single table with as few spare seats is free.
 
-    Joining tables for a party that fits at one would cost the next party its table.
+    To join tables for a party that fits at one would take a table from the next party.
     """
     smallest = min((unit.seats for unit in free if unit.table_count == 1), default=None)
     return [unit for unit in free if smallest is None or unit.table_count == 1 or unit.seats < smallest]

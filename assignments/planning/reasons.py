@@ -1,8 +1,8 @@
 """Why a booking was not given a table, or a set of tables was refused.
 
-A *hard* reason can never be cured by waiting: no set of tables could ever seat the party as it was asked for.
-Such a booking goes to manual review at once. A *soft* one may be cured (somebody cancels, a worker frees a lock), so
-the booking is tried again.
+Waiting never cures a *hard* reason: no set of tables could ever seat the request as it is. Such a booking goes to
+manual review at once. Waiting may cure a *soft* reason (somebody cancels, a worker frees a lock), so the booking is
+tried again.
 """
 
 from dataclasses import dataclass
@@ -94,7 +94,7 @@ class Refusal:
 
     @property
     def detail(self) -> Text:
-        """The whole sentence."""
+        """Return the whole sentence."""
         return together([self.text, *(refusal.detail for refusal in self.because)])
 
     @property
@@ -106,7 +106,7 @@ class Refusal:
         return self.reason in INVALID_REASONS
 
     def to_json(self) -> dict[str, Any]:
-        """What is kept of it, and what ``Text.from_json`` reads."""
+        """Return what is stored of the refusal; ``Text.from_json`` reads it."""
         return {
             "reason": self.reason,
             "text": self.text.template,

@@ -8,12 +8,11 @@ from datetime import datetime
 class SeatingRequest:
     """A booking, as input for planning.
 
-    ``starts_at``: aware datetime. ``ends_at``: if the host has it, replaces the turn time.
-    ``zone_ref``: the required zone. ``pinned_table_refs``: the required tables.
-    ``requested_at``: time of the request. Earlier requests come first.
-    ``current_table_refs``: the tables that the booking has, if it is asked what else it could have.
-    ``needs``: features that each of its tables must have; ``wishes``: those that they had better have.
-    ``promised_party``: the covers that it has been promised a seat for at this very start, which pacing cannot take back.
+    ``starts_at``: aware datetime. ``ends_at``: aware datetime; replaces the turn time if the host has it. ``zone_ref``:
+    the required zone. ``pinned_table_refs``: the required tables. ``requested_at``: when it was requested; earlier
+    requests come first. ``current_table_refs``: the tables that the booking has, when other tables are sought for it.
+    ``needs``: features that each of its tables must have. ``wishes``: features that they should have if possible.
+    ``promised_party``: covers with a promise for exactly this start, which pacing cannot take back.
     """
 
     booking_ref: str

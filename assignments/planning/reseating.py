@@ -1,7 +1,7 @@
 """Reseating: moves of parties to other tables, to make room for one more.
 
-Bookings are confirmed with their batch, so a party may be moved within it; so may confirmed parties that nobody has told
-their table. None of them loses its seat, and other occupied tables are not touched.
+A party of the batch may be moved, because bookings are confirmed only with their whole batch; so may confirmed parties
+that have not been told their table. None of them loses its seat, and other occupied tables are not touched.
 """
 
 from bisect import bisect_left
@@ -31,9 +31,9 @@ _NEVER = float("inf")
 class Party:
     """A party of the batch: its time, its options and its current unit.
 
-    ``options``: units that fit and are free apart from the batch, preferred ones first.
-    ``needs``: what parties of the same options share, see there.
-    ``start`` and ``until``: seconds since the epoch, with buffers. ``is_confirmed``: it was confirmed before this batch.
+    ``options``: units that fit and are free apart from the batch, preferred ones first. ``needs``: a cache shared by
+    parties with the same options, see the method. ``start`` and ``until``: seconds since the epoch, with buffers.
+    ``is_confirmed``: whether it was confirmed before this batch.
     """
 
     __slots__ = ("_needs", "_tables", "batch", "is_confirmed", "meets", "options", "ref", "start", "unit", "until")
@@ -61,7 +61,7 @@ class Party:
         """Parties that were seated at the same time when it came."""
 
     def add_option(self, unit: Unit) -> None:
-        """Let it sit at ``unit`` too, after all others."""
+        """Add ``unit`` as the last option."""
         self.options = [*self.options, unit]
         self._needs = {}
         self._tables = None
@@ -80,7 +80,7 @@ class Party:
         return self.start < other.until and other.start < self.until
 
     def needs(self, tables: int) -> int:
-        """Return how many of these ``tables`` (a mask) the party needs in any of its options."""
+        """Return the least number of ``tables`` (a mask) that any of the party's options uses."""
         needed = self._needs.get(tables)
         if needed is None:
             needed = self._needs[tables] = min((unit.mask & tables).bit_count() for unit in self.options)
@@ -106,7 +106,7 @@ class Batch:
         self.seated.append(newcomer)
 
     def leave(self, party: Party) -> None:
-        """Take a seated party's seat back."""
+        """Free the seat of a seated party."""
         party.unit = None
         self.seated.remove(party)
 
@@ -114,9 +114,9 @@ class Batch:
 def make_room(newcomer: Party, *, ejections: int | None = None) -> Mapping[Party, Unit] | None:
     """Return the moves that seat ``newcomer`` (included), or None if none were found.
 
-    Changes nothing. Short chains are tried first, so that few parties move. Where no chain is found, parties take each
-    other's tables until everybody has some. ``ejections``: how many do at most, by default MAX_EJECTIONS. What is found
-    with fewer is found with more, too.
+    Changes nothing. Short chains are tried first, so that few parties move. If no chain is found, parties take each
+    other's tables until everybody has some. ``ejections``: the most steps of that, by default MAX_EJECTIONS; a larger
+    limit finds everything that a smaller one finds.
     """
     if not newcomer.options:
         return None
@@ -136,7 +136,7 @@ def make_room(newcomer: Party, *, ejections: int | None = None) -> Mapping[Party
 
 
 class Grid:
-    """Who sits where while a search tries moves, and the tables taken at each moment at which somebody arrives.
+    """The seats of all parties while a search tries moves, and the tables taken at each moment of an arrival.
 
     Two parties are there at the same time exactly if one of these moments lies in the stays of both.
     """
@@ -181,7 +181,7 @@ class Grid:
         return around
 
     def parties_at(self, mask: int, stay: Party) -> dict[int, list[Party]]:
-        """Return who sits at each of these tables (by bit) during the stay of a party. Each has somebody."""
+        """Return the parties at each of these tables (by bit) during a stay. Each table must be taken then."""
         placed = self.placed
         found: dict[int, list[Party]] = {}
         for other in self._met_by(stay):
@@ -209,9 +209,9 @@ class Grid:
 
 
 class _Chains:
-    """A depth-first search for a chain of moves, tried on the grid, which is as before when nothing is found.
+    """A depth-first search for a chain of moves. It tries them on the grid, and restores the grid if nothing is found.
 
-    ``settled``: the new units of parties that move. ``is_exhaustive``: nothing that could have worked was left out.
+    ``settled``: the new units of parties that move. ``is_exhaustive``: whether no possible chain was left out.
     """
 
     def __init__(self, grid: Grid, newcomer: Party, steps: int) -> None:
@@ -259,7 +259,8 @@ class _Chains:
     def _clearable(self, party: Party, taken: int) -> list[tuple[Unit, list[Party]]]:
         """Return the units whose parties could all move, with these parties.
 
-        Fewest tables first, so that few move; then those whose confirmed parties come latest.
+        Units with the fewest tables come first, so that few parties move; then those whose confirmed parties come
+        latest.
         """
         at_table = self._grid.parties_at(taken & party.tables, party)
         settled = self.settled
@@ -313,8 +314,8 @@ def _cost(found: tuple[int, float, int, Unit, list[Party]]) -> tuple[int, float,
 class _Ejections:
     """Search: seat a party where others sit, then those others in the same way, until everybody has a seat.
 
-    A party weighs more each time it had to stand up, so that it is left alone later and others are tried. That finds moves
-    that no single chain makes. Changes the grid.
+    A party weighs more each time it is ejected, so that later others are tried instead. That finds moves that no single
+    chain makes. Changes the grid.
     """
 
     def __init__(self, grid: Grid, newcomer: Party) -> None:
@@ -323,7 +324,7 @@ class _Ejections:
         self._weight: dict[Party, int] = {}
 
     def find(self, most: int) -> Mapping[Party, Unit] | None:
-        """Return the parties that move in the end, or None if no way was found within the allowed steps."""
+        """Return the new units of the parties that move, or None if no way was found in ``most`` steps."""
         unseated = [self._newcomer]
         for _ in range(most):
             party = unseated.pop()
@@ -361,7 +362,7 @@ class _Ejections:
                         break
                 continue
             bits = list(each_bit(tables))
-            # Who sits at several of them counts once, but a part never weighs more than the whole.
+            # A party at several of them counts once, but a part never weighs more than the whole.
             if max([weights[bit] for bit in bits]) >= least:
                 continue
             leaving = list(dict.fromkeys(other for bit in bits for other in at_table[bit]))

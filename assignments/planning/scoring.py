@@ -22,8 +22,8 @@ class Circumstances:
 
     Only free units may be scored. The mappings are by table bit. ``idleness``: share (0..1) of IDLE_HORIZON_SECONDS
     before and after for which the table would be empty. ``choice``: number of free tables of that size. ``zone_room``:
-    share of free tables in its zone. ``demand``: how much others need it (0..1). ``priority``: the restaurant's, from 0 (its
-    lowest) to 1. ``success``: see Snapshot.
+    share of free tables in its zone. ``demand``: how much others need it (0..1). ``priority``: the restaurant's
+    priority, scaled from 0 (its lowest) to 1. ``success``: see Snapshot.
     """
 
     party: int
@@ -74,22 +74,22 @@ def load_balancing(unit: Unit, now: Circumstances) -> float:
 
 
 def historical_success(unit: Unit, now: Circumstances) -> float:
-    """Prefer tables whose past seatings held. A table without a record is neutral."""
+    """Prefer tables whose past seatings were kept. A table without a record is neutral."""
     return _mean(unit, now.success, 0.5)
 
 
 def wishes(unit: Unit, now: Circumstances) -> float:
-    """Prefer tables that are what the guests wish, by the share of their wishes. Without wishes it counts nothing."""
+    """Prefer tables that meet the guests' wishes, by the share of wishes met. Without wishes it does not count."""
     return len(now.wishes & unit.features) / len(now.wishes) if now.wishes else 0.0
 
 
 def keep_free(unit: Unit, now: Circumstances) -> float:
-    """Prefer tables of which others need least: without free neighbours, and not part of a large join."""
+    """Prefer tables that others need least: without free neighbours, and not part of a large join."""
     return 1 - _mean(unit, now.demand, 0.0)
 
 
 def priority(unit: Unit, now: Circumstances) -> float:
-    """Prefer tables and zones that the restaurant prefers. Where none is preferred it counts nothing."""
+    """Prefer tables with a high priority of the restaurant. If all are equal it does not count."""
     return _mean(unit, now.priority, 0.0)
 
 
@@ -159,7 +159,7 @@ def circumstances_of(
 
 
 def _demand(floor: Floor, free: int) -> Mapping[int, float]:
-    """Return how much others need each table: half for its free neighbours, half for the largest join that it is part of."""
+    """Return how much others need each table: half for its free neighbours, half for the largest join with it."""
     beside, reach = neighbours(floor), _reach(floor)
     most = max((around.bit_count() for around in beside.values()), default=0) or 1
     return {bit: (around & free).bit_count() / most / 2 + reach[bit] / 2 for bit, around in beside.items()}
@@ -167,7 +167,7 @@ def _demand(floor: Floor, free: int) -> Mapping[int, float]:
 
 @lru_cache(maxsize=64)
 def _reach(floor: Floor) -> Mapping[int, float]:
-    """Return, for each active table's bit, the seats of the largest unit of which it is part, as a share of the largest."""
+    """Return by bit the seats of the largest unit with each active table, as a share of the largest of all."""
     reach: dict[int, int] = {}
     for unit in seatable_units(floor):
         for bit in each_bit(unit.mask):

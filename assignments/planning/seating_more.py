@@ -1,8 +1,8 @@
-"""Seating more of the bookings that asked at the same time: nobody among them has a claim before the others.
+"""Seating more of the bookings that asked at the same time, none of which has priority over the others.
 
-Deciding one after the other leaves some unseated who would have a seat if others had none. This looks for a way to seat as
-many as possible: somebody takes a seat, whoever loses it looks for another one, and what seats most is kept, of that what
-seats most covers. A search of random steps from a fixed seed, so that the same evening is always seated alike.
+Deciding one after another may seat fewer than possible. This search seats as many as it can: one party takes a seat,
+the party that loses it looks for another, and the result with the most parties, then the most covers, is kept. Its
+steps are random from a fixed seed, so that the same evening is always seated alike.
 """
 
 from collections import defaultdict
@@ -27,8 +27,8 @@ def seat_more(
 ) -> Mapping[Party, Unit]:
     """Return units for parties of ``loose`` and ``unseated``, more than are seated now; empty if none were found.
 
-    All other seated parties stay where they are. Who of the two has no unit in the result has no seat. ``covers``: those of
-    each party of the two. Changes nothing.
+    All other seated parties stay where they are. A party of ``loose`` or ``unseated`` without a unit in the result has
+    no seat. ``covers``: the covers of each of these parties. Changes nothing.
     """
     search = _Search(seated, [party for party in unseated if party.options], loose, covers)
     search.run()
@@ -69,11 +69,11 @@ class _Search:
 
     @staticmethod
     def _room_of(party: Party) -> float:
-        """Return the room that a party takes up at least: tables and hours."""
+        """Return the least room that a party takes up, in table-hours."""
         return min(unit.table_count for unit in party.options) * (party.until - party.start) / 3600
 
     def run(self) -> None:
-        """Take the steps. ``best`` has the units of the best evening on the way."""
+        """Run the search. Afterwards ``best`` has the units of the best evening found."""
         left = patience = PATIENCE_EACH * len(self._unseated)
         for _ in range(min(STEPS_EACH * len(self._unseated), MOST_STEPS)):
             self._step()
@@ -91,7 +91,7 @@ class _Search:
                     return
 
     def prefer_covers(self) -> None:
-        """Let larger parties take the seats of smaller ones in ``best``, as long as as many are seated."""
+        """Let larger parties take the seats of smaller ones in ``best``, without seating fewer parties."""
         for party in self._loose & self._grid.placed.keys():
             self._rise(party)
         for party, unit in self.best.items():
@@ -151,11 +151,11 @@ class _Search:
         first = int(self._random() * len(options))
         begins, ends = self._grid.spans[party]
         at_table, loose, room = self._at_table, self._loose, self._room
-        # From anywhere among the options, so that all of them are tried in the long run.
+        # Start anywhere among the options, so that all of them are tried in the long run.
         for number in range(first - len(options), first):
             unit = options[number]
             found, is_one = None, True
-            for place in unit.places:  # As ``_only_one_at``, which would be called half a million times an evening.
+            for place in unit.places:  # Inlined ``_only_one_at``, to avoid half a million calls an evening.
                 for begin, end, other in at_table[place]:
                     if begin < ends and begins < end and other is not found:
                         if found is not None:

@@ -29,7 +29,7 @@ class SeatingWindow:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Service:
-    """A service period on the local date ``day``, also when the clocks change. Moments are UTC."""
+    """A service period on the local date ``day``, in UTC, correct even when the clocks change."""
 
     period: ServicePeriod
     day: date
@@ -38,19 +38,19 @@ class Service:
 
     @property
     def opens_at(self) -> datetime:
-        """The first moment at which guests may come: its start, less its early minutes."""
+        """Return the first moment at which guests may come: the start, less the early minutes."""
         return self.starts_at - timedelta(minutes=self.period.early_minutes)
 
     @property
     def closes_at(self) -> datetime:
-        """The last moment at which guests may come: its end, and its late minutes."""
+        """Return the last moment at which guests may come: the end, plus the late minutes."""
         return self.ends_at + timedelta(minutes=self.period.late_minutes)
 
 
 def local_to_aware(local: datetime, zone: ZoneInfo) -> datetime:
-    """Convert naive local time to UTC. In the repeated autumn hour it is the first.
+    """Convert naive local time to UTC. In the repeated autumn hour it means the first one.
 
-    Raises ValueError for a time that the spring change skips, for one beyond the calendar in UTC, and for an aware one.
+    Raises ValueError for a time that the spring change skips, a time beyond the calendar in UTC, and an aware time.
     """
     if local.tzinfo is not None:
         raise ValueError(f"{local.isoformat()} is aware already.")
@@ -68,9 +68,9 @@ def seating_window(
 ) -> SeatingWindow | Refusal:
     """Return the seating window of ``party`` covers at ``starts_at``, or a refusal.
 
-    The duration is the turn time for the party, unless the host has ``ends_at``. Minutes are elapsed minutes, also when
-    the clocks change. Buffers are added. For the service period to which it belongs see ``service_of``. A seating may exceed
-    its service period only if overruns are allowed; buffers do not count.
+    The duration is the turn time for the party, unless ``ends_at`` is given. Minutes are elapsed minutes, even when the
+    clocks change. Buffers are added. The seating belongs to the service of ``service_of``, and may exceed it only if
+    overruns are allowed; buffers do not count.
     """
     for moment in (starts_at, ends_at):
         if moment is not None and moment.tzinfo is None:
@@ -117,9 +117,9 @@ def seating_window(
 
 
 def from_now_on(window: SeatingWindow, now: datetime) -> SeatingWindow:
-    """Return the window of a party that should be here already: its tables are blocked from now on, its times stay.
+    """Return the window of a party that should already be here: its tables are blocked from now on, its times stay.
 
-    A window that begins later, or is over, is returned as it is.
+    A window that begins later, or is over, is returned unchanged.
     """
     if window.starts_at >= now or window.ends_at <= now:
         return window
@@ -127,10 +127,10 @@ def from_now_on(window: SeatingWindow, now: datetime) -> SeatingWindow:
 
 
 def service_of(floor: Floor, start: datetime) -> Service | None:
-    """Return the service to which a booking at ``start`` (aware) belongs, or None where nothing is served.
+    """Return the service to which a booking at ``start`` (aware) belongs, or None if nothing is served.
 
-    That is the service that is on; else the next one, within its early minutes; else the last one, within its late
-    minutes. Of several that are on it is the one that began last.
+    That is the service under way, or of several the one that began last; else the next one, within its early minutes;
+    else the last one, within its late minutes.
     """
     today = start.astimezone(floor.zone).date()
     # Includes yesterday, for services that run past midnight.
@@ -142,7 +142,7 @@ def service_of(floor: Floor, start: datetime) -> Service | None:
     if coming:
         return min(coming, key=lambda service: service.starts_at)
     over = [service for service in nearby if service.ends_at <= start <= service.closes_at]
-    # Without late minutes the end itself is too late. Floors of an earlier release took it.
+    # Without late minutes the end itself is too late. On floors of an earlier release it was not.
     over = [service for service in over if service.period.late_minutes or floor.is_of_earlier_release]
     return max(over, key=lambda service: service.ends_at) if over else None
 

@@ -1,4 +1,4 @@
-"""The service day: the local date to which a moment at a restaurant belongs. A night belongs to the evening before it."""
+"""The service day: the local date to which a moment at a restaurant belongs. A night belongs to the evening before."""
 
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
@@ -14,8 +14,9 @@ NIGHT = timedelta(hours=5)
 def service_date(floor: Floor | None, moment: datetime) -> date:
     """Return the local date on which the service of a booking at ``moment`` starts.
 
-    At half past midnight, in a service from 18:00 to 02:00, that is the day before. Without a service it is the local date
-    of five hours ago; without a floor, UTC's. A naive moment, which planning refuses, has the date that it says.
+    At half past midnight, in a service from 18:00 to 02:00, that is the day before. Without a service it is the local
+    date five hours before ``moment``; without a floor, the same in UTC. A naive moment, which planning refuses, keeps
+    its own date.
     """
     if moment.tzinfo is None:
         return moment.date()
@@ -27,7 +28,7 @@ def service_date(floor: Floor | None, moment: datetime) -> date:
 
 
 def touched_days(floor: Floor, window: SeatingWindow) -> Iterator[date]:
-    """Yield the service days within which a seating blocks its tables, in order: those whose bookings it may meet."""
+    """Yield the service days within which a seating blocks its tables, in order: its bookings may conflict with it."""
     last = window.blocked_until - timedelta(microseconds=1)
     days = {service_date(floor, moment) for moment in (window.blocked_from, window.starts_at, last)}
     day = min(days)

@@ -14,8 +14,8 @@ from assignments.planning.seating_window import SeatingWindow
 class Occupied:
     """A table occupied for ``[blocked_from, blocked_until)``, with buffers, and its booking.
 
-    ``closed``: nobody has it, because it is closed then. ``party`` (covers) sits for ``[starts_at, ends_at)``; known only
-    where the floor's pacing counts them.
+    ``closed``: it is closed then, and no booking has it. ``party`` (covers) sits for ``[starts_at, ends_at)``; known
+    only if the floor's pacing counts them.
     """
 
     table_ref: str
@@ -31,7 +31,7 @@ class Occupied:
 def occupied_by(
     booking_ref: str, table_refs: Iterable[str], window: SeatingWindow, *, party: int = 0
 ) -> list[Occupied]:
-    """Return the tables as a booking occupies them that is seated there. ``party``: where the floor's pacing counts it."""
+    """Return the occupied tables of a booking. ``party``: its covers, if the floor's pacing counts them."""
     return [
         Occupied(
             table_ref=ref,
@@ -48,11 +48,10 @@ def occupied_by(
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Movable:
-    """A confirmed party that has not been told its table, and may sit elsewhere. It was promised a seat, and keeps one.
+    """A confirmed party that has not been told its table, and may be moved. It never loses its promised seat.
 
-    ``window``: the stay that it was promised. ``party`` in covers, ``zone_ref`` only if it asked for a zone, ``needs`` and
-    ``wishes`` as it asked for them.
-    ``table_refs``: where it sits now. Its tables are in ``occupied`` as well, under its ref.
+    ``window``: the promised stay. ``party``: covers. ``zone_ref``: the requested zone, if any. ``needs`` and
+    ``wishes``: as requested. ``table_refs``: its current tables, which are in ``occupied`` as well, under its ref.
     """
 
     booking_ref: str
@@ -64,7 +63,7 @@ class Movable:
     wishes: frozenset[str] = frozenset()
 
     def request(self) -> SeatingRequest:
-        """Return what it was promised, as if it asked for that."""
+        """Return a request for what it was promised."""
         return SeatingRequest(
             booking_ref=self.booking_ref,
             starts_at=self.window.starts_at,
@@ -108,7 +107,7 @@ class PlanningRules:
     is_paced: bool = True
 
     def by_staff(self) -> "PlanningRules":
-        """Return the rules for what staff do, walk-ins included: no minimum lead time binds them."""
+        """Return the rules for staff, walk-ins included, without a minimum lead time."""
         return replace(self, min_lead_minutes=0)
 
 
@@ -118,7 +117,7 @@ class Snapshot:
 
     ``occupied`` does not contain the request's own tables, which it may keep. It contains tables that are closed.
 
-    ``success``: share (0..1) of past seatings at a table that held. A table without an entry is neutral.
+    ``success``: by table ref, the share (0..1) of past seatings that were kept. A table without an entry is neutral.
     """
 
     floor: Floor
@@ -130,5 +129,5 @@ class Snapshot:
 
     @property
     def closures(self) -> tuple[Occupied, ...]:
-        """The tables that are closed, and when."""
+        """Return the tables that are closed, and when."""
         return tuple(each for each in self.occupied if each.closed)

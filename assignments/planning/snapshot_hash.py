@@ -1,4 +1,4 @@
-"""The digest of a snapshot, equal in every process exactly if the input of the decision is equal."""
+"""The digest of a snapshot: equal, in every process, exactly if the input of the decision is equal."""
 
 import hashlib
 from collections.abc import Iterable, Mapping
@@ -39,10 +39,10 @@ class SnapshotDigest:
             rules.ranked_plans,
             sorted(rules.weights.items()),
             sorted(success.items()),
-            # Snapshots of releases that knew no grace keep their digest.
+            # Snapshots of releases without a grace keep their digest.
             *([rules.grace_minutes] if rules.grace_minutes else []),
             *([] if rules.is_paced else ["not paced"]),
-            # So do those in which no confirmed party may be moved.
+            # So do snapshots in which no confirmed party may be moved.
             *([sorted(movable)] if movable else []),
         )
         self._occupied = 0
@@ -78,7 +78,7 @@ class SnapshotDigest:
             request.zone_ref,
             _moment(request.requested_at),
             sorted(request.pinned_table_refs),
-            # Snapshots of releases that did not know the tables of a booking keep their digest.
+            # Snapshots of releases without the current tables of a booking keep their digest.
             *([sorted(request.current_table_refs)] if request.current_table_refs else []),
             *([("needs", sorted(request.needs))] if request.needs else []),
             *([("wishes", sorted(request.wishes))] if request.wishes else []),
@@ -104,15 +104,15 @@ def _digest_of(
     paced: tuple[object, ...] | None,
 ) -> int:
     content: tuple[object, ...] = (table_ref, _moment(start), _moment(until), booking_ref)
-    if closed:  # Digests that are stored already know no closures.
+    if closed:  # Stored digests have no closures.
         content = (*content, "closed")
-    if paced is not None:  # Nor any pacing.
+    if paced is not None:  # Nor pacing.
         content = (*content, *paced)
     return int.from_bytes(hashlib.sha256(repr(content).encode()).digest())
 
 
 def _in_utc(moment: datetime) -> datetime:
-    # In a zone of its own, both hours of a change of clocks would be equal, and a key of the cache.
+    # In local time both repeated hours of a clock change would be equal, and share a key of the cache.
     return moment if moment.tzinfo is None or moment.tzinfo is UTC else moment.astimezone(UTC)
 
 

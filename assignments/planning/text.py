@@ -1,6 +1,6 @@
-"""A sentence that can be shown in any language: its English template, and the values in it. Pure.
+"""A sentence that can be shown in any language: its English template, and the values in it. Does no I/O.
 
-Rules and commands use a ``Text`` as the English string that it is. Pages show it in the reader's language, with
+Rules and commands use a ``Text`` as an English string. Pages show it in the reader's language, with
 ``assignments.staff.labels.render``. Import ``gettext`` as ``_``, so that ``makemessages`` finds the templates.
 """
 
@@ -15,9 +15,9 @@ LONGEST_MOMENT = len("2026-11-29T18:30:00.000000+00:00")
 class Text(str):
     """The English sentence. ``template`` has places for ``values`` as ``%(name)s``; values are texts, strings or numbers.
 
-    ``plural`` is the template for every ``count`` among the values but 1, where there is one. A template without values is
-    not filled in, so that it may hold a percent sign. Moments are values as ``by_the_clock`` writes them.
-    Raises KeyError, TypeError or ValueError where they do not match.
+    ``plural`` is the template, if any, for a value ``count`` other than 1. A template without values is not filled in,
+    so it may contain a percent sign. Moments are values as ``by_the_clock`` writes them. Raises KeyError, TypeError or
+    ValueError if template and values do not match.
     """
 
     __slots__ = ("plural", "template", "values")
@@ -51,9 +51,9 @@ class Text(str):
 
     @classmethod
     def from_json(cls, stored: Mapping[str, Any]) -> "Text":
-        """The text that ``to_json`` was asked of, or that a stored refusal says. Raises what the class raises.
+        """Return the text that ``to_json`` has stored, or that of a stored refusal. Raises what the class raises.
 
-        Of older refusals the English ``detail`` was kept, or the code alone, which gives an empty text.
+        Older refusals were stored with the English ``detail``, or only a code, which gives an empty text.
         """
         if "template" not in stored:
             behind = [cls.from_json(each) for each in stored.get("because", ())]
@@ -63,17 +63,17 @@ class Text(str):
 
 
 def gettext(template: str, /, **values: Any) -> Text:
-    """A text with these values, which may be texts themselves."""
+    """Return a text with these values, which may be texts themselves."""
     return Text(template, values)
 
 
 def ngettext(singular: str, plural: str, count: int, /, **values: Any) -> Text:
-    """A text that depends on a number, which is ``%(count)s`` in it."""
+    """Return a text that depends on a number, which is ``%(count)s`` in it."""
     return Text(singular, {**values, "count": count}, plural)
 
 
 def together(texts: Sequence[Text], separator: str = " ") -> Text:
-    """Several as one; empty when there are none."""
+    """Join several texts into one; empty if there are none."""
     if len(texts) == 1:
         return texts[0]
     places = {f"part{number}": each for number, each in enumerate(texts)}
@@ -83,7 +83,7 @@ def together(texts: Sequence[Text], separator: str = " ") -> Text:
 def by_the_clock(moment: datetime, zone: tzinfo) -> str:
     """Write a moment by a restaurant's clock, as a value of a text: 2026-11-29 18:30.
 
-    At the ends of the calendar, where the restaurant's clock would be beyond it, by the moment's own.
+    At the ends of the calendar, where the restaurant's clock would overflow, the moment's own zone is used.
     """
     with suppress(OverflowError):
         moment = moment.astimezone(zone)

@@ -20,11 +20,11 @@ out, all of one size together, so that the result does not depend on an order. L
 class Unit:
     """Tables that may seat a party: one table, a join within a zone, or a listed join.
 
-    ``table_refs`` are in the floor's order, and ``places`` are their places in it: what decides between equal units.
+    ``table_refs`` are in the floor's order; ``places`` are their places in it, which decide between equal units.
     ``mask`` has the bits (see ``table_bits``) of its tables. ``seats``: see ``seats_of``. Parties of ``min_party`` to
-    ``max_party`` covers may sit here. ``filled_at``: the party from which spare seats count, or None where the restaurant
-    itself has set a least or a largest party. ``zone_ref`` is None for a listed join across zones: it is in none of them.
-    ``features``: those that each of its tables has.
+    ``max_party`` covers may sit here. ``filled_at``: the covers from which spare seats are counted, or None if the
+    restaurant has set a smallest or a largest party. ``zone_ref``: None for a listed join across zones. ``features``:
+    those that all of its tables have.
     """
 
     table_refs: tuple[str, ...]
@@ -39,7 +39,7 @@ class Unit:
     features: frozenset[str] = frozenset()
 
     def has_too_many_spare(self, party: int, max_spare_seats: int) -> bool:
-        """Return whether more seats would stay empty than the limit allows. The table's own limits beat it."""
+        """Return whether more seats would stay empty than the limit allows. The table's own limits override it."""
         return self.filled_at is not None and self.filled_at - party > max_spare_seats
 
     @property
@@ -49,7 +49,7 @@ class Unit:
 
 @lru_cache(maxsize=64)
 def table_bits(floor: Floor) -> Mapping[str, int]:
-    """Each table's own bit: ``1 << n`` at place ``n`` of the floor's order; inactive tables have theirs too."""
+    """Return each table's bit by ref: ``1 << n`` at place ``n`` of the floor's order, inactive tables included."""
     return {ref: 1 << place for ref, place in floor.places.items()}
 
 
@@ -86,11 +86,11 @@ def neighbours(floor: Floor) -> Mapping[int, int]:
 
 @lru_cache(maxsize=64)
 def seatable_units(floor: Floor, max_tables: int = DEFAULT_MAX_TABLES) -> tuple[Unit, ...]:
-    """Every unit of at most ``max_tables`` active tables, fewest tables first, then by their places.
+    """Return every unit of at most ``max_tables`` active tables, fewest tables first, then by their places.
 
-    Joins are the connected sets within a zone (tables without a zone count as one), and the host's listed joins:
-    adjacent or not, of any number of tables, across zones too. A listed join defines its seats and party sizes. Cached by
-    floor; see MAX_JOINS_PER_ZONE for very large zones.
+    Joins are the connected sets within a zone (tables without a zone count as one), and the host's listed joins, which
+    may be of any number of tables, not adjacent, and across zones. A listed join defines its seats and party sizes.
+    Cached by floor; see MAX_JOINS_PER_ZONE for very large zones.
     """
     bits = table_bits(floor)
     by_bit = {bits[ref]: table for ref, table in floor.table_by_ref.items() if table.active}
@@ -105,7 +105,7 @@ def seatable_units(floor: Floor, max_tables: int = DEFAULT_MAX_TABLES) -> tuple[
 
 @lru_cache(maxsize=64)
 def zones_too_large(floor: Floor, max_tables: int = DEFAULT_MAX_TABLES) -> Mapping[str | None, int]:
-    """Return the zones of which joins are left out, by ref (None: tables without a zone), and the most tables of a join."""
+    """Return zones for which large joins are left out: the most tables of a join there, by ref (None: no zone)."""
     zone_of = {table_bits(floor)[table.ref]: table.zone_ref for table in floor.tables}
     grown = {zone_mask: _connected_sets(zone_mask, neighbours(floor), max_tables)[1] for zone_mask in zone_masks(floor)}
     return {zone_of[zone_mask & -zone_mask]: size for zone_mask, size in grown.items() if size < max_tables}
@@ -128,10 +128,10 @@ def unit_of(floor: Floor, table_refs: Collection[str]) -> Unit:
 
 
 def seats_of(floor: Floor, table_refs: Collection[str]) -> int:
-    """Return how many these tables seat together: what is listed for exactly this join, or else what they make up.
+    """Return how many guests these tables seat together: the seats listed for exactly this join, or else calculated.
 
-    That is the sum of their seats, corrected by every join listed among them: where A + B is listed with two seats fewer
-    than the two have, A + B + C has two fewer too. Raises KeyError for a table not on the floor.
+    The calculation is the sum of their seats, corrected by every join listed among them: if A + B is listed with two
+    seats fewer than the two have, A + B + C has two fewer too. Raises KeyError for a table not on the floor.
     """
     refs = frozenset(table_refs)
     exactly = floor.join_by_tables.get(refs)
@@ -151,7 +151,7 @@ def seats_of(floor: Floor, table_refs: Collection[str]) -> int:
 
 
 def _joins_within(floor: Floor, refs: frozenset[str]) -> list[Join]:
-    """Return the listed joins of these tables, or of some of them. A floor may list thousands, and a unit has few tables."""
+    """Return the listed joins within these tables. A floor may list thousands, while a unit has few tables."""
     if 1 << len(refs) > len(floor.joins):
         return [join for join in floor.joins if join.table_refs <= refs]
     subsets = (frozenset(each) for count in range(2, len(refs) + 1) for each in combinations(refs, count))
@@ -169,7 +169,7 @@ def is_connected(mask: int, beside: Mapping[int, int]) -> bool:
 
 
 def each_bit(mask: int) -> Iterator[int]:
-    """The bits of ``mask``, lowest (first place) first."""
+    """Yield the bits of ``mask``, lowest (first place) first."""
     while mask:
         bit = mask & -mask
         yield bit
@@ -220,12 +220,12 @@ def _join(floor: Floor, mask: int, tables: list[Table], listed: Join | None) -> 
 
 
 def _limits(min_party: int | None, max_party: int | None, seats: int) -> tuple[int, int]:
-    """The smallest and the largest party. No party is larger than the seats, whatever the limits say."""
+    """Return the smallest and the largest party. The largest is at most the seats, whatever the limits say."""
     return (1 if min_party is None else min_party), (seats if max_party is None else min(max_party, seats))
 
 
 def _filled_at(floor: Floor, place: Table | Join | None, seats: int) -> int | None:
-    """The seats, unless the restaurant itself has set whom this table or listed join takes: its word beats the limit."""
+    """Return the seats; None if the restaurant has set party sizes here, which override the limit of spare seats."""
     is_set = place is not None and (place.min_party is not None or place.max_party is not None)
     return None if is_set and not floor.is_of_earlier_release else seats
 
@@ -242,13 +242,13 @@ def _may_be_joined(floor: Floor, join: Join, max_tables: int) -> bool:
     tables = [floor.table_by_ref[ref] for ref in join.table_refs]
     if not all(table.active for table in tables):
         return False
-    # The limits of joins hold for those that nobody has listed.
+    # The limits of joins apply only to joins that are not listed.
     same_zone = len({table.zone_ref for table in tables}) == 1
     return not floor.is_of_earlier_release or (len(tables) <= max_tables and same_zone)
 
 
 def _connected_sets(zone_mask: int, beside: Mapping[int, int], max_tables: int) -> tuple[set[int], int]:
-    """Return the connected sets of 2..``max_tables`` tables of a zone, grown table by table, and up to how many tables."""
+    """Return the connected sets of 2..``max_tables`` tables of a zone, and the size up to which they are complete."""
     found: set[int] = set()
     smaller = set(each_bit(zone_mask))
     for size in range(2, max_tables + 1):

@@ -1,4 +1,4 @@
-"""In which order rows can be written where each must have a table, and no two may show the same at the same time."""
+"""The order in which rows can be written if each must have a table, and no two may show the same one at a time."""
 
 from collections.abc import Collection, Iterable, Mapping
 from datetime import datetime
@@ -11,10 +11,7 @@ Place = tuple[str, datetime]
 
 
 def stuck(decisions: Mapping[str, Decision], own: Collection[str], shown: Iterable[Occupied]) -> frozenset[str]:
-    """Return which of the bookings ``own`` could not be written, because a row that is not written before has their table.
-
-    ``shown``: the tables that the rows of those who wait have until then.
-    """
+    """Return those of ``own`` that cannot be written, because a row that is not written before has their table."""
     holders: dict[Place, str | None] = {(each.table_ref, each.blocked_from): each.booking_ref for each in shown}
     left = {ref: _places(decisions[ref]) for ref in own if decisions[ref].best is not None}
     written: set[str | None] = {None}

@@ -1,4 +1,4 @@
-"""The version of a restaurant's day: differs as soon as anything that its page shows has been committed."""
+"""The version of a restaurant's day: it changes with every commit that changes what its page shows."""
 
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
@@ -17,9 +17,9 @@ RECENT = timedelta(minutes=2)
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DayVersion:
-    """``version``: differs once anything has. ``has_news``: staff have done something just now.
+    """The version of a day. ``has_news``: whether staff have done something just now.
 
-    ``printed``: the moment whose evening the last day sheet shows.
+    ``version`` changes whenever the day does. ``printed``: the moment whose evening the last day sheet shows.
     """
 
     version: str
@@ -29,11 +29,10 @@ class DayVersion:
 
 
 def day_version(restaurant_ref: str, day: date, *, now: datetime) -> DayVersion:
-    """Return the version. One query by indexes, whatever the number of other days.
+    """Return the version of a restaurant's day. One query on indexes, however many other days there are.
 
-    It names each row that the day shows together with the transaction that wrote it last, and the floor as the last pass saw
-    it. Numbers that only grow would
-    miss a change: a transaction that began earlier may commit later.
+    It covers each row that the day shows together with the transaction that wrote it last, and the floor as the last
+    pass saw it. A growing number would miss changes, because a transaction that began earlier may commit later.
     """
     noon = datetime.combine(day, time(12), tzinfo=UTC)
     ((version, is_frozen, has_news, printed),) = rows(

@@ -1,6 +1,6 @@
-"""One evening of a restaurant: who sits where and when, what is closed, and who waits for what.
+"""One evening of a restaurant: who sits where and when, what is closed, and which bookings wait and why.
 
-``manage.py show_evening`` prints it. Bookings are named by their refs, guests never.
+``manage.py show_evening`` prints it. Bookings are identified by their refs; guests are never named.
 """
 
 from collections import Counter, defaultdict
@@ -34,10 +34,10 @@ class UnknownRestaurantError(LookupError):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Seated:
-    """A booking with tables, or one that had some and is gone.
+    """A booking with tables, or one whose guests have left its tables.
 
-    ``ends_at`` is when its guests go or went, also where they overstay. ``before``: tables at which they sat earlier.
-    ``trouble``: why staff have to look at it, as a reason code; ``says`` is the sentence.
+    ``ends_at``: when its guests leave or left, even if they overstay. ``before``: tables at which they sat earlier.
+    ``trouble``: the reason code for staff to look at it; ``says``: its sentence.
     """
 
     booking_ref: str
@@ -54,7 +54,7 @@ class Seated:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Waiting:
-    """A booking without a table. ``why`` is a reason code, ``says`` the sentence, ``helps`` what would help."""
+    """A booking without a table. ``why``: the reason code. ``says``: its sentence. ``helps``: what would help."""
 
     booking_ref: str
     party: int
@@ -82,7 +82,7 @@ class Closed:
 class Evening:
     """A restaurant's evening. Without a valid floor ``problem`` says why, and times are UTC.
 
-    ``seated`` by start; ``waiting`` in the order in which they asked.
+    ``seated`` is ordered by start, ``waiting`` by the time of the request.
     """
 
     restaurant_ref: str
@@ -101,7 +101,7 @@ class Evening:
 
     @property
     def stages(self) -> Mapping[str, int]:
-        """Return how many bookings with tables are at each stage, in the order of an evening."""
+        """Return the number of bookings with tables at each stage, in the order of the stages."""
         counted = Counter(each.stage for each in self.seated)
         return {stage.value: counted[stage] for stage in Stage if counted[stage]}
 
@@ -110,7 +110,7 @@ class Evening:
         return next((table.name for table in self.tables if table.ref == table_ref), table_ref)
 
     def by_table(self) -> Iterator[tuple[Table | None, str, list[Seated], list[Closed]]]:
-        """Yield each table with who sits there and what closes it; tables that the floor no longer has come last."""
+        """Yield each table with its ref, its bookings and its closures; tables that the floor no longer has come last."""
         sits: dict[str, list[Seated]] = defaultdict(list)
         for each in self.seated:
             for ref in each.table_refs:
@@ -125,9 +125,11 @@ class Evening:
 def evening(
     restaurant_ref: str, day: date | None, *, now: datetime, host: Host | None = None, with_help: bool = True
 ) -> Evening:
-    """Return a restaurant's evening; ``day`` None is today by its clock. ``with_help``: say what would help who waits.
+    """Return a restaurant's evening.
 
-    The same queries however many bookings there are. Raises UnknownRestaurantError, which names those that are known.
+    ``day``: by default today by its clock. ``with_help``: whether to find out what would help waiting bookings. The
+    number of queries does not depend on the number of bookings. Raises UnknownRestaurantError, which names the known
+    restaurants.
     """
     host = host or configured()
     floor, problem = floor_or_any_problem(restaurant_ref, host=host)
@@ -178,7 +180,7 @@ def evening(
 
 
 def _details(assignments: Sequence[Assignment]) -> Mapping[str, str]:
-    """Return the sentence with which each of these last changed its state. One query."""
+    """Return the detail of each assignment's last transition. One query."""
     last = (
         StateTransition.objects.filter(assignment__in=assignments)
         .order_by("assignment_id", "-version")
@@ -205,7 +207,7 @@ def _seated(
         in_review = assignment is not None and assignment.state == State.MANUAL_REVIEW
         trouble = assignment.reason if assignment and in_review else ""
         if in_review and all(row.ended_at for row in last) and stage not in GONE:
-            continue  # Its table broke: it waits for another.
+            continue  # Its table broke, so it waits for another.
         yield Seated(
             booking_ref=ref,
             party=last[0].party or (assignment.party if assignment else 0),
@@ -221,7 +223,7 @@ def _seated(
 
 
 def _last_seating(rows: Sequence[Allocation]) -> list[Allocation]:
-    """Return the current rows of a booking; if its guests are gone, those that they left last."""
+    """Return the current rows of a booking; if its guests have left, those that they left last."""
     current = [row for row in rows if row.ended_at is None]
     if current:
         return current
@@ -294,7 +296,7 @@ def _help(
     now: datetime,
     success: Mapping[str, float],
 ) -> str:
-    """Return what would help a booking without a table; empty if nothing is known of it."""
+    """Return what would help a booking without a table; "" if that is not known."""
     if booking is None or floor is None or booking.problem:
         return ""
     if booking.starts_at + review_queue.LATE < now:
@@ -332,7 +334,10 @@ def _help(
 
 
 def _first_free(snapshot: Snapshot) -> tuple[datetime, tuple[str, ...]] | None:
-    """Return when the party could have which tables, if not at its time. Looks at each moment at which one becomes free."""
+    """Return the first later moment at which the party could have tables, and these; None if there is none.
+
+    Tries each moment at which a table becomes free.
+    """
     request = snapshot.request
     first = max(request.starts_at, snapshot.now)
     moments = {each.blocked_until for each in snapshot.occupied if first < each.blocked_until <= first + LOOK_AHEAD}
@@ -349,7 +354,7 @@ def _first_free(snapshot: Snapshot) -> tuple[datetime, tuple[str, ...]] | None:
 
 
 def _up_to_five_minutes(moment: datetime) -> datetime:
-    """Return the moment, or the next whole five minutes after it: what one tells a guest."""
+    """Return the moment rounded up to five minutes, as one would tell a guest."""
     whole = moment.replace(second=0, microsecond=0)
     whole -= timedelta(minutes=whole.minute % 5)
     return whole if whole == moment else whole + timedelta(minutes=5)

@@ -66,7 +66,7 @@ def _in_words(
 
 
 def sentences(assignment: Assignment, words: labels.Words, last: Attempt | None) -> list[str]:
-    """Return the reasons: the last attempt's decision, why other tables were ruled out, and when the next attempt is."""
+    """Return sentences: the last attempt's decision, why other tables were ruled out, and when the next attempt is."""
     if last is None:
         said = [_("No attempts yet.")]
     else:

@@ -1,4 +1,4 @@
-"""Positions of tables on the floor plan: as staff have placed them, else in rows by zone. No markup, no texts."""
+"""Positions of tables on the floor plan: where staff have placed them, else in rows by zone. No markup, no texts."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ HEADING = 34
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Placed:
-    """A table on the plan. ``x`` and ``y``: its middle. ``is_placed``: staff have put it there."""
+    """A table on the plan. ``x`` and ``y``: its centre. ``is_placed``: whether staff have put it there."""
 
     table: Table
     x: int
@@ -28,7 +28,7 @@ class Placed:
 
     @property
     def version(self) -> str:
-        """Return what differs once staff have placed it elsewhere."""
+        """Return a text that changes when staff place the table elsewhere."""
         return place_version(self.x, self.y, self.shape) if self.is_placed else "none"
 
     @property
@@ -65,7 +65,7 @@ def places_of(restaurant_ref: str) -> Mapping[str, TablePlace]:
 
 
 def plan_of(floor: Floor, places: Mapping[str, TablePlace]) -> FloorPlan:
-    """Return where each table stands. Those without a place are below those that have one, in rows by zone."""
+    """Return the floor plan. Tables without a place stand below those that have one, in rows by zone."""
     placed = [_placed(table, places[table.ref]) for table in floor.tables if table.ref in places]
     y = max((each.top + each.height for each in placed), default=0)
     y += GAP if placed else 0
@@ -122,7 +122,7 @@ def _placed(table: Table, place: TablePlace) -> Placed:
 
 
 def _size(table: Table, shape: str) -> tuple[int, int, str]:
-    """Return width, height and shape: a table for many is longer, once staff have said that it is long."""
+    """Return width, height and shape. A long table, as chosen by staff, grows with its seats."""
     shape = shape or TablePlace.Shape.SQUARE
     long = WIDTH + max(0, min(table.seats, 12) - 4) * 14
     if shape == TablePlace.Shape.LONG:

@@ -1,4 +1,4 @@
-"""The journal of one booking, in windows, because it may span weeks.
+"""The journal of one booking, in pages, because it may span weeks.
 
 Data only. ``assignments.admin.assignment`` shows it with texts from ``assignments.staff.labels``.
 """
@@ -37,7 +37,7 @@ Row = StateTransition | SeatingChange | Attempt | OutboxMessage | Event
 class Entry:
     """A journal entry. ``correlation_id`` links it to other records of the same invocation; "" if unknown.
 
-    Seatings and stages are written by triggers, which do not know it.
+    It is unknown for seatings and stages, which triggers write.
     """
 
     at: datetime
@@ -82,9 +82,9 @@ def attempts_of(assignment: Assignment) -> tuple[Sequence[Attempt], bool]:
 
 
 def journal_of(booking_ref: str, *, before: datetime | None = None) -> Journal:
-    """Return the latest entries of all kinds (before that moment). Five queries.
+    """Return the latest entries of all kinds, before ``before`` if given. Five queries.
 
-    Entries of the same moment stay together, so that none is lost between two windows.
+    Entries of the same moment stay together, so that none is lost between two pages.
     """
     entries = [entry for kind in Kind for entry in _entries(kind, booking_ref, before)]
     entries.sort(key=lambda entry: (entry.at, list(Kind).index(entry.kind), entry.row.pk))

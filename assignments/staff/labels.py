@@ -1,9 +1,8 @@
 """Turn stored codes into words in the reader's language: states, reasons, outcomes, decisions.
 
-Codes, and the English sentences that planners leave in ``detail``, are for ever and the same for everybody; what staff read
-is made from them here, when it is read. ``render`` is the one place where a ``Text`` is translated. What the booking project
-said in its own words (why a request is malformed, what is wrong with a floor) stays as it was said. A code that nobody here
-knows is shown as it is.
+Codes, and the English sentences that planners leave in ``detail``, never change; they are translated here when staff
+read them. Only ``render`` translates a ``Text``. Texts of the booking project (why a request is malformed, what is
+wrong with a floor) and unknown codes are shown unchanged.
 """
 
 from collections.abc import Mapping, Sequence
@@ -186,8 +185,11 @@ USERS = frozenset({"staff", "user"})
 
 
 def register(*, planners: Mapping[str, Any], strategies: Mapping[str, Any], because: Mapping[str, str]) -> None:
-    """The words of another planner: its key, its strategies and parts of a score, and why one of them made it prefer its
-    choice (``%(tables)s`` is what it was preferred over). All lazily translated, but ``because``, which is translated later.
+    """Register the words of another planner, lazily translated.
+
+    ``planners``: its name by key. ``strategies``: the names of its strategies and parts of a score. ``because``: by
+    strategy, why it preferred its choice; ``%(tables)s`` are the tables of the second choice. These templates are
+    translated later.
     """
     _PLANNERS.update(planners)
     _STRATEGIES.update(strategies)
@@ -195,9 +197,9 @@ def register(*, planners: Mapping[str, Any], strategies: Mapping[str, Any], beca
 
 
 def reason(code: str, detail: str = "") -> str:
-    """A sentence for a reason code, and what its detail adds; "" for no reason.
+    """Return a sentence for a reason code, with what its detail adds; "" for no reason.
 
-    Raises nothing, whatever is stored: reasons that staff typed, and codes of other planners, are shown as they are.
+    Never raises: reasons that staff typed, and codes of other planners, are shown unchanged.
     """
     known = _REASONS.get(code)
     ours = _read(detail)
@@ -211,7 +213,7 @@ def reason(code: str, detail: str = "") -> str:
 
 
 def _read(detail: str) -> Text | None:
-    """A sentence of our own that history keeps in English."""
+    """Return the translatable text of our own English sentence from the history, or None."""
     found = sentences.read(detail) if detail else None
     if found is None or found.template != sentences.DESPITE:
         return found
@@ -220,42 +222,42 @@ def _read(detail: str) -> Text | None:
 
 
 def state(value: str) -> str:
-    """The label of a state."""
+    """Return the label of a state."""
     return str(State(value).label) if value in State.values else value
 
 
 def outcome(kind: str) -> str:
-    """The booking's result in one attempt."""
+    """Return the label of a booking's result in one attempt."""
     return str(_OUTCOMES.get(kind, kind))
 
 
 def stage(value: str) -> str:
-    """The guests' stage."""
+    """Return the label of the guests' stage."""
     return str(Stage(value).label) if value in Stage.values else value
 
 
 def planner(key: str) -> str:
-    """The planner's name."""
+    """Return the planner's name."""
     return str(_PLANNERS.get(key, key))
 
 
 def strategy(name: str) -> str:
-    """A strategy, or a part of a score."""
+    """Return the label of a strategy, or of a part of a score."""
     return str(_STRATEGIES.get(name) or name.replace("_", " "))
 
 
 def trigger(name: str) -> str:
-    """The cause of an attempt."""
+    """Return the label of the cause of an attempt."""
     return str(_TRIGGERS.get(name, name))
 
 
 def transition(name: str) -> str:
-    """A transition, as an imperative."""
+    """Return the label of a transition, in the imperative."""
     return str(_TRANSITIONS.get(name) or name.replace("_", " "))
 
 
 def actor(who: str) -> str:
-    """On whose behalf: a planner, the booking project, or a user by number. Never a name."""
+    """Return the label of an actor: a planner, the booking project, or a user by number, never by name."""
     kind, _colon, number = who.partition(":")
     if kind in USERS and number:
         return _("user %(number)s") % {"number": number}
@@ -263,29 +265,29 @@ def actor(who: str) -> str:
 
 
 def outcomes() -> list[tuple[str, str]]:
-    """The possible results of an attempt, without those where nothing had to be decided."""
+    """Return the results of attempts and their labels, without those for which nothing had to be decided."""
     return [(kind, str(name)) for kind, name in _OUTCOMES.items() if kind != Kind.NOOP]
 
 
 def triggers() -> list[tuple[str, str]]:
-    """The causes of attempts."""
+    """Return the causes of attempts and their labels."""
     return [(name, str(words)) for name, words in _TRIGGERS.items()]
 
 
 def transitions() -> list[tuple[str, str]]:
-    """The transitions by name, and what they do."""
+    """Return the names of transitions and their labels."""
     return [(name, str(words)) for name, words in _TRANSITIONS.items()]
 
 
 def planners() -> list[tuple[str, str]]:
-    """The planners that are installed, by key, and their names."""
+    """Return the keys of the installed planners and their names."""
     return [(key, str(name)) for key, name in _PLANNERS.items()]
 
 
 class Words:
     """Words for decisions made on one floor: tables by their names there, moments by the clock there.
 
-    ``floor`` is None where the booking project no longer has it: tables are shown by their refs then, and times in UTC.
+    ``floor`` is None if the booking project no longer has it; then tables are shown by their refs, and times in UTC.
     """
 
     def __init__(self, floor: Floor | None) -> None:
@@ -293,11 +295,11 @@ class Words:
         self.zone: tzinfo = floor.zone if floor else UTC
 
     def tables(self, table_refs: Sequence[str]) -> str:
-        """Tables as staff know them, in the order in which they know them."""
+        """Return the names of tables as staff know them, in the floor's order."""
         return describe.names(table_refs, self._floor)
 
     def attempt(self, attempt: Attempt) -> str:
-        """The decision of one attempt, with its reason."""
+        """Describe the decision of one attempt, with its reason."""
         stored = attempt.decision or {}
         if stored.get("refusal"):
             return refusal(stored["refusal"])
@@ -312,12 +314,12 @@ class Words:
         return reason(attempt.reason, detail)
 
     def preferred(self, best: TablePlan, second: TablePlan) -> str:
-        """Why one plan comes before another."""
+        """Say why one plan ranks before another."""
         return render(describe.preferred(best.to_json(), second.to_json(), self._floor))
 
 
 def refusal(stored: Mapping[str, Any]) -> str:
-    """A stored refusal. Of older ones the English sentence was kept (``detail``), or the code alone."""
+    """Describe a stored refusal. Older ones have only the English sentence (``detail``), or only the code."""
     return render(Text.from_json(stored)) or reason(stored.get("reason", ""))
 
 
@@ -330,7 +332,7 @@ _SERVICES: Mapping[str, Any] = {
 
 
 def service(key: str) -> str:
-    """Name a service period: by its key, unless that is a usual one."""
+    """Return the name of a service period: its key, unless that is one of the usual ones."""
     return str(_SERVICES.get(key.casefold()) or key.replace("_", " "))
 
 
@@ -349,7 +351,7 @@ def render(said: object) -> str:
     template = ngettext(said.template, said.plural, said.values["count"]) if said.plural else _(said.template)
     try:
         return template % values if values else template
-    except (KeyError, TypeError, ValueError):  # A translation that asks for other values must not cost the page.
+    except (KeyError, TypeError, ValueError):  # A translation with wrong placeholders must not break the page.
         return str(said)
 
 
@@ -363,6 +365,6 @@ def _value(value: object) -> str:
 
 
 def lost(rejected: Mapping[str, int]) -> list[tuple[str, int]]:
-    """Why sets of tables lost, and how many did, the most frequent reason first."""
+    """Return the reasons why sets of tables were ruled out, with how many, the most frequent first."""
     most_first = sorted(rejected.items(), key=lambda each: (-each[1], each[0]))
     return [(reason(code), count) for code, count in most_first]

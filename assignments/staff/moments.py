@@ -39,5 +39,5 @@ def moment(at: datetime, zone: tzinfo, precision: str = "minutes") -> str:
 
 
 def local_moment(at: datetime, precision: str = "minutes") -> str:
-    """Write a day and a time as they stand: 29 Nov 2026, 18:30."""
+    """Write a day and a time in the zone that they have: 29 Nov 2026, 18:30."""
     return f"{short_day(at)}, {at.replace(tzinfo=None).time().isoformat(precision)}"

@@ -1,4 +1,4 @@
-"""The tables at which one booking could sit: for each whether it fits, and if not, why and who would have to move."""
+"""The tables at which one booking could sit: whether each fits, and if not, why and who would have to move."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ from assignments.staff.timeline import by_zone
 
 
 class Fit(StrEnum):
-    """Whether a table will do for a booking."""
+    """How well a table suits a booking."""
 
     HERE = "here"
     """It has it."""
@@ -39,9 +39,9 @@ class Fit(StrEnum):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Choice:
-    """One table. ``table_refs``: what the booking would get, which for a join is more than this table.
+    """One table. ``table_refs``: the tables that the booking would get, which for a join are several.
 
-    ``against``: what speaks against it. ``taken_by``: bookings that have it then.
+    ``against``: refusals that speak against it. ``taken_by``: bookings that have it at that time.
     """
 
     table: Table
@@ -53,7 +53,7 @@ class Choice:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Moves:
-    """The tables for a booking. ``ranked``: the options by the rules, best first; ``choices``: each table, by zone."""
+    """The tables for a booking. ``ranked``: options within the rules, best first. ``choices``: each table, by zone."""
 
     floor: Floor
     place: Possible
@@ -63,10 +63,10 @@ class Moves:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class InTheWay:
-    """A booking that has a table which another one is to have.
+    """A booking that has a table which another booking is to get.
 
-    ``swap``: what each would pass over if they swapped, None if they cannot. ``elsewhere``: other tables that it could
-    have instead; empty if there are none. ``sits``: its guests sit there now.
+    ``swap``: the rules that a swap would override; None if they cannot swap. ``elsewhere``: other tables that it could
+    have instead; empty if there are none. ``sits``: whether its guests sit there now.
     """
 
     booking_ref: str
@@ -77,7 +77,7 @@ class InTheWay:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Preview:
-    """The consequences of giving a booking these tables, before it is done."""
+    """The consequences of giving a booking some tables, before it is done."""
 
     table_refs: tuple[str, ...]
     against: tuple[Refusal, ...]
@@ -85,7 +85,7 @@ class Preview:
 
     @property
     def is_free(self) -> bool:
-        """Whether nobody else has these tables."""
+        """Return whether nobody else has these tables."""
         return not any(each.reason in PHYSICAL_REASONS for each in self.against)
 
     @property
@@ -96,7 +96,7 @@ class Preview:
 def moves_of(
     booking: HostBooking, assignment: Assignment, seatings: list[Allocation], *, host: Host, now: datetime
 ) -> Moves:
-    """Return where the booking could sit, which has these ``seatings``.
+    """Return the tables for the booking, which now has these ``seatings``.
 
     Raises LookupError, or InvalidFloorError, without a floor.
     """
@@ -129,7 +129,7 @@ def _choice(table: Table, place: Possible, *, own: set[str], joins: Mapping[str,
 
 
 def who_has(place: Possible, table_refs: Sequence[str]) -> tuple[str, ...]:
-    """Return the bookings that have one of these tables then, by start."""
+    """Return the bookings that have one of these tables at that time, by start."""
     window = place.window
     rows = sorted(place.snapshot.occupied, key=lambda each: (each.blocked_from, each.booking_ref or ""))
     return tuple(
@@ -148,7 +148,7 @@ def who_has(place: Possible, table_refs: Sequence[str]) -> tuple[str, ...]:
 def preview(
     booking: HostBooking, assignment: Assignment, moves: Moves, table_refs: Sequence[str], *, host: Host, now: datetime
 ) -> Preview:
-    """Return what giving the booking these tables would mean, and for whom else."""
+    """Return the consequences of giving the booking these tables, for itself and for others."""
     place = moves.place
     refs = moves.floor.in_order(table_refs)
     against = place.against(refs)
@@ -187,7 +187,7 @@ def _in_the_way(
     elsewhere: tuple[str, ...] = ()
     own = seated.get(booking.ref, [])
     if alone and not sits:
-        # The other one moves first, while this one still has its own tables: those are what a swap is for.
+        # The other one moves first, while this one still has its own tables; for those there is the swap.
         instead = (*occupied_by(booking.ref, table_refs, moves.place.window), *map(_taken, own))
         answer = edits.tables_elsewhere(other, theirs, seatings, instead=instead, host=host, now=now)
         if answer is not None and not set(answer.table_refs) & set(table_refs):
@@ -212,7 +212,7 @@ _Party = tuple[Assignment, HostBooking, list[Allocation]]
 
 
 def _swap(one: _Party, other: _Party, *, floor: Floor, now: datetime) -> tuple[Refusal, ...] | None:
-    """Return what two bookings would pass over if they swapped their tables; None if they cannot."""
+    """Return the refusals that two bookings would override by swapping their tables; None if they cannot."""
     against: list[Refusal] = []
     for (row, booking, seatings), (_row, partner, theirs) in ((one, other), (other, one)):
         promised = as_promised(booking, row, seatings)

@@ -22,11 +22,11 @@ class Sat:
 
     @property
     def times(self) -> tuple[datetime, datetime | None]:
-        """Return its start and end as a sheet shows them: in minutes."""
+        """Return its start and end to the minute, as a sheet shows them."""
         return _minute(self.starts_at), _minute(self.ends_at) if self.ends_at else None
 
     def has_other_times(self, sits: "Sat") -> bool:
-        """Return whether ``sits``, which is later, begins or ends at another time. That guests have left is no change."""
+        """Return whether the later ``sits`` begins or ends at another time. That guests have left is no change."""
         (start, end), (starts, ends) = self.times, sits.times
         return start != starts or (end != ends and end is not None and ends is not None)
 
@@ -49,18 +49,18 @@ def last_printed(restaurant_ref: str, day: date) -> datetime | None:
 
 
 def changed_since(printed: datetime, seated: Mapping[str, Sat]) -> dict[str, Sat | None]:
-    """Return which of these bookings sit otherwise than on the sheet, and how they did: None if they did not. One query.
+    """Return the bookings that differ from the sheet, with their seating there; None if they had none. One query.
 
-    ``seated``: how each sits now, by ref.
+    ``seated``: the current seatings, by ref.
     """
     before = seatings_at(printed, list(seated))
     return {ref: before.get(ref) for ref, sits in seated.items() if ref not in before or before[ref].is_changed(sits)}
 
 
 def seatings_at(moment: datetime, booking_refs: list[str]) -> dict[str, Sat]:
-    """Return the seatings that these bookings had at a moment, by their history. One query.
+    """Return the seatings of these bookings at a moment, by ref, from their history. One query.
 
-    Of who had left by then, it is the last one: the sheet shows them, too.
+    For guests who had left by then it is the last one, because the sheet shows them, too.
     """
     rows = SeatingChange.objects.filter(booking_ref__in=booking_refs, at__lte=moment).exclude(what=What.STAGE)
     had: dict[str, dict[int | None, SeatingChange]] = defaultdict(dict)

@@ -1,4 +1,4 @@
-"""Which restaurant somebody means who writes its key, its reference or its name: one answer for commands and forms."""
+"""Finding the restaurant meant by a key, a reference or a name, in the same way for commands and forms."""
 
 from assignments.concurrency.transactions import database_now
 from assignments.integration.floor_cache import floor_or_any_problem
@@ -15,8 +15,8 @@ class AmbiguousRestaurantError(LookupError):
 def ref_of(text: str, *, host: Host | None = None) -> str:
     """Return the ref of the restaurant that ``text`` means; ``text`` itself if nobody knows it.
 
-    That is the restaurant with this ref, the host's key. If there is none, it is the one that the host finds by it
-    (``FindsRestaurants``), or whose name it is among those with bookings. Raises AmbiguousRestaurantError.
+    A restaurant with this ref, the host's key, comes first. Otherwise it is the one that the host finds
+    (``FindsRestaurants``), or the one with this name among those with bookings. Raises AmbiguousRestaurantError.
     """
     if "\0" in text:
         return text

@@ -64,7 +64,7 @@ class Section(StrEnum):
 
 
 def _from(moment: datetime) -> Q:
-    """Bookings that start then or later, by what was promised or by what is asked for instead."""
+    """Select bookings that start at ``moment`` or later, by their promise or by their open edit."""
     return Q(starts_at__gte=moment) | Q(asked_starts_at__isnull=False, asked_starts_at__gte=moment)
 
 
@@ -86,7 +86,7 @@ def queue(
     """Return a section's bookings, soonest first; past ones latest first.
 
     With the restaurant's ``floor``, ``day`` is its service day, which includes bookings after midnight. Otherwise it is
-    the date of a booking's start. ``within``: the refs of the restaurants that they may be of; None for all.
+    the date of a booking's start. ``within``: refs of the only restaurants to include; None for all.
     """
     found = _narrowed(restaurant_ref, day, floor, within).filter(section.condition(now))
     return found.order_by("-starts_at", "-id") if section is Section.PAST else found.order_by(_START_TO_DECIDE, "id")
@@ -100,7 +100,7 @@ def counts(
     floor: Floor | None = None,
     within: Collection[str] | None = None,
 ) -> Mapping[Section, int]:
-    """Count the bookings of each section; of ``PAST``, which only grows, at most MOST_COUNTED + 1.
+    """Count the bookings of each section, for ``PAST``, which only grows, up to MOST_COUNTED + 1.
 
     Two queries. Only ``PAST`` reads past bookings, because failed and rejected ones are kept for years.
     """
@@ -113,7 +113,7 @@ def counts(
 
 
 def to_decide(now: datetime, *, within: Collection[str] | None = None) -> tuple[int, int]:
-    """Return how many upcoming bookings need a decision, and how many of them within a day. One query."""
+    """Return how many upcoming bookings need a decision, and how many of these start within a day. One query."""
     waiting = queue(Section.REVIEW, now=now, within=within).order_by().annotate(start=_START_TO_DECIDE)
     numbers = waiting.aggregate(all=Count("id"), soon=Count("id", filter=Q(start__lt=now + A_DAY)))
     return numbers["all"], numbers["soon"]
@@ -162,7 +162,7 @@ def _narrowed(
 class Option:
     """Tables that the booking may be given.
 
-    ``overriding``: what staff pass over for it. ``plan``: how good it is, where the engine has ranked it.
+    ``overriding``: the rules that staff override with it. ``plan``: its plan, if the engine has ranked it.
     """
 
     table_refs: tuple[str, ...]
@@ -191,9 +191,9 @@ class Hint:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Options:
-    """The options for a booking. ``api.assign`` currently accepts each of them, with what it overrides.
+    """The options for a booking. ``api.assign`` accepts each of them now, with what it overrides.
 
-    ``problem``: why options are not available, in the words of floor or host. ``refusal``: why no table combination
+    ``problem``: why there are no options, in the words of the floor or the host. ``refusal``: why no table combination
     fits by the rules; ``rejected`` counts those ruled out of ``considered``, by reason code. ``other_zone``,
     ``other_times``: only if nothing fits. ``places``: empty if the booking cannot be seated at all.
     """
@@ -219,9 +219,10 @@ def options(
     now: datetime,
     seatings: Sequence[Allocation] = (),
 ) -> Options:
-    """Return the options for staff: ranked, or against a rule, and the reasons against others.
+    """Return the options for staff: ranked ones, those against a rule, and the reasons against others.
 
-    A start that is near or past does not matter here, nor does a pin: staff decide. ``seatings``: what the booking has.
+    A near or past start does not matter here, nor does a pin, because staff decide. ``seatings``: the booking's current
+    ones.
     """
     if booking.problem:
         return Options(problem=booking.problem)
@@ -245,7 +246,7 @@ def options(
 
 
 def options_in(seen: Snapshot) -> Options:
-    """Return the options for a snapshot, without those against a rule. Pure."""
+    """Return the options for a snapshot, without those against a rule. Does no I/O."""
     decision = engine.plan(seen)
     found = Options(
         floor=seen.floor,
@@ -262,7 +263,7 @@ def options_in(seen: Snapshot) -> Options:
 
 
 def as_staff_see_it(snapshot: Snapshot) -> Snapshot:
-    """Guests who should have come already need tables from now on; a stay that is over is seen as it was."""
+    """Return the snapshot in which overdue guests need tables only from now on; a stay that is over stays as it was."""
     request, now = snapshot.request, snapshot.now
     rules = replace(snapshot.rules.by_staff(), ranked_plans=MOST_OPTIONS)
     if request.starts_at.tzinfo and request.starts_at < now:
@@ -289,9 +290,9 @@ def _fitting(snapshot: Snapshot, decision: Decision) -> Iterator[Option]:
 
 
 def _by_passing_over(place: Possible) -> list[Option]:
-    """Return tables that nobody else has and that break a rule: those that break the least serious rules first.
+    """Return free tables that break a rule, those that break the least serious rules first.
 
-    Of a join that would do, no larger one is offered.
+    Joins that contain another option are not offered.
     """
     request = place.snapshot.request
     options: list[Option] = []
@@ -314,9 +315,9 @@ def _by_passing_over(place: Possible) -> list[Option]:
 
 
 def _free_units(place: Possible) -> list[Unit]:
-    """Return the tables and joins of which no other booking has a part, the most suitable first, MOST_JUDGED at most.
+    """Return units with no table that another booking has, the most suitable first, at most MOST_JUDGED.
 
-    Tables that are closed or out of service are among them: they are there. So are those that are only to be cleared or set.
+    Includes tables that are closed or out of service, since they exist, and tables that only buffers block.
     """
     snapshot, window = place.snapshot, place.window
     floor, party = snapshot.floor, snapshot.request.party
@@ -352,7 +353,7 @@ def _other_zone(snapshot: Snapshot) -> Hint | None:
 
 
 def _other_times(snapshot: Snapshot) -> Iterator[Hint]:
-    """Yield free tables at other times nearby. The snapshot covers hours around the booking."""
+    """Yield free tables at other times nearby. The snapshot must cover hours around the booking."""
     request = snapshot.request
     for minutes in NEARBY_MINUTES:
         shift = timedelta(minutes=minutes)
@@ -381,6 +382,6 @@ def _places(snapshot: Snapshot, window: SeatingWindow) -> tuple[Place, ...]:
 
 
 def overridable(refusals: Collection[Refusal]) -> frozenset[Reason]:
-    """Return what staff override by name, or nothing if a refusal cannot be overridden."""
+    """Return the reasons that staff have to override by name; empty if one of them cannot be overridden."""
     reasons = frozenset(refusal.reason for refusal in refusals)
     return reasons if reasons <= OVERRIDABLE else frozenset()

@@ -1,4 +1,4 @@
-"""Find the bookings without a table that could be seated now, and their tables."""
+"""The bookings without a table that could be seated now, and the best tables for them."""
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
@@ -22,7 +22,7 @@ AROUND = timedelta(hours=6)
 def best_tables(
     found_bookings: Mapping[str, HostBooking], floor: Floor | None, *, now: datetime
 ) -> Mapping[str, tuple[str, ...]]:
-    """Return the best tables of each booking that could be seated by the rules. Three queries."""
+    """Return the best tables, by ref, for each booking that could be seated by the rules. Three queries."""
     bookings = {ref: each for ref, each in found_bookings.items() if not each.problem and each.wants_table}
     if floor is None or not bookings:
         return {}

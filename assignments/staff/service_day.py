@@ -24,7 +24,7 @@ AROUND = timedelta(hours=12)
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Venue:
-    """A restaurant to select. ``bookings``: their number on the requested date, or within twelve hours of now.
+    """A restaurant to choose. ``bookings``: their number on the requested date, or within twelve hours of now.
 
     ``name``: its display name, once the host has been asked.
     """
@@ -83,7 +83,7 @@ class ServiceDay:
 def venues(now: datetime, *, day: date | None = None, within: Collection[str] | None = None) -> list[Venue]:
     """Return up to LISTED restaurants with recent or upcoming bookings, plus one if there are more.
 
-    Most bookings first. ``within``: the refs of those that may be among them; None for all.
+    Those with the most bookings come first. ``within``: refs of the only restaurants to include; None for all.
 
     One query. The host is not asked for its restaurants, because it need not have a list of them.
     """
@@ -102,7 +102,7 @@ def venues(now: datetime, *, day: date | None = None, within: Collection[str] | 
     return [Venue(ref=ref, bookings=bookings) for ref, bookings in found]
 
 
-# Goes from one restaurant to the next in the index, never through all rows.
+# Skips from one restaurant to the next in the index, and never reads all rows.
 _VENUES = """
 WITH RECURSIVE assigned(ref) AS (
     (SELECT restaurant_ref FROM assignments_assignment ORDER BY restaurant_ref LIMIT 1)
@@ -142,7 +142,7 @@ def of_evening(floor: Floor | None, restaurant_ref: str, day: date) -> Assignmen
     Bookings after midnight, during the night's service, belong to the evening before.
     """
     start, until = timeline.day_span(floor, day)
-    # Rows that an earlier release stored have a calendar date: their times decide, and the range is for the index.
+    # Rows of an earlier release have a calendar date, so times decide; the range of dates is for the index.
     dates = (day - timedelta(days=1), day + timedelta(days=1))
     by_calendar = Q(service_rule__isnull=True, starts_at__gte=start, starts_at__lt=until)
     return Assignment.objects.filter(
@@ -155,12 +155,12 @@ def of_evening(floor: Floor | None, restaurant_ref: str, day: date) -> Assignmen
 def service_day(
     restaurant_ref: str, day: date | None, *, now: datetime, host: Host | None = None, service: str = ""
 ) -> ServiceDay:
-    """What is known of the restaurant's day; ``day`` None is the one of ``opening_day``.
+    """Return the restaurant's service day; ``day`` is by default that of ``opening_day``.
 
     ``service``: show only the hours around this service period; it has no effect if the day has none of this key.
 
-    At most five queries and the floor's, whatever the number of bookings; one more without a day, two more for a day that
-    has none.
+    At most five queries besides the floor's, whatever the number of bookings; one more without ``day``, two more for a
+    day without bookings.
     """
     floor, problem = floor_or_any_problem(restaurant_ref, host=host)
     day = day or opening_day(floor, restaurant_ref, now)
@@ -173,7 +173,7 @@ def service_day(
     coming = _booked(of_day.exclude(state=State.CANCELLED).order_by("starts_at", "id"))
     listed = [each for each in coming if each.state != State.CONFIRMED]
     booked = {each.booking_ref: each for each in coming if each.booking_ref in shown}
-    if others := shown - booked.keys():  # Of a day beside this one, or cancelled by now.
+    if others := shown - booked.keys():  # Bookings of an adjacent day, or cancelled by now.
         booked |= {
             each.booking_ref: each for each in _booked(Assignment.objects.filter(booking_ref__in=sorted(others)))
         }

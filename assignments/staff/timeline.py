@@ -1,6 +1,6 @@
-"""Layout of a restaurant's tables over one day: rows, lanes and gaps, in minutes and pixels from the left edge. Pure.
+"""The layout of a restaurant's tables over one day: rows, lanes and gaps, in minutes and pixels from the left edge.
 
-Minutes are elapsed minutes, also when the clocks change. Labels show local time.
+Minutes are elapsed minutes, even when the clocks change. Labels show local time. Does no I/O.
 
 Long because one layout has many parts: lanes, bars, joins, buffers, axis.
 """
@@ -46,9 +46,9 @@ def pixels(minutes: float) -> int:
 class Taken:
     """A table occupied for ``[blocked_from, blocked_until)``. The seating is ``[starts_at, ends_at)``.
 
-    ``kind`` selects how it is drawn. ``expires_at``: for holds. ``reason``, ``is_open_ended``, ``closure_id`` and
-    ``closure_version``: for closures. ``has_ended``: its guests are gone. ``overstays``: they stay longer than the table is
-    theirs. Datetimes are aware.
+    ``kind`` selects how it is drawn. ``expires_at``: only for holds. ``reason``, ``is_open_ended``, ``closure_id`` and
+    ``closure_version``: only for closures. ``has_ended``: its guests have left. ``overstays``: its guests stay longer
+    than the table is theirs. Datetimes are aware.
     """
 
     table_ref: str
@@ -110,8 +110,8 @@ class Bar:
 class Gap:
     """A free time of a table during a service period. If it has begun, it starts now.
 
-    ``largest_party``: the largest party that fits at this table alone by the turn times. None if none fits, or if it is
-    over.
+    ``largest_party``: the largest party that fits at this table alone by the turn times. None if none fits, or if the
+    gap is over.
     """
 
     starts_at: datetime
@@ -230,8 +230,8 @@ class Timeline:
 def day_span(floor: Floor | None, day: date) -> _Interval:
     """Return the restaurant's service day in UTC.
 
-    Every moment is in the day that ``planning.service_day`` says: a night belongs to the evening of its service, and where
-    nothing is served, a day begins at five. Days are adjacent and do not overlap. Without a floor they are UTC's.
+    Days follow ``planning.service_day``: a night belongs to the evening of its service, and without a service a day
+    begins at five. Days are adjacent and do not overlap. Without a floor they are in UTC.
     """
     return _day_starts(floor, day), _day_starts(floor, day + A_DAY)
 
@@ -247,7 +247,7 @@ def service_keys(floor: Floor | None, day: date) -> tuple[str, ...]:
 
 
 def hours_of(floor: Floor | None, day: date, key: str) -> _Interval | None:
-    """Return when the service period with this key is on, with a margin; None if the day has none."""
+    """Return the hours of the service period with this key, with a margin; None if the day has none."""
     found = [each for each in services_on(floor, day) if each.period.key == key] if floor and key else []
     if not found:
         return None
@@ -335,7 +335,7 @@ def _day_starts(floor: Floor | None, day: date) -> datetime:
     if last_night := services_on(floor, day - A_DAY):
         ended = max(service.ends_at for service in last_night)
         begins = max([begins, *(service.closes_at for service in last_night)])
-    # A service begins the day with its early minutes, unless last night's is still on; with its start in any case.
+    # A service begins the day with its early minutes, or with its start while last night's is still on.
     for service in services_on(floor, day):
         early = max(service.opens_at, ended) if last_night else service.opens_at
         begins = min(begins, service.starts_at, early)
@@ -364,7 +364,7 @@ def _rounded(start: datetime, until: datetime, zone: tzinfo) -> _Interval:
 
 def _full_hours(start: datetime, until: datetime, zone: tzinfo) -> Iterator[datetime]:
     """Yield the full hours of ``zone`` from ``start`` to ``until`` inclusive, in UTC."""
-    # A whole number of steps since the epoch, and so in any time zone.
+    # A whole number of steps since the epoch is one in any time zone.
     moment = datetime.fromtimestamp(start.timestamp() // STEP.total_seconds() * STEP.total_seconds(), tz=UTC)
     while moment <= until:
         if moment >= start and moment.astimezone(zone).minute == 0:

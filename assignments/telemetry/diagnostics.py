@@ -79,7 +79,8 @@ class Worker:
 class OpenBreaker:
     """A restaurant's circuit breaker with failures.
 
-    ``is_half_open``: the next booking decides whether it closes. ``is_quiet``: the same, but without bookings for long.
+    ``is_half_open``: the next booking decides whether it closes. ``is_quiet``: the same, but without bookings for a
+    long time.
     """
 
     restaurant_ref: str
@@ -264,9 +265,9 @@ def _runs() -> tuple[Sequence[Run], Sequence[Worker]]:
 
 
 def _lists() -> tuple[Sequence[OpenBreaker], Sequence[EveningOptimum]]:
-    """Return the breakers, and what coming evenings could seat at best, as far as the optimizer has examined them.
+    """Return the breakers, and the optimum of upcoming evenings that the optimizer has examined.
 
-    Both lists are short, and come in one statement.
+    Both lists are short, and are read in one statement.
     """
     yesterday = (process_now() - RECENT).date()
     ((breakers, optima),) = rows(_LISTS, listed=LISTED, yesterday=yesterday)

@@ -73,7 +73,10 @@ class Declare(Protocol):
 
 
 def declare(source: str) -> tuple[Declare, Declare, Declare]:
-    """What declares this source's events of severity info, warning and error. Fields are given with spaces between."""
+    """Return functions that declare this source's events of severity info, warning and error.
+
+    They take the fields as one text, separated by spaces.
+    """
     return partial(_declare, source, "info"), partial(_declare, source, "warning"), partial(_declare, source, "error")
 
 

@@ -106,7 +106,7 @@ def emit_now(record: EventRecord) -> None:
 
 
 def emit_all_now(records: Sequence[EventRecord]) -> None:
-    """Announce events whatever becomes of the current transaction: it did not come about, or has committed already."""
+    """Emit events immediately, even if the current transaction is rolled back."""
     if records:
         _buffer.append(records)
 
@@ -145,7 +145,7 @@ def _write(path: str, batch: Sequence[EventRecord]) -> bool:
 
 
 class Sinks:
-    """The sinks in ``EVENT_SINKS``, each with a buffer and a thread of its own: one that hangs costs the others nothing."""
+    """The sinks in ``EVENT_SINKS``, each with its own buffer and thread, so that one that hangs does not affect others."""
 
     def __init__(self) -> None:
         self._counts: Counter[str] = Counter()

@@ -1,4 +1,4 @@
-"""Percentiles of planning times. Pure."""
+"""Percentiles of planning times."""
 
 import statistics
 from collections.abc import Sequence

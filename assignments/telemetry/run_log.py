@@ -1,4 +1,4 @@
-"""Records the runs of ``run_coordinator``. For runs from cron this is the only record.
+"""Recording the runs of ``run_coordinator``. For runs from cron this is the only record.
 
 If recording fails, the error is logged by type and the pass continues.
 """
@@ -53,7 +53,7 @@ class Pass:
 
     @property
     def has_succeeded(self) -> bool:
-        """Whether the pass counts as a success, for health endpoints, metrics and alerts alike.
+        """Return whether the pass counts as a success, for health endpoints, metrics and alerts alike.
 
         An error at one booking or one restaurant does not stop the others. Error events, the breaker and
         ``failed_passes`` report it, and cron is not dead. A pass is not a success if the host failed to list waiting
@@ -145,7 +145,7 @@ class Recorder:
 
 
 def memory_mb() -> float | None:
-    """The resident memory of this process; None where the system does not tell."""
+    """Return the resident memory of this process in MB; None if the system does not report it."""
     try:
         pages = int(Path("/proc/self/statm").read_text().split()[1])
     except (OSError, ValueError, IndexError):

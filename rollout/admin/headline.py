@@ -62,7 +62,7 @@ OF_DECISIONS = frozenset(
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Blocker:
-    """One thing that blocks the promotion. ``helps``: what would help. ``is_final``: no override lifts it."""
+    """One thing that blocks the promotion. ``helps``: what would help. ``is_final``: whether no override lifts it."""
 
     what: str
     detail: str
@@ -150,7 +150,7 @@ def headline(
     problems: Sequence[str],
     guard_run: GuardRun | None,
 ) -> Headline:
-    """Say the stage, whether it is well, and whether it can be promoted."""
+    """Return the headline: the stage, whether all is well, and whether it can be promoted."""
     if position is None:
         text = _("The ladder has not begun: the flags alone decide.")
         return Headline(sentences=[text], level="warning" if problems else "pass")
@@ -162,7 +162,7 @@ def headline(
     ill = len(problems)
     if plan is not None:
         ill += sum(each.status is Status.FAIL and each.gate in UNHEALTHY for each in plan.gates)
-    if problems and plan is not None:  # The drift is a problem and a gate, and counts once.
+    if problems and plan is not None:  # The drift is both a problem and a gate, but counts once.
         ill -= sum(each.status is Status.FAIL and each.gate == "flags" for each in plan.gates)
     well = _("Healthy.")
     if ill:
@@ -226,7 +226,7 @@ def short_duration(span: timedelta) -> str:
 
 
 def promote_objection(position: Position, plan: PromotionPlan | None, *, may: Mapping[str, Any]) -> str:
-    """Say why the button to promote is disabled; "" if it is not. Who may override can open the form in any case."""
+    """Say why the button to promote is disabled; "" if it is not. A user who may override can always open the form."""
     if plan is None:
         return _("The gates could not be measured.")
     if plan.target is None:

@@ -66,7 +66,7 @@ def on_off(value: bool) -> str:
 
 
 def gate_row(result: GateResult) -> dict[str, Any]:
-    """One gate, as text and as a chart; ``in_words`` is the chart for screen readers."""
+    """Return one gate, as text and as a chart; ``in_words`` is the chart for screen readers."""
     is_minimum = result.gate in gates.AT_LEAST
     value, threshold = "-" if result.value is None else f"{result.value:.4g}", f"{result.threshold:.4g}"
     in_words = _("%(value)s; at most %(threshold)s allowed")
@@ -110,7 +110,7 @@ def _meter(value: float | None, threshold: float, *, is_minimum: bool) -> dict[s
 
 
 def overview(may: Mapping[str, bool] | None = None, *, patience_ms: int = PATIENCE_MS) -> dict[str, Any]:
-    """The page's context. It works even if measuring fails, since people roll back from here."""
+    """Return the page's context. It works even if measuring fails, since people roll back from here."""
     environment = conf.settings().ENVIRONMENT
     now = clock.now()
     positions, rows, forced, waivers, guard_runs, changes = lists(
@@ -188,7 +188,7 @@ def overview(may: Mapping[str, bool] | None = None, *, patience_ms: int = PATIEN
 
 
 def glance() -> dict[str, Any]:
-    """Return the headline and the stages, for the admin's first page. It opens even if measuring fails."""
+    """Return the headline and the stages, for the admin's first page. It works even if measuring fails."""
     environment = conf.settings().ENVIRONMENT
     positions, rows, guard_runs = lists(
         Position.objects.filter(environment=environment),
@@ -217,7 +217,7 @@ def glance() -> dict[str, Any]:
 def _deciding(
     position: Position | None, forced: Sequence[ForcedPlanner], now: datetime, plan: steering.PromotionPlan | None
 ) -> list[str]:
-    """Restaurants with bookings to come for which V3 decides, as refs; at most LISTED, and one more if there are more."""
+    """Return the refs of restaurants with upcoming bookings for which V3 decides: LISTED, plus one if there are more."""
     if position is None or position.percent >= WHOLE:
         return []
     fixed = {each.restaurant_ref: each.planner == ForcedPlanner.PlannerChoice.V3 for each in forced}
@@ -231,13 +231,13 @@ def _deciding(
 
 
 def named(ref: str, called: Mapping[str, str]) -> str:
-    """The restaurant's name, with its ref if that is another."""
+    """Return the restaurant's name, with its ref if that differs."""
     name = called.get(ref, ref)
     return name if name == ref else f"{name} ({ref})"
 
 
 def _in_words(refs: Collection[str], called: Mapping[str, str]) -> str:
-    """Restaurants by name; an ellipsis if there are more."""
+    """Return the names of restaurants, with an ellipsis if there are more."""
     shown = sorted((called.get(ref, ref) for ref in list(refs)[:LISTED]), key=natural_key)
     return ", ".join([*shown, *(["…"] if len(refs) > LISTED else [])])
 
@@ -254,7 +254,7 @@ class Measured:
 def measure(
     position: Position | None, as_they_are: Flags, *, patience_ms: int = PATIENCE_MS, with_course: bool = True
 ) -> Measured:
-    """The plan and the trend, as far as they can be measured in time."""
+    """Return the plan and the trend, as far as they can be measured in time."""
     found = Measured()
     facts = None
     try:
@@ -311,7 +311,7 @@ def _share(part: int, whole: int) -> float | None:
 def plan_context(plan: PromotionPlan, called: Mapping[str, str] | None = None) -> dict[str, Any]:
     """The context of a plan, for the page and the confirmation of a promotion. ``called``: names of restaurants."""
     if called is None:
-        # Asked in any case, so that the page costs the same whether or not a restaurant joins.
+        # Always asked, so that the page costs the same whether or not a restaurant joins.
         called = restaurant_names(list(plan.joining[:LISTED]) or [""])
     passing = sum(1 for result in plan.gates if result.status is Status.PASS)
     return {
@@ -330,7 +330,7 @@ def plan_context(plan: PromotionPlan, called: Mapping[str, str] | None = None) -
 
 
 def flag_rows(in_effect: Flags, as_set: Flags) -> list[dict[str, Any]]:
-    """The flags. ``objection``: why one cannot be turned on now."""
+    """Return the flags. ``objection``: why one cannot be turned on now."""
     other_is_on = _("The other switch is on: turn it off first.")
     return [
         {
@@ -351,7 +351,7 @@ def flag_rows(in_effect: Flags, as_set: Flags) -> list[dict[str, Any]]:
 
 
 def stage_rows(stages: Sequence[Stage], here: str = "") -> list[dict[str, Any]]:
-    """Stages of the ladder, of which the rollout may be at one."""
+    """Return the stages of the ladder. ``here``: the current one, if any."""
     keys = ["", *(stage.key for stage in stages)]
     at = keys.index(here) - 1 if here in keys else 0
     return [
@@ -369,7 +369,7 @@ def stage_rows(stages: Sequence[Stage], here: str = "") -> list[dict[str, Any]]:
 
 
 def lower_stages(position: Position | None) -> Sequence[Stage]:
-    """Targets of a rollback, nearest first; from a stage that the settings no longer name, all stages."""
+    """Return the targets of a rollback, nearest first; from a stage that the settings no longer name, all stages."""
     if position is None:
         return ()
     ladder = conf.current_ladder()
@@ -398,7 +398,7 @@ def _problems(position: Position | None, in_effect: Flags, as_set: Flags) -> lis
 
 
 def _verdicts(plan: PromotionPlan | None) -> list[tuple[str, str, int, int | str]]:
-    """Verdict, label, count, and how many of them are not waived, if they can be."""
+    """Return verdict, label, count, and how many are not waived, if they can be waived."""
     if plan is None:
         return []
     found = plan.facts.comparisons

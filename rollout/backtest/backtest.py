@@ -1,4 +1,4 @@
-"""Runs a backtest: past evenings through both planners. Its decisions count for the gates only on request.
+"""Running a backtest: past evenings through both planners. Its decisions count for the gates only on request.
 
 The control runs in this process, inside a READ ONLY transaction; the candidate runs as in shadow mode, in a separate
 process with read-only connections.
@@ -44,9 +44,9 @@ class Backtest:
     """Replays evenings, each restaurant's in order of date; ``scoreboard`` covers all so far.
 
     With ``feed`` the decisions are stored as comparisons, of which the last one of each booking counts for its release;
-    ``fed`` counts them. What is a year away is replayed, but not stored. With ``together``, V3's decisions on a batch, each
-    evening is compared as a whole, too. With ``says_possible`` each evening is solved as well, which needs the optimizer and
-    takes seconds.
+    ``fed`` counts them. Evenings more than a year away are replayed, but not stored. With ``together``, a function for
+    V3's decisions on a batch, each evening is also compared as a whole. With ``says_possible`` each evening is also
+    solved, which needs the optimizer and takes seconds.
     """
 
     def __init__(
@@ -102,7 +102,7 @@ class Backtest:
         return scoreboard
 
     def _compare_day(self, evening: Evening, snapshots: Sequence[Snapshot]) -> None:
-        """Compare the evening as a whole: nobody has tables yet, and everybody asks as early as the first."""
+        """Compare the evening as a whole: nobody has tables yet, and all ask at the time of the first."""
         path = conf.settings().LEGACY_PLANNER
         if self._together is None:
             return
@@ -135,9 +135,9 @@ class Backtest:
 def feed(steps: Sequence[tuple[Step, bool]], *, decided_by: str = "") -> None:
     """Store one restaurant's steps as comparisons, each with whether the control repeated its tables.
 
-    ``decided_by``: the candidate's release, by default that of this process. Comparisons are never rewritten: an earlier
-    backtest's stay, of which the last one of a release counts, and one that says the same is not stored again. Parallel
-    feeds of the same bookings wait for each other.
+    ``decided_by``: the candidate's release, by default that of this process. Comparisons are never rewritten: those of
+    earlier backtests stay, the last one of a release counts, and an identical one is not stored again. Parallel feeds
+    of the same bookings wait for each other.
     """
     decided_by = decided_by or release.running()
     restaurant_ref = steps[0][0].snapshot.floor.restaurant_ref
@@ -151,7 +151,7 @@ def feed(steps: Sequence[tuple[Step, bool]], *, decided_by: str = "") -> None:
         times = Counter[str]()
         for comparison, (step, _repeats) in zip(comparisons, steps, strict=True):
             asked = content_digest(step.snapshot)
-            times[asked] += 1  # Two parties may well ask for the same.
+            times[asked] += 1  # Two parties may ask for exactly the same.
             comparison.content_digest = f"{asked}:{times[asked]}"
         earlier = Comparison.objects.filter(
             origin=Comparison.Origin.BACKTEST,
@@ -167,7 +167,7 @@ def feed(steps: Sequence[tuple[Step, bool]], *, decided_by: str = "") -> None:
 
 
 def content_digest(snapshot: Snapshot) -> str:
-    """A digest of the floor and of what is asked for, whatever the restaurant, its tables and the booking are called."""
+    """Return a digest of the floor and the request that does not depend on the names of restaurant, tables or booking."""
     said = floor_to_json(snapshot.floor)
     names = _by_what_they_are(said)
     tables, adjacent = said.pop("tables"), said.pop("adjacent")
@@ -186,7 +186,7 @@ def content_digest(snapshot: Snapshot) -> str:
 
 
 def _by_what_they_are(floor: Mapping[str, Any]) -> Mapping[str, str]:
-    """Names for the tables and zones of a stored floor that tell what they are, and what stands beside them."""
+    """Return names for the tables and zones of a stored floor that are made of their properties and neighbours."""
     tables = {row[0]: row for row in floor["tables"]}
     zones = {row[3] for row in tables.values() if row[3] is not None}
     names = {ref: _hashed([*row[TABLE_NAMES:3], *row[4:]]) for ref, row in tables.items()}
@@ -237,7 +237,7 @@ def _comparison(step: Step, repeats: bool, decided_by: str) -> Comparison:
 
 
 def control_planner() -> Planner:
-    """The legacy planner, timed. Raises ImproperlyConfigured where it is not installed."""
+    """Return the legacy planner, timed. Raises ImproperlyConfigured if it is not installed."""
     path = conf.settings().LEGACY_PLANNER
     if not path:
         raise ImproperlyConfigured(
@@ -259,7 +259,10 @@ def control_planner() -> Planner:
 
 
 def candidate(process: CandidateProcess) -> Planner:
-    """V3 (``ROLLOUT["CANDIDATE"]``) in its own process. Calling it raises ImproperlyConfigured if that does not start."""
+    """Return V3 (``ROLLOUT["CANDIDATE"]``) in its own process.
+
+    Calling it raises ImproperlyConfigured if the process cannot start.
+    """
     floors: dict[str, object] = {}
 
     def ask(snapshot: Snapshot) -> Answer:

@@ -1,4 +1,4 @@
-"""Reads past evenings from the host or a file: a restaurant-day's bookings in the order they were made."""
+"""Reading past evenings from the host or a file: a restaurant-day's bookings in the order in which they were made."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
@@ -107,7 +107,7 @@ class PastEvenings:
 
 
 def _request(booking: HostBooking, assignment: Assignment | None) -> SeatingRequest:
-    """The booking with its pinned tables; made when the host says, or else when this app was told of it."""
+    """Return the booking's request, with pinned tables; without the host's time of booking, with ours."""
     request = seating_request(booking, assignment or Assignment())
     return replace(request, requested_at=booking.requested_at or (assignment.requested_at if assignment else None))
 
@@ -115,7 +115,7 @@ def _request(booking: HostBooking, assignment: Assignment | None) -> SeatingRequ
 def evenings_of_file(
     text: str, *, first: date | None = None, last: date | None = None, restaurant_ref: str | None = None
 ) -> list[Evening]:
-    """The evenings in a file (JSON). Raises UnusableFileError that names what is wrong."""
+    """Return the evenings in a file (JSON). Raises UnusableFileError, which names what is wrong."""
     file = parse(text)
     floor = file.floor()
     if restaurant_ref is not None and restaurant_ref != floor.restaurant_ref:

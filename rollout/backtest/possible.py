@@ -1,6 +1,6 @@
-"""What an evening's tables could have seated at best, beside what the planners of a backtest seat. Pure.
+"""The most that an evening's tables could have seated, to compare with what the planners of a backtest seat.
 
-It needs the optional solver. Everybody is taken to have asked before the evening, and nobody is seated yet.
+It needs the optional solver. It assumes that all bookings were made before the evening, and that nobody is seated yet.
 """
 
 from collections.abc import Sequence
@@ -19,9 +19,9 @@ LONG_BEFORE = timedelta(days=1)
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Possible:
-    """How many bookings the tables could seat at most. ``in_order``: if who asked first goes first.
+    """How many bookings the tables could seat at most. ``in_order``: if earlier requests go first.
 
-    ``is_proven``: so many can be seated, and no more.
+    ``is_proven``: whether it is proven that so many can be seated and no more.
     """
 
     in_order: int = 0
@@ -46,7 +46,7 @@ class Possible:
 
 
 def possible(floor: Floor, requests: Sequence[SeatingRequest], *, rules: PlanningRules) -> Possible:
-    """Solve one evening, in any order and, where the times of the requests differ, in their order.
+    """Solve one evening in any order and, if the times of the requests differ, in their order.
 
     Raises OptimizerMissingError.
     """

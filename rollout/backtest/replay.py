@@ -1,4 +1,4 @@
-"""Replays bookings through both planners, each on its own evening, which fills up as it decides. Pure.
+"""Replaying bookings through both planners, each on its own evening, which fills up as it decides.
 
 Each booking is decided once, when it was made, and keeps its tables: cancellations, moves and retries are not replayed.
 Each planner gets the same input as in production: the tables taken during the seating.
@@ -28,7 +28,7 @@ UNKNOWN_LEAD = timedelta(days=1)
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Answer:
-    """A planner's answer: a decision, or the type of its error. Milliseconds of planning alone."""
+    """A planner's answer: a decision, or the type of its error. Milliseconds are of planning alone."""
 
     decision: Decision | None = None
     milliseconds: float = 0.0
@@ -36,7 +36,7 @@ class Answer:
 
     @property
     def table_refs(self) -> tuple[str, ...]:
-        """The tables chosen; empty for a refusal."""
+        """Return the chosen tables; empty for a refusal."""
         best = self.decision.best if self.decision else None
         return best.table_refs if best else ()
 
@@ -48,9 +48,9 @@ Planner = Callable[[Snapshot], Answer]
 class Turn:
     """One planner's decision on its own evening.
 
-    ``impossible``: the tables are not available (taken, unknown, or against a rule of the floor), so nobody is seated there.
-    ``seats``: of the chosen tables, measured on the floor. ``other_would_seat``: it refused, but the other planner would
-    have seated the party on the same evening.
+    ``impossible``: the tables are not available (taken, unknown, or against a rule of the floor), so nobody is seated
+    there. ``seats``: those of the chosen tables, measured on the floor. ``other_would_seat``: it refused, but the other
+    planner would have seated the party on the same evening.
     """
 
     answer: Answer
@@ -61,7 +61,7 @@ class Turn:
 
     @property
     def refusal(self) -> str:
-        """The reason code of the refusal; empty for none."""
+        """Return the reason code of the refusal; "" for none."""
         refusal = self.answer.decision.refusal if self.answer.decision else None
         return refusal.reason.value if refusal else ""
 
@@ -70,8 +70,8 @@ class Turn:
 class Step:
     """One booking, decided by both.
 
-    ``snapshot`` is the control's; ``compared`` is the candidate's answer on it, and ``verdict`` compares both. None if the
-    control raised.
+    ``snapshot`` is the control's. ``compared`` is the candidate's answer on it, and ``verdict`` compares both; None if
+    the control raised.
     """
 
     snapshot: Snapshot
@@ -91,7 +91,7 @@ def in_booking_order(requests: Iterable[SeatingRequest]) -> list[SeatingRequest]
 
 
 def made_at(request: SeatingRequest) -> datetime:
-    """When the booking counts as made: never after its start, since walk-ins are entered late."""
+    """Return when the booking counts as made: never after its start, since walk-ins are entered late."""
     if request.requested_at is None:
         return request.starts_at - UNKNOWN_LEAD
     return min(request.requested_at, request.starts_at)
@@ -116,7 +116,7 @@ class Replay:
         self._controls, self._candidates = _Evening(), _Evening()
 
     def decide(self, request: SeatingRequest) -> Step:
-        """Have both planners decide one booking, and seat it on each one's evening."""
+        """Have both planners decide one booking, and seat it on each planner's evening."""
         needed = stay(self.floor, request.party, request.starts_at, request.ends_at)
         window = None
         if needed:
@@ -192,7 +192,7 @@ class Replay:
 
 
 def _ledger_takes(snapshot: Snapshot, window: SeatingWindow | None, answer: Answer) -> bool:
-    """Whether the chosen tables exist and are free."""
+    """Return whether the chosen tables exist and are free."""
     refs = set(answer.table_refs)
     if window is None or not refs or not refs <= snapshot.floor.table_by_ref.keys():
         return False
@@ -204,7 +204,7 @@ def _is_unsafe(snapshot: Snapshot, answer: Answer) -> bool:
 
 
 def _breaks_a_rule(snapshot: Snapshot, answer: Answer) -> bool:
-    """Whether the control's decision breaks a rule that binds every planner."""
+    """Return whether the control's decision breaks a rule that binds every planner."""
     return answer.decision is not None and bool(
         set(seating_audit.flaws_of(snapshot, answer.decision)) - seating_audit.V3S_SETTINGS
     )
@@ -217,7 +217,7 @@ class _Evening:
         self._taken: list[Occupied] = []
 
     def during(self, window: SeatingWindow) -> tuple[Occupied, ...]:
-        """Tables taken at any time in the window."""
+        """Return the tables taken at any time in the window."""
         return tuple(
             taken
             for taken in self._taken
@@ -263,12 +263,12 @@ class Tally:
 
     @property
     def seat_use(self) -> float:
-        """Share (0..1) of the seats at assigned tables that were used."""
+        """Return the share (0..1) of the seats at assigned tables that were used."""
         return self.covers / self.seats if self.seats else 0.0
 
     @property
     def decision_ms(self) -> dict[str, float]:
-        """p50, p95 and maximum decision time on its own evenings."""
+        """Return p50, p95 and maximum decision time in milliseconds, on its own evenings."""
         return percentiles(self.milliseconds)
 
     def as_dict(self) -> dict[str, Any]:

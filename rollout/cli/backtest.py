@@ -36,7 +36,7 @@ from rollout.shadow.comparator import CandidateProcess, together_by
 
 
 class Advance(Protocol):
-    """Told of each booking (without a scoreboard) and of each evening that is done (with its own, and what was possible)."""
+    """Called for each booking (without a scoreboard) and each finished evening (with its own, and what was possible)."""
 
     def __call__(self, evening: Evening, board: Scoreboard | None, best: Possible | None = None) -> None: ...
 
@@ -112,7 +112,7 @@ class Action(base.Action):
                     advance(evening, board, backtest.last_possible)
             decided_by = process.release
         if digest and backtest.fed:
-            # Of two that feed it at once one is recorded; their comparisons are the same, and stored once.
+            # Of two simultaneous feeds one is recorded; their comparisons are the same, and stored once.
             with transactions.atomic():
                 FedFile.objects.bulk_create(
                     [FedFile(digest=digest, release=decided_by, comparisons=backtest.fed)], ignore_conflicts=True
@@ -144,7 +144,7 @@ class Action(base.Action):
 
     @contextmanager
     def _progress(self, options: dict[str, Any], first: date | None, last: date | None) -> Iterator[Advance]:
-        """A bar on a terminal; a plain line for each evening elsewhere; nothing with --json."""
+        """Show progress: a bar on a terminal, a plain line for each evening elsewhere, nothing with --json."""
         if options["json"]:
             yield lambda evening, board, best=None: None
             return
@@ -222,7 +222,7 @@ _ROWS: tuple[tuple[str, Callable[[Tally], str]], ...] = (
 
 
 def content_digest(content: bytes) -> str:
-    """A digest of what an evening file says, whatever it and its restaurant are called."""
+    """Return a digest of an evening file's content that does not depend on its name or its restaurant's."""
     try:
         said = json.loads(decode(content))
         if isinstance(said, dict):

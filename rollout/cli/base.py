@@ -45,7 +45,7 @@ class Action:
         self.stdout.write(json.dumps(value, cls=DjangoJSONEncoder))
 
     def steer(self, change: Callable[..., Position], options: dict[str, Any], **how: Any) -> None:
-        """Change the rollout in this user's name, for the reason given, and print where it stands then."""
+        """Change the rollout in this user's name, for the given reason, and print the new position."""
         self.print_position(change(actor=actor(), reason=options["reason"], **how), options)
 
     def print_position(self, position: Position, options: dict[str, Any]) -> None:
@@ -67,7 +67,7 @@ def actor() -> str:
 
 
 def restaurant_meant(text: str) -> str:
-    """Return the ref of the restaurant that an argument means; what is empty, or nobody knows, as it is."""
+    """Return the ref of the restaurant that an argument means; empty and unknown texts are returned unchanged."""
     return base.restaurant_meant(text)
 
 
@@ -84,7 +84,7 @@ def position_as_dict(position: Position) -> dict[str, Any]:
 
 
 def local_date(text: str) -> date:
-    """Parse a date in the years that a booking may have, for argparse."""
+    """Parse a date in a year that a booking may have, for argparse."""
     try:
         day = date.fromisoformat(text)
     except ValueError:

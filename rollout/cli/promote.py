@@ -33,7 +33,7 @@ class Action(base.Action):
 
     def run(self, options: dict[str, Any]) -> None:
         if options["override"] and not options["from_stage"]:
-            # A rollback may have come in between: whoever overrides says from where.
+            # A rollback may have come in between, so an override must name the stage from which it promotes.
             raise CommandError("--override requires --from, the stage that you have seen.", returncode=base.EXIT_USAGE)
         position = steering.current()
         if position is None:

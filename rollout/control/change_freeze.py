@@ -1,4 +1,4 @@
-"""Determines change freezes: during service, and in the windows of the settings."""
+"""Change freezes: during service, and in the windows of the settings."""
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
@@ -20,9 +20,9 @@ NAMED = 5
 
 
 def reasons(now: datetime) -> list[Text]:
-    """Reasons for a change freeze at ``now``, one sentence each; empty if there is none.
+    """Return the reasons for a change freeze at ``now``, one sentence each; empty if there is none.
 
-    Two queries, plus those for floors that this process has not loaded yet.
+    Runs two queries, plus those for floors that this process has not loaded yet.
     """
     found = [
         _("Change freeze from %(start)s until %(until)s (setting FREEZE_WINDOWS).", start=start, until=until)
@@ -43,7 +43,7 @@ def reasons(now: datetime) -> list[Text]:
 
 
 def services_on(floor: Floor, now: datetime) -> Sequence[tuple[date, datetime, datetime]]:
-    """Date, start and end of each service under way at ``now``, including yesterday's past midnight."""
+    """Return date, start and end of each service under way at ``now``, including last night's after midnight."""
     today = now.astimezone(floor.zone).date()
     found = []
     for day in (today - A_DAY, today):
@@ -70,7 +70,7 @@ def _open_restaurants(now: datetime) -> list[str]:
 
 
 def _is_open(floor: Floor, booked: Mapping[date, tuple[datetime, datetime]], now: datetime) -> bool:
-    """Whether a service with bookings is under way, on its date or after midnight of the next one.
+    """Return whether a service with bookings is under way, on its date or after the following midnight.
 
     ``booked``: start of the first and last booking of each date.
     """

@@ -25,10 +25,10 @@ logger = logging.getLogger("rollout.guard")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Findings:
-    """Findings of one guard run. ``facts`` is None if V3 decides for nobody: then there is nothing to guard.
+    """Findings of one guard run. ``facts`` is None if V3 decides for nobody, so that there is nothing to guard.
 
-    ``rolled_back_to`` is empty without a breach, or if there was no rollback: then ``problem`` says why. ``legacy``: the
-    audit of what the legacy planner seated.
+    ``rolled_back_to`` is empty without a breach, or if there was no rollback; ``problem`` then says why. ``legacy``:
+    the audit of the legacy planner's seatings.
     """
 
     stage: str = ""
@@ -53,11 +53,11 @@ class Findings:
 def run() -> Findings:
     """Run the guard once: measure, roll back to the previous safe stage on a breach, and store a ``GuardRun``.
 
-    Before that, note a release that has come, and audit what waits for it of V3's decisions, and what the legacy planner has
-    seated, wherever either decides.
+    Before that, note a new release, and audit the waiting decisions of V3 and the legacy planner's seatings, wherever
+    either decides.
 
-    Of several parallel runs, one rolls back; the others store their findings too. The number of queries does not grow with
-    the restaurants, but for what is found and for floors that were edited.
+    Of several parallel runs only one rolls back; all store their findings. The number of queries does not grow with the
+    number of restaurants, except for findings and edited floors.
     """
     with known_floors.one_look():
         return _run()
@@ -95,7 +95,7 @@ def _run() -> Findings:
 
 
 def _while_v3_is_off(position: Position | None, legacy: Seatings, of_legacy: Sequence[Breach]) -> Findings:
-    """What V3 has decided before it was switched off is judged all the same. There is nothing to roll back."""
+    """Judge what V3 decided before it was switched off. There is nothing to roll back."""
     if position is None:
         return Findings(breaches=of_legacy, problem=_STAYS if of_legacy else "", legacy=legacy)
     left, now = unsettled.while_v3_is_off(position.environment)
@@ -117,7 +117,7 @@ def _while_v3_is_off(position: Position | None, legacy: Seatings, of_legacy: Seq
 
 
 def _audit() -> None:
-    """Audit what waits for it. Whatever keeps that from being done must not keep the guard from measuring."""
+    """Audit the waiting decisions. An error here must not keep the guard from measuring."""
     try:
         decision_audit.run()
     except Exception as error:  # noqa: BLE001  (the host may raise anything, and the database too)

@@ -1,6 +1,6 @@
-"""Watches the legacy planner, wherever it decides: what it seats is audited like what V3 seats.
+"""Watching the legacy planner wherever it decides: its seatings are audited like V3's.
 
-Nobody could take over from it, so a breach leaves the stage as it is. People hear of it.
+No planner could take over from it, so a breach does not change the stage. It is only announced.
 """
 
 from datetime import timedelta
@@ -19,7 +19,7 @@ RAIL = guardrails.UNSAFE_LEGACY
 
 
 def measure() -> Seatings:
-    """The audit of what the legacy planner has seated in the guard's window."""
+    """Return the audit of the legacy planner's seatings in the guard's window."""
     if not conf.settings().LEGACY_PLANNER:
         return Seatings()
     with measuring.one_moment() as now:
@@ -28,7 +28,7 @@ def measure() -> Seatings:
 
 
 def breaches(seatings: Seatings) -> tuple[Breach, ...]:
-    """The breach, if one of its seatings is unsafe: one case is enough."""
+    """Return the breach if one of its seatings is unsafe; a single case is enough."""
     if not seatings.unsafe:
         return ()
     rules = ", ".join(f"{reason} {count}" for reason, count in sorted(seatings.reasons.items()))
@@ -42,7 +42,7 @@ def breaches(seatings: Seatings) -> tuple[Breach, ...]:
 
 
 def announce(position: Position | None, found: tuple[Breach, ...]) -> None:
-    """Say that the legacy planner breaks a rule, and that the stage stays."""
+    """Announce that the legacy planner breaks a rule, and that the stage stays."""
     for breach in found:
         stage = position.stage if position else ""
         events.announce(

@@ -1,6 +1,6 @@
-"""Notes which release of V3 runs: evidence and time in stage are a release's own.
+"""Noting which release of V3 runs: evidence and time in stage belong to a release.
 
-The router heeds a new release at once (``rollout.flags.bucketing.share``); what is here puts it on record. The guard and
+The router notices a new release at once (``rollout.flags.bucketing.share``); this module records it. The guard and
 ``rollout compare`` call ``note`` from cron.
 """
 
@@ -25,11 +25,11 @@ OVERLAP = timedelta(minutes=15)
 
 
 def note() -> Position | None:
-    """Take over the running release if the position has another one, and return the position; None before the ladder began.
+    """Store the running release in the position if it differs. Return the position; None before the ladder has begun.
 
-    Where V3 decides, a release without evidence goes down to the lowest stage in which it does, or keeps the stage
-    (``ROLLOUT["NEW_RELEASE"]``). In every stage its time begins anew. While somebody else changes the rollout, nothing is
-    noted: the next call does it.
+    If V3 decides, a release without evidence goes down to the canary, the lowest stage in which V3 decides, or keeps
+    its stage (``ROLLOUT["NEW_RELEASE"]``). Its time in stage starts again in any case. While somebody else changes the
+    rollout, nothing is noted; the next call does it.
     """
     running = release.running()
     position = steering.current()
@@ -48,8 +48,9 @@ def note() -> Position | None:
 def same(*, as_release: str, actor: str, reason: str) -> Position:
     """Record that the running release decides like ``as_release``, whose evidence then counts for it too.
 
-    The time in stage goes on where the other release still decides at the stage; declare before workers are restarted.
-    Raises UnusableError for a release that is the running one or has no evidence, NotBegunError, and BusyError.
+    The time in stage goes on if the other release still decides at the stage, so declare this before workers are
+    restarted. Raises UnusableError for a release that is the running one or has no evidence, NotBegunError, and
+    BusyError.
     """
     running = release.running()
     if as_release == running:
@@ -119,12 +120,12 @@ def _take_over(position: Position, running: str, now: datetime) -> None:
 
 
 def _is_in_effect(position: Position) -> bool:
-    """Whether V3 decides if the stage says so. While it is off by hand, the release is left for when it is on again."""
+    """Return whether the stage is in effect. While V3 is off by hand, the release is noted once it is on again."""
     return position.percent == 0 or resolution.read().mode is resolution.Mode.ACTIVE
 
 
 def _target(position: Position) -> tuple[Stage | None, bool]:
-    """The stage that a release without evidence goes down to, if any, and whether V3 decides where it is."""
+    """Return the stage to which a release without evidence goes down, if any, and whether V3 decides at present."""
     ladder = conf.current_ladder()
     decides = position.percent > 0
     if not decides or conf.new_release_keeps():
@@ -134,7 +135,7 @@ def _target(position: Position) -> tuple[Stage | None, bool]:
 
 
 def _was_just_replaced(running: str, now: datetime) -> bool:
-    """Whether the position had this release until a moment ago: then this process is one that is still to be restarted."""
+    """Return whether the position had this release until a moment ago, so that this process is about to be restarted."""
     last = Change.objects.filter(environment=conf.settings().ENVIRONMENT, actor=ACTOR, kind=Change.Kind.RELEASE).first()
     return last is not None and last.before == running and now - last.at < OVERLAP
 

@@ -1,11 +1,11 @@
-"""Changes the state of the rollout: the only place that does, for commands, the admin and the guard.
+"""Changing the state of the rollout, for commands, the admin and the guard. Nothing else changes it.
 
 Each function is one transaction under one lock (``change_log``): it checks, writes, and appends a ``Change``. A stage's
 switches are written together, so that no reader sees a contradiction. A single switch is set by hand with
 ``rollout.control.switches.set_switch``, under the same lock and with the same record.
 
 ``actor`` is ``user:<id>``, ``command:<login>``, ``guard`` or ``release``, never a name. All raise
-``changes.UnusableError`` without a reason, and ``changes.BusyError``.
+``change_log.UnusableError`` without a reason, and ``change_log.BusyError``.
 
 Long because every change of the rollout passes through here, under one lock and one log.
 """
@@ -49,7 +49,7 @@ class RefusedError(Exception):
 
 
 class NotBegunError(RefusedError):
-    """Raised before the ladder of this environment has begun: manage.py rollout begin."""
+    """Raised if the ladder of this environment has not begun (manage.py rollout begin)."""
 
     def __init__(self) -> None:
         problem = _(
@@ -73,7 +73,7 @@ class Obstacle:
 
     @property
     def in_words(self) -> Text:
-        """The obstacle, and what to do about it."""
+        """Return a sentence that names the obstacle, and what to do about it."""
         return together([self.detail, self.remedy] if self.remedy else [self.detail])
 
 
@@ -95,7 +95,7 @@ class PromotionPlan:
 
     @property
     def is_open(self) -> bool:
-        """Whether a promotion would be accepted now."""
+        """Return whether a promotion would be accepted now."""
         return self.target is not None and not self.obstacles
 
 
@@ -185,12 +185,13 @@ def plan_from(position: Position, as_they_are: resolution.Flags, facts: Facts) -
 def promote(
     *, from_stage: str, actor: str, reason: str, override: bool = False, measured: PromotionPlan | None = None
 ) -> Position:
-    """Go to the next stage. ``from_stage`` is the stage that the caller saw: of two promotions at once, one is refused.
-    ``measured``: the plan, if the caller has just made it.
+    """Promote to the next stage.
 
-    Raises PromotionRefusedError with all obstacles. ``override`` lifts gates, change freezes and the cool-down, and is
-    recorded with what it lifted; only ``resume`` lifts a pause. Raises NotBegunError, and
-    RefusedError at the top.
+    ``from_stage`` is the stage that the caller saw, so that of two simultaneous promotions one is refused.
+    ``measured``: the plan, if the caller has just made it. ``override`` lifts gates, change freezes and the cool-down,
+    and is recorded with what it lifted; only ``resume`` lifts a pause.
+
+    Raises PromotionRefusedError with all obstacles, NotBegunError, and RefusedError at the top.
     """
     change_log.require_reason(reason)
     seen = measured or plan()  # Before taking the lock: a rollback must not wait for measurements.
@@ -237,9 +238,10 @@ def roll_back(
 ) -> Position:
     """Go back to the stage ``to``, or to the previous safe one: the nearest below in which V3 decides for nobody.
 
-    Always allowed, also while paused or in a change freeze, and quick: nothing is measured. The next pass hands V3's
-    unfinished bookings to the legacy planner. ``seen``: raise RefusedError if the rollout has moved since, so that two who
-    roll back at once go down one stage. ``measured`` is stored as the evidence (by default the guard's last run).
+    It is always allowed, even during a pause or a change freeze, and quick, because nothing is measured. The next pass
+    hands V3's unfinished bookings to the legacy planner. ``seen``: the position that the caller saw; RefusedError is
+    raised if it has changed, so that two simultaneous rollbacks go down only one stage. ``measured``: stored as the
+    evidence (by default the guard's last run).
 
     Raises NotBegunError, UnknownStageError, and RefusedError if there is no lower stage or no planner to
     take over.
@@ -314,7 +316,7 @@ def waive(
     refusal: str = "",
     at_most: int = WAIVED_AT_MOST,
 ) -> Waiver:
-    """Accept a known difference until ``expires_at`` (aware): the gates count ``at_most`` of it as waived until then.
+    """Accept a known difference until ``expires_at`` (aware): gates count ``at_most`` of its comparisons as waived.
 
     Raises UnusableError for a verdict that cannot be waived, an unknown refusal, no owner, an expiry in the past or
     more than MAX_WAIVER_DAYS away, and more than MAX_WAIVED.
@@ -360,7 +362,7 @@ def waive(
 
 
 def withdraw(*, waiver_id: int, actor: str, reason: str) -> Waiver:
-    """Withdraw a waiver: what it covered counts again. Raises RefusedError if there is no such waiver."""
+    """Withdraw a waiver, so that what it covered counts again. Raises RefusedError if there is no such waiver."""
     with change_log.changing(reason=reason) as now:
         waiver = Waiver.objects.filter(pk=waiver_id, withdrawn_at__isnull=True).first()
         if waiver is None:
@@ -395,7 +397,7 @@ def _check_stage(position: Position, expected: str) -> None:
 
 
 def _of_position(position: Position, now: datetime) -> list[Obstacle]:
-    """Obstacles from the position itself."""
+    """Return the obstacles that follow from the position itself."""
     found = []
     if position.paused:
         detail, remedy = _("The rollout is paused."), _("Resume it first: manage.py rollout resume.")
@@ -415,7 +417,7 @@ def _of_change_freeze(now: datetime) -> list[Obstacle]:
 
 
 def _measured(result: GateResult) -> Text:
-    """The gate's measured value and threshold, for people."""
+    """Return the gate's measured value and threshold as a text."""
     if result.value is None:
         return _("No data yet")
     return _(
@@ -427,14 +429,14 @@ def _measured(result: GateResult) -> Text:
 
 
 def _coming(now: datetime) -> tuple[tuple[str, bool], ...]:
-    """Restaurants with upcoming bookings, and whether a planner is forced there."""
+    """Return the restaurants with upcoming bookings, and whether a planner is forced there."""
     rows = Assignment.objects.filter(starts_at__gt=now - timedelta(days=1)).order_by("restaurant_ref")
     forced = Exists(ForcedPlanner.objects.filter(restaurant_ref=OuterRef("restaurant_ref")))
     return tuple(rows.values_list("restaurant_ref", forced).distinct())
 
 
 def _joining(stage: Stage, target: Stage, coming: Iterable[tuple[str, bool]]) -> tuple[str, ...]:
-    """Restaurants with upcoming bookings that V3 would take over."""
+    """Return the restaurants with upcoming bookings that V3 would take over."""
     return tuple(
         ref
         for ref, is_forced in coming
@@ -480,7 +482,7 @@ def move(
     position.same = position.counted_for(running) if position.knows(running) else []
     position.release, position.release_since = running, None
     position.save()
-    # Off before on: not even a reader inside this transaction sees both on.
+    # Off before on, so that not even a reader inside this transaction sees both on.
     values = {resolution.V3_SWITCH: stage.v3, resolution.SHADOW_SWITCH: stage.shadow}
     switches.write(dict(sorted(values.items(), key=lambda each: each[1])), note=reason)
     change_log.record(

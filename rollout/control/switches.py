@@ -1,4 +1,4 @@
-"""Changes switches, without contradictions and always with a record."""
+"""Changing switches, without contradictions and always with a record."""
 
 from collections.abc import Mapping
 
@@ -26,7 +26,7 @@ def contradiction(name: str, active: bool) -> Text | None:
     others = {resolution.V3_SWITCH: resolution.SHADOW_SWITCH, resolution.SHADOW_SWITCH: resolution.V3_SWITCH}
     if not active or name not in others:
         return None
-    # Also while killed: this value applies once the kill variable is removed.
+    # Even while killed, because this value applies once the kill variable is removed.
     current = resolution.as_set()
     other = current.shadow if name == resolution.V3_SWITCH else current.v3
     if not other.value:
@@ -64,7 +64,7 @@ def set_switch(name: str, *, active: bool, actor: str, reason: str) -> resolutio
 def unset_switch(name: str, *, actor: str, reason: str) -> resolution.Flags:
     """Remove one switch's row, so that its environment variable applies again, and return the resulting flags.
 
-    Raises ContradictionError where the variable would contradict the other flag, UnusableError without a reason or a row,
+    Raises ContradictionError if the variable would contradict the other flag, UnusableError without a reason or a row,
     BusyError.
     """
     with change_log.changing(reason=reason):
@@ -91,7 +91,7 @@ def unset_switch(name: str, *, actor: str, reason: str) -> resolution.Flags:
 
 
 def write(values: Mapping[str, bool], *, note: str) -> None:
-    """Set these switches' rows, in the transaction of ``change_log.changing``: readers see all of them, or none.
+    """Set these switches' rows in the transaction of ``change_log.changing``, so that readers see all of them or none.
 
     Bypasses waffle's ``save``, whose work after the commit fails while the cache is down; a rollback must not.
     """

@@ -1,1 +1,1 @@
-"""Measures what gates and guardrails judge, from comparisons and live decisions."""
+"""Measuring what gates and guardrails judge, from comparisons and live decisions."""

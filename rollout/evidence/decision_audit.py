@@ -1,10 +1,11 @@
-"""Audits each of V3's decisions once, by the frozen batch that it was part of, and asks the legacy planner the same.
+"""Auditing each decision of V3 once, by its frozen batch, and asking the legacy planner about the same situation.
 
-The guard calls it. It reads and judges in a READ ONLY transaction, so that neither the audit nor a
-planner that it asks can change anything, and then writes its own rows. Parallel runs may judge a batch twice; one writes.
+The guard calls this. It reads and judges in a READ ONLY transaction, so that neither the audit nor a planner that it
+asks can change anything, and then writes its own rows. Parallel runs may judge a batch twice, but only one writes.
 
-What raises is audited again in halves, down to single decisions, after all the others. So one that cannot be audited keeps
-no other from it, and once it has waited for IN_TIME, it gets an audit that says why there is none. Several do in each run.
+Batches that raise are audited again in halves, down to single decisions, after all the others. So a decision that
+cannot be audited does not block any other. Once it has waited for IN_TIME, it gets an audit with the error; each run
+handles several of these.
 """
 
 import logging
@@ -67,8 +68,9 @@ _REFUSALS_FIRST = Case(When(refusals__gt=0, then=Value(0)), default=Value(1))
 def run(limit: int | None = None, *, seconds: float = SECONDS) -> int:
     """Audit waiting batches, those with refusals first, then the oldest. Return the number of decisions audited.
 
-    At most about ``limit`` decisions, by default AUDITED_PER_RUN: a batch is audited as a whole. After
-    ``seconds`` nothing more is begun, but for what raised. Raises what the database raises if it is away.
+    Audits about ``limit`` decisions at most (by default AUDITED_PER_RUN), because a batch is audited as a whole. After
+    ``seconds`` nothing more is begun, except for batches that raised. Raises the database's error if it cannot be
+    reached.
     """
     limit = conf.settings().AUDITED_PER_RUN if limit is None else limit
     begun, tried, failed = 0, dict[UUID, int](), list[tuple[datetime, _Chunk, Exception]]()
@@ -102,20 +104,21 @@ def run(limit: int | None = None, *, seconds: float = SECONDS) -> int:
 
 
 def _raised(chunk: "_Chunk", timeout_ms: int) -> Exception | None:
-    """Audit a chunk; return what that raises."""
+    """Audit a chunk, and return the error that it raises, if any."""
     try:
         chunk.audit(timeout_ms)
     except Exception as error:
         if transactions.is_database_away(error):
-            raise  # Nothing is wrong with the decisions.
+            raise  # The decisions are not to blame.
         return error
     return None
 
 
 def _take_apart(chunk: "_Chunk", error: Exception, until: float, timeout_ms: int = STATEMENT_TIMEOUT_MS) -> None:
-    """Audit the halves of a chunk that raised, and give up what has none. The first half always: each run gets there.
+    """Audit the halves of a chunk that raised, and give up single decisions that raise.
 
-    Statements of a half have half of the time, so that the way to one that never ends costs little more than the first time.
+    The first half is audited even if the time is up, so that each run makes progress. Statements of a half get half of
+    the time, so that finding the decision that never ends takes little longer than the first try.
     """
     halves = () if chunk.is_given_up_together() else chunk.halves()
     if not halves:
@@ -156,7 +159,7 @@ class _Chunk:
             mine = FrozenBatch.objects.filter(key__in=found, audited_at=None).order_by("key")
             keys = list(mine.select_for_update(skip_locked=True).values_list("key", flat=True))
             keep_floors(self._embedded.values())
-            # Another run may have written some of them since they were read.
+            # Another run may have written some of them in the meantime.
             there = set(_audited_of(keys))
             audits = [audit for key in keys for audit in found[key] if audit.attempt not in there]
             Audit.objects.bulk_create(audits, batch_size=500)
@@ -164,7 +167,7 @@ class _Chunk:
             FrozenBatch.objects.filter(key__in=whole).update(audited_at=DatabaseNow())
 
     def halves(self) -> Sequence["_Chunk"]:
-        """Half of the batches each, or of the one batch's decisions; none if that is one, or none of them can be read."""
+        """Return two halves of the batches, or of the single batch's decisions; empty if it cannot be divided."""
         if len(self.keys) > 1:
             middle = len(self.keys) // 2
             return [self._part(self.keys[:middle]), self._part(self.keys[middle:])]
@@ -183,7 +186,7 @@ class _Chunk:
         return _Chunk(keys, attempts, asks_host=asks_host, _judgements=self._judgements)
 
     def is_given_up_together(self) -> bool:
-        """Whether these are few decisions that have all waited for so long that they are not taken apart any further."""
+        """Return whether these are few decisions that have all waited too long to be divided any further."""
         batches = FrozenBatch.objects.filter(key__in=self.keys, audited_at=None)
         if batches.exclude(at__lt=DatabaseNow() - FOR_LONG).exists():
             return False
@@ -191,9 +194,10 @@ class _Chunk:
         return len(waiting) <= GIVEN_UP_TOGETHER
 
     def give_up(self, error: Exception, timeout_ms: int) -> None:
-        """Write that these decisions could not be audited, of those batches that have waited for long enough.
+        """Write that these decisions could not be audited, if their batches have waited long enough.
 
-        Before that, audit them without the host, which may be what raises: all but ``untold`` can be said without it.
+        Before that, audit them without the host, which may be what raises: everything except ``untold`` can be judged
+        without it.
         """
         late = FrozenBatch.objects.filter(key__in=self.keys, audited_at=None, at__lt=DatabaseNow() - IN_TIME)
         batches = list(late.defer("content", "floor"))
@@ -214,13 +218,13 @@ class _Chunk:
         self._write(found, timeout_ms)
 
     def _waiting_of(self, key: UUID) -> list[int]:
-        """The attempts of a batch that have no audit."""
+        """Return the ids of a batch's attempts without an audit."""
         attempts = Attempt.objects.filter(batch=key).order_by("id").values_list("pk", flat=True)
         there = set(_audited_of([key]))
         return [pk for pk in attempts if pk not in there]
 
     def _judged(self) -> Mapping[UUID, Sequence[Audit]]:
-        """The rows to write, by batch."""
+        """Return the rows to write, by batch."""
         batches = list(FrozenBatch.objects.filter(key__in=self.keys))
         self._read_floors(batches)
         for batch in batches:
@@ -293,7 +297,7 @@ _Judged = tuple[str, Mapping[str, Judgement], frozen_batches.Frozen | None]
 
 
 def _audit_of(batch: FrozenBatch, attempt: Attempt, error: str) -> Audit:
-    """An audit that says nothing yet, or why nothing can be said."""
+    """Return an audit without a finding, or with the error that prevents one."""
     return Audit(
         attempt=attempt.pk,
         booking_ref=attempt.booking_ref,
@@ -307,7 +311,7 @@ def _audit_of(batch: FrozenBatch, attempt: Attempt, error: str) -> Audit:
 
 
 def _audited_of(keys: Sequence[UUID]) -> Iterable[int]:
-    """The attempts of these batches that have an audit."""
+    """Return the ids of these batches' attempts that have an audit."""
     of_batches = Attempt.objects.filter(batch__in=keys).values("pk")
     return Audit.objects.filter(attempt__in=of_batches).values_list("attempt", flat=True)
 
@@ -339,7 +343,7 @@ def _judge(read: frozen_batches.Frozen, moved_for: Mapping[str, Sequence[str]]) 
 
 
 def _is_untold(booking: HostBooking, request: SeatingRequest) -> bool:
-    """Whether the host still waits for what was decided. Once it has changed the booking, it waits for something else."""
+    """Return whether the host still waits to be told of the decision. Once it has changed the booking, it does not."""
     is_the_same = (booking.starts_at, booking.party) == (request.starts_at, request.party)
     return is_the_same and booking.wants_table and not booking.is_confirmed
 
@@ -347,7 +351,7 @@ def _is_untold(booking: HostBooking, request: SeatingRequest) -> bool:
 def _ask_the_legacy_planner(audit: Audit, about: Judgement, read: frozen_batches.Frozen) -> None:
     """Compare with what the legacy planner decides on the same snapshot, if it is installed.
 
-    Not where parties were moved: what was free when this booking's turn came is not what is free after the moves.
+    Not done if parties were moved, because what was free at this booking's turn is not what is free after the moves.
     """
     asked = _legacy_judge()
     if asked is None or read.moves or any(decision.moved_from for decision in read.decisions.values()):
@@ -362,7 +366,7 @@ def _ask_the_legacy_planner(audit: Audit, about: Judgement, read: frozen_batches
 
 
 def _asked(asked: Judge, snapshot: Snapshot) -> Any:
-    with transactions.atomic():  # What it does to the transaction stays with it.
+    with transactions.atomic():  # A savepoint, so that it cannot break the transaction.
         return asked(snapshot)
 
 
@@ -391,11 +395,11 @@ SELECT coalesce(sum(attempts), 0)::int AS decisions FROM rollout_frozenbatch
 
 
 def audited(since: str, began: str = "%(began)s") -> str:
-    """SQL that adds up the audits of a release at its stage, audited since then. Each booking counts once.
+    """Return SQL that adds up the audits since ``since`` of a release at its stage. Each booking counts once.
 
-    ``began``: SQL for when the stage began. It takes ``releases``. Batches with refusals are audited first, so a rate would
-    be of too many refusals while others wait: rates are of the decisions before the oldest that waits. What is unsafe counts
-    at once, whenever it was decided.
+    ``began``: SQL for when the stage began. The statement takes ``releases``. Batches with refusals are audited first,
+    which would distort rates while others wait, so rates cover only decisions before the oldest waiting one. Unsafe
+    ones count at once, whenever they were decided.
     """
     return f"""
 WITH mine AS MATERIALIZED (
@@ -431,5 +435,5 @@ SELECT count(*) FILTER (WHERE seated) AS checked,
 
 
 def seatings_of(row: Mapping[str, Any]) -> Seatings:
-    """A row of ``audited``."""
+    """Return a row of ``audited`` as Seatings."""
     return Seatings(**row)

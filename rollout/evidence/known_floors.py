@@ -1,7 +1,7 @@
-"""The floors that decisions are judged by, read from the host only where no record has them.
+"""The floors by which decisions are judged, read from the host only if they are not on record.
 
-The guard runs from cron, in a process that knows no floor yet. To read each restaurant's from the host would take several
-queries each. So a floor's record keeps the fingerprint that it was read by, and the host is asked for fingerprints alone,
+The guard runs from cron, in a process that has no floors loaded, and to read a floor from the host takes several
+queries. So a floor's record keeps the fingerprint with which it was read, and the host is asked only for fingerprints,
 in one query if it has ``floor_fingerprints``.
 """
 
@@ -26,7 +26,7 @@ DAY = 24 * 60 * 60
 
 @dataclass
 class _Look:
-    """What one run of the guard has read."""
+    """The fingerprints and floors that one run of the guard has read."""
 
     fingerprints: dict[str, str] = field(default_factory=dict)
     from_host: dict[str, Floor] = field(default_factory=dict)
@@ -37,9 +37,10 @@ _look: ContextVar[_Look | None] = ContextVar("look", default=None)
 
 @contextmanager
 def one_look() -> Iterator[None]:
-    """Read each fingerprint once in here, and at the end store the floors that had to be read from the host.
+    """Read each fingerprint only once inside, and at the end store the floors that had to be read from the host.
 
-    After an edit, what was decided before it is then judged by the floor that it knew, too. One query, if there is any.
+    So after an edit, earlier decisions can still be judged by the floor that they knew. One query if there are such
+    floors.
     """
     look = _Look()
     token = _look.set(look)
@@ -51,7 +52,7 @@ def one_look() -> Iterator[None]:
 
 
 def current(restaurant_refs: Collection[str]) -> Mapping[str, Floor]:
-    """The valid floors of these restaurants as they are now. Two queries for those that have a record."""
+    """Return the current floors of these restaurants that are valid. Two queries for those on record."""
     look = _look.get() or _Look()
     missing = [ref for ref in restaurant_refs if ref not in look.fingerprints]
     look.fingerprints.update(floor_cache.fingerprints_of(missing) if missing else {})
@@ -64,7 +65,7 @@ def current(restaurant_refs: Collection[str]) -> Mapping[str, Floor]:
             found[ref] = floor
     unknown = [ref for ref in restaurant_refs if ref not in found]
     read = _valid(floor_cache.floors_or_none(unknown, fingerprints=fingerprints)) if unknown else {}
-    # One that was edited while it was read is not what the fingerprint stands for.
+    # A floor that was edited while it was read does not match its fingerprint.
     look.from_host.update(
         {ref: floor for ref, floor in read.items() if floor_cache.is_known_by(fingerprints.get(ref, ""), floor)}
     )
@@ -72,12 +73,12 @@ def current(restaurant_refs: Collection[str]) -> Mapping[str, Floor]:
 
 
 def from_host(restaurant_ref: str) -> Floor | None:
-    """The floor as the host has it at this moment, whatever is on record; None if it is invalid."""
+    """Return the floor that the host has at this moment, whatever is on record; None if it is invalid."""
     return floor_cache.floors_or_none([restaurant_ref])[restaurant_ref]
 
 
 def of_batches(versions: Mapping[str, UUID]) -> Mapping[str, Floor]:
-    """The floors that frozen batches were decided by, by version. ``versions``: one batch of each. One query."""
+    """Return the floors of frozen batches, by version. ``versions``: the key of one batch for each version. One query."""
     found = {}
     if versions:
         for version, content in rows(_OF_BATCHES, versions=list(versions), keys=list(versions.values())):
@@ -95,7 +96,7 @@ def _readable(content: str) -> Floor | None:
     try:
         return floor_from_json(json.loads(content))
     except UNREADABLE:
-        return None  # Stored by a release that knew other floors: it is read from the host.
+        return None  # Stored in another release's format, so it is read from the host.
 
 
 def _store(look: _Look) -> None:
@@ -121,10 +122,10 @@ def _store(look: _Look) -> None:
 
 
 def _key(restaurant_ref: str, fingerprint: str) -> str:
-    """What a floor is on record by.
+    """Return the key under which a floor is on record.
 
-    The host's code, too, makes a floor what it is, and no fingerprint knows of that. So each floor is read anew for each
-    release, and once a day: not all at the same time.
+    The host's code also shapes a floor, and a fingerprint does not show that. So each floor is read again for each
+    release, and once a day, at different times.
     """
     return f"{fingerprint}:{release.running()}:{_day(restaurant_ref, clock.now())}"
 

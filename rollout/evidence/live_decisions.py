@@ -1,4 +1,4 @@
-"""Measures and audits V3's live decisions, with the legacy planner's as control.
+"""Measuring and auditing V3's live decisions, with the legacy planner's as control.
 
 Long because most of it is SQL: one statement for each thing that gates and guard ask.
 """
@@ -53,7 +53,7 @@ EVERY_TABLE = ""
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Taken:
-    """A table that is taken, since when, and by whom. No booking: it is closed; no table: all of them are."""
+    """A table that is taken, with the time and the booking. Without a booking it is closed; without a table all are."""
 
     table_ref: str
     booking_ref: str
@@ -64,11 +64,13 @@ class Taken:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Decided:
-    """A planner's last decision on a booking. ``is_unsure``: tables were released since, so what was free then is unknown.
+    """A planner's last decision on a booking.
 
-    ``is_adjusted``: its guests came, or its stay was changed since, so that its times are no longer the planner's.
-    ``is_altered``: some seating of that evening was moved or ended since. ``batch``: the frozen batch that it was part of,
-    if any, which knows the floor that it was decided by.
+    ``is_unsure``: tables were released since, so what was free then is unknown.
+
+    ``is_adjusted``: its guests have come, or its stay was changed, so that its times are no longer the planner's.
+    ``is_altered``: some seating of that evening was moved or ended since. ``batch``: its frozen batch, if any, which
+    has the floor by which it was decided.
     """
 
     booking_ref: str
@@ -100,7 +102,7 @@ def decisions(
     *,
     releases: Sequence[str],
 ) -> tuple[Outcomes, Seatings]:
-    """Outcomes of the bookings of V3 of these releases, and the audit of its seatings and refusals.
+    """Return the outcomes of V3's bookings in these releases, and the audit of its seatings and refusals.
 
     ``counted`` is the row of ``outcomes``; ``percentiles`` are those of V3's decisions.
     """
@@ -137,7 +139,7 @@ def decisions(
 
 
 def of_the_legacy_planners_seatings(since: datetime) -> Seatings:
-    """The audit of what the legacy planner has seated since then. It has limits of its own, which are no flaws."""
+    """Return the audit of the legacy planner's seatings since ``since``. Its own limits do not count as flaws."""
     parameters = {"others": NOT_THE_LEGACY_PLANNER, "since": since, "limit": INSPECTED, "releases": None}
     decided = [_Decided(**row) for row in dicts(_DECIDED_BY_THE_LEGACY_PLANNER, restaurants=RESTAURANTS, **parameters)]
     seated = [each for each in decided if each.outcome == Kind.CONFIRMED]
@@ -150,7 +152,7 @@ def of_the_legacy_planners_seatings(since: datetime) -> Seatings:
 
 
 def of_unseen_seatings(since: datetime, *, shown_since: datetime | None, releases: Collection[str]) -> Seatings:
-    """The audit of V3's seatings since then that have no frozen batch and that no window shows: of whatever release."""
+    """Return the audit of V3's seatings since ``since``, of any release, without a frozen batch and not in any window."""
     parameters = {"shown_since": shown_since or "infinity", "releases_shown": list(releases), "releases": None}
     decided = [
         _Decided(**row)
@@ -164,12 +166,12 @@ def of_unseen_seatings(since: datetime, *, shown_since: datetime | None, release
 
 
 def _scaled(found: int, judged: int, everything: int) -> int:
-    """Extrapolate from the audited decisions to all."""
+    """Extrapolate a count from the audited decisions to all."""
     return round(found * everything / judged) if judged else 0
 
 
 class _Floors:
-    """The floors that decisions are judged by: the one that a decision was made by if a frozen batch has it, or today's."""
+    """The floors by which decisions are judged: the floor in the decision's frozen batch if it has one, else today's."""
 
     def __init__(self, decided: Sequence[_Decided]) -> None:
         batches = {each.floor_version: each.batch for each in decided if each.floor_version and each.batch}
@@ -184,9 +186,9 @@ class _Floors:
         return of_batch or self._current.get(decided.restaurant_ref)
 
     def others(self, decided: _Decided, floor: Floor) -> Iterator[Floor]:
-        """What else may excuse a decision that is wrong by its floor: the one that the host has now, then earlier ones.
+        """Yield other floors that may justify a decision: the host's current one, then earlier ones.
 
-        The host is asked for those restaurants alone where something is wrong.
+        The host is asked only for restaurants with a decision that is wrong by its own floor.
         """
         now = self._by_host(decided.restaurant_ref)
         if now is not None and now.version != floor.version:
@@ -200,7 +202,7 @@ class _Floors:
 
     @cached_property
     def _earlier(self) -> Mapping[str, Sequence[Floor]]:
-        """Earlier floors by restaurant. One query, made only if something is wrong by the host's floor, too."""
+        """Return earlier floors by restaurant. One query, run only if a decision is also wrong by the host's floor."""
         rank = Window(RowNumber(), partition_by=F("restaurant_ref"), order_by=F("recorded_at").desc())
         records = FloorRecord.objects.filter(restaurant_ref__in=self._refs).exclude(
             version__in=[floor.version for floor in self._current.values()]
@@ -222,9 +224,10 @@ class _Inspection:
     excused: Collection[Flaw] = ()
 
     def of(self, decided: Sequence[_Decided]) -> tuple[Seatings, Counter[str]]:
-        """Audited seatings, and the number of correct refusals by outcome.
+        """Return the audited seatings, and the number of correct refusals by outcome.
 
-        Bookings that the host has changed without notice, and restaurants without a valid floor, cannot be audited.
+        Bookings that the host has changed without telling this app, and restaurants without a valid floor, cannot be
+        audited.
         """
         reasons, refused_rightly, found = Counter[str](), Counter[str](), Counter[str]()
         for each in decided:
@@ -236,7 +239,7 @@ class _Inspection:
                 if floor and party and not (each.is_unsure or each.is_altered) and each.reason in AUDITED_REASONS:
                     found["refusals"] += 1
                     found["wrong_refusals"] += is_wrong
-            elif floor and party and booking and each.tables:  # Without tables: released since.
+            elif floor and party and booking and each.tables:  # Without tables it was released since.
                 flaws = self._flaws(floor, party, each)
                 reasons.update(flaws)
                 found["checked"] += 1
@@ -248,7 +251,7 @@ class _Inspection:
 
     def _could_seat(self, floor: Floor, party: Party, decided: _Decided) -> bool:
         window = seating_audit.window(floor, party)
-        if window is None or decided.reason == Reason.PACING:  # The verdicts of shadow judge pacing.
+        if window is None or decided.reason == Reason.PACING:  # Pacing is judged by the verdicts of shadow mode.
             return False
         return seating_audit.could_seat(floor, party, decided.at, self._taken_then(floor, decided, *window), self.rules)
 
@@ -259,7 +262,7 @@ class _Inspection:
         return seating_audit.has_better_table(floor, party, decided.tables, taken, self.rules)
 
     def _taken_then(self, floor: Floor, decided: _Decided, start: datetime, until: datetime) -> set[str]:
-        """Tables that others had, or that were closed, at the time of the decision during ``[start, until)``."""
+        """Return the tables that, at the time of the decision, others had or were closed in ``[start, until)``."""
         refs = {
             taken.table_ref
             for taken in self.taken.get((decided.restaurant_ref, decided.service_date), ())
@@ -287,7 +290,7 @@ class _Inspection:
 
 
 def _party(decided: _Decided, booking: HostBooking | None) -> Party | None:
-    """The party of the decision; None if the host no longer has it."""
+    """Return the party of the decision; None if the host no longer has it."""
     if booking is None or (booking.starts_at, booking.party) != (decided.starts_at, decided.party):
         return None
     return Party(
@@ -306,7 +309,7 @@ def _is_untold(booking: HostBooking) -> bool:
 
 
 def _taken(decided: Sequence[_Decided]) -> Mapping[tuple[str, date], Sequence[Taken]]:
-    """Seatings on and around the evenings of these decisions, by restaurant and date."""
+    """Return the seatings on and around the evenings of these decisions, by restaurant and date."""
     evenings = sorted({(each.restaurant_ref, each.service_date) for each in decided})
     taken: dict[tuple[str, date], list[Taken]] = {}
     for row in dicts(_TAKEN, refs=[ref for ref, _day in evenings], days=[day for _ref, day in evenings]):
@@ -314,7 +317,7 @@ def _taken(decided: Sequence[_Decided]) -> Mapping[tuple[str, date], Sequence[Ta
     return taken
 
 
-# A guest who cancels first is not a failure, and bookings that the host confirmed itself were not decided by a planner.
+# A guest who cancels first is not a failure. Bookings that the host confirmed itself were not decided by a planner.
 def _last(since: str, by: str = "planner = %(planner)s") -> str:
     return f"""
 WITH tried AS MATERIALIZED (
@@ -334,13 +337,13 @@ WITH tried AS MATERIALIZED (
 
 
 def _failed(since: str) -> str:
-    """SQL for failures that no attempt tells of: one of each invocation, or of each booking that it stored nothing of."""
+    """Return SQL for failures without an attempt, one for each invocation, or for each booking with nothing stored."""
     return f"""(SELECT coalesce(sum(greatest(unstored, 1)), 0)::int FROM assignments_failedinvocation
                  WHERE planner = %(planner)s AND at >= {since} AND release = ANY(%(releases)s))"""  # noqa: S608
 
 
 def outcomes(since: str) -> str:
-    """SQL for V3's decisions since then; it takes PARAMETERS and the ``releases`` that count."""
+    """Return SQL for V3's decisions since ``since``; it takes PARAMETERS and the ``releases`` that count."""
     return f"""{_last(since)}
 SELECT count(*) AS bookings, count(*) FILTER (WHERE outcome = 'confirmed') AS confirmed,
        count(*) FILTER (WHERE outcome = 'manual_review') AS review,
@@ -352,7 +355,7 @@ SELECT count(*) AS bookings, count(*) FILTER (WHERE outcome = 'confirmed') AS co
 
 
 def attempts(since: str) -> str:
-    """SQL for the number of V3's attempts since then; it takes PARAMETERS and the ``releases`` that count."""
+    """Return SQL for the number of V3's attempts since ``since``; it takes PARAMETERS and the ``releases`` that count."""
     return f"""
 SELECT count(*) + {_failed(since)} AS attempts,
        count(*) FILTER (WHERE reason = %(unexpected)s) + {_failed(since)} AS errors,
@@ -362,7 +365,7 @@ SELECT count(*) + {_failed(since)} AS attempts,
 """  # noqa: S608  (text of our own)
 
 
-# Drawn by hash, anew for each beginning: within a window the same restaurants add up, and each has its turn in another one.
+# Drawn by a hash with the window's start: the same restaurants throughout a window, others in the next one.
 _DRAWN = """SELECT restaurant_ref FROM last GROUP BY restaurant_ref
              ORDER BY md5(restaurant_ref || %(since)s::timestamptz::text), restaurant_ref"""
 
@@ -372,9 +375,9 @@ _NEW = """NOT EXISTS (SELECT FROM assignments_attempt AS earlier
 
 
 def _decided(by: str, *, among: str = "true", only: str = "true") -> str:
-    """SQL for the last decisions of whom ``by`` says, with the tables that they are on record with.
+    """Return SQL for the last decisions of the planner that ``by`` selects, with their recorded tables.
 
-    ``among``: which of the attempts count; ``only``: which of the last ones are wanted.
+    ``among``: a condition for the attempts that count. ``only``: a condition for the last ones to return.
     """
     return f"""{_last("%(since)s", f"{by} AND {among}")},
      drawn AS ({_DRAWN} LIMIT %(restaurants)s),
@@ -451,7 +454,7 @@ SELECT evening.ref, evening.day, closed.table_ref, '', closure.starts_at,
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Reference:
-    """The control: what the legacy planner seated, of how many, and where. ``infeasible``: whom it refused rightly."""
+    """The control: what the legacy planner seated, of how many bookings, and where. ``infeasible``: its right refusals."""
 
     seated: int
     bookings: int
@@ -468,7 +471,7 @@ def reference(
     now: datetime,
     judges: bool,
 ) -> Reference:
-    """Return what the legacy planner seated elsewhere meanwhile, or else before.
+    """Return what the legacy planner seated at other restaurants in the same time, or else before that.
 
     Both are rows of ``of_the_legacy_planner``: from ``live_since`` to ``now``, and from ``since`` to ``live_since``.
     ``judges``: whether its refusals are judged, which costs queries; otherwise all of its bookings count as feasible.
@@ -491,7 +494,7 @@ def reference(
 
 
 def _refused_rightly_by_the_legacy_planner(refused: int, since: datetime, until: datetime) -> int:
-    """Count the refusals that are right by the rules by which V3's are judged."""
+    """Count the legacy planner's refusals that are right by the rules by which V3's are judged."""
     if not refused:
         return 0
     parameters = {"others": NOT_THE_LEGACY_PLANNER, "since": since, "until": until, "releases": None}
@@ -507,7 +510,7 @@ def _refused_rightly_by_the_legacy_planner(refused: int, since: datetime, until:
 
 
 def of_the_legacy_planner(since: str, until: str) -> str:
-    """SQL for what the legacy planner seated in that period; it takes PARAMETERS.
+    """Return SQL for what the legacy planner seated in that period; it takes PARAMETERS.
 
     Retries of bookings refused earlier do not count: they say nothing about new bookings.
     """

@@ -1,7 +1,7 @@
-"""Measures the facts for gates and guardrails from the database.
+"""Measuring the facts for gates and guardrails from the database.
 
-It needs a constant number of queries, regardless of the number of bookings, plus a few for each restaurant that V3 decided
-for (at most ``live_decisions.RESTAURANTS``). All queries see one moment, in a transaction that is rolled back, and each
+The number of queries does not depend on the number of bookings, plus a few for each restaurant for which V3 decided (at
+most ``live_decisions.RESTAURANTS``). All queries see one moment, in a transaction that is rolled back, and each
 statement has a time limit.
 
 Long because all of its queries are made in one statement and share its beginnings.
@@ -129,7 +129,7 @@ def measure(
 
 
 def measure_live(position: Position, *, minutes: float) -> Facts:
-    """Measure everything that the guardrails need: V3's decisions in the current window, and in all the stage."""
+    """Measure everything that the guardrails need: V3's decisions in the current window, and in the whole stage."""
     with one_moment() as now:
         began = max(position.since, position.release_since or position.since)
         since, window = window_at(began, now, minutes=minutes)
@@ -192,10 +192,10 @@ def measure_live(position: Position, *, minutes: float) -> Facts:
 
 
 def window_at(began: datetime, now: datetime, *, minutes: float) -> tuple[datetime, int]:
-    """The beginning of the guard's current window, and its number since the stage began, from 1.
+    """Return the start of the guard's current window, and its number since the stage began, from 1.
 
-    A window has a fixed beginning and is looked at until it is twice as long as ``minutes``; the next one begins halfway, so
-    that every decision is in one for at least that time.
+    A window has a fixed start and is used until it is twice ``minutes`` long; the next one starts halfway through, so
+    that every decision is in some window for at least ``minutes``.
     """
     length = timedelta(minutes=minutes)
     number = max(1, (now - began) // length)
@@ -203,7 +203,7 @@ def window_at(began: datetime, now: datetime, *, minutes: float) -> tuple[dateti
 
 
 def stage_since(position: Position, now: datetime) -> datetime:
-    """Since when this release has been at the position's stage; ``now`` if nothing says that it is."""
+    """Return when this release came to the position's stage; ``now`` if that is not recorded."""
     if not position.knows(release.running()):
         return now
     return max(position.since, position.release_since or position.since)
@@ -217,7 +217,7 @@ def one_moment(statement_timeout_ms: int = STATEMENT_TIMEOUT_MS) -> Iterator[dat
         with connection.cursor() as cursor:
             level = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ;" if is_outermost else ""
             idle = f"{transactions.SETS_IDLE_TIMEOUT}{transactions.THINKING_TIMEOUT_MS};"
-            # One round trip. Without parameters, several statements are possible however parameters are bound.
+            # One round trip: without parameters, several statements can be sent at once in every driver mode.
             cursor.execute(
                 f"{level} SET LOCAL statement_timeout = {int(statement_timeout_ms)};"
                 f"SET LOCAL lock_timeout = {int(statement_timeout_ms)}; {idle if is_outermost else ''}"
@@ -280,8 +280,8 @@ def drift_of(position: Position, as_they_are: resolution.Flags) -> str:
     return drift(stage, position.percent, as_they_are)
 
 
-# Start of the evidence: anything before V3 last left the bottom stage, or was rolled back by the guard, is about another V3.
-# And anything before this stage says nothing about V3's decisions in it.
+# Start of the evidence: what is older than V3's last exit from the bottom stage, or the guard's last rollback, is stale.
+# What is older than this stage says nothing about V3's decisions in it.
 _BOUNDS = """
 WITH began AS (
      SELECT greatest(%(oldest)s, coalesce(
@@ -297,7 +297,7 @@ _BOUNDS_GIVEN = "WITH bounds AS MATERIALIZED (SELECT %(since)s AS since, %(since
 _SINCE = "(SELECT since FROM bounds)"
 _LIVE_SINCE = "(SELECT live_since FROM bounds)"
 
-# The rows are wide, because of their snapshots. So they are read once for all queries.
+# The rows are wide because of their snapshots, so they are read once for all queries.
 _JUDGED = f""",
      judged AS MATERIALIZED (
      SELECT id, restaurant_ref, booking_ref, verdict, error, control_repeats, candidate_ms, origin, recorded_at, release,
@@ -345,11 +345,14 @@ def _comparisons(
 
 
 def latest(since: str, releases: str = "", source: str = "rollout_comparison") -> str:
-    """The decisions to count, recorded since then, of all releases or of these (SQL): one of each booking, its final one.
+    """Return SQL for the decisions to count since ``since``: the final one of each booking.
 
-    Shadow mode and backtests do not replace each other's. An unsafe decision counts whatever follows, and in shadow mode an
-    error does: to try again does not take them back. Of fed decisions that are the same but for their names, one counts.
-    ``source``: what has their columns.
+    ``releases``: SQL for the releases that count; by default all. ``source``: a relation with the columns of
+    comparisons.
+
+    Decisions of shadow mode and of backtests do not replace each other. An unsafe decision, and in shadow mode an
+    error, counts whatever follows, because a retry does not take it back. Fed decisions that differ only in names count
+    once.
     """
     of_these = f"AND release = ANY({releases})" if releases else ""
     columns = "id, restaurant_ref, verdict, error, control_repeats, candidate_ms, origin, recorded_at"
@@ -440,7 +443,7 @@ SELECT count(*) FILTER (WHERE kept.is_compared OR kept.is_with_another IS NOT TR
 
 
 def _sample_limit() -> str:
-    """The sample's limit as the first 16 hexadecimal digits of a hash; empty if it contains everything."""
+    """Return the sample's limit as the first 16 hexadecimal digits of a hash; "" if the sample contains everything."""
     sample = conf.settings().SHADOW_SAMPLE
     return "" if sample >= 1 else f"{ceil(sample * 2**64):016x}"
 
@@ -459,7 +462,7 @@ _BOOKED = f"""
 SELECT count(DISTINCT restaurant_ref) AS restaurants FROM assignments_assignment WHERE starts_at >= {_SINCE}
 """  # noqa: S608
 
-# A day counts once, by its last comparison; but what was unsafe or refused at any look at it stays so.
+# A day counts once, by its last comparison, but what was unsafe or refused in any of them stays so.
 _DAYS = f"""
 SELECT count(*) AS compared, count(*) FILTER (WHERE unsafe) AS unsafe, count(*) FILTER (WHERE failed) AS errors,
        coalesce(sum(refused), 0) AS refused, coalesce(sum(moved), 0) AS moved, count(*) FILTER (WHERE paired) AS paired,

@@ -1,4 +1,4 @@
-"""Runs raw SQL: several queries in one statement, and percentiles with their bounds."""
+"""Running raw SQL: several queries in one statement, and percentiles with their bounds."""
 
 import json
 from collections.abc import Mapping
@@ -17,10 +17,12 @@ _Model = TypeVar("_Model", bound=models.Model)
 def percentiles(
     query: str, samples: Mapping[str, int], *, error: float = ERROR, **parameters: Any
 ) -> dict[str, tuple[Percentile, Percentile]]:
-    """p95 and p99 of each sample, by name, with the order statistics that bound them. One query; none for empty samples.
+    """Return p95 and p99 of each sample, by name, with the order statistics that bound them.
 
-    ``query`` gives a row for each sample that is not empty, its name and the percentiles at ``%(fractions_<name>)s``.
-    ``error`` is that of each bound.
+    One query; none for empty samples.
+
+    ``query`` returns a row for each sample that is not empty: its name, and the percentiles at
+    ``%(fractions_<name>)s``. ``error``: the error probability of each bound.
     """
     ranks: dict[str, list[int]] = {}
     fractions: dict[str, list[float]] = {}
@@ -49,9 +51,9 @@ def _percentiles(sample: int, ranks: list[int], values: list[float]) -> tuple[Pe
 
 
 def at_once(queries: Mapping[str, str], *, common: str = "", **parameters: Any) -> dict[str, list[dict[str, Any]]]:
-    """The rows of each of these queries, by name, in one statement. Values are JSON's: a moment is a text.
+    """Run these queries in one statement, and return the rows of each by name. Values are JSON's: a moment is a text.
 
-    ``common``: a WITH clause that all of them may refer to. Each column needs a name of its own.
+    ``common``: a WITH clause to which all of them may refer. Each column needs a unique name.
     """
     with connection.cursor() as cursor:
         cursor.execute(f"{common} SELECT {', '.join(_as_json(query) for query in queries.values())}", parameters)
@@ -59,7 +61,10 @@ def at_once(queries: Mapping[str, str], *, common: str = "", **parameters: Any) 
 
 
 def lists(*querysets: "models.QuerySet[Any]") -> list[list[Any]]:
-    """The instances of several short querysets in one statement. Deferred fields stay deferred; joins are not supported."""
+    """Return the instances of several short querysets, in one statement.
+
+    Deferred fields stay deferred; joins are not supported.
+    """
     queries = [queryset.query.sql_with_params() for queryset in querysets]
     with connection.cursor() as cursor:
         cursor.execute(

@@ -1,4 +1,4 @@
-"""Adds up what the audit found over a stage, from what the guard kept of each window."""
+"""Adding up the audit's findings over a stage, from what the guard has stored of each window."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
@@ -8,9 +8,9 @@ from rollout.policy.measurements import Seatings
 
 
 def added_up(earlier: Sequence[Mapping[str, Any]], window: int, current: Seatings) -> Seatings:
-    """The audits of the stage's windows with an odd number, which do not overlap: as each was last looked at.
+    """Add up the last audits of the stage's windows with odd numbers, which do not overlap.
 
-    ``earlier``: the rows of WINDOWS. ``current``: the audit of the window of this number, now.
+    ``earlier``: the rows of WINDOWS. ``current``: the current audit of the window with the number ``window``.
     """
     known = {each.name for each in fields(Seatings)}
     found = current if window % 2 else Seatings()
@@ -19,7 +19,7 @@ def added_up(earlier: Sequence[Mapping[str, Any]], window: int, current: Seating
     return found
 
 
-# A window of another length has another beginning, and does not count.
+# A window of another length has another start, and does not count.
 WINDOWS = """
 SELECT seatings
   FROM (SELECT DISTINCT ON (number) number, seatings

@@ -1,4 +1,4 @@
-"""Reads the trend: verdicts, and the share of bookings that each planner seated, over time. One query."""
+"""Reading the trend: verdicts, and the share of bookings that each planner seated, over time. One query."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -20,7 +20,7 @@ HOURS = 48
 class Moment:
     """One hour or day (UTC). ``verdicts``: comparisons recorded in it, including pruned ones.
 
-    ``v3`` and ``old``: of each planner's final attempts, how many confirmed the booking, and how many there were.
+    ``v3`` and ``old``: for each planner, how many final attempts confirmed the booking, and how many there were.
     """
 
     begins: datetime
@@ -46,7 +46,7 @@ class Course:
 
 
 def course(now: datetime) -> Course:
-    """The trend of the last DAYS. Call it inside ``measuring.one_moment``, which limits its time."""
+    """Return the trend of the last DAYS. Call it inside ``measuring.one_moment``, which limits its time."""
     found = at_once(
         {"unit": "SELECT unit FROM scale", "verdicts": _VERDICTS, "decided": _DECIDED},
         common=_SCALE,

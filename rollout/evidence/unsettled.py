@@ -1,7 +1,8 @@
-"""Unsafe seatings of V3 that the guard has not acted on yet, whichever release made them, and whoever decides now.
+"""Unsafe seatings of V3 on which the guard has not acted yet, whichever release made them and whoever decides now.
 
-A release, a stage or V3 itself may be gone before a decision is audited, and a guard run may end between its audit and its
-rails. So what a run has measured is not told by a window, but by the last run that has acted on all it found.
+The release or the stage may have changed, or V3 may be off, before a decision is audited, and a guard run may end
+between its audit and its guardrails. So the starting point is not a window, but the last run that acted on all that it
+found.
 """
 
 from collections import Counter
@@ -29,7 +30,7 @@ LOOKED = f"""
 """  # noqa: S608  (text of our own)
 """A common table: until when the last run has measured that has acted on all it found. It takes PARAMETERS."""
 
-# What was written while that run read has an earlier moment. A run of a version that listed no audits has no overlap.
+# Rows written while that run was reading are older than it. A run of a version without a list of audits has no overlap.
 _AUDITS = f"""
 SELECT audit.id, audit.booking_ref, audit.flaws
   FROM rollout_audit AS audit
@@ -52,7 +53,7 @@ QUERIES: Mapping[str, str] = {"unsettled": _AUDITS, "unseen": _UNSEEN}
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Unsettled:
-    """The seatings, added up, the ids of their audits, and whether the ledger was asked for more."""
+    """The added-up seatings, the ids of their audits, and whether the ledger was asked for more."""
 
     seatings: Seatings = field(default_factory=Seatings)
     audits: Sequence[int] = ()
@@ -60,7 +61,10 @@ class Unsettled:
 
 
 def parameters(environment: str, *, since: datetime | None, releases: Collection[str]) -> dict[str, Any]:
-    """The parameters of LOOKED and QUERIES. ``since`` and ``releases``: what the window's audit shows; None: nothing."""
+    """Return the parameters of LOOKED and QUERIES.
+
+    ``since`` and ``releases``: what the window's audit covers; None for nothing.
+    """
     return {
         "environment": environment,
         "settled_minutes": conf.guard_rails()["window_minutes"],
@@ -74,7 +78,7 @@ def parameters(environment: str, *, since: datetime | None, releases: Collection
 def of(
     counted: Mapping[str, Sequence[Mapping[str, Any]]], *, since: datetime | None, releases: Collection[str]
 ) -> Unsettled:
-    """What the answers to QUERIES say. Only if there are seatings that nothing else shows, the ledger is asked for them."""
+    """Return the unsettled seatings from the results of QUERIES. The ledger is asked only for what nothing else shows."""
     rows = counted["unsettled"]
     (unseen,) = counted["unseen"]
     unsafe = len({row["booking_ref"] for row in rows})
@@ -88,7 +92,7 @@ def of(
 
 
 def while_v3_is_off(environment: str) -> tuple[Unsettled, str]:
-    """What V3 has done before it was switched off, and the moment of looking. One statement, if there is nothing."""
+    """Return what V3 did before it was switched off, and the moment of measuring. One statement if there is nothing."""
     counted = at_once(
         {**QUERIES, "moment": "SELECT assignments_now() AS now"},
         common=f"WITH {LOOKED}",

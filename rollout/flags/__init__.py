@@ -1,1 +1,1 @@
-"""Determines which planner decides: flags and their sources, the share of restaurants, drift from the stage."""
+"""Determining which planner decides: flags and their sources, the share of restaurants, drift from the stage."""

@@ -1,4 +1,4 @@
-"""Determines which planner decides for a restaurant: flags, stage, percentage and forced planner, read in one query."""
+"""Determining which planner decides for a restaurant: flags, stage, percentage and forced planner, in one query."""
 
 import hashlib
 from dataclasses import dataclass
@@ -17,8 +17,8 @@ from rollout.models import ForcedPlanner, Position
 class RolloutState:
     """Flags, stage and forced planner as they apply to one restaurant.
 
-    ``percent`` is None before the ladder has begun; then the flags alone decide. Of a release without evidence it is that of
-    the canary. ``may_rearrange``: whether the switch is on by which V3 may move confirmed parties.
+    ``percent`` is None before the ladder has begun; then the flags alone decide. For a release without evidence it is
+    the canary's. ``may_rearrange``: whether the switch is on that lets V3 move confirmed parties.
     """
 
     flags: resolution.Flags
@@ -28,7 +28,7 @@ class RolloutState:
     may_rearrange: bool = False
 
     def v3_decides(self, restaurant_ref: str) -> bool:
-        """Whether V3 decides: by kill variable and flags, then forced planner, then the stage's percentage."""
+        """Return whether V3 decides: by kill variable and flags, then forced planner, then the stage's percentage."""
         if self.flags.mode is not resolution.Mode.ACTIVE:
             return False
         if self.forced_planner:
@@ -37,14 +37,14 @@ class RolloutState:
 
 
 def share(stage: str, percent: int, *, knows_release: bool) -> int:
-    """V3's percentage of restaurants in this process: a release without evidence has at most the canary's."""
+    """Return V3's percentage of restaurants in this process. A release without evidence has at most the canary's."""
     if knows_release or conf.new_release_keeps():
         return percent
     return min(percent, conf.current_ladder().canary(stage).percent)
 
 
 def is_in_share(restaurant_ref: str, percent: int) -> bool:
-    """Whether the restaurant is in the share; it stays in when the percentage is raised."""
+    """Return whether the restaurant is in the share; it stays in when the percentage is raised."""
     digest = hashlib.sha256(f"rollout:{restaurant_ref}".encode()).digest()
     return int.from_bytes(digest[:8]) * 100 < percent * 2**64
 
@@ -82,7 +82,7 @@ def read(restaurant_ref: str) -> RolloutState:
 
 
 def _known_releases() -> Func:
-    """The releases that decide at the stage, as words of a text: none has a space in it."""
+    """Return SQL for the releases that decide at the stage, as a text of words, since no release has a space."""
     text = TextField()
     appended = Func(F("same"), F("release"), function="array_append")
     return Func(appended, Value(" "), function="array_to_string", output_field=text)

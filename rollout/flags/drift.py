@@ -1,4 +1,4 @@
-"""Whether the flags match the stage. Pure."""
+"""Whether the flags match the stage."""
 
 from assignments.planning.text import Text, together
 from assignments.planning.text import gettext as _

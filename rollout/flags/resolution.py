@@ -30,7 +30,7 @@ class Source(StrEnum):
 
 
 class Mode(StrEnum):
-    """The mode that both flags result in."""
+    """The mode that results from both flags."""
 
     LEGACY = "legacy"
     SHADOW = "shadow"
@@ -58,7 +58,7 @@ class Flags:
 
     @property
     def mode(self) -> Mode:
-        """(off, off) legacy; (off, on) shadow; (on, off) active; both on, a contradiction: shadow, the safe mode."""
+        """Return the mode: (off, off) legacy, (off, on) shadow, (on, off) active; both on: shadow, the safe mode."""
         if self.killed:
             return Mode.LEGACY
         if self.shadow.value:
@@ -71,7 +71,7 @@ class Flags:
 
 
 def as_boolean(text: str) -> bool | None:
-    """The boolean that a variable's text means; None for any other text."""
+    """Return the boolean that a variable's text means; None for any other text."""
     cleaned = text.strip().lower()
     if cleaned in TRUE_TEXTS:
         return True
@@ -83,7 +83,7 @@ def as_text(value: bool) -> Text:
 
 
 def wrong_variables() -> list[Text]:
-    """A sentence for each environment variable that is neither true nor false."""
+    """Return a sentence for each environment variable that is neither true nor false."""
     return [
         _(
             "%(name)s must be one of true, false, 1, 0, yes, no, on, off, or empty, not %(text)s.",
@@ -96,24 +96,24 @@ def wrong_variables() -> list[Text]:
 
 
 def is_killed() -> bool:
-    """Whether the kill variable is set. An invalid text counts as set, to be safe. No query."""
+    """Return whether the kill variable is set. An invalid text counts as set, to be safe. No query."""
     text = conf.settings().ENVIRONMENT_VARIABLES.get(conf.KILL_VARIABLE, "")
     return as_boolean(text) is not False
 
 
 def read() -> Flags:
-    """The current flags: one query that bypasses waffle's cache; no query when killed."""
+    """Return the current flags. One query, which bypasses waffle's cache; none when killed."""
     return killed() if is_killed() else as_set()
 
 
 def as_set() -> Flags:
-    """The flags by switches and variables, ignoring the kill variable: one query."""
+    """Return the flags by switches and variables, ignoring the kill variable. One query."""
     rows = get_waffle_switch_model().objects.filter(name__in=[V3_SWITCH, SHADOW_SWITCH])
     return from_rows(dict(rows.values_list("name", "active")))
 
 
 def killed() -> Flags:
-    """The flags while the kill variable is set."""
+    """Return the flags while the kill variable is set."""
     raw = conf.settings().ENVIRONMENT_VARIABLES.get(conf.KILL_VARIABLE, "")
     off = {"value": False, "source": Source.KILL, "raw": raw}
     return Flags(
@@ -124,7 +124,7 @@ def killed() -> Flags:
 
 
 def from_rows(active: Mapping[str, bool]) -> Flags:
-    """The flags from the switches' rows by name; variables fill in for missing rows."""
+    """Return the flags from the switches' rows, by name; variables replace missing rows."""
     return Flags(
         v3=_value(V3_SWITCH, conf.V3_VARIABLE, active), shadow=_value(SHADOW_SWITCH, conf.SHADOW_VARIABLE, active)
     )

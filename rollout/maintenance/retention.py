@@ -1,4 +1,4 @@
-"""Prunes old comparisons; totals by kind are kept, and metrics keep counting them."""
+"""Pruning old comparisons; totals by kind are kept, and metrics keep counting them."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -41,10 +41,10 @@ def count(days: int) -> Pruned:
 def prune(days: int) -> Iterator[Pruned]:
     """Delete data older than ``days``, a chunk per transaction; yield the totals so far after each.
 
-    Comparisons are first added to the metrics' totals, and counted into ``ComparisonTally`` by the statement that deletes
-    them; those still waiting for V3 stay, as do guard runs with a breach. Days are counted into ``DayTally``, audits into
-    ``AuditTally``. What V3 was given is deleted after BATCH_DAYS; if it was not audited, after ``days``, and counted there.
-    Raises EvidenceNeededError.
+    Comparisons are first added to the metrics' totals, and counted into ``ComparisonTally`` by the statement that
+    deletes them. Comparisons that still wait for V3 stay, as do guard runs with a breach. Days are counted into
+    ``DayTally``, audits into ``AuditTally``. Frozen batches are deleted after BATCH_DAYS; unaudited ones after
+    ``days``, and counted in ``AuditTally``. Raises EvidenceNeededError.
     """
     _check(days)
     counter_store.compact(metrics.COMPARISON.key)

@@ -1,1 +1,1 @@
-"""The rules of the rollout, pure: ladder, gates, guardrails, verdicts, confidence bounds."""
+"""The rules of the rollout: ladder, gates, guardrails, verdicts, confidence bounds. They do no I/O."""

@@ -29,7 +29,7 @@ class Stay(NamedTuple):
 
 
 def stay(floor: Floor, covers: int, starts_at: datetime, ends_at: datetime | None) -> Stay | None:
-    """The stay of a party by the floor's hours and turn times, or by its own end; None if nothing is served then."""
+    """Return the stay of a party by the floor's hours, and its turn time or own end; None if nothing is served then."""
     for moment in (starts_at, ends_at):
         if moment is not None and (moment.tzinfo is None or moment.year not in YEARS):
             return None
@@ -52,7 +52,7 @@ def stay(floor: Floor, covers: int, starts_at: datetime, ends_at: datetime | Non
 
 
 def service_at(floor: Floor, start: datetime) -> tuple[ServicePeriod, datetime, datetime] | None:
-    """The service of a start, and when it begins and ends: the one that is on, or lets guests in early, or still does."""
+    """Return the service of a start, with its start and end: one under way, or else within its early or late minutes."""
     on_now, coming, over = [], [], []
     is_of_earlier_release = floor.stored_outside_minutes is not None
     for period, opens, closes in _services_around(floor, start):
@@ -87,7 +87,7 @@ def _services_around(floor: Floor, start: datetime) -> Iterator[tuple[ServicePer
 
 
 def _periods_of(floor: Floor, day: date) -> Sequence[ServicePeriod]:
-    """The services of a date: those of its weekday, changed by the calendar, whose shortest entry has the last word."""
+    """Return the services of a date: those of its weekday, changed by the calendar's shortest entry for that date."""
     found = [period for period in floor.services if day.weekday() in period.weekdays]
     about = [
         each for each in floor.calendar if each.first_date <= day <= each.last_date and day.weekday() in each.weekdays

@@ -1,7 +1,7 @@
-"""Judges each decision of a batch by what the planner was given: what it seated, whom it refused, whom it moved. Pure.
+"""Judging each decision of a batch by the planner's input: its seatings, its refusals and its moves.
 
-Like the audits that it asks, it shares no code with a planner: it reads the fields of frozen values, and calls none of
-their methods.
+Like the audits that it uses, it does no I/O and shares no code with a planner: it reads the fields of frozen values,
+and calls none of their methods.
 """
 
 from __future__ import annotations
@@ -27,10 +27,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Judgement:
-    """The audit's finding for one decision. ``beside``: the snapshot as it was when its turn came, for another planner.
+    """The audit's finding for one decision. ``beside``: the snapshot at its turn, for another planner.
 
-    ``wrong_refusal``: tables were free, without moving anybody, that nobody who asked before has.
-    ``avoidable_by_moves``: not that, but one party that might have been moved was in the way.
+    ``wrong_refusal``: without moving anybody, tables were free that no earlier request has. ``avoidable_by_moves``:
+    otherwise, tables would have been free if one movable party had been moved.
     """
 
     beside: Snapshot
@@ -54,9 +54,10 @@ def judge(
 ) -> Mapping[str, Judgement]:
     """Return the audit's finding for each decision, by booking ref.
 
-    ``before``: the day without the batch. ``moves``: the new tables of confirmed parties that were moved; ``moved_windows``:
-    for when they have them, as far as that is known; ``moved_for``: who they were, by the booking that they were moved for.
-    ``again`` is asked what had been decided when a booking was refused.
+    ``before``: the day without the batch. ``moves``: the new tables of confirmed parties that were moved.
+    ``moved_windows``: their windows there, as far as they are known. ``moved_for``: the moved parties, by the booking
+    for which they were moved. ``again``: decides again the requests before a refused booking, to find what had been
+    decided then.
     """
     moves, moved_for, moved_windows = moves or {}, moved_for or {}, moved_windows or {}
     known = {each.booking_ref: each for each in movable}
@@ -90,13 +91,13 @@ def judge(
 
 
 def _of(before: Snapshot, request: SeatingRequest, occupied: Sequence[Any]) -> Snapshot:
-    """The day as it was for this booking, whose own tables count as free."""
+    """Return the day as this booking sees it: its own tables count as free."""
     others = tuple(row for row in occupied if row.booking_ref != request.booking_ref)
     return replace(before, request=request, occupied=others)
 
 
 def _left_again(snapshot: Snapshot, decision: Decision) -> list[Taken]:
-    """The tables that a party of the batch had before it was moved for another one of it."""
+    """Return the tables that a party of the batch had before it was moved for another one of the batch."""
     return taken_at(snapshot, decision.moved_from) if decision.plans else []
 
 
@@ -122,14 +123,14 @@ def _party_of(movable: Movable) -> Party:
 
 
 def _is_room_left(snapshot: Snapshot, others: Sequence[Taken]) -> bool:
-    """Whether tables are free beside everybody, in whatever order they asked: then nobody was in the way."""
+    """Return whether tables are free beside all others, in any order: then nobody was in the way."""
     return seating_audit.could_be_seated(replace(snapshot, occupied=(*snapshot.occupied, *others)))  # type: ignore[arg-type]
 
 
 def _beside_earlier(
     snapshots: Mapping[str, Snapshot], decisions: Mapping[str, Decision], ref: str, taken: Sequence[Taken]
 ) -> Snapshot:
-    """The day beside those of the batch who asked earlier, and those who hold tables."""
+    """Return the day with the parties of the batch that asked earlier, and those that hold tables."""
     own = snapshots[ref]
     asked = own.request.requested_at
     earlier = {
@@ -152,8 +153,9 @@ def _move_flaws(
     arrived: Sequence[Taken],
     seated: Sequence[Taken],
 ) -> frozenset[Flaw]:
-    """What is wrong with where a confirmed party was moved to: it keeps its time, its seats and its zone, and only movable
-    ones are moved.
+    """Return the flaws of a confirmed party's move.
+
+    The party must be movable, and keep its time, enough seats, and its zone.
     """
     if movable is None:
         return frozenset({Flaw.FIXED_PARTY_MOVED})

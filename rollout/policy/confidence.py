@@ -1,8 +1,8 @@
-"""Bounds that hold however often one looks: confidence sequences of rates, differences and percentiles. Pure.
+"""Bounds that hold however often one looks: confidence sequences of rates, differences and percentiles.
 
-The guard looks every few minutes, and a gate is read whenever somebody is curious. A bound for one fixed sample is wrong far
-more often than it says when it is read again and again; a confidence sequence is wrong at *some* look with at most the error
-that it was given.
+The guard looks every few minutes, and people read gates at any time. A bound for one fixed sample, read again and
+again, is wrong far more often than it states; the probability that a confidence sequence is wrong at *any* look is at
+most its error.
 
 Rates: the one-sided beta-binomial mixture of Howard, Ramdas, McAuliffe and Sekhon, "Time-uniform, nonparametric,
 nonasymptotic confidence sequences", Annals of Statistics 49 (2021). For each rate q above the limit p, the likelihood ratio
@@ -37,20 +37,20 @@ found nearly as fast as if the bound had been made for it, and so is one of 50 %
 
 @lru_cache(maxsize=1 << 16)
 def is_above(cases: int, sample: int, limit: float, *, error: float = ERROR) -> bool:
-    """Whether the rate of cases is proven to be above the limit."""
+    """Return whether the rate of cases is proven to be above the limit."""
     _check(cases, sample)
-    # What is not above the limit as measured proves nothing; that is known without the bound.
+    # A measured rate that is not above the limit proves nothing, so the bound is not needed.
     return cases > limit * sample and limit < 1 and _log_evidence_above(cases, sample, limit) >= -log(error)
 
 
 def is_below(cases: int, sample: int, limit: float, *, error: float = ERROR) -> bool:
-    """Whether the rate of cases is proven to be below the limit."""
+    """Return whether the rate of cases is proven to be below the limit."""
     return is_above(sample - cases, sample, 1 - limit, error=error)
 
 
 @lru_cache(maxsize=1 << 14)
 def rate_bounds(cases: int, sample: int, *, error: float = ERROR) -> tuple[float, float]:
-    """Lower and upper bound (0..1) of the rate of cases, each with this error; (0, 1) without a sample.
+    """Return the lower and upper bound (0..1) of the rate of cases, each with this error; (0, 1) without a sample.
 
     Raises ValueError for impossible counts.
     """
@@ -61,9 +61,9 @@ def rate_bounds(cases: int, sample: int, *, error: float = ERROR) -> tuple[float
 def difference_bounds(
     cases: int, sample: int, reference: int, reference_sample: int, *, error: float = ERROR
 ) -> tuple[float, float]:
-    """Bounds (-1..1) of how much larger the first rate is than the second, from two samples of different decisions.
+    """Return bounds (-1..1) of the first rate minus the second, from samples of different decisions.
 
-    Each of the two rates gets half of the error. Without one of the samples nothing is known.
+    Each of the two rates gets half of the error. If a sample is empty, the bounds say nothing.
     """
     if not sample or not reference_sample:
         return -1.0, 1.0
@@ -73,21 +73,21 @@ def difference_bounds(
 
 
 def quantile_ranks(quantile: float, sample: int, *, error: float = ERROR) -> tuple[int, int]:
-    """The ranks (1..sample) of the order statistics that bound a quantile from below and above.
+    """Return the ranks (1..sample) of the order statistics that bound a quantile from below and above.
 
     The lower one is above a limit exactly if the rate of values above the limit is proven to be above ``1 - quantile``; the
     upper one is not above it exactly if that rate is proven to be below. Rank 0 and rank ``sample + 1``: the sample is too
     small to bound the quantile on that side.
     """
     rate = 1 - quantile
-    # The fewest values above a limit that prove too many of them; the most that prove few enough.
+    # The fewest values above a limit that prove that there are too many; the most that prove that there are few enough.
     too_many = _first(sample, lambda above: is_above(above, sample, rate, error=error))
     not_few = _first(sample, lambda above: not is_below(above, sample, rate, error=error))
     return max(0, sample - too_many + 1), min(sample + 1, sample - not_few + 1)
 
 
 def _first(sample: int, holds: Callable[[int], bool]) -> int:
-    """The least count from 0 to ``sample`` for which it holds, and then for all larger ones; ``sample + 1`` if for none."""
+    """Return the least count from 0 to ``sample`` for which the monotone ``holds`` is true; ``sample + 1`` if none."""
     low, high = 0, sample + 1
     while low < high:
         middle = (low + high) // 2
@@ -117,7 +117,7 @@ def _lower(cases: int, sample: int, error: float) -> float:
 
 
 def _log_evidence_above(cases: int, sample: int, limit: float) -> float:
-    """The logarithm of the mixture against "at most ``limit``"; it grows with the evidence."""
+    """Return the logarithm of the mixture against "at most ``limit``"; it grows with the evidence."""
     others = sample - cases
     if limit <= 0:
         return float("inf") if cases else float("-inf")
@@ -133,13 +133,13 @@ def _log_evidence_above(cases: int, sample: int, limit: float) -> float:
 
 
 def _log_part(a: float, b: float, until: float) -> float:
-    """The logarithm of the integral of x^(a-1) (1-x)^(b-1) from 0 to ``until``: the incomplete beta function."""
+    """Return the logarithm of the incomplete beta function: the integral of x^(a-1) (1-x)^(b-1) from 0 to ``until``."""
     if until >= 1:
         return _log_beta(a, b)
     front = a * log(until) + b * log1p(-until)
     if until < (a + 1) / (a + b + 2):
         return front - log(a) + log(_continued_fraction(a, b, until))
-    # What is beyond, taken off the whole. The whole is the larger one here, so that nothing is lost.
+    # The complement is subtracted from the whole, which is much larger here, so no precision is lost.
     beyond = front - log(b) + log(_continued_fraction(b, a, 1 - until)) - _log_beta(a, b)
     return _log_beta(a, b) + log1p(-min(1 - 1e-15, exp(beyond)))
 
@@ -149,7 +149,7 @@ def _log_beta(a: float, b: float) -> float:
 
 
 def _continued_fraction(a: float, b: float, x: float) -> float:
-    """The continued fraction of the incomplete beta function, by Lentz's method (Numerical Recipes, section 6.4)."""
+    """Return the continued fraction of the incomplete beta function, by Lentz's method (Numerical Recipes, 6.4)."""
     tiny = 1e-300
     d = 1 - (a + b) * x / (a + 1)
     d = 1 / (d if abs(d) > tiny else tiny)

@@ -1,7 +1,7 @@
-"""Audits what a planner makes of a whole day: no two parties at a table, and nobody refused who could sit. Pure.
+"""Auditing a planner's decisions on a whole day: no two parties at a table, and no party refused that could be seated.
 
-Like the seating audit, which it asks, it shares no code with a planner: it reads the fields of frozen values, and calls
-none of their methods.
+Like the seating audit, which it uses, it does no I/O and shares no code with a planner: it reads the fields of frozen
+values, and calls none of their methods.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ VERIFIED = 5
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """A table that a party of the day has. The fields are those of what a snapshot says is occupied."""
+    """A table that a party of the day has. It has the same fields as a snapshot's ``Occupied``."""
 
     table_ref: str
     blocked_from: datetime
@@ -48,8 +48,9 @@ class Taken:
 class DayTotals:
     """A planner's result for a day: booking refs, and ``covers`` of those ``seated``.
 
-    ``refused``: although tables were free, without moving anybody, that nobody who asked before has. ``moved``: changed
-    tables for others of their batch. ``unsafe``: given tables with a flaw, so not seated; ``flaws`` counts them by kind.
+    ``refused``: refused although, without moving anybody, tables were free that no earlier request has. ``moved``:
+    changed tables for others of their batch. ``unsafe``: given tables with a flaw, so they count as not seated;
+    ``flaws`` counts the flaws by kind.
     """
 
     seated: set[str] = field(default_factory=set)
@@ -61,11 +62,11 @@ class DayTotals:
 
     @property
     def feasible(self) -> int:
-        """Return the number of bookings that it has seated, or could have."""
+        """Return the number of bookings that it has seated or could have seated."""
         return len(self.seated | self.refused | self.unsafe)
 
     def add(self, other: DayTotals) -> None:
-        """Add what was made of another batch of the day."""
+        """Add the totals of another batch of the day."""
         self.seated |= other.seated
         self.refused |= other.refused
         self.moved |= other.moved
@@ -76,9 +77,9 @@ class DayTotals:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class AuditedBatch:
-    """The audit of a batch, and the tables that its parties have now: as long as they sit, whatever the planner says.
+    """The audit of a batch, and the tables of its parties, for as long as the floor says that they sit.
 
-    ``flaws``: of each unsafe seating, by booking ref.
+    ``flaws``: the flaws of each unsafe seating, by booking ref.
     """
 
     totals: DayTotals
@@ -95,8 +96,8 @@ def audit_batch(
 ) -> AuditedBatch:
     """Audit the decisions on bookings that were planned together, by booking ref.
 
-    ``snapshots``: of each booking, as the day was before the batch. ``is_v3``: whether the limits in V3's settings bind the
-    planner. ``again`` is asked what had been decided when a booking was refused, if others have been moved since.
+    ``snapshots``: the day before the batch as each booking sees it. ``is_v3``: whether the limits in V3's settings bind
+    the planner. ``again``: decides again the requests before a refused booking if others have been moved since.
     """
     chosen = {ref: _taken_by(snapshots[ref], decisions[ref]) for ref in snapshots if decisions[ref].plans}
     totals, safe = DayTotals(), list[Taken]()
@@ -116,7 +117,7 @@ def audit_batch(
             totals.covers += snapshots[ref].request.party
             safe += own
     for ref in snapshots:
-        # Enough is enough: a planner that refuses wrongly is not asked for ever.
+        # A limit: a planner with many wrong refusals is not asked without end.
         ask = again if len(totals.refused) < VERIFIED else _nobody
         if ref not in chosen and _was_wrong_to_refuse(ref, snapshots, decisions, ask):
             totals.refused.add(ref)
@@ -138,11 +139,11 @@ def _flaws(
 def _was_wrong_to_refuse(
     ref: str, snapshots: Mapping[str, Snapshot], decisions: Mapping[str, Decision], again: Again
 ) -> bool:
-    """Whether free tables could have seated it when its turn came, beside those who asked no later.
+    """Return whether free tables could have seated it at its turn, beside parties that asked no later.
 
-    Parties may have been moved since, so the tables that were free then are no longer seen. It is asked again, with those
-    alone whose turn came before. That is exact only if nobody asked at the same moment; otherwise, if anybody was moved,
-    nothing is said.
+    If parties have been moved since, the tables that were free then are no longer visible. So the planner is asked
+    again with only the requests before this one. That is exact only if none asked at the same moment; otherwise, if any
+    party was moved, the refusal is not judged.
     """
     snapshot = snapshots[ref]
     before = [other for other in snapshots if other != ref and _asked(snapshots[other]) <= _asked(snapshot)]
@@ -176,13 +177,13 @@ def _has_room(
 
 
 def _taken_by(snapshot: Snapshot, decision: Decision, *, with_former_tables: bool = False) -> list[Taken]:
-    """The tables that the decision gives, for as long as the floor says that the party sits."""
+    """Return the tables that the decision gives, for as long as the floor says that the party sits."""
     refs = {*decision.plans[0].table_refs, *(decision.moved_from if with_former_tables else ())}
     return taken_at(snapshot, sorted(refs))
 
 
 def taken_at(snapshot: Snapshot, table_refs: Iterable[str]) -> list[Taken]:
-    """These tables, as the party that asks has them: for as long as the floor says that it sits."""
+    """Return these tables as taken by the requesting party, for as long as the floor says that it sits."""
     request = snapshot.request
     due = stay(snapshot.floor, request.party, request.starts_at, request.ends_at)
     if due is None:

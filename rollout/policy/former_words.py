@@ -1,4 +1,4 @@
-"""Translates names of earlier versions in append-only rows to current ones. Pure.
+"""Translating names of earlier versions in append-only rows to current ones.
 
 ``rollout.models.Change`` calls this when a row is read; stored rows are never changed.
 """
@@ -22,7 +22,7 @@ MEASURED: Mapping[str, str] = {
 
 
 def gettext_noop(text: str) -> str:
-    """The text; ``make messages`` collects what is given to a function of this name."""
+    """Return the text. ``make messages`` collects the arguments of functions with this name."""
     return text
 
 
@@ -46,21 +46,21 @@ _GATE = re.compile(r"^Gate (\S+): hold\.")
 
 
 def change(kind: str, before: str, after: str) -> tuple[str, str, str]:
-    """Kind, before and after of a change, in current words."""
+    """Return kind, before and after of a change, in current words."""
     if kind == "hold":
         return ("resume" if after == "released" else "pause", PAUSES.get(before, before), PAUSES.get(after, after))
     return KINDS.get(kind, kind), before, after
 
 
 def text(kept: Any) -> Any:
-    """A stored text (``Text.to_json``) with the current template, which has a translation."""
+    """Return a stored text (``Text.to_json``) with the current template, which has a translation."""
     if isinstance(kept, Mapping):
         return {name: text(value) for name, value in kept.items()}
     return kept.replace("old planner", "legacy planner") if isinstance(kept, str) else kept
 
 
 def evidence(kept: Any) -> Any:
-    """A change's evidence in current words. Values of an unknown shape stay as they are."""
+    """Return a change's evidence in current words. Values of an unknown shape are returned unchanged."""
     if isinstance(kept, Mapping):
         renamed = {MEASURED.get(name, name): evidence(value) for name, value in kept.items()}
         status = renamed.get("status")

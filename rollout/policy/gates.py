@@ -1,8 +1,8 @@
-"""Gates: rules over measurements that decide whether a stage may be left. Pure.
+"""Gates: rules on measurements that decide whether a stage may be left. They do no I/O.
 
-Each returns pass, fail or inconclusive. Inconclusive: too little data, or the confidence bounds lie on both sides of the
-threshold. Only a pass opens a gate. The bounds hold over all looks together (``confidence``): asking again and again until a
-gate opens does not open one that should stay closed.
+Each returns pass, fail or inconclusive. Inconclusive: too little data, or the confidence bounds lie on both sides of
+the threshold. Only a pass opens a gate. The bounds hold over all looks together (``confidence``), so that repeated
+looking does not open a gate that should stay closed.
 
 Long because every gate is here, beside the others that share its bounds.
 """
@@ -34,7 +34,7 @@ class Status(StrEnum):
 class GateResult:
     """Result of one gate. ``value`` is None without data; ``sample`` and ``window`` describe the data.
 
-    ``window`` and ``detail`` are phrases where they are built here; pages translate them.
+    ``window`` and ``detail`` are translatable texts if they are made here; pages translate them.
     """
 
     gate: str
@@ -50,7 +50,7 @@ class GateResult:
 
 
 def evaluate(stage: Stage, facts: Facts) -> tuple[GateResult, ...]:
-    """Results of all gates to the next stage: the stage's own, and those of every promotion."""
+    """Return the results of all gates to the next stage: the stage's own, and those of every promotion."""
     results = [
         ALWAYS["soak"](facts, stage.soak_hours),
         ALWAYS["integrity"](facts, 0),
@@ -64,9 +64,9 @@ def evaluate(stage: Stage, facts: Facts) -> tuple[GateResult, ...]:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Reading:
-    """A rule's reading of the measurements. ``threshold``: set if it differs from the one that the rule was given.
+    """A rule's reading of the measurements. ``threshold``: set if it differs from the given one.
 
-    It may neither pass nor fail: then nothing can be said yet.
+    A reading that neither passes nor fails is inconclusive.
     """
 
     value: float | None
@@ -77,7 +77,7 @@ class Reading:
     threshold: float | None = None
 
     def result(self, gate: str, threshold: float, window: str) -> GateResult:
-        """The gate's result."""
+        """Return the gate's result."""
         status = Status.INCONCLUSIVE
         if self.passes:
             status = Status.PASS
@@ -148,7 +148,7 @@ def _flags(facts: Facts, threshold: float) -> Reading:
 
 
 def _no_more(count: int, sample: int, threshold: float, detail: str, *, without: str = "") -> Reading:
-    """A number of cases, known once there is a sample. It needs no bounds: each case is one too many, or none is.
+    """Read a count of cases against a maximum. It needs no bounds, because the count is exact once there is a sample.
 
     ``without``: the detail while there is no sample.
     """
@@ -162,7 +162,7 @@ def _no_more(count: int, sample: int, threshold: float, detail: str, *, without:
 
 
 def _seatings(facts: Facts, threshold: float) -> Reading:
-    """The ledger is audited as it is now, and each decision by what V3 was given: what either finds counts."""
+    """Read the findings of both audits: that of the current ledger, and that of each decision by V3's input."""
     found = (facts.seatings, facts.stage_seatings, facts.unsettled)
     seatings = max(found, key=lambda each: (each.unsafe, each.checked))
     checked = max(seatings.checked, seatings.unsafe)
@@ -217,11 +217,11 @@ def _enough(sample: int) -> bool:
 
 
 def _parity(facts: Facts, threshold: float) -> Reading:
-    """V3's share of the decisions in which one planner was better: a sign test, since most decisions are the same.
+    """Read V3's share of the decisions in which one planner was better: a sign test, since most decisions are the same.
 
-    It also passes if V3 is worse in at most NEGLIGIBLE of the feasible decisions, waived or not, by the upper bound:
-    planners that hardly ever differ would never produce enough differences. What neither planner could seat counts on
-    neither side. And it fails if V3 is worse at any one restaurant, however good it is at the others.
+    It also passes if, by the upper bound, V3 is worse in at most NEGLIGIBLE of the feasible decisions, waived or not,
+    because planners that hardly ever differ would never produce enough differences. Bookings that neither planner could
+    seat do not count. It fails if V3 is proven to be worse at any one restaurant, however good it is at the others.
     """
     not_waived = facts.comparisons.not_waived
     gained = not_waived.get(Verdict.BETTER, 0) + not_waived.get(Verdict.ONLY_V3_SEATS, 0)
@@ -267,7 +267,7 @@ def _parity(facts: Facts, threshold: float) -> Reading:
 
 
 def _worse_at(facts: Facts, threshold: float) -> list[str]:
-    """The restaurants at which V3 is proven to be worse. They share the error of one bound."""
+    """Return the restaurants at which V3 is proven to be worse. They share the error of one bound."""
     error = ERROR / max(1, facts.comparisons.restaurants)
     return [
         ref
@@ -277,7 +277,7 @@ def _worse_at(facts: Facts, threshold: float) -> list[str]:
 
 
 def _restaurants(facts: Facts, threshold: float) -> Reading:
-    """Restaurants compared. No more can be required than have bookings."""
+    """Read the number of restaurants compared. At most as many are required as have bookings."""
     comparisons = facts.comparisons
     required = min(threshold, comparisons.with_bookings or threshold)
     return Reading(
@@ -293,7 +293,7 @@ def _restaurants(facts: Facts, threshold: float) -> Reading:
 
 
 def _largest_share(facts: Facts, threshold: float) -> Reading:
-    """The largest restaurant's share of all comparisons. Twice an even share is always allowed, so a few can pass."""
+    """Read the largest restaurant's share of all comparisons. Twice an even share is always allowed."""
     comparisons = facts.comparisons
     allowed = max(threshold, min(1.0, 2 / (comparisons.with_bookings or math.inf)))
     share = comparisons.largest / comparisons.total if comparisons.total else None
@@ -329,9 +329,9 @@ def _days_refused(facts: Facts, threshold: float) -> Reading:
 
 
 def _days_worse(facts: Facts, threshold: float) -> Reading:
-    """The share of worse days in the days on which one planner seats more: a sign test, as for ``parity``.
+    """Read the share of worse days in the days on which one planner seats more: a sign test, as for ``parity``.
 
-    It also passes if there are enough days and none is worse: planners that are alike never differ often enough.
+    It also passes if there are enough days and none is worse, because similar planners never differ often enough.
     """
     days = facts.days
     differ = days.better + days.worse
@@ -365,14 +365,14 @@ def _days_worse(facts: Facts, threshold: float) -> Reading:
 
 
 def _complete(facts: Facts, threshold: float) -> Reading:
-    """Share of decisions compared. A plain share without bounds: it covers every decision, not a sample."""
+    """Read the share of decisions compared. It has no bounds, because it covers every decision, not a sample."""
     comparisons = facts.comparisons
     share = min(1.0, comparisons.compared_live / comparisons.expected) if comparisons.expected else None
     return Reading(
         value=share,
         sample=comparisons.expected,
         passes=share is not None and share >= threshold,
-        # Decisions still waiting may yet be compared; only missing ones make it fail.
+        # Waiting decisions may still be compared; only missing ones make it fail.
         fails=share is not None
         and (comparisons.compared_live + comparisons.waiting) / comparisons.expected < threshold,
         detail=_(
@@ -402,7 +402,7 @@ def _coverage(facts: Facts, threshold: float) -> Reading:
 
 
 def _differed(facts: Facts) -> tuple[int, int]:
-    """Repeated decisions in which the legacy planner differs from itself, and all repeated ones."""
+    """Return how many repeated decisions of the legacy planner differ from the first, and how many were repeated."""
     asked = facts.comparisons.asked_twice
     return asked - facts.comparisons.repeated, asked
 
@@ -450,9 +450,9 @@ def _confirmed(facts: Facts, threshold: float) -> Reading:
 
 
 def _no_worse(facts: Facts, margin: float) -> Reading:
-    """V3's seated share of its feasible bookings minus the legacy planner's of its own.
+    """Read V3's seated share of its feasible bookings minus the legacy planner's share of its own.
 
-    What nobody could have seated counts against nobody: V3's restaurants may be fuller than the others, or emptier.
+    Infeasible bookings do not count, because V3's restaurants may be fuller or emptier than the others.
     """
     v3 = facts.v3
     lower, upper = difference_bounds(v3.confirmed, v3.feasible, facts.reference_seated, facts.reference_feasible)
@@ -483,9 +483,9 @@ def _no_worse(facts: Facts, margin: float) -> Reading:
 
 
 def _share(take: Callable[[Facts], tuple[int, int]], what: Text, *, without: Text) -> Measure:
-    """A share that passes if its upper bound is at most the threshold, and fails if its lower bound is above it.
+    """Return a measure of a share: it passes up to the threshold, by its upper bound, and fails above it, by the lower.
 
-    ``without``: the detail while there is nothing to take a share of.
+    ``without``: the detail while there is no sample.
     """
 
     def rule(facts: Facts, threshold: float) -> Reading:

@@ -1,9 +1,9 @@
-"""Guardrails: limits for V3 while it decides. Pure. ``rollout.control.guard`` acts on them.
+"""Guardrails: limits for V3 while it decides. ``rollout.control.guard`` acts on them. They do no I/O.
 
-A gate needs proof that V3 is good; a guardrail needs proof that it is bad. So a rate breaches its guardrail only if it is
-proven to be above the limit, by a bound that holds over all guard runs together (``confidence``). Each rail is read over the
-current window, which shows great harm at once, and over what was added up of this release at this stage, which shows small
-harm in time.
+A gate needs proof that V3 is good; a guardrail needs proof that it is bad. So a rate breaches its guardrail only if it
+is proven to be above the limit, by a bound that holds over all guard runs together (``confidence``). Each guardrail is
+read over the current window, which shows great harm at once, and over all of this release at this stage, which shows
+small harm in time.
 """
 
 from collections.abc import Iterator, Mapping
@@ -52,7 +52,7 @@ RAILS = (*GRAVE, *(rail for rail in DEFAULT if rail != "window_minutes"))
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Breach:
-    """A breached guardrail. ``grave``: one case is enough, since tables or bookings are at stake."""
+    """A breached guardrail. ``grave``: a single case is enough, since tables or bookings are at stake."""
 
     rail: str
     value: float
@@ -62,17 +62,17 @@ class Breach:
     grave: bool = False
 
     def as_dict(self) -> dict[str, Any]:
-        """Values that JSON has; ``said`` is how ``detail`` was made, for saying it in another language (``said``)."""
+        """Return values ready for JSON. ``said`` has the parts of ``detail``, so that it can be translated."""
         return {**asdict(self), "said": self.detail.to_json()}
 
 
 def said(kept: Mapping[str, Any]) -> str:
-    """What a breach says that was kept by ``as_dict``; a ``Text`` where it was kept how it was made."""
+    """Return the detail of a breach stored by ``as_dict``; a ``Text`` if its parts were stored."""
     return Text.from_json(former_words.text(kept["said"])) if "said" in kept else str(kept.get("detail", ""))
 
 
 def breaches(facts: Facts, rails: Mapping[str, float]) -> tuple[Breach, ...]:
-    """All breaches, grave ones first. A rail that both spans breach is named once, by the whole stage."""
+    """Return all breaches, grave ones first. A guardrail that both spans breach is returned once, for the whole stage."""
     found = {}
     for span in (_Span.window(facts), _Span.stage(facts)):
         for breach in (*_shares(span, rails), *_slow(span, rails)):
@@ -82,9 +82,9 @@ def breaches(facts: Facts, rails: Mapping[str, float]) -> tuple[Breach, ...]:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Span:
-    """What is added up: the decisions of one window, or all of this release at this stage.
+    """The decisions that are added up: those of one window, or all of this release at this stage.
 
-    Each window is a beginning of its own, so the windows share one bound's error: the k-th gets 1/(k(k+1)) of it.
+    Each window starts a new bound, so the windows share the error of one: the k-th gets 1/(k(k+1)) of it.
     """
 
     v3: Outcomes
@@ -101,7 +101,7 @@ class _Span:
 
 
 def window_error(number: int) -> float:
-    """The error of one bound in the window of this number, counted from 1 since the stage began."""
+    """Return the error of one bound in the window with this number, counted from 1 since the stage began."""
     return ERROR / (number * (number + 1))
 
 
@@ -120,10 +120,10 @@ def _grave(facts: Facts) -> Iterator[Breach]:
 
 
 def unsafe(seatings: Seatings) -> tuple[Breach, ...]:
-    """The breach, if one of these seatings is unsafe: one case is enough."""
+    """Return the breach if one of these seatings is unsafe; a single case is enough."""
     if not seatings.unsafe:
         return ()
-    # An unsafe seating counts at once, all others once nothing decided before them waits for its audit.
+    # An unsafe seating counts at once; others count once no earlier decision waits for its audit.
     checked = max(seatings.checked, seatings.unsafe)
     detail = _(
         "%(unsafe)s of %(checked)s seatings break a rule of the floor: %(rules)s",
@@ -179,13 +179,16 @@ def _shares(span: _Span, rails: Mapping[str, float]) -> Iterator[Breach]:
 
 
 def _less_seated(facts: Facts, rails: Mapping[str, float]) -> Iterator[Breach]:
-    """Only feasible bookings count, for both: a restaurant that is fuller than others counts against nobody."""
+    """Yield the breach if V3 seats a smaller share of its feasible bookings than the legacy planner.
+
+    Infeasible bookings do not count, because restaurants differ in how full they are.
+    """
     v3, limit = facts.v3, -rails["less_seated"]
     if min(v3.feasible, facts.reference_feasible) < MINIMUM:
         return
     value = v3.confirmed / v3.feasible - facts.reference_seated / facts.reference_feasible
     if value >= limit:
-        return  # So is the upper bound.
+        return  # Then the upper bound is, too.
     _lower, upper = difference_bounds(
         v3.confirmed,
         v3.feasible,
@@ -207,7 +210,7 @@ def _less_seated(facts: Facts, rails: Mapping[str, float]) -> Iterator[Breach]:
 
 
 def _beyond(facts: Facts, rails: Mapping[str, float]) -> Iterator[Breach]:
-    """What is measured as it is, without chance: it needs no bound, and its limit is far from what is usual."""
+    """Yield breaches of exact measurements, which need no bound; their limits are far from usual values."""
     for rail, value, detail in (
         (
             "waits_minutes",

@@ -1,4 +1,4 @@
-"""The ladder: the stages of an environment as data, and the gates to leave each. Pure."""
+"""The ladder: the stages of an environment as data, and the gates to leave each."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
@@ -32,7 +32,7 @@ class Stage:
 
     @property
     def decides(self) -> bool:
-        """Whether V3 decides for any restaurant."""
+        """Return whether V3 decides for any restaurant."""
         return self.v3 and self.percent > 0
 
 
@@ -111,7 +111,7 @@ class Ladder:
     stages: tuple[Stage, ...]
 
     def stage(self, key: str) -> Stage:
-        """The stage of this key. Raises UnknownStageError, which names the known stages."""
+        """Return the stage with this key. Raises UnknownStageError, which names the known stages."""
         for stage in self.stages:
             if stage.key == key:
                 return stage
@@ -125,20 +125,20 @@ class Ladder:
         raise UnknownStageError(problem)
 
     def above(self, key: str) -> Stage | None:
-        """The next stage; None at the top."""
+        """Return the next stage; None at the top."""
         following = self.stages[self.stages.index(self.stage(key)) + 1 :]
         return following[0] if following else None
 
     def below(self, key: str) -> tuple[Stage, ...]:
-        """Lower stages, nearest first."""
+        """Return the lower stages, nearest first."""
         return tuple(reversed(self.stages[: self.stages.index(self.stage(key))]))
 
     def refuge(self, key: str) -> Stage:
-        """The nearest stage at or below in which V3 decides for nobody; the guard rolls back to it."""
+        """Return the nearest stage, at or below this one, in which V3 decides for nobody. The guard rolls back to it."""
         return next(stage for stage in (self.stage(key), *self.below(key)) if not stage.decides)
 
     def canary(self, key: str) -> Stage:
-        """The stage for a release without evidence at ``key``: the lowest in which V3 decides, and none above ``key``.
+        """Return the stage for a release without evidence: the lowest in which V3 decides, but none above ``key``.
 
         A stage that the settings no longer name counts as above all others.
         """
@@ -150,12 +150,12 @@ class Ladder:
 
     @property
     def bottom(self) -> Stage:
-        """The first stage of every rollout: V3 neither decides nor watches."""
+        """Return the first stage of every rollout: V3 neither decides nor watches."""
         return self.stages[0]
 
 
 def ladder(environment: str, overrides: Mapping[str, Sequence[Mapping[str, Any]]]) -> Ladder:
-    """The environment's ladder, from the settings or the default. ``problems`` checks the settings."""
+    """Return the environment's ladder, from the settings or the default. ``problems`` checks the settings."""
     stages = overrides.get(environment)
     if stages is None:
         return Ladder(environment=environment, stages=DEFAULT[environment])
@@ -163,7 +163,7 @@ def ladder(environment: str, overrides: Mapping[str, Sequence[Mapping[str, Any]]
 
 
 def problems(overrides: Any, known_gates: Sequence[str]) -> list[str]:
-    """Problems of the ladders in the settings, one sentence each."""
+    """Return the problems of the ladders in the settings, one sentence each."""
     name = "ROLLOUT['LADDERS']"
     if not isinstance(overrides, Mapping):
         return [f"{name} must map environments to lists of stages, not {overrides!r}"]

@@ -1,4 +1,4 @@
-"""Measurements, the inputs of gates and guardrails. Pure values; ``rollout.evidence`` reads them from the database."""
+"""Measurements, the inputs of gates and guardrails. ``rollout.evidence`` reads them from the database."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
@@ -35,13 +35,13 @@ class Percentile:
 class Comparisons:
     """Comparisons of shadow mode and backtests in the window.
 
-    ``not_waived`` counts, by verdict, those that no valid waiver covers. ``over_ceiling``: of these, how many a waiver would
-    cover, were it not for the ``ceiling`` that all waivers share. ``expected`` is how many decisions of the
-    legacy planner should have been compared since the stage began, ``compared_live`` how many were, ``waiting`` how many
-    wait for it. ``asked_twice`` and ``repeated``: the legacy planner against itself. ``others``: comparisons that belong to
-    other releases; nothing else here counts them. ``restaurants``: how many they come from; ``largest``: how many of one
-    of them; ``with_bookings``: how many restaurants have bookings at all. ``differing``: how often V3 was better and
-    worse, waived ones left out, at each restaurant where that is often enough to say something.
+    ``not_waived``: by verdict, the number that no valid waiver covers. ``over_ceiling``: of these, the number that a
+    waiver would cover without the ``ceiling`` that all waivers share. ``expected``: how many decisions of the legacy
+    planner should have been compared since the stage began; ``compared_live``: how many were; ``waiting``: how many
+    still wait. ``asked_twice`` and ``repeated``: the legacy planner against itself. ``others``: comparisons of other
+    releases, which nothing else here counts. ``restaurants``: the number of restaurants compared; ``largest``: the
+    number of comparisons at the one with most; ``with_bookings``: the number of restaurants with bookings.
+    ``differing``: how often V3 was better and worse, without waived ones, at each restaurant with enough differences.
     """
 
     total: int = 0
@@ -63,7 +63,7 @@ class Comparisons:
 
     @property
     def ceiling(self) -> int:
-        """How many comparisons all waivers together may cover."""
+        """Return how many comparisons all waivers together may cover."""
         return max(WAIVED_TOGETHER, self.total // WAIVED_ONE_OF)
 
     @property
@@ -73,12 +73,12 @@ class Comparisons:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Days:
-    """Whole days that both planners have planned, each restaurant's date once.
+    """Compared days, each date of a restaurant once.
 
-    ``unsafe``: on which V3 seats somebody where nobody may sit, ``errors``: on which it gave no answer; at any look at
-    that day. ``refused``: bookings of all days that V3 refuses although tables are free and nobody has to be moved.
-    ``paired``: days that the legacy planner planned as well. On ``worse`` of them V3 seats fewer bookings, or as many
-    with fewer covers; on ``better`` of them it is the other way round.
+    ``unsafe``: days on which V3 made an unsafe seating, and ``errors``: days on which it gave no answer, in any
+    comparison of that day. ``refused``: bookings of all days that V3 refuses although tables are free without moving
+    anybody. ``paired``: days that the legacy planner has planned too. On ``worse`` of them V3 seats fewer bookings, or
+    as many with fewer covers; on ``better`` of them it is the other way round.
     """
 
     compared: int = 0
@@ -97,8 +97,8 @@ class Days:
 class Outcomes:
     """Outcomes of the bookings that one planner decided in the window, by the last attempt at each.
 
-    ``infeasible``: no set of tables could seat them, ever or beside those who sit there; they count as neither confirmed nor
-    ``review``. ``attempts`` and ``errors`` count tries.
+    ``infeasible``: no tables could seat them, either at all or beside the other seatings; they count neither as
+    confirmed nor as ``review``. ``attempts`` and ``errors`` count tries.
     """
 
     bookings: int = 0
@@ -119,15 +119,17 @@ class Outcomes:
 class Seatings:
     """V3's seatings of the window, checked against the floor by rules that V3 does not apply to itself.
 
-    ``unsafe``: too few seats, another zone, not joinable, or kept for a shorter time than guests sit and tables are cleared.
-    ``avoidable_joins``: joined tables where a free single table would have fitted as well. ``oversized``: a table where a
-    free smaller one would have fitted. ``untold``: the host still waits for tables that V3 has given. ``refusals``: bookings
-    that were refused, audited as well; ``wrong_refusals`` are those for which tables were free, ``avoidable_by_moves`` those
-    for which tables would have been free if one party that could still be moved had sat elsewhere, which only the audit of
-    each decision says. ``paired``: bookings
-    that the legacy planner has decided on the same snapshot; V3 chose ``better`` or ``worse`` tables than it, or refused
-    whom it would have seated (``only_legacy``). ``unjudged``: decisions of which nothing can be said, because their audit
-    failed; nothing else here counts them.
+    ``unsafe``: too few seats, another zone, not joinable, or blocked for less than the stay and its buffers.
+    ``avoidable_joins``: joined tables although a free single table would have fitted as well. ``oversized``: a table
+    although a smaller free one would have fitted. ``untold``: the host has not been told of tables that V3 has given.
+
+    ``refusals``: audited refusals. ``wrong_refusals``: those for which tables were free. ``avoidable_by_moves``: those
+    for which tables would have been free if one movable party had been moved; only the audit of each decision finds
+    these.
+
+    ``paired``: bookings that the legacy planner has decided on the same snapshot; V3 chose ``better`` or ``worse``
+    tables than it, or refused what it would have seated (``only_legacy``). ``unjudged``: decisions whose audit failed;
+    nothing else here counts them.
     """
 
     checked: int = 0
@@ -146,7 +148,7 @@ class Seatings:
     unjudged: int = 0
 
     def __add__(self, other: "Seatings") -> "Seatings":
-        """Both added up; they must be audits of different decisions."""
+        """Add up two audits, which must be of different decisions."""
         reasons = {
             reason: self.reasons.get(reason, 0) + other.reasons.get(reason, 0)
             for reason in (*self.reasons, *other.reasons)
@@ -161,16 +163,17 @@ class Seatings:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Facts:
-    """All inputs of gates and guardrails. ``release``: the one that was measured; evidence of others does not count.
+    """All inputs of gates and guardrails. ``release``: the measured release; evidence of others does not count.
 
-    ``v3`` and ``seatings`` are of the time that is asked for; for the guard that is its window, the ``window``-th since the
-    stage began, and ``stage_v3`` is of all the time in the stage. ``stage_seatings`` adds up the audits of the stage's
-    windows that do not overlap; where V3's batches are kept, the audits of each of its bookings. ``unsettled``: what
-    was found unsafe since a guard run last acted on all it had found, whichever release decided it, with the ids of the
-    audits (``unsafe_audits``). ``unaudited``: decisions that have waited too long for their audit.
-    ``waits_minutes``: the longest time for which a booking of V3 has been due while passes succeeded;
-    ``memory_growth_mb``: of the worker that has grown most since it began.
-    ``reference`` is what the legacy planner seated, of how many, how many of these nobody could have seated, and where.
+    ``v3`` and ``seatings`` cover the requested time; for the guard that is its window, the ``window``-th since the
+    stage began. ``stage_v3`` covers the whole time in the stage. ``stage_seatings`` adds up the audits of the stage's
+    non-overlapping windows, or, if V3's batches are kept, the audits of each booking.
+
+    ``unsettled``: unsafe seatings found since a guard run last acted on all its findings, of any release, with the ids
+    of their audits (``unsafe_audits``). ``unaudited``: decisions that have waited too long for their audit.
+    ``waits_minutes``: the longest time for which a booking of V3 has been due while passes succeeded.
+    ``memory_growth_mb``: the growth of the worker that has grown most since its start. ``reference``: how many bookings
+    the legacy planner seated, of how many, how many of these were infeasible, and where.
     """
 
     environment: str
@@ -209,7 +212,7 @@ class Facts:
 
     @property
     def is_judged(self) -> bool:
-        """Whether enough of the stage's audits have said something."""
+        """Return whether enough of the stage's audits have a finding."""
         audits = self.stage_seatings
         return audits.unjudged <= UNJUDGED * (audits.checked + audits.refusals + audits.unjudged)
 
@@ -218,6 +221,6 @@ class Facts:
         return (self.now - self.stage_since).total_seconds() / 3600
 
     def as_dict(self) -> dict[str, Any]:
-        """All values, ready for JSON; times in ISO 8601."""
+        """Return all values, ready for JSON; times in ISO 8601."""
         moments = {name: getattr(self, name).isoformat() for name in ("now", "stage_since", "since")}
         return {**asdict(self), **moments}

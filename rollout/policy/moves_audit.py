@@ -1,7 +1,8 @@
-"""Whether moving one party would have made room for a booking that was refused. Pure, and independent of all planners.
+"""Finding refusals that the move of a single party would have avoided, independently of all planners.
 
-It builds on the seating audit alone, and looks for what is certain: one party leaves its tables for one free table at which
-it fits, and then there is room for the booking. Longer chains of moves are not looked for, so that it never accuses wrongly.
+It uses only the seating audit, and does no I/O. It finds only certain cases: one party leaves its tables for one free
+table at which it fits, and then there is room for the booking. It does not look for longer chains of moves, so that no
+refusal is called avoidable by mistake.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Mover:
-    """A party that may sit elsewhere, and where it sits. ``taken``: tables that others have while it sits."""
+    """A party that may be moved, and its tables. ``taken``: tables that others have while it sits."""
 
     party: Party
     table_refs: tuple[str, ...]
@@ -37,7 +38,7 @@ def could_seat_by_a_move(
     movers: Iterable[Mover],
     rules: PlanningRules,
 ) -> bool:
-    """Whether the refused party could have been seated if one of the movers had changed to another table.
+    """Return whether the refused party could have been seated if one of the movers had changed to another table.
 
     ``taken``: tables that others have while the refused party would sit, those of the movers included.
     """
@@ -47,7 +48,7 @@ def could_seat_by_a_move(
         if not seating_audit.could_seat(floor, party, decided_at, left, rules):
             continue
         for ref in sorted(every_table - set(mover.table_refs) - mover.taken - left):
-            # It was seated before, and its start may be nearer now than bookings need.
+            # It is already seated, so the minimum lead time does not apply to it.
             if seating_audit.place_flaws(floor, mover.party, (ref,), rules):
                 continue
             if seating_audit.could_seat(floor, party, decided_at, left | {ref}, rules):

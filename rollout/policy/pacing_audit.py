@@ -1,4 +1,4 @@
-"""The audit's own reading of a floor's pacing: whether more guests come, or are there, than the restaurant allows.
+"""The audit's own reading of a floor's pacing: whether more guests come or are there than the restaurant allows.
 
 It reads the fields of frozen values and calls none of their methods: see ``seating_audit``.
 """
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 def is_too_many(
     floor: Floor, covers: int, starts_at: datetime, ends_at: datetime, others: Collection[Occupied]
 ) -> bool:
-    """Whether a party of ``covers`` that sits for ``[starts_at, ends_at)`` beside ``others`` breaks its service's pacing."""
+    """Return whether a party that sits for ``[starts_at, ends_at)`` beside ``others`` breaks its service's pacing."""
     start = starts_at.astimezone(UTC)
     service = service_at(floor, start)
     if service is None:
@@ -62,7 +62,7 @@ def is_too_many(
 
 
 def _limits(floor: Floor, service: str, day: date) -> Pacing | None:
-    """The limits of a service on a date: those of the fewest days, and of these rather those that name the service."""
+    """Return the pacing of a service on a date: the one for the fewest days, then one that names the service."""
     ruling: tuple[tuple[float, ...], Pacing] | None = None
     for pacing in floor.pacing:
         first, last = pacing.first_date or date.min, pacing.last_date or date.max

@@ -1,7 +1,8 @@
-"""What gates and guardrails would miss: how many decisions it takes to find a fault of a given rate. Pure.
+"""The power of gates and guardrails: how many decisions they need to find a fault with a given rate.
 
-The numbers come from the bounds themselves. "Found within N decisions" means that after N decisions the fault is proven with
-that probability, if each decision is at fault with this rate; it is often found sooner, since one looks before as well.
+The numbers come from the bounds themselves. "Found within N decisions" means that after N decisions the fault is proven
+with that probability, if each decision is faulty with this rate. It is often found sooner, since earlier looks may
+already prove it.
 """
 
 from collections.abc import Iterator, Mapping
@@ -38,10 +39,10 @@ NOT_RATES = frozenset({"less_seated", "window_minutes", *PLAIN})
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Power:
-    """The power of a gate or guardrail. ``rate`` (0..1): of the fault; ``within``: decisions until it is found.
+    """The power of a gate or guardrail. ``rate`` (0..1): rate of the fault; ``within``: decisions until it is found.
 
-    ``probability``: with which it is found by then; ``error``: with which the rule is ever wrong about a healthy V3; 0 where
-    a single case decides.
+    ``probability``: the probability that it is found by then. ``error``: the probability that the rule is ever wrong
+    about a healthy V3; 0 if a single case decides.
     """
 
     rule: str
@@ -53,7 +54,7 @@ class Power:
 
 
 def of_gates(gates: Mapping[str, float]) -> Iterator[Power]:
-    """What these gates, by their thresholds, would find. Those that judge no rate of V3's decisions are left out."""
+    """Yield the power of these gates, given their thresholds, without those that do not judge a rate of V3's decisions."""
     for gate, threshold in gates.items():
         if gate in SINGLE and threshold == 0:
             yield Power(rule=gate, is_gate=True, rate=SMALL, within=first_case(SMALL), error=0.0)
@@ -62,7 +63,7 @@ def of_gates(gates: Mapping[str, float]) -> Iterator[Power]:
 
 
 def of_rails(rails: Mapping[str, float]) -> Iterator[Power]:
-    """What these guardrails, by their limits, would find while decisions add up over the stage."""
+    """Yield the power of these guardrails, given their limits, while decisions add up over the stage."""
     for rail in GRAVE:
         yield Power(rule=rail, is_gate=False, rate=SMALL, within=first_case(SMALL), error=0.0)
     for rail, limit in rails.items():
@@ -84,15 +85,15 @@ def _of_rate(rule: str, limit: float, *, is_gate: bool) -> Power:
 
 
 def first_case(rate: float, probability: float = FOUND) -> int:
-    """The number of decisions of which one is a case with this probability."""
+    """Return the number of decisions among which there is a case with this probability."""
     return ceil(log(1 - probability) / log1p(-rate))
 
 
 @lru_cache(maxsize=1024)
 def decisions_needed(rate: float, limit: float, probability: float = FOUND, error: float = ERROR) -> int:
-    """The number of decisions after which a rate is proven to be above the limit with this probability.
+    """Return the number of decisions after which a rate is proven to be above the limit with this probability.
 
-    MOST if it takes more, as where the rate is not above the limit.
+    MOST if it takes more, for example because the rate is not above the limit.
     """
     if rate <= limit:
         return MOST
@@ -115,7 +116,7 @@ def decisions_needed(rate: float, limit: float, probability: float = FOUND, erro
 
 
 def cases_needed(sample: int, limit: float, error: float = ERROR) -> int:
-    """The fewest cases among so many decisions that prove a rate above the limit; ``sample + 1`` if none does."""
+    """Return the fewest cases in a sample that prove a rate above the limit; ``sample + 1`` if no number does."""
     low, high = 0, sample + 1
     while low < high:
         middle = (low + high) // 2
@@ -127,7 +128,7 @@ def cases_needed(sample: int, limit: float, error: float = ERROR) -> int:
 
 
 def _tail(cases: int, sample: int, rate: float) -> float:
-    """The probability of at least so many cases."""
+    """Return the probability of at least ``cases`` cases."""
     if cases > sample:
         return 0.0
     less = 0.0

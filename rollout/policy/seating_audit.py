@@ -1,8 +1,8 @@
-"""The seating audit: judges seatings and refusals of any planner by the rules that a restaurant knows. Pure.
+"""The seating audit: judging seatings and refusals of any planner by the restaurant's rules. It does no I/O.
 
-It shares no code with a planner, because shared code would share its bugs. It reads the fields of frozen values and calls
-none of their methods; even their types are imported for the type checker alone. Verdicts, gates, the guard and backtests
-ask it.
+It shares no code with a planner, because shared code would share its bugs. It reads the fields of frozen values and
+calls none of their methods; even their types are imported only for the type checker. Verdicts, gates, the guard and
+backtests use it.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ class Party:
 
 
 def party_of(request: SeatingRequest) -> Party:
-    """The party that asks."""
+    """Return the party of a request."""
     return Party(
         covers=request.party,
         starts_at=request.starts_at,
@@ -112,7 +112,7 @@ def flaws_of(snapshot: Snapshot, decision: Decision) -> list[Flaw]:
 
 
 def exceeds_pacing(snapshot: Snapshot) -> bool:
-    """Whether the party that asks breaks the pacing. Whoever has been promised that start may come."""
+    """Return whether the requesting party breaks the pacing. A party with a promise for that start does not."""
     request = snapshot.request
     if not snapshot.rules.is_paced or request.party <= request.promised_party:
         return False
@@ -122,7 +122,7 @@ def exceeds_pacing(snapshot: Snapshot) -> bool:
 
 
 def could_be_seated(snapshot: Snapshot) -> bool:
-    """Whether some free tables could have seated the party without moving anybody, so that to refuse it was wrong."""
+    """Return whether free tables could have seated the party without moving anybody, so that refusing it was wrong."""
     party = party_of(snapshot.request)
     needed = window(snapshot.floor, party)
     if needed is None or exceeds_pacing(snapshot):
@@ -144,7 +144,7 @@ def time_flaws(
     blocked_until: datetime,
     decided_at: datetime | None = None,
 ) -> list[Flaw]:
-    """Return the flaws of the time for which tables are kept."""
+    """Return the flaws of the time for which tables are blocked."""
     needed = window(floor, party)
     if needed is None:
         return [Flaw.OUTSIDE_SERVICE]
@@ -200,7 +200,7 @@ def _join_flaws(floor: Floor, party: Party, chosen: Sequence[Table], rules: Plan
 def _limit_flaws(
     floor: Floor, place: Table | Join | None, seats: int, party: Party, rules: PlanningRules
 ) -> Iterator[Flaw]:
-    """``place``: the one table, or the listed join; None for a join that nobody has listed: it has no limits of its own."""
+    """Yield the flaws by limits of the party. ``place``: the table or listed join; None for a join without own limits."""
     least = place.min_party if place else None
     most = place.max_party if place else None
     largest = seats if most is None else min(most, seats)
@@ -215,7 +215,7 @@ def _limit_flaws(
 
 
 def _has_its_times(floor: Floor, party: Party, kept: SeatingWindow) -> bool:
-    """Whether a decision says when the party sits, which is what guests are told."""
+    """Return whether the window has the party's own times, which the guests are told."""
     due = stay(floor, party.covers, party.starts_at, party.ends_at)
     return due is not None and (kept.starts_at, kept.ends_at) == (due.starts_at, due.ends_at)
 
@@ -241,23 +241,23 @@ def _needed_from(party: Party, opens: datetime, decided_at: datetime | None) -> 
 def has_better_table(
     floor: Floor, party: Party, table_refs: Collection[str], taken: Collection[str], rules: PlanningRules
 ) -> bool:
-    """Whether a single free table would have been better: fewer spare seats, or as few without a join.
+    """Return whether a single free table would have been better: fewer spare seats, or as few without a join.
 
     ``taken``: tables that other bookings had during the window.
     """
-    if party.pinned or party.wishes:  # A wish may be worth a seat.
+    if party.pinned or party.wishes:  # A wish may be worth a spare seat.
         return False
     tables = {table.ref: table for table in floor.tables}
     spare = _seats(floor, [tables[ref] for ref in table_refs]) - party.covers
     free = [table for table in floor.tables if table.ref not in taken and table.ref not in table_refs]
-    # Each table of the join was free too, and may have sufficed alone.
+    # Each table of the join was free too, and may have been enough alone.
     free += [tables[ref] for ref in table_refs if len(table_refs) > 1]
     limit = spare if len(table_refs) > 1 else spare - 1
     return any(_fits_alone(table, party, rules, floor) and table.seats - party.covers <= limit for table in free)
 
 
 def could_seat(floor: Floor, party: Party, decided_at: datetime, taken: Collection[str], rules: PlanningRules) -> bool:
-    """Whether some set of free tables could have seated the party, so that refusing it was wrong."""
+    """Return whether some set of free tables could have seated the party, so that refusing it was wrong."""
     if not _is_due(floor, party, decided_at, rules):
         return False
     if party.pinned:
@@ -287,7 +287,7 @@ def could_seat(floor: Floor, party: Party, decided_at: datetime, taken: Collecti
 
 
 def _is_due(floor: Floor, party: Party, decided_at: datetime, rules: PlanningRules) -> bool:
-    """Whether a planner may seat it at all: its size, its start, and the hours."""
+    """Return whether a planner may seat the party at all, by its size, its start and the hours."""
     if not isinstance(party.covers, int) or not 1 <= party.covers <= rules.max_party:
         return False
     if window(floor, party) is None or party.starts_at < decided_at - timedelta(minutes=rules.grace_minutes):
@@ -299,26 +299,26 @@ def _is_due(floor: Floor, party: Party, decided_at: datetime, rules: PlanningRul
 
 
 def window(floor: Floor, party: Party) -> tuple[datetime, datetime] | None:
-    """The time for which the party occupies its tables, including buffers; None outside of service."""
+    """Return the time for which the party occupies its tables, including buffers; None outside of service."""
     due = stay(floor, party.covers, party.starts_at, party.ends_at)
     return due and (due.blocked_from, due.blocked_until)
 
 
 def yardstick(floor: Floor, covers: int, table_refs: Collection[str]) -> tuple[int, int]:
-    """Spare seats and number of tables, measured on the floor. Raises KeyError for a table not on the floor."""
+    """Return spare seats and number of tables, measured on the floor. Raises KeyError for a table not on the floor."""
     tables = {table.ref: table for table in floor.tables}
     refs = set(table_refs)
     return _seats(floor, [tables[ref] for ref in refs]) - covers, len(refs)
 
 
 def unmet_wishes(snapshot: Snapshot, table_refs: Collection[str]) -> int:
-    """Count the guests' wishes that these tables do not meet; one that a table of a join lacks is not met."""
+    """Count the guests' wishes that these tables do not meet. All tables of a join must meet a wish."""
     tables = [table for table in snapshot.floor.tables if table.ref in table_refs]
     return sum(1 for wish in snapshot.request.wishes if any(wish not in table.features for table in tables))
 
 
 def _seats(floor: Floor, tables: Collection[Table]) -> int:
-    """What is listed for these tables, or their sum with what each join listed among them gives or takes."""
+    """Return the seats listed for these tables, or else their sum corrected by each join listed among them."""
     refs = frozenset(table.ref for table in tables)
     total = sum(table.seats for table in tables)
     listed = _listed(floor, refs)
@@ -347,7 +347,7 @@ def _is_what_they_need(table: Table, party: Party) -> bool:
 
 
 def _suits(floor: Floor, place: Table | Join, party: Party, rules: PlanningRules) -> bool:
-    """Whether its own limits take the party. Where it has no least party, the limit of spare seats is the least."""
+    """Return whether the place's limits allow the party. Without a smallest party, the limit of spare seats applies."""
     return place.seats >= party.covers and not list(_limit_flaws(floor, place, place.seats, party, rules))
 
 
@@ -362,7 +362,7 @@ def _may_be_joined(floor: Floor, refs: frozenset[str]) -> bool:
 
 
 def _groups(floor: Floor, free: Collection[str], largest: int) -> Iterator[frozenset[str]]:
-    """The sets of 2 to ``largest`` free tables of one zone that stand next to each other, smallest first."""
+    """Yield the connected sets of 2 to ``largest`` free tables of one zone, smallest first."""
     zones = {table.ref: table.zone_ref for table in floor.tables}
     beside: dict[str, set[str]] = {}
     for pair in floor.adjacent:

@@ -1,4 +1,4 @@
-"""Compares two decisions on one snapshot. Pure: the same pair always gets the same verdict."""
+"""Comparing two decisions on one snapshot. The same pair always gets the same verdict."""
 
 from collections.abc import Mapping
 from enum import StrEnum
@@ -40,12 +40,12 @@ MEANINGS: Mapping[str, Text] = {
 
 
 def compare(snapshot: Snapshot, control: Decision, candidate: Decision) -> Verdict:
-    """The verdict on the candidate's decision.
+    """Return the verdict on the candidate's decision.
 
-    Unsafe comes first: whatever the seating audit finds wrong with it. Better and worse are judged independently of both
-    planners, too: fewer spare seats, then fewer tables; decisions equal in both are equivalent. To leave guests at the
-    tables that they have is never worse. A wish that is met weighs as much as the tables do. What the control seats against
-    a rule that it does not know counts as a refusal.
+    Unsafe comes first: any flaw that the seating audit finds. Better and worse are also judged independently of both
+    planners: by fewer spare seats, then fewer tables; decisions equal in both are equivalent. Leaving guests at their
+    current tables is never worse. A met wish weighs as much as the tables do. If the control breaks a rule that it does
+    not know, its decision counts as a refusal.
     """
     if is_unsafe(snapshot, candidate):
         return Verdict.UNSAFE
@@ -71,9 +71,10 @@ def compare(snapshot: Snapshot, control: Decision, candidate: Decision) -> Verdi
 
 
 def compare_with_a_sound_control(snapshot: Snapshot, control: Decision, candidate: Decision) -> Verdict:
-    """As ``compare``, but whatever the control seats against a rule counts as a refusal: V3 is right not to seat it there.
+    """As ``compare``, but a control decision that breaks any rule counts as a refusal: V3 is right not to follow it.
 
-    For V3's own decisions, on which the control is asked afterwards. V3's limits on spare seats and tables do not bind it.
+    For V3's own decisions, about which the control is asked afterwards. V3's limits on spare seats and tables do not
+    bind the control.
     """
     verdict = compare(snapshot, control, candidate)
     limits = seating_audit.V3S_SETTINGS - seating_audit.UNKNOWN_TO_LEGACY
@@ -83,10 +84,10 @@ def compare_with_a_sound_control(snapshot: Snapshot, control: Decision, candidat
 
 
 def yardstick(snapshot: Snapshot, plan: TablePlan) -> tuple[int, int]:
-    """Spare seats and number of tables, measured on the floor and not taken from the plan; lower is better."""
+    """Return spare seats and number of tables, measured on the floor and not taken from the plan; lower is better."""
     return seating_audit.yardstick(snapshot.floor, snapshot.request.party, plan.table_refs)
 
 
 def is_unsafe(snapshot: Snapshot, candidate: Decision) -> bool:
-    """Whether acting on the candidate's decision could seat two parties at one table, or a party where it must not be."""
+    """Return whether the candidate's decision could seat two parties at one table, or a party where it must not be."""
     return bool(seating_audit.flaws_of(snapshot, candidate))

@@ -1,4 +1,4 @@
-"""Has a broken V3 decide frozen situations, and judges each decision as comparisons and the guard would. No database."""
+"""Having a broken V3 decide frozen situations, and judging each decision as comparisons and the guard would."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields, replace
@@ -29,11 +29,11 @@ class Case:
 
 @dataclass(frozen=True, kw_only=True)
 class Outcome:
-    """What comparisons and the guard would see of one decision. Milliseconds of planning alone, of the processor's time.
+    """What comparisons and the guard would see of one decision. Milliseconds are of processor time, for planning alone.
 
-    ``is_feasible``: V3 seats the party, or its refusal is wrong. ``control_seats``: so does the control;
-    ``control_has_room``: it seats the party, or its refusal is wrong. ``is_only_legacy``: V3 refuses whom the control seats
-    without breaking a rule.
+    ``is_feasible``: V3 seats the party, or its refusal is wrong. ``control_seats``: the control seats the party.
+    ``control_has_room``: the control seats the party, or its refusal is wrong. ``is_only_legacy``: V3 refuses a party
+    that the control seats without breaking a rule.
     """
 
     verdict: Verdict
@@ -54,13 +54,13 @@ class Outcome:
 
     @cached_property
     def flags(self) -> tuple[str, ...]:
-        """What is true of it, by name."""
+        """Return the names of the facts that are true of it."""
         return tuple(each.name for each in fields(self) if getattr(self, each.name) is True)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Judged:
-    """What a kind does in each case: intact, and where the fault strikes. ``staged``: how many cases were staged."""
+    """The outcomes of a kind of fault in each case: intact, and with the fault. ``staged``: how many cases were staged."""
 
     kind: Kind
     intact: Sequence[Outcome]
@@ -69,7 +69,7 @@ class Judged:
 
 
 class Advance(Protocol):
-    """Told of each case that was decided."""
+    """Called for each case that was decided."""
 
     def __call__(self) -> None: ...
 
@@ -77,7 +77,7 @@ class Advance(Protocol):
 def judged(
     kind: Kind, cases: Sequence[Case], intact: Sequence[tuple[Outcome, Decision | None]], decide: Decide
 ) -> Judged:
-    """Decide every case by this kind. ``intact``: what V3 as it is makes of each."""
+    """Decide every case with this kind of fault. ``intact``: the outcomes and decisions of V3 without a fault."""
     outcomes = [outcome for outcome, _decision in intact]
     if kind.moves is not None:
         return _with_moves(kind, cases, intact)
@@ -92,7 +92,7 @@ def judged(
 
 
 def _with_moves(kind: Kind, cases: Sequence[Case], intact: Sequence[tuple[Outcome, Decision | None]]) -> Judged:
-    """In some cases a confirmed party makes room for the booking: as it should, and as this kind has it."""
+    """Judge cases in which a confirmed party makes room for the booking, without and with this kind of fault."""
     outcomes = [outcome for outcome, _decision in intact]
     broken, left = list(outcomes), max(1, len(cases) // STAGED_EVERY)
     staged = 0
@@ -109,7 +109,7 @@ def _with_moves(kind: Kind, cases: Sequence[Case], intact: Sequence[tuple[Outcom
 
 
 def _is_unsafe(move: Moved) -> bool:
-    """What the guard says of the batch in which it is made."""
+    """Return whether the guard finds the move unsafe."""
     booking, mover = move.before.request.booking_ref, move.movable.booking_ref
     found = batch_audit.judge(
         move.before,
@@ -136,7 +136,7 @@ def _staged(
     *,
     wanted: int,
 ) -> Iterator[tuple[int, Outcome, Outcome]]:
-    """Cases that were changed so that the fault shows, which V3 as it is decides well: their place, and both outcomes."""
+    """Yield staged cases that V3 without a fault decides well: their index, and both outcomes."""
     assert kind.stage is not None
     for place, (case, (_outcome, decision)) in enumerate(zip(cases, intact, strict=True)):
         if not wanted:
@@ -157,13 +157,13 @@ def _staged(
 
 
 def outcome_of(case: Case, kind: Kind, decide: Decide) -> tuple[Outcome, Decision | None]:
-    """What this kind makes of the case; no decision if it raises."""
+    """Return the outcome and the decision of this kind in the case; no decision if it raises."""
     decision, milliseconds = timed(lambda: kind.spoil(case.snapshot, decide))
     return _judge(case, kind, decision, milliseconds), decision
 
 
 def timed(decide: Callable[[], Decision]) -> tuple[Decision | None, float]:
-    """The decision, None if it raises, and its milliseconds."""
+    """Return the decision (None if it raises) and its milliseconds."""
     started = thread_time()
     try:
         decision = decide()

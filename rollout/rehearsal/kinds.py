@@ -1,7 +1,7 @@
-"""The kinds of faults that a rehearsal tries: V3 made worse on purpose, each in one way. Pure.
+"""The kinds of faults that a rehearsal tries: V3 made worse on purpose, each in one way.
 
-A kind changes what V3 is asked, or what it answers; everything else is V3's own. Some faults need a situation to show, such
-as a pin. Where the evidence has hardly any, the kind stages it: it changes the frozen situation for both planners.
+A kind changes V3's input or its answer; everything else is V3's own. Some faults show only in certain situations, such
+as with a pin. If the evidence has hardly any, the kind stages one: it changes the frozen situation for both planners.
 
 Long because it is a list: each kind is a few lines.
 """
@@ -33,10 +33,10 @@ SLOW_MS = 500.0
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Moved:
-    """A booking that is seated because a confirmed party makes room for it.
+    """A booking that is seated by moving a confirmed party.
 
-    ``before``: the situation, with ``movable`` at the tables that the booking is given by ``decision``. ``is_fixed``: that
-    party may not be moved. ``to``, ``window``: where it goes, and for when.
+    ``before``: the situation, with ``movable`` at the tables that ``decision`` gives to the booking. ``is_fixed``:
+    whether that party may not be moved. ``to`` and ``window``: its new tables, and when it has them.
     """
 
     before: Snapshot
@@ -52,16 +52,16 @@ Rearrange = Callable[[Moved], Moved | None]
 
 
 class RehearsedError(Exception):
-    """What a V3 raises that raises on purpose."""
+    """The error of a V3 that raises on purpose."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Kind:
-    """A kind of fault. ``share`` (0..1): of the decisions that it strikes, at random.
+    """A kind of fault. ``share`` (0..1): the share of decisions that it affects, at random.
 
-    ``slow_ms`` is added to the planning time. ``is_untold``, ``is_lost`` and ``moves``: what only the guard can see. The
-    host is not told of the tables; the booking is confirmed and has none; a confirmed party is moved as it should not be,
-    while comparisons move nobody.
+    ``slow_ms`` is added to the planning time. Only the guard can see the other three: ``is_untold``: the host is not
+    told of the tables. ``is_lost``: the booking is confirmed and has no tables. ``moves``: a confirmed party is moved
+    wrongly, while comparisons move nobody.
     """
 
     name: str
@@ -76,7 +76,7 @@ class Kind:
 
 
 def untouched(snapshot: Snapshot, decide: Decide) -> Decision:
-    """V3 as it is."""
+    """Decide as V3 without a fault."""
     return decide(snapshot)
 
 
@@ -140,7 +140,7 @@ def _ignores_pins(snapshot: Snapshot, decide: Decide) -> Decision:
 
 
 def _pinned_elsewhere(snapshot: Snapshot, decision: Decision) -> Snapshot | None:
-    """Staff have fixed another table that would do as well."""
+    """Stage a pin to another table that would do as well."""
     if decision.best is None:
         return None
     others = [
@@ -275,13 +275,13 @@ def _double_books(snapshot: Snapshot, decide: Decide) -> Decision:
 
 
 def _one_like_it_before(snapshot: Snapshot, decision: Decision) -> Snapshot | None:
-    """A batch of two like this one, of which the first has just been given the best tables."""
+    """Stage a batch of two such bookings, of which the first has just been given the best tables."""
     rows = _rows(decision, _TWIN)
     return replace(snapshot, occupied=(*snapshot.occupied, *rows)) if rows else None
 
 
 def _reorders(snapshot: Snapshot, decide: Decide) -> Decision:
-    """Two bookings like it, which came later in its batch, are given tables before it."""
+    """Give tables to two such bookings later in its batch before it."""
     for number in range(2):
         earlier = decide(snapshot)
         rows = _rows(earlier, f"rehearsal: came later {number}")
@@ -305,7 +305,7 @@ def _ignores_pacing(snapshot: Snapshot, decide: Decide) -> Decision:
 
 
 def _too_many_come(snapshot: Snapshot, decision: Decision) -> Snapshot | None:
-    """The restaurant takes fewer guests at once than are in this party."""
+    """Stage a pacing that allows fewer guests at once than are in this party."""
     if snapshot.request.party < 2 or decision.best is None:
         return None
     pacing = (Pacing(most_covers=snapshot.request.party - 1),)
@@ -323,7 +323,7 @@ def _needs_what_no_table_has(snapshot: Snapshot, decision: Decision) -> Snapshot
 
 
 def moved(snapshot: Snapshot, decision: Decision) -> Moved | None:
-    """The same situation, but a party as large sits where V3 seats the booking, and moves elsewhere; None: it cannot."""
+    """Stage a party of the same size at the booking's tables that moves elsewhere; None if it cannot."""
     best, window = decision.best, decision.window
     if best is None or window is None:
         return None
@@ -385,7 +385,7 @@ def _to_another_zone(move: Moved) -> Moved | None:
 
 
 def _free(snapshot: Snapshot, decision: Decision) -> list[Table]:
-    """The tables in service that nobody has while the party sits; none if it cannot be seated."""
+    """Return the tables in service that are free while the party sits; empty if it cannot be seated."""
     window = decision.window
     if decision.best is None or window is None:
         return []
@@ -412,7 +412,7 @@ def _at(snapshot: Snapshot, decision: Decision, tables: list[Table]) -> Decision
 
 
 def _rows(decision: Decision, booking_ref: str | None, *, closed: bool = False) -> tuple[Occupied, ...]:
-    """The tables that it has chosen, as others have them from then on."""
+    """Return the tables of the decision as occupied ones."""
     if decision.best is None or decision.window is None:
         return ()
     return tuple(

@@ -1,6 +1,6 @@
-"""Rehearses: breaks V3 in each way, and says what of the environment's gates and guardrails would catch it.
+"""Rehearsing: breaking V3 in each way, to see which of the environment's gates and guardrails would catch it.
 
-Nothing is written: the situations are frozen, V3 is broken in memory alone, and PostgreSQL is told to refuse writes.
+Nothing is written: the situations are frozen, V3 is broken only in memory, and PostgreSQL refuses writes.
 """
 
 from collections.abc import Callable, Sequence
@@ -23,7 +23,7 @@ class NoEvidenceError(LookupError):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Tried:
-    """One kind of fault, and what catches it: before promotion a gate, afterwards a guardrail."""
+    """One kind of fault, and what catches it: a gate before promotion, a guardrail afterwards."""
 
     kind: Kind
     gate: Caught
@@ -33,7 +33,7 @@ class Tried:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Rehearsal:
-    """The findings of a rehearsal. ``failed_gates`` and ``rollbacks``: in how many runs V3 without a fault failed.
+    """The findings of a rehearsal. ``failed_gates`` and ``rollbacks``: in how many runs V3 failed without a fault.
 
     ``not_tried``: gates of the ladder that no fault can fail here.
     """
@@ -72,7 +72,7 @@ def rehearse(
     seed: int,
     on_progress: Callable[[str], None] = lambda said: None,
 ) -> Rehearsal:
-    """Try these kinds, by default all, in so many runs each. Raises NoEvidenceError."""
+    """Try these kinds of faults, by default all, in ``times`` runs each. Raises NoEvidenceError."""
     rules = Rules.of(conf.current_ladder(), conf.guard_rails())
     decide = import_string(conf.settings().CANDIDATE)
     with read_only():

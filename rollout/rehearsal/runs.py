@@ -1,7 +1,7 @@
-"""Draws runs from outcomes that were decided once, and reads gates and guardrails as they add up. Pure.
+"""Drawing runs from outcomes that were decided once, and reading gates and guardrails as they add up.
 
-A run draws as many decisions as gates ask for, one after the other and with replacement, and looks again and again, at first
-after each decision, then more rarely. It plans nothing.
+A run draws as many decisions as gates require, one after another and with replacement, and reads the gates often, at
+first after each decision, then more rarely. It plans nothing.
 """
 
 from bisect import insort
@@ -35,7 +35,7 @@ NOW = datetime(2030, 1, 1, tzinfo=UTC)
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Caught:
-    """What caught a fault, most often, and after how many decisions at the median; empty and None: nothing did."""
+    """The rule that caught a fault most often, and the median number of decisions; empty and None if nothing did."""
 
     by: str = ""
     after: int | None = None
@@ -62,7 +62,7 @@ class Rules:
 
     @property
     def not_tried(self) -> tuple[str, ...]:
-        """Gates of the watched stages that pass or wait, whatever V3 decides in a run."""
+        """Return the gates of the watched stages that cannot fail, whatever V3 decides in a run."""
         asked = dict.fromkeys(gate for stage in self.watched for gate in (*gates.ALWAYS, *stage.gates))
         return tuple(gate for gate in asked if gate not in TRIED and gate != "seatings")
 
@@ -95,7 +95,7 @@ def _most_often(found: Sequence[tuple[str, int] | None]) -> Caught:
 
 
 def failed_gate(outcomes: Iterator[Outcome], rules: Rules) -> tuple[str, int] | None:
-    """The first gate to fail as these are compared one after the other, and after how many; None: none does."""
+    """Return the first gate to fail as these are compared one after another, and after how many; None if none fails."""
     if not rules.watched:
         return None
     seen = _Seen()
@@ -111,7 +111,7 @@ def failed_gate(outcomes: Iterator[Outcome], rules: Rules) -> tuple[str, int] | 
 
 
 def breached_rail(outcomes: Iterator[Outcome], rules: Rules) -> tuple[str, int] | None:
-    """The first guardrail to be breached as V3 decides these, and after how many; None: none is."""
+    """Return the first guardrail breached as V3 decides these, and after how many; None if none is."""
     seen = _Seen()
     for outcome in outcomes:
         seen.add(outcome)
@@ -150,14 +150,14 @@ class _Seen:
 
     @property
     def is_look(self) -> bool:
-        """Whether somebody looks after this decision: after each of the first, then after every tenth part more."""
+        """Return whether this decision is followed by a look: each of the first ones is, then each increase by a tenth."""
         if self.count < self._next_look:
             return False
         self._next_look = self.count + max(1, self.count // 10)
         return True
 
     def compared(self, stage: Stage, rules: Rules) -> Facts:
-        """As gates measure them. What no decision of V3's can change is as it should be."""
+        """Return the facts as gates measure them. What no decision of V3 can change has good values."""
         began = NOW - timedelta(hours=stage.soak_hours + 1)
         return Facts(
             environment=rules.environment,

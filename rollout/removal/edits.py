@@ -1,4 +1,4 @@
-"""Turns cuts in a text into edits of whole lines, readable as a diff and applicable by a program. Pure."""
+"""Turning cuts in a text into edits of whole lines, readable as a diff and applicable by a program."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -31,11 +31,11 @@ class Names:
         return SEAM if not self.path or self.path.startswith(f"{SEAM}.") else self.path
 
     def refers(self, text: str) -> bool:
-        """Whether the whole text is a dotted reference to it."""
+        """Return whether the whole text is a dotted reference to it."""
         return any(text == name or text.startswith(f"{name}.") for name in (self.package, self.seam))
 
     def may_be_in(self, text: str) -> bool:
-        """Whether a Python file can refer to it: quickly, and too often rather than too seldom.
+        """Return whether a Python file may refer to it: a quick test, which may say yes by mistake but never no.
 
         An import may have the parts of the path in two places; only its last part is looked for.
         """
@@ -43,28 +43,28 @@ class Names:
         return any(part in text for part in parts)
 
     def is_event(self, text: str) -> bool:
-        """Whether the whole text names its events' source or one of their types."""
+        """Return whether the whole text names its events' source or one of their types."""
         return text == self.events or text.startswith(f"{self.events}.")
 
     @cached_property
     def mention(self) -> re.Pattern[str]:
-        """Any of its names, anywhere in a line."""
+        """Return the pattern of any of its names, anywhere in a line."""
         seam = re.escape(self.seam).replace(r"\.", "[./]")
         return re.compile(rf"\b(?:{re.escape(self.package)}|{seam}|{re.escape(self.events)}|{RUNBOOK})(?![\w-])")
 
     @cached_property
     def decided(self) -> re.Pattern[str]:
-        """A comparison with the key under which its decisions are kept."""
+        """Return the pattern of a comparison with the key under which its decisions are stored."""
         return re.compile(r"""\bplanner\b[^\n]{0,12}["']legacy["']""")
 
     @cached_property
     def quoted(self) -> re.Pattern[str]:
-        """A quoted text that begins with it: an array element with its comma."""
+        """Return the pattern of a quoted text that begins with it: an array element with its comma."""
         seam = re.escape(self.seam).replace(r"\.", "[./]")
         name = rf"(?:tests[./])?(?:{re.escape(self.package)}|{seam})"
         return re.compile(rf"""(["']){name}(?:[^\w"'][^"']*)?\1\s*,?\s*""")
 
 
 def current() -> Names:
-    """The names in this project."""
+    """Return the names in this project."""
     return Names(path=conf.settings().LEGACY_PLANNER)

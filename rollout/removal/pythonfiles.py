@@ -1,4 +1,4 @@
-"""Finds references to the legacy planner in a Python file by its syntax tree, and edits that remove them. Pure.
+"""Finding references to the legacy planner in a Python file by its syntax tree, and edits that remove them.
 
 Elements of lists, settings and tests that are marked can be cut out by a program. What cannot be decided from the syntax
 alone (an import whose name is used further down, a text, a comment) is left to people.

@@ -8,7 +8,7 @@ from rollout.removal.usage import Remaining
 
 
 def evaluate(remaining: Remaining) -> tuple[GateResult, ...]:
-    """Every rule's result. Inconclusive: it may pass later, or there is no data."""
+    """Return the result of every rule. Inconclusive: it may pass later, or there is no data."""
     window = f"{remaining.since:%Y-%m-%d %H:%M} to {remaining.now:%Y-%m-%d %H:%M} UTC"
     return tuple(rule(remaining).result(name, 0, window) for name, rule in RULES.items())
 
@@ -18,7 +18,7 @@ def is_ready(results: tuple[GateResult, ...]) -> bool:
 
 
 def _stage(remaining: Remaining) -> Reading:
-    """At the top of the ladder, with V3 deciding for every restaurant."""
+    """Require the top of the ladder, with V3 deciding for every restaurant."""
     begun = bool(remaining.stage)
     at_top = remaining.stage == remaining.top and remaining.percent == 100
     where = f"at {remaining.stage}, V3 decides for {remaining.percent} % of restaurants"
@@ -55,7 +55,7 @@ def _flags(remaining: Remaining) -> Reading:
 
 
 def _old_decisions(remaining: Remaining) -> Reading:
-    """No decisions by the legacy planner; inconclusive if V3 decided nothing either."""
+    """Require no decisions by the legacy planner; inconclusive if V3 decided nothing either."""
     old, last = remaining.old_decisions, remaining.last_old_decision
     detail = f"{old} by the legacy planner, {remaining.v3_decisions} by V3"
     return Reading(

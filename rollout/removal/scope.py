@@ -38,7 +38,7 @@ class Scope:
 
     @property
     def is_installed(self) -> bool:
-        """Whether the package itself is still there."""
+        """Return whether the package itself is still there."""
         return any(trace.kind is Kind.PACKAGE for trace in self.traces)
 
     @property
@@ -137,12 +137,12 @@ def _in_file(path: str, text: str, names: Names) -> Sequence[Trace]:
 
 
 def is_test(path: PurePath) -> bool:
-    """Whether the file belongs to tests, by the usual names."""
+    """Return whether the file belongs to tests, by the usual names."""
     return bool({"tests", "test"} & set(path.parts)) or path.name.startswith("test_") or path.name == "conftest.py"
 
 
 def _from_graph(root: Path, package: Path | None, graph: imports.Importers, found: Sequence[Trace]) -> Iterator[Trace]:
-    """Who imports it. What only the graph knows: relative imports, and modules that reach it through others."""
+    """Yield what only the import graph shows: relative imports, and modules that reach it through others."""
     whole = [trace.path for trace in found if trace.action in {Action.DELETE_FILE, Action.DELETE_FOLDER}]
     places = {(trace.path, trace.line) for trace in found}
     for importer in graph.found:

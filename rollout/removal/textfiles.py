@@ -1,4 +1,4 @@
-"""Finds references to the legacy planner in other files: packaging, documents, cron lines, variables. Pure.
+"""Finding references to the legacy planner in other files: packaging, documents, cron lines, variables.
 
 Array elements, table rows and cron lines can be cut out by a program; sentences are left to people.
 """

@@ -17,10 +17,10 @@ from rollout.models import ForcedPlanner, Position, Waiver
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Remaining:
-    """The inputs of ``rollout.removal.readiness``. ``stage`` is empty where nobody has begun the ladder.
+    """The inputs of ``rollout.removal.readiness``. ``stage`` is empty if the ladder has not begun.
 
-    Decisions are those since ``since``; ``in_flight`` counts open bookings that the legacy planner has claimed, ``holds``
-    the tables that it keeps for somebody at the moment. ``drift``: how the flags differ from what the stage asks for.
+    Decisions are those since ``since``. ``in_flight``: the number of open bookings that the legacy planner has claimed.
+    ``holds``: the number of tables that it holds at the moment. ``drift``: how the flags differ from the stage.
     """
 
     environment: str
@@ -44,7 +44,7 @@ class Remaining:
 
 
 def read(*, now: datetime, days: int) -> Remaining:
-    """Seven queries. Raises ImproperlyConfigured for wrong settings."""
+    """Measure the remaining use. Seven queries. Raises ImproperlyConfigured for wrong settings."""
     settings, ladder = conf.settings(), conf.current_ladder()
     since, key, top = now - timedelta(days=days), legacy_planner_key(), ladder.stages[-1]
     position = Position.objects.filter(environment=settings.ENVIRONMENT).first()
@@ -83,7 +83,7 @@ def read(*, now: datetime, days: int) -> Remaining:
 
 
 def legacy_planner_key() -> str:
-    """The key of the legacy planner's decisions, also after its removal."""
+    """Return the key of the legacy planner's decisions, even after its removal."""
     path = conf.settings().LEGACY_PLANNER
     if not path:
         return str(ForcedPlanner.PlannerChoice.LEGACY)
@@ -92,7 +92,7 @@ def legacy_planner_key() -> str:
 
 
 def _drift(position: Position | None, as_they_are: resolution.Flags) -> str:
-    """Drift, also before the ladder has begun: with the kill variable the legacy planner decides everything."""
+    """Return the drift, even before the ladder has begun: with the kill variable the legacy planner decides everything."""
     if position is None:
         return f"{conf.KILL_VARIABLE} is set" if as_they_are.killed else ""
     return measuring.drift_of(position, as_they_are)

@@ -1,4 +1,4 @@
-"""Gathers the values of a report: the promotion plan and its underlying data, all read at one moment.
+"""Gathering the values of a report: the promotion plan and its underlying data, all read at one moment.
 
 Needs a constant number of queries besides those of ``steering.plan``; lists are limited to what people read.
 """
@@ -54,7 +54,7 @@ OPTIMA = 30
 
 
 def build() -> Report:
-    """The report of this environment as it is now. Writes nothing. Raises NotBegunError, UnknownStageError."""
+    """Return the current report of this environment. Writes nothing. Raises NotBegunError, UnknownStageError."""
     with one_moment() as now:
         plan = steering.plan()
         position, facts = plan.position, plan.facts
@@ -222,7 +222,7 @@ SELECT * FROM (
  LIMIT %(limit)s
 """
 
-# How far apart: by seats kept empty, then by tables. What a planner said of itself is not trusted to be a number.
+# The size of a difference: by seats kept empty, then by tables. A planner's own values are not trusted to be numbers.
 _DIFFERENT = """
 SELECT id
   FROM (SELECT latest.id, array_position(%(verdicts)s::text[], latest.verdict) AS place,

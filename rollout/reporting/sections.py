@@ -1,4 +1,4 @@
-"""Builds the context of the report's templates: the JSON values, with labels where needed. Pure.
+"""Building the context of the report's templates: the JSON values, with labels where needed.
 
 Headings and whole sentences are the templates' own.
 """
@@ -118,7 +118,7 @@ def _gate(gate: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _power(power: Power) -> dict[str, str]:
-    """A gate or guardrail and what it would find. Counts that must be zero are never wrong about a healthy V3."""
+    """Describe what a gate or guardrail would find. Counts that must be zero are never wrong about a healthy V3."""
     what = "comparisons" if power.rule in SINGLE or power.rule.startswith("candidate") else "decisions"
     return {
         "rule": power.rule,
@@ -151,11 +151,11 @@ def _choice(choice: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _bar(count: int, most: int, character: str = "█") -> dict[str, Any]:
-    """A count with the length of its bar: in percent, and as text. What is not 0 can be seen."""
+    """Return a count with the length of its bar, in percent and as text. The bar is visible unless the count is 0."""
     share = count / most if most else 0
     return {"count": count, "length": max(2, round(100 * share)) if count else 0, "text": character * ceil(BAR * share)}
 
 
 def _number(value: float) -> str:
-    """Four digits that count, and whole numbers in full."""
+    """Return a number with four significant digits, or in full if it is whole."""
     return f"{value:.0f}" if abs(value) >= 1000 or value == int(value) else f"{value:.4g}"

@@ -1,4 +1,4 @@
-"""The default candidate: V3, as it plans when it decides. It is asked about one booking, or about a batch."""
+"""The default candidate: V3, planning as it does in production. It is asked about one booking, or about a batch."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
@@ -14,7 +14,7 @@ class V3Candidate:
     """V3: a function from a snapshot to a decision, and one from a batch to its decisions."""
 
     def __call__(self, snapshot: Snapshot) -> Decision:
-        """V3's decision on one booking, as inline: a batch of one."""
+        """Return V3's decision on one booking, as a batch of one."""
         return self.together(
             [snapshot.request],
             floor=snapshot.floor,
@@ -34,7 +34,7 @@ class V3Candidate:
         rules: PlanningRules,
         success: Mapping[str, float],
     ) -> Mapping[str, Decision]:
-        """V3's decisions on a batch, by booking ref, as ``run_coordinator`` plans it: in its order, and with its moves."""
+        """Return V3's decisions on a batch, by booking ref, with the order and moves of ``run_coordinator``."""
         planned = planned_day.plan_requests(
             requests, floor=floor, occupied=occupied, now=now, rules=rules, success=success
         )

@@ -28,11 +28,11 @@ _SHORTEST = 8
 
 
 def without_secrets(environ: Mapping[str, str]) -> dict[str, str]:
-    """These variables, with a placeholder in the place of each secret but the database's.
+    """Return these variables, with a placeholder for each secret except the database's.
 
-    A secret is what a setting keeps secret, what a name such as ``STRIPE_API_KEY`` says is one, and the login of an address:
-    one with a password, and any of a variable such as ``SENTRY_DSN``. The placeholder is there because settings may refuse
-    to be read without the variable; so an address stays one.
+    Secrets are values of secret settings, variables with a name such as ``STRIPE_API_KEY``, and logins in URLs: any
+    with a password, and any in a variable such as ``SENTRY_DSN``. There is a placeholder, and a URL stays one, because
+    settings may not load without the variable.
     """
     secret, needed = set(_secrets()), set(_database_values())
 
@@ -47,7 +47,7 @@ def without_secrets(environ: Mapping[str, str]) -> dict[str, str]:
 
 
 def _is_of_a_database(value: str, passwords: set[str]) -> bool:
-    """Whether the variable leads to a database of the settings: by its password, or as a database without one."""
+    """Return whether the variable leads to a database of the settings: by its password, or as a database without one."""
     written = {login.partition(":")[2] for login in _LOGIN.findall(value)} | set(_PASSWORD.findall(value))
     known = {unquote(each) for each in written if each} & passwords
     return bool(known) or (not any(written) and _DATABASE.search(value) is not None)

@@ -1,11 +1,11 @@
-"""Has the candidate decide recorded snapshots without side effects, and stores the verdicts.
+"""Having the candidate decide recorded snapshots without side effects, and storing the verdicts.
 
 The candidate runs in a process of its own, whose database connections are read-only by default and limited in time, inside
 a READ ONLY transaction that is always rolled back. If it raises, hangs, exits, returns nonsense or tries to
 write, the verdict is ``v3_error``; the control's outcome was committed long before.
 
-A transaction pooler does not support session defaults. Behind one, only the READ ONLY transaction protects; a candidate
-could only get around it with another connection.
+A transaction pooler does not support session defaults. Behind one, only the READ ONLY transaction protects, and a
+candidate could bypass it with another connection.
 """
 
 import json
@@ -71,7 +71,7 @@ V3_ITSELF = "rollout.shadow.candidate.v3"
 class CandidateProcess:
     """The candidate's process, started when first needed and restarted after it had to be killed.
 
-    ``release``: that of the process asked last, as it says itself; a deploy may have come since this one began.
+    ``release``: the release that the last process reported; it may differ from ours after a deploy.
     """
 
     def __init__(self, seconds: float) -> None:
@@ -86,9 +86,9 @@ class CandidateProcess:
         self._end()
 
     def ask(self, question: Mapping[str, Any], *, bookings: int = 1) -> Answer:
-        """Ask the candidate; return its answer or error. Never raises for what the candidate does.
+        """Ask the candidate, and return its answer or error. Never raises because of the candidate.
 
-        It has the time of so many ``bookings``.
+        ``bookings``: the number of bookings for which it gets time.
         """
         process = self._running()
         if process is None:
@@ -139,7 +139,7 @@ class CandidateProcess:
         return {"PGOPTIONS": f"-c default_transaction_read_only=on -c statement_timeout={milliseconds}"}
 
     def _line(self, seconds: float) -> bytes | None:
-        """The next line; empty at the end of the stream, None on timeout."""
+        """Return the next line; empty at the end of the stream, None on timeout."""
         assert self._process is not None
         assert self._process.stdout is not None
         deadline, line = time.monotonic() + seconds, b""
@@ -162,13 +162,13 @@ class CandidateProcess:
 
 
 def _of_candidate(running: str) -> str:
-    """The release that the candidate's decisions belong to: that of V3 only if V3 is the candidate."""
+    """Return the release of the candidate's decisions: that of V3 only if V3 is the candidate."""
     path = conf.settings().CANDIDATE
     return running if path == V3_ITSELF else f"{running}+{path}"
 
 
 def _named_release() -> dict[str, str]:
-    """The release that the settings name, for a process whose own settings name none."""
+    """Return the release that the settings name, as an environment variable for the candidate's process."""
     named = assignments_conf.settings().RELEASE
     return {assignments_conf.VARIABLES["RELEASE"]: named} if named else {}
 
@@ -217,14 +217,14 @@ def compare_waiting(*, limit: int = 0) -> Iterator[Counter[str]]:
 
 
 def _limits() -> transactions.Limits:
-    """One comparison at a time is thought about, by a process that may have to be started first."""
+    """Return limits for one comparison at a time, by a process that may have to be started first."""
     return transactions.Limits(
         idle=round((READY_SECONDS + conf.settings().CANDIDATE_SECONDS) * 1000) + transactions.THINKING_TIMEOUT_MS
     )
 
 
 def compare_days(candidate: CandidateProcess, touched: Collection[tuple[str, date]]) -> None:
-    """Compare these days and those just past as a whole, where enough has been decided since the last time."""
+    """Compare these and the last days as a whole, if enough has been decided since the last time."""
     path = conf.settings().LEGACY_PLANNER
     judge = assignments_conf.load(path).judge if path else None
     for restaurant_ref, service_date in days.waiting(touched, candidate.release):
@@ -241,12 +241,12 @@ def compare_days(candidate: CandidateProcess, touched: Collection[tuple[str, dat
                 )
         except Exception as error:
             if transactions.is_database_away(error):
-                raise  # Nothing is wrong with the day.
+                raise  # The day is not to blame.
             log_error(logger, error, "%s of restaurant %s could not be compared", service_date, restaurant_ref)
 
 
 def together_by(candidate: CandidateProcess) -> days.Together:
-    """The candidate's decisions on a batch. Calling it raises NoDecisionsError."""
+    """Return a function for the candidate's decisions on a batch, which raises NoDecisionsError."""
     floors: dict[str, Any] = {}
 
     def together(snapshot: Snapshot, requests: Sequence[SeatingRequest]) -> Mapping[str, Decision]:
@@ -270,11 +270,11 @@ def together_by(candidate: CandidateProcess) -> days.Together:
 
 
 def _compare_in_any_case(comparison: Comparison, floors: dict[str, Floor], candidate: CandidateProcess) -> None:
-    """Give the comparison a verdict, whatever it does: one without would be met again by each run, before all others."""
+    """Give the comparison a verdict in any case: without one, each run would try it again before all others."""
     try:
         _compare_one(comparison, floors, candidate)
     except DatabaseError:
-        raise  # The transaction is over; nothing is wrong with the comparison.
+        raise  # The transaction is over; the comparison is not to blame.
     except Exception as error:  # noqa: BLE001  (what a snapshot makes the code raise is not known beforehand)
         log_error(logger, error, "Decision %s could not be compared", comparison.pk)
         comparison.verdict, comparison.error = Verdict.V3_ERROR, f"not comparable: {type(error).__name__}"
@@ -310,7 +310,7 @@ def _compare_one(comparison: Comparison, floors: dict[str, Floor], candidate: Ca
 
 
 def _repeats(comparison: Comparison, floor: Floor, control: Decision) -> bool | None:
-    """Whether the control, asked again, chooses the same tables; None if it is no longer installed.
+    """Return whether the control, asked again, chooses the same tables; None if it is no longer installed.
 
     One that raises does not choose them.
     """
@@ -331,12 +331,12 @@ def _repeats(comparison: Comparison, floor: Floor, control: Decision) -> bool | 
 
 
 def is_behind_pooler() -> bool:
-    """Whether the database is behind a transaction pooler, according to Django's settings."""
+    """Return whether the database is behind a transaction pooler, according to Django's settings."""
     return bool(connection.settings_dict.get("DISABLE_SERVER_SIDE_CURSORS"))
 
 
 def database_is_read_only() -> bool:
-    """Whether this process's connection refuses writes by default; the candidate's process checks this."""
+    """Return whether this process's connection refuses writes by default; the candidate's process checks this."""
     with connection.cursor() as cursor:
         cursor.execute("SHOW default_transaction_read_only")
         return bool(cursor.fetchone()[0] == "on")

@@ -43,7 +43,7 @@ class Seat:
 
     @property
     def is_chosen(self) -> bool:
-        """Whether a planner chose it."""
+        """Return whether a planner chose it."""
         return self.by_control or self.by_candidate
 
 

@@ -1,8 +1,8 @@
-"""Freezes a restaurant's service day as the control met it, and replays it through both planners.
+"""Freezing a restaurant's service day as the control met it, and replaying it through both planners.
 
-Bookings that are compared one by one say nothing about batches. So each day is planned once more as a whole: by V3 in
-batches, as ``run_coordinator`` plans those who wait, and by the control booking by booking, as it decides. Both begin with
-the same tables taken by others, and each fills an evening of its own.
+Comparing bookings one by one says nothing about batches. So each day is planned again as a whole: by V3 in batches, as
+``run_coordinator`` plans waiting bookings, and by the control booking by booking. Both start with the same tables taken
+by others, and each fills its own evening.
 """
 
 import logging
@@ -41,7 +41,7 @@ _LAST = datetime.max.replace(tzinfo=UTC)
 
 
 class NoDecisionsError(Exception):
-    """A planner gave no decisions on a batch. Its text says why, as that of an ``Answer``."""
+    """A planner gave no decisions on a batch. The message says why, as the ``error`` of an ``Answer``."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -56,7 +56,7 @@ class FrozenDay:
     batch_size: int
 
     def to_json(self) -> dict[str, Any]:
-        """The day without its floor, which is named by its version."""
+        """Return the day as JSON values, with the floor's version in place of the floor."""
         requests = requests_to_json(self.requests)
         return {**snapshot_to_json(self.start), "requests": requests, "batch_size": self.batch_size}
 
@@ -71,7 +71,7 @@ def day_from_json(stored: Mapping[str, Any], floor: Floor) -> FrozenDay:
 
 
 def day_of(start: Snapshot, requests: Iterable[SeatingRequest], occupied: Iterable[Occupied] = ()) -> FrozenDay:
-    """A day on which these bookings ask for tables, beside what others have ``occupied``. Nobody has tables of it yet."""
+    """Return a day on which these bookings ask for tables, beside what others have ``occupied``. None has tables yet."""
     asking = tuple(replace(request, current_table_refs=()) for request in requests)
     return FrozenDay(
         start=replace(start, request=asking[0], occupied=tuple(occupied)),
@@ -133,10 +133,10 @@ def _beside(snapshot: Snapshot, taken: Iterable[Taken]) -> Snapshot:
 
 
 def freeze(restaurant_ref: str, service_date: date) -> FrozenDay | None:
-    """The day as shadow mode has recorded it; None if nothing of it can be read.
+    """Return the day as shadow mode has recorded it; None if nothing of it can be read.
 
-    Each booking asks for what it asked last. Taken is what others have, of whom no decision was recorded: closed tables,
-    walk-ins, seatings by staff, at whatever time they were seen.
+    Each booking has its last recorded request. Taken is everything without a recorded decision: closed tables,
+    walk-ins, seatings by staff, whenever they were seen.
     """
     kept = list(
         Comparison.objects.filter(
@@ -173,9 +173,10 @@ def compare(
     judge: Judge | None,
     release: Callable[[], str],
 ) -> DayComparison:
-    """Replay both planners, and store what each of them makes of the day.
+    """Replay both planners, and store each one's result for the day.
 
-    ``judge``: the control; None if it is no longer installed. ``release``: that of the candidate, once it has decided.
+    ``judge``: the control; None if it is no longer installed. ``release``: returns the candidate's release, once it has
+    decided.
     """
     numbers: dict[str, Any] = {}
     try:
@@ -219,10 +220,10 @@ def _columns(who: str, totals: DayTotals) -> dict[str, int]:
 
 
 def waiting(touched: Collection[tuple[str, date]], release: str) -> list[tuple[str, date]]:
-    """The days to compare: of those ``touched`` just now, and those just past, whichever have grown enough since then.
+    """Return the days to compare: those ``touched`` just now, and the last ones, that have grown enough since.
 
-    A day that is not over is compared again when twice as many bookings have been decided; so a day costs a few
-    comparisons, however often one looks.
+    A day that is not over is compared again when twice as many bookings have been decided, so that a day takes few
+    comparisons, however often this is called.
     """
     refs, dates = [ref for ref, _day in touched], [day for _ref, day in touched]
     environment = conf.settings().ENVIRONMENT

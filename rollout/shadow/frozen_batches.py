@@ -1,4 +1,4 @@
-"""Keeps what V3 was given when it decided, once for each batch, so that its decisions can be audited and decided again."""
+"""Storing V3's input once for each batch, so that its decisions can be audited and decided again."""
 
 import json
 from collections import OrderedDict
@@ -36,10 +36,10 @@ _floors: OrderedDict[str, str] = OrderedDict()
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Frozen:
-    """A batch as it was kept. ``before``: the day before any of it is seated; its own request is the first one.
+    """A stored batch. ``before``: the day before any of the batch is seated; its own request is the first one.
 
-    ``moves``: the new tables of confirmed parties, by booking ref; ``moved_windows``: for when each has them. Batches
-    of earlier releases do not say that.
+    ``moves``: the new tables of confirmed parties, by booking ref. ``moved_windows``: their windows there, which
+    batches of earlier releases do not have.
     """
 
     before: Snapshot
@@ -53,7 +53,7 @@ class Frozen:
 def keep(batch: Batch) -> None:
     """Store the batch, in the caller's transaction. One statement, which waits for no lock.
 
-    The floor is part of it where its version has no record: to make one could mean to wait for who else makes it.
+    The floor is part of it if its version has no record, because creating one might wait for another process that does.
     """
     first, *_others = batch.requests
     snapshot = Snapshot(
@@ -92,7 +92,7 @@ def keep(batch: Batch) -> None:
 
 
 def _decision_to_json(decision: Decision) -> dict[str, Any]:
-    """The decision, with its best plan alone: the others are kept with the attempt."""
+    """Return the decision with only its best plan: the attempt has the others."""
     content = batch_decision_to_json(replace(decision, plans=decision.plans[:1], rejected={}))
     moves = [move.booking_ref for move in decision.moves]
     return {**content, "moved": moves} if moves else content

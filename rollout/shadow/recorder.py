@@ -1,7 +1,7 @@
-"""Records the control's snapshots and decisions in shadow mode, for a later comparison.
+"""Recording the control's snapshots and decisions in shadow mode, for a later comparison.
 
-A thread with its own connection records after the control's transactions have ended. It never raises and never delays the
-control. ``rollout.shadow.comparator`` does the comparing.
+A thread with its own connection records them after the control's transactions have ended. It never raises and never
+delays the control. ``rollout.shadow.comparator`` compares them.
 """
 
 import hashlib
@@ -42,9 +42,9 @@ class Kept:
 
 
 def record(snapshot: Snapshot, control: Decision, *, decision_ms: float) -> None:
-    """Record a decision of the control for comparison, if the booking is in the sample and not for the far future.
+    """Record a decision of the control for comparison, if the booking is in the sample and not too far in the future.
 
-    Call it for decisions whose route asks for it: the mode was shadow when the booking was claimed.
+    Call it for decisions whose route is recorded: the mode was shadow when the booking was claimed.
     """
     if is_sampled(snapshot.request.booking_ref) and is_within_reason(snapshot):
         _writer.append([Kept(snapshot=snapshot, control=control, decision_ms=decision_ms)])
@@ -53,13 +53,13 @@ def record(snapshot: Snapshot, control: Decision, *, decision_ms: float) -> None
 
 
 def is_sampled(booking_ref: str) -> bool:
-    """Whether the booking is in the sample. Stable; a larger sample contains every smaller one."""
+    """Return whether the booking is in the sample. Stable; a larger sample contains every smaller one."""
     digest = hashlib.sha256(f"shadow:{booking_ref}".encode()).digest()
     return int.from_bytes(digest[:8]) / 2**64 < conf.settings().SHADOW_SAMPLE
 
 
 def is_within_reason(snapshot: Snapshot) -> bool:
-    """Whether the booking starts within RECORDED_DAYS, so that the database takes its comparison."""
+    """Return whether the booking starts within RECORDED_DAYS, so that the database takes its comparison."""
     return snapshot.request.starts_at < clock.now() + timedelta(days=RECORDED_DAYS)
 
 
@@ -129,7 +129,7 @@ def about(snapshot: Snapshot, control: Decision) -> dict[str, Any]:
 
 
 def is_peak(snapshot: Snapshot) -> bool:
-    """Whether at least half of the tables were taken at the booking's start."""
+    """Return whether at least half of the tables were taken at the booking's start."""
     start = snapshot.request.starts_at
     taken = {each.table_ref for each in snapshot.occupied if each.blocked_from <= start < each.blocked_until}
     tables = {table.ref for table in snapshot.floor.tables if table.active}
@@ -137,7 +137,7 @@ def is_peak(snapshot: Snapshot) -> bool:
 
 
 def is_joined(decision: Decision) -> bool:
-    """Whether the decision joins tables."""
+    """Return whether the decision joins tables."""
     return decision.best is not None and len(decision.best.table_refs) > 1
 
 

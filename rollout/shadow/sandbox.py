@@ -83,7 +83,7 @@ def _answer(question: dict[str, Any], candidate: Any, answers: BinaryIO) -> None
 
 
 def _together(candidate: Any, snapshot: "Snapshot", requests: "Sequence[SeatingRequest]") -> "Mapping[str, Decision]":
-    """The candidate's decisions on a batch. One that decides bookings alone is asked in V3's order, as tables fill up."""
+    """Return the candidate's decisions on a batch: one by one in V3's order, if it only decides single bookings."""
     from assignments.planning.batch_planner import in_order
     from assignments.planning.snapshot import occupied_by
 

@@ -1,4 +1,4 @@
-"""Converts snapshots to JSON and back, so that any planner can decide them again later.
+"""Converting snapshots to JSON and back, so that any planner can decide them again later.
 
 The floor is stored separately, by version, since an evening's snapshots share it. A snapshot keeps its digest through the
 round trip.
@@ -88,12 +88,12 @@ def snapshot_from_json(stored: Mapping[str, Any], floor: Floor) -> Snapshot:
 
 
 def requests_to_json(requests: Iterable[SeatingRequest]) -> list[dict[str, Any]]:
-    """Write what a batch of bookings asks for."""
+    """Write the requests of a batch."""
     return [_plain(request) for request in requests]
 
 
 def requests_from_json(stored: Iterable[Mapping[str, Any]]) -> list[SeatingRequest]:
-    """Read what a batch of bookings asks for. Raises TypeError or ValueError if it is invalid."""
+    """Read the requests of a batch. Raises TypeError or ValueError if they are invalid."""
     return [msgspec.convert(each, SeatingRequest) for each in stored]
 
 
@@ -143,7 +143,7 @@ def floor_to_json(floor: Floor) -> dict[str, Any]:
 def floor_from_json(stored: Mapping[str, Any]) -> Floor:
     """Read a floor, with the same version. Raises KeyError, TypeError or ValueError if it is invalid.
 
-    One that an earlier release stored has OUTSIDE_MINUTES, and is judged by the rules of that release.
+    A floor that an earlier release stored gets OUTSIDE_MINUTES, and is judged by the rules of that release.
     """
     tables = _named(Table, (_padded(row, Table, _USUAL_TABLE) for row in stored["tables"]))
     joins = _named(Join, stored["joins"])
@@ -178,7 +178,7 @@ def decision_to_json(decision: Decision) -> dict[str, Any]:
 
 
 def batch_decision_to_json(decision: Decision) -> dict[str, Any]:
-    """Write a decision of a batch, in which somebody may have been moved for others of it."""
+    """Write a decision of a batch, in which parties may have been moved for others."""
     moved = {"moved_from": list(decision.moved_from)} if decision.moved_from else {}
     return {**decision_to_json(decision), **moved}
 
@@ -199,7 +199,7 @@ def decision_from_json(stored: Mapping[str, Any]) -> Decision:
 
 
 def _occupied_to_json(row: list[Any]) -> list[Any]:
-    """A row says only what is not as usual at its end: an earlier release reads the others."""
+    """Drop default values at the end of a row, so that earlier releases can read it."""
     return _trimmed(row, OCCUPIED_AT_LEAST, _USUAL)
 
 
@@ -220,7 +220,7 @@ def _padded(row: Sequence[Any], kind: type, usual: Sequence[Any]) -> Sequence[An
 
 
 def _refusal_to_json(refusal: Refusal) -> list[Any]:
-    """Its reason and its sentence; then what the sentence was made from, so that it can be read in other languages too."""
+    """Write the reason and the sentence, then the sentence's parts, so that it can be shown in other languages."""
     because = [_refusal_to_json(each) for each in refusal.because]
     return [refusal.reason.value, str(refusal.detail), refusal.text.template, dict(refusal.text.values), because]
 

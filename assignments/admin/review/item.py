@@ -112,7 +112,7 @@ def _promised(seatings: Sequence[Allocation], floor: Floor | None) -> dict[str, 
 
 
 def _sharing(request: HttpRequest, seatings: Sequence[Allocation]) -> list[tuple[str, str]]:
-    """The other bookings that expect the same table: their labels, and where staff decide about them."""
+    """Return the labels of other bookings that expect the same table, and the URLs at which staff decide about them."""
     refs = ledger.sharing_tables(seatings)
     found = {row.booking_ref: row for row in Assignment.objects.filter(booking_ref__in=refs)} if refs else {}
 
@@ -179,7 +179,7 @@ def _ranked(options: Sequence[review_queue.Option], floor: Floor) -> list[dict[s
 
 
 def _option(option: review_queue.Option, floor: Floor) -> dict[str, Any]:
-    """Tables that can be assigned with one click. ``overriding``: what is passed over for it, by reason and in words."""
+    """Return tables that can be assigned with one click. ``overriding``: the overridden rules, by reason and in words."""
     plan = option.plan
     return {
         "tables": sentences.tables(option.table_refs, floor),
@@ -208,7 +208,7 @@ def _places(
 
 
 def _place(place: review_queue.Place, booking_labels: Mapping[str, str], chosen: Sequence[str]) -> dict[str, Any]:
-    """A table to select by hand. ``taken``: label, start and end of each occupied time."""
+    """Return a table to select by hand. ``taken``: label, start and end of each occupied time."""
 
     def who(taken: Occupied) -> str:
         return booking_labels[taken.booking_ref] if taken.booking_ref else _("closed")

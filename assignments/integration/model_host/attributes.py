@@ -155,17 +155,17 @@ class Attributes:
 
     @property
     def tracks_confirmation(self) -> bool:
-        """Whether the project stores confirmation."""
+        """Return whether the project stores confirmation."""
         return bool(self.status_field or self.confirmed_field or self.tables_mean_seated)
 
     @property
     def reports_arrivals(self) -> bool:
-        """Whether the project's statuses tell of guests who have arrived or sit."""
+        """Return whether the project has a status for guests who have arrived or sit."""
         return bool({"arrived", "seated"} & set(self.stage_statuses.values()))
 
     @property
     def reports_told_tables(self) -> bool:
-        """Whether the project knows which guests have been told their table. Only then V3 moves others."""
+        """Return whether the project knows which guests have been told their table. V3 moves bookings only if it does."""
         return bool(self.told_field or self.told_statuses)
 
     @cached_property
@@ -180,7 +180,7 @@ class Attributes:
         return key_of(self.bookings_table, ref)
 
     def known_bookings(self) -> QuerySet[Any]:
-        """Return all bookings that the project knows, by ``bookings_manager``."""
+        """Return all bookings of the project, by ``bookings_manager``."""
         model: Any = self.bookings_table
         manager = getattr(model, self.bookings_manager) if self.bookings_manager else model._default_manager
         return manager.all()  # type: ignore[no-any-return]
@@ -199,7 +199,7 @@ class Attributes:
 
     @property
     def _can_be_called_off(self) -> bool:
-        """Whether a field besides the status cancels."""
+        """Return whether a field besides the status cancels."""
         return bool(self._cancelled_fields or self.cancelled_unless_field)
 
     def _is_waiting(self) -> Q:
@@ -227,7 +227,7 @@ class Attributes:
         return by_status | self._is_called_off() if self._can_be_called_off else by_status
 
     def _is_called_off(self) -> Q:
-        """Return which bookings ``cancelled_field`` or ``cancelled_unless_field`` shows as cancelled."""
+        """Return a condition for bookings that ``cancelled_field`` or ``cancelled_unless_field`` shows as cancelled."""
         found = Q(**{self.cancelled_unless_field: False}) if self.cancelled_unless_field else Q(pk__in=[])
         for name in self._cancelled_fields:
             is_flag = isinstance(field_at(self.bookings_table, name), models.BooleanField)
@@ -239,7 +239,7 @@ class Attributes:
 
     @cached_property
     def _cancelled(self) -> list[Any]:
-        """Return the cancelled statuses, without those that no status of this type can be: the default is a text."""
+        """Return the cancelled statuses that the column's type can hold, because the default is a text."""
         field = field_at(self.bookings_table, self.status_field or "")
         return [status for status in self.cancelled_statuses if fits(field, status)]
 
@@ -254,7 +254,7 @@ class Attributes:
         return none | Q(**{column: ""}) if self._tables_are_text else none
 
     def _is_at(self, model: type[models.Model], field_name: str | None, restaurant_ref: str) -> Q:
-        """Return a restaurant's rows. Raises LookupError for an impossible ref."""
+        """Return a condition for a restaurant's rows. Raises LookupError for an impossible ref."""
         missing = LookupError(f"Restaurant {restaurant_ref!r} does not exist.")
         if self.restaurant_field is None and restaurant_ref != self.venue_ref:
             raise missing
@@ -271,7 +271,7 @@ class Attributes:
         return self.timezone or django_settings.TIME_ZONE
 
     def _venue_zones(self) -> dict[str, str]:
-        """Return the time zones that this app has of restaurants, by ref. One query."""
+        """Return the time zones of restaurants that this app stores, by ref. One query."""
         return dict(VenueSettings.objects.values_list("restaurant_ref", "timezone"))
 
     def _time_zones(self) -> dict[str, str]:
@@ -284,7 +284,7 @@ class Attributes:
 
     @cached_property
     def _restaurant_key(self) -> Any:
-        """Return the field of the restaurant's model that its ref is: what ``restaurant_field`` stores."""
+        """Return the field of the restaurant's model that is its ref: what ``restaurant_field`` stores."""
         return field_at(self.bookings_table, self.restaurant_field or "").target_field
 
     def _zones_of(self, restaurant_ref: str) -> QuerySet[Any]:
@@ -313,12 +313,12 @@ class Attributes:
 
     @property
     def _tables_are_several(self) -> bool:
-        """Whether one column of the booking holds all tables of a join."""
+        """Return whether one column of the booking holds all tables of a join."""
         return self._tables_are_array or bool(self.tables_separator and self._tables_are_text)
 
     @cached_property
     def _table_key(self) -> Any:
-        """Return the table's field that a table is referred to by: what ``tables_field`` holds, else the primary key."""
+        """Return the field of a table that is its ref: what ``tables_field`` stores, else the primary key."""
         if self.table_key_field:
             return self.tables_table._meta.get_field(self.table_key_field)
         if self.tables_field:
@@ -362,7 +362,7 @@ def column_at(model: type[models.Model], path: str) -> str:
 
 
 def fits(field: Any, value: Any) -> bool:
-    """Return whether a field stores just this value, rather than none or one that equals it in another type."""
+    """Return whether a field stores exactly this value, not an equal one of another type."""
     if value is None:
         return bool(field.null)
     try:
@@ -379,7 +379,7 @@ def keys_of(model: type[models.Model], refs: Iterable[str]) -> list[Any]:
     """Return the primary keys of these refs, without malformed ones."""
     keys = []
     for ref in refs:
-        if "\0" in ref:  # PostgreSQL text cannot contain it, so the query would fail.
+        if "\0" in ref:  # PostgreSQL text cannot contain NUL, so the query would fail.
             continue
         with suppress(ValidationError, ValueError):
             keys.append(key_of(model, ref))

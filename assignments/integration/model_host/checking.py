@@ -1,6 +1,6 @@
-"""Finds wrong attributes before the first booking. Ids are stable and never reused.
+"""Finding wrong attributes before the first booking. Ids are stable and never reused.
 
-Long because each mistake has a check of its own, with what to write instead.
+Long because each mistake has its own check, with what to write instead.
 """
 
 from collections import Counter
@@ -152,10 +152,10 @@ class Checking(Reading, Writing, Floors):
         return named
 
     def _needs_no_table_model(self, attribute: str) -> bool:
-        """Whether the project builds its floors itself, of no table model. A plain field then holds the floor's refs."""
+        """Return whether the project builds floors without a table model. A plain field then holds the floor's refs."""
         if attribute != "table_model" or type(self).floor is Floors.floor or self.table_key_field:
             return False
-        if not self.tables_field or LOOKUP_SEP in self.tables_field:  # E006 says of a path that it is none.
+        if not self.tables_field or LOOKUP_SEP in self.tables_field:  # E006 reports a path.
             return True
         return self._has(self.tables_field) and not self._stores_tables.is_relation
 
@@ -411,7 +411,7 @@ class Checking(Reading, Writing, Floors):
             yield from self._unreadable("E024", "party_field", name, values.covers, "write party_of()")
 
     def _unreadable(self, id_: str, name: str, path: str, read: Any, do: str) -> Iterator[Problem]:
-        """Find choices of a text that do not mean what the field is to say."""
+        """Find choices of a text field that cannot be read as the field's meaning."""
         field = field_at(self.bookings_table, path)
         if not isinstance(field, _TEXTS):
             return
@@ -614,7 +614,7 @@ class Checking(Reading, Writing, Floors):
             yield "W021", what, do
 
     def _unlikely(self) -> Iterator[Problem]:
-        """W023 to W025, W028, W029: a field whose type or value hardly means what it is named for."""
+        """W023 to W025, W028, W029: a field whose type or value does not suit its attribute."""
         yield from self._said_of_new_bookings()
         yield from self._zones_of_two_kinds()
         for name in () if self._is_own("party_of") else self._party_fields:
@@ -636,7 +636,7 @@ class Checking(Reading, Writing, Floors):
                 yield "W025", what, "Name the datetime at which the guests come, and this one as requested_field."
 
     def _said_of_new_bookings(self) -> Iterator[Problem]:
-        """W028: a flag says of every new booking that it is cancelled, or confirmed."""
+        """W028: a flag makes every new booking cancelled, or confirmed."""
         flags = [("cancelled_field", name, True) for name in self._cancelled_fields]
         flags += [("cancelled_unless_field", self.cancelled_unless_field or "", False)]
         if not self.status_field:
@@ -656,7 +656,7 @@ class Checking(Reading, Writing, Floors):
             yield "W028", what, cures[name].format(path)
 
     def _zones_of_two_kinds(self) -> Iterator[Problem]:
-        """W029: the zone that guests asked for is never that of a table."""
+        """W029: the zone that guests ask for can never be that of a table."""
         if not self.zone_field or type(self).floor is not Floors.floor:
             return
         asked, given = (
@@ -681,7 +681,7 @@ class Checking(Reading, Writing, Floors):
             )
 
     def _ignored(self) -> Iterator[Problem]:
-        """W026 and W027: of two attributes that say the same, one is ignored."""
+        """W026 and W027: one of two attributes with the same meaning is ignored."""
         if self.start_field and not self._is_own("start_of"):
             for name in ("date_field", "time_field"):
                 if getattr(self, name):
@@ -700,7 +700,7 @@ class Checking(Reading, Writing, Floors):
                 yield "W027", what, f"Leave out {name}, or {stronger}."
 
     def _misspelt(self) -> Iterator[Problem]:
-        """W022: an attribute that nothing reads, and that is nearly one of ours."""
+        """W022: an attribute that nothing reads, with a name close to one of ours."""
         known = [name for name in vars(Attributes) if not name.startswith("_")]
         for name in dict.fromkeys(name for cls in type(self).__mro__ for name in vars(cls)):
             if name.startswith("_") or hasattr(Checking, name) or callable(getattr(type(self), name)):

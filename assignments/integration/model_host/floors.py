@@ -1,4 +1,4 @@
-"""Floors from the project's tables, completed by what is kept in this app.
+"""Floors from the project's tables, completed by this app's floor data.
 
 Long because a floor is read in one piece: each method is one kind of its rows.
 """
@@ -73,7 +73,7 @@ MOST_COMPILED = 1000
 
 
 class Floors(Attributes):
-    """The floor, the calendar, and by what their changes are noticed."""
+    """The floor, the calendar, and the fingerprints by which changes are noticed."""
 
     def floor(self, restaurant_ref: str) -> Floor:
         """Build the floor from the host's tables and this app's floor data. At most twelve queries.
@@ -119,12 +119,12 @@ class Floors(Attributes):
         )
 
     def _zone_of(self, restaurant_ref: str) -> str:
-        """Return the time zone of a restaurant for which this app has none. A query, if the project has them."""
+        """Return the time zone of a restaurant for which this app has none. One query, if the project stores it."""
         told = self._zones_of(restaurant_ref).first() if self.restaurant_timezone_field else None
         return str(told or self._default_timezone)
 
     def unknown_time_zones(self, *, limit: int) -> Iterator[tuple[str, str]]:
-        """Yield restaurants of the project whose time zone does not exist, of the first ones, with its name. For checks."""
+        """Yield restaurants, out of the first ``limit``, whose time zone does not exist, with its name. For checks."""
         if not self.restaurant_timezone_field:
             return
         key, ours = self._restaurant_key, self._venue_zones()
@@ -142,7 +142,7 @@ class Floors(Attributes):
     ) -> tuple[planning_floor.CalendarEntry, ...]:
         """Return the entries of this app's calendar. Two queries.
 
-        One that neither closes its dates nor gives hours changes nothing, and is left out.
+        An entry that neither closes its dates nor has hours changes nothing, and is left out.
         """
         usual = {service.key: service for service in services}
         found = []
@@ -169,7 +169,7 @@ class Floors(Attributes):
     def _by_zone(
         self, restaurant_ref: str, tables: Sequence[Table], details: Mapping[str, TableDetails]
     ) -> tuple[Table, ...]:
-        """Return the tables, those without a priority of their own with that of their zone. One query."""
+        """Return the tables; those without a priority get that of their zone. One query."""
         zones = dict(ZonePriority.objects.filter(restaurant_ref=restaurant_ref).values_list("zone", "priority"))
         own = {ref for ref, row in details.items() if row.priority is not None}
         if not zones or self.table_priority_field:
@@ -179,7 +179,7 @@ class Floors(Attributes):
         )
 
     def pacing(self, restaurant_ref: str) -> tuple[Pacing, ...]:
-        """Return how many guests may come and be there at once, as this app has it. One query."""
+        """Return the pacing that this app stores. One query."""
         return tuple(
             Pacing(
                 interval_minutes=row.interval_minutes,
@@ -205,7 +205,7 @@ class Floors(Attributes):
     def floor_querysets(self, restaurant_ref: str) -> Sequence[QuerySet[Any]]:
         """Return the querysets that ``floor`` reads. A subclass that reads more must add to them.
 
-        Their SQL is kept for up to a quarter of an hour: they may depend on the restaurant and the date, on nothing else.
+        Their SQL is cached for up to a quarter of an hour, so they may depend only on the restaurant and the date.
         """
         return [
             *([self._tables(restaurant_ref)] if self.table_model else []),
@@ -241,7 +241,7 @@ class Floors(Attributes):
             return dict(zip(restaurant_refs, cursor.fetchone(), strict=True))
 
     def _digest(self, restaurant_ref: str) -> tuple[str, tuple[Any, ...]]:
-        """Return the SQL of a restaurant's digest, and its parameters. To compile it takes longer than to run it."""
+        """Return the SQL of a restaurant's digest, and its parameters. Compiling it takes longer than running it."""
         quarter = time_module.time() // COMPILED_SECONDS
         known = self._compiled.get(restaurant_ref)
         if known is not None and known[0] == quarter:
@@ -260,7 +260,7 @@ class Floors(Attributes):
 
     @cached_property
     def _compiled(self) -> dict[str, tuple[float, tuple[str, tuple[Any, ...]]]]:
-        """The time at which each restaurant's digest was compiled, and its SQL."""
+        """Return the time at which each restaurant's digest was compiled, and its SQL."""
         return {}
 
     def _check_exists(self, restaurant_ref: str) -> None:
@@ -285,7 +285,7 @@ class Floors(Attributes):
         return with_steps(self.tables_table._default_manager.filter(here), read).order_by("pk")
 
     def passed_over(self, restaurant_ref: str) -> Iterator[str]:
-        """Yield which of this app's floor data ``floor`` does not use as it was entered, and why. For checks."""
+        """Yield sentences about floor data of this app that ``floor`` ignores or changes. For checks."""
         details = {row.table_ref: row for row in TableDetails.objects.filter(restaurant_ref=restaurant_ref)}
         tables = {}
         for row in self._tables(restaurant_ref):
@@ -310,7 +310,7 @@ class Floors(Attributes):
         return fallback if given is None else given
 
     def _number(self, row: Any, field: str | None, fallback: int | None) -> int | None:
-        """Return a table's whole number, also from digits; one that is none is as if it were not given."""
+        """Return a table's whole number, also from digits; ``fallback`` for anything else."""
         given = values.number(self._value(row, field, None))
         return fallback if given is None else given
 
@@ -372,7 +372,7 @@ class Floors(Attributes):
         return with_steps(model._default_manager.filter(here), names).order_by("pk")
 
     def _host_services(self, restaurant_ref: str) -> Iterable[ServicePeriod]:
-        """Yield a service for each name and hours, on the weekdays that have them."""
+        """Yield a service for each combination of name and hours, on the weekdays that have them."""
         if not self.hours_model:
             return
         weekdays: dict[tuple[str, time, time, int, int], set[int]] = {}
@@ -402,7 +402,7 @@ class Floors(Attributes):
 
     @staticmethod
     def _minutes(row: Any, field: str | None) -> int:
-        """Return a row's minutes; none if it has none. Raises ValueError."""
+        """Return a row's minutes; 0 if it has none. Raises ValueError."""
         given = value_at(row, field) if field else None
         return 0 if given in (None, "") else values.stay(given) // A_MINUTE
 
@@ -451,7 +451,7 @@ class Floors(Attributes):
 
 
 def _at_most(seats: int, party: int | None) -> int | None:
-    """Return a limit of parties, no larger than the seats: one row's mistake must not stop the whole restaurant."""
+    """Return a limit of parties, reduced to the seats, so that a mistake in one row does not stop the whole restaurant."""
     return party if party is None else min(party, seats)
 
 
@@ -470,6 +470,6 @@ def value_at(row: Any, path: str) -> Any:
 
 
 def with_steps(rows: QuerySet[Any], paths: Iterable[str | None]) -> QuerySet[Any]:
-    """Read along what lies behind foreign keys, in the same query."""
+    """Select the rows behind these foreign keys in the same query."""
     steps = sorted({path.rpartition(LOOKUP_SEP)[0] for path in paths if path and LOOKUP_SEP in path})
     return rows.select_related(*steps) if steps else rows

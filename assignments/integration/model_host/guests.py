@@ -1,4 +1,4 @@
-"""Read names, phones and notes of guests from the project's bookings, for staff with permission. Stores nothing."""
+"""Reading names, phones and notes of guests from the project's bookings, for staff with permission. Stores nothing."""
 
 from collections.abc import Collection, Mapping, Sequence
 from functools import reduce
@@ -32,7 +32,7 @@ class Guests(Attributes):
         words = text.replace("\0", "")[:LONGEST].split()
         if not words or not self._guest_fields:
             return []
-        # Each word has to be somewhere: of "anna berg" one in the first name, the other one in the last.
+        # Each word must be in some field: "anna berg" has one in the first name, and one in the last.
         wanted = reduce(and_, (self._contains(word) for word in words))
         if self.guest_phone_field and not any(letter.isalpha() for letter in text):
             wanted |= Q(**{f"{self.guest_phone_field}__icontains": text.strip()})

@@ -1,4 +1,4 @@
-"""Finds attributes that hold a value of another Python type than they are declared with, before anything reads them."""
+"""Finding attributes with a value of the wrong Python type, before anything reads them."""
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
@@ -26,7 +26,7 @@ def _are_names(value: Any) -> bool:
 
 
 def _is_status(value: Any) -> bool:
-    """Return whether a column could hold it: a status is compared and looked up."""
+    """Return whether a column could hold the value as a status."""
     try:
         hash(value)
     except TypeError:
@@ -35,7 +35,7 @@ def _is_status(value: Any) -> bool:
 
 
 def _are_statuses(value: Any) -> bool:
-    """A single text is E025, which says how several are written."""
+    """Return whether the value may be several statuses. A single text passes, because E025 reports it."""
     return _is_text(value) or (isinstance(value, list | tuple) and all(_is_status(each) for each in value))
 
 
@@ -71,7 +71,7 @@ _KINDS: dict[Any, tuple[Callable[[Any], bool], str]] = {
 
 
 def wrong_types(host: Attributes) -> Iterator[tuple[str, str]]:
-    """Yield what is wrong with each attribute of another type, and what to write."""
+    """Yield each attribute with a wrong type, and what to write."""
     for name, declared in get_type_hints(Attributes).items():
         is_right, meant = _KINDS[declared]
         value = getattr(host, name)

@@ -1,4 +1,4 @@
-"""Reads a project's bookings by the names of its fields.
+"""Reading a project's bookings by the names of its fields.
 
 Long because each fact of a booking (start, end, party, status, tables ...) may be stored in several ways.
 """
@@ -58,7 +58,7 @@ class Reading(Attributes):
         waiting = self.known_bookings().filter(self._is_waiting(), self._starts_after(now))
 
         def comes_later(booking: HostBooking) -> bool:
-            # One whose start nobody can read is reported, if its date says that it is to come.
+            # One with an unreadable start is reported, if its date is still to come.
             return booking.starts_at > now and (booking.starts_at < NEVER or bool(self._day_field))
 
         return self._page(waiting, comes_later, after=after, limit=limit, restaurant_ref=restaurant_ref)
@@ -66,7 +66,7 @@ class Reading(Attributes):
     def history(
         self, *, start: datetime, until: datetime, after: str | None, limit: int, restaurant_ref: str | None = None
     ) -> Sequence[HostBooking]:
-        """Return bookings that were not cancelled, by key. Those without a start are left out."""
+        """Return bookings that were not cancelled, by key, without those that have no start."""
         then = self.known_bookings().filter(~self._is_cancelled(), self._starts_within(start, until))
         return self._page(
             then,
@@ -77,14 +77,14 @@ class Reading(Attributes):
         )
 
     def start_of(self, row: Mapping[str, Any]) -> datetime:
-        """Return when a booking starts, aware. Override it where the names of fields cannot say it.
+        """Return the start of a booking, aware. Override it if field names cannot express it.
 
-        ``row`` holds the fields named by this class, by these names (``row["slot__starts"]``), those of ``read_fields``, and
-        ``pk``. ``moment`` makes a datetime of a date and a clock. Used wherever bookings are read; those of a time are then
-        selected in Python rather than by the database.
+        ``row`` has the fields named by this class, under these names (``row["slot__starts"]``), those of
+        ``read_fields``, and ``pk``. ``moment`` makes a datetime of a date and a time. It is used wherever bookings are
+        read; with an override, bookings of a period are selected in Python rather than by the database.
 
-        Raise InvalidBookingError with a sentence for staff, without personal data, if the row does not say it: then this
-        booking fails with that sentence. Any other error is named by its type.
+        Raise InvalidBookingError with a sentence for staff, without personal data, if the row has no usable start; this
+        booking then fails with that sentence. Any other error is reported by its type.
         """
         if self.start_field:
             start: datetime | None = row[self.start_field]
@@ -100,7 +100,7 @@ class Reading(Attributes):
             raise InvalidBookingError(str(error)) from None
 
     def end_of(self, row: Mapping[str, Any]) -> datetime | None:
-        """Return when a booking ends, aware; None if turn times decide. See ``start_of``."""
+        """Return the end of a booking, aware; None if turn times decide. See ``start_of``."""
         if self.duration_field:
             duration = row[self.duration_field]
             if duration in (None, ""):
@@ -129,9 +129,9 @@ class Reading(Attributes):
             raise InvalidBookingError(str(error)) from None
 
     def moment(self, row: Mapping[str, Any], day: date, at: time) -> datetime:
-        """Return the moment at which the clocks of this row's restaurant show this.
+        """Return the moment of this date and time in the time zone of the row's restaurant.
 
-        Raises InvalidBookingError if they never do.
+        Raises InvalidBookingError for a time that the clocks skip.
         """
         local = datetime.combine(day, at)
         if not FIRST_YEAR <= day.year <= LAST_YEAR:
@@ -151,7 +151,7 @@ class Reading(Attributes):
         """Return tables from the foreign key (one table) or the many-to-many; none without ``tables_field``. One query."""
         if not self.tables_field:
             return {}
-        # By the key, not by the tables' own order, which may join other tables.
+        # By the key, not by the tables' default order, which may join other tables.
         column = self._column(self.tables_field) if not self._tables_are_many else ""
         rows = self.known_bookings().filter(pk__in=keys_of(self.bookings_table, refs))
         if self._tables_are_many:
@@ -233,7 +233,7 @@ class Reading(Attributes):
 
     @cached_property
     def _starts_are_compared(self) -> bool:
-        """Whether the database can compare starts. Otherwise it compares dates, if there are any, and we do the rest."""
+        """Return whether the database can compare starts; otherwise it compares dates, if any, and Python the rest."""
         if self._is_own("start_of"):
             return False
         if self.start_field:
@@ -242,11 +242,11 @@ class Reading(Attributes):
 
     @property
     def _day_field(self) -> str | None:
-        """Return the field of the date, unless ``start_of`` says that starts are elsewhere."""
+        """Return the field of the date, unless ``start_of`` is overridden."""
         return None if self.start_field or self._is_own("start_of") else self.date_field
 
     def _is_own(self, hook: str) -> bool:
-        """Whether the project overrides this hook."""
+        """Return whether the project overrides this hook."""
         return getattr(type(self), hook) is not getattr(Reading, hook)
 
     def _starts_after(self, now: datetime) -> Q:
@@ -273,7 +273,7 @@ class Reading(Attributes):
             return condition(zones.get(self.venue_ref, self._default_timezone))
         here: dict[str, Q] = {}
         for restaurant_ref, zone in zones.items():
-            with suppress(LookupError):  # Settings of an impossible restaurant ref.
+            with suppress(LookupError):  # Stored for an impossible restaurant ref.
                 here[zone] = here.get(zone, Q()) | self._is_at(
                     self.bookings_table, self.restaurant_field, restaurant_ref
                 )
@@ -293,7 +293,7 @@ class Reading(Attributes):
 
     @cached_property
     def _columns(self) -> list[str]:
-        """Return the names of all fields that are read of a booking, without its tables."""
+        """Return the names of all fields of a booking that are read, without its tables."""
         named = [
             self.restaurant_field,
             self.zone_field,
@@ -311,7 +311,7 @@ class Reading(Attributes):
             ("end_of", [self.end_field, self.duration_field]),
             ("party_of", self._party_fields),
         ):
-            # A project that says it otherwise may not have the field that we would read.
+            # A project that overrides it may not have the field that we would read.
             named += [name for name in names if name and (not self._is_own(hook) or self._has(name))]
         return list(dict.fromkeys(name for name in named if name))
 
@@ -324,7 +324,7 @@ class Reading(Attributes):
 
     @cached_property
     def _needs_clocks(self) -> bool:
-        """Whether a row's moments depend on its restaurant's time zone."""
+        """Return whether a row's moments depend on its restaurant's time zone."""
         if self.date_field or self._is_own("start_of") or self._is_own("end_of"):
             return True
         return bool(
@@ -429,7 +429,7 @@ class Reading(Attributes):
         return by_status or bool(self.told_field and row[self.told_field])
 
     def _start(self, row: Mapping[str, Any]) -> tuple[datetime, str | None]:
-        """Return the start and no problem, or about when it is and the problem."""
+        """Return the start and no problem, or an approximate start and the problem."""
         try:
             start = self.start_of(row)
         except InvalidBookingError as error:
@@ -441,7 +441,7 @@ class Reading(Attributes):
         return start, None
 
     def _told(self, hook: str, row: Mapping[str, Any]) -> tuple[Any, str | None]:
-        """Return what a hook says of a row, and no problem, or None and the problem."""
+        """Return a hook's result for a row and no problem, or None and the problem."""
         try:
             found = getattr(self, hook)(row)
         except InvalidBookingError as error:

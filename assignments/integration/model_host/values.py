@@ -1,6 +1,6 @@
-"""Reads what columns of other types mean: covers, clocks and minutes. What can mean two things is refused.
+"""Reading covers, times and minutes from columns of other types. Ambiguous values are refused.
 
-No message repeats the value: a text may name a guest.
+No message repeats the value, because a text may name a guest.
 """
 
 import re
@@ -41,12 +41,12 @@ def clock(value: Any) -> time:
         try:
             return read_clock(value)
         except ValueError:
-            pass  # Its message repeats the text.
+            pass  # Its message would repeat the text.
     raise ValueError(f"The time is a {type(value).__name__} that is no time such as 18:30.")
 
 
 def stay(value: Any) -> timedelta:
-    """Return how long guests stay, from a duration or from minutes. Raises ValueError."""
+    """Return the length of a stay, from a duration or from minutes. Raises ValueError."""
     if isinstance(value, timedelta):
         return value
     minutes = number(value)

@@ -1,4 +1,4 @@
-"""Writes what was decided into the project's bookings."""
+"""Writing decisions into the project's bookings."""
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -42,7 +42,7 @@ class Writing(Attributes):
         self._store([move.seating for move in moves], changes, where=~self._is_cancelled())
 
     def _store(self, seatings: Sequence[Seating], changes: dict[str, Any], *, where: Q) -> None:
-        """Change these bookings, which must all be ``where``, and store their tables."""
+        """Change these bookings, which must all match ``where``, and store their tables."""
         keys = {seating.booking_ref: self._key(seating.booking_ref) for seating in seatings}
         tables = {seating.booking_ref: seating.table_refs for seating in seatings}
         if self.confirmed_field:
@@ -57,10 +57,10 @@ class Writing(Attributes):
             self.write_tables(tables)
 
     def write_tables(self, tables: Mapping[str, Sequence[str]]) -> None:
-        """Store the tables of these bookings, by booking ref; none: they have no tables any more.
+        """Store the tables of these bookings, by booking ref; an empty sequence clears them.
 
-        Override it where ``tables_field`` cannot say where tables are stored (a model of its own, for example). Called in
-        the transaction, after the bookings' status was changed. Raise to refuse.
+        Override it if ``tables_field`` cannot express where tables are stored (a separate model, for example). Called
+        in the transaction, after the status of the bookings was changed. Raise an error to refuse.
         """
         if self._tables_are_many:
             given = {ref: each for ref, each in tables.items() if each}
@@ -84,7 +84,7 @@ class Writing(Attributes):
         """Do nothing: this app has the review queue."""
 
     def on_released(self, booking_refs: Sequence[str]) -> None:
-        """Return bookings to waiting and clear their tables, except cancelled ones. At most two queries."""
+        """Mark bookings as waiting and clear their tables, except cancelled ones. At most two queries."""
         released = self.known_bookings().filter(
             self._is_waiting() | self._is_confirmed(), pk__in=keys_of(self.bookings_table, booking_refs)
         )
@@ -121,16 +121,16 @@ class Writing(Attributes):
 
     @property
     def refuses_tables(self) -> bool:
-        """Whether the project's own database may refuse tables that are free here.
+        """Return whether the project's own database may refuse tables that are free here.
 
-        Set it to True in a class that stores tables by ``write_tables`` under a constraint of its own: an edit that is
-        refused then goes to staff, rather than raise in the guest's request.
+        Set it to True in a class whose ``write_tables`` stores tables under the project's own constraint: a refused
+        edit then goes to staff instead of raising in the guest's request.
         """
         return self._tables_are_unique
 
     @property
     def _is_written_elsewhere(self) -> bool:
-        """Whether the project stores tables by a ``write_tables`` of its own."""
+        """Return whether the project stores tables by a ``write_tables`` of its own."""
         return type(self).write_tables is not Writing.write_tables
 
     @property
@@ -139,7 +139,7 @@ class Writing(Attributes):
 
     @property
     def _can_be_without_tables(self) -> bool:
-        """Whether a booking's table can be cleared. A required one stays until the next is chosen."""
+        """Return whether a booking's table can be cleared. A required one stays until the next is chosen."""
         is_emptied = self._tables_are_array or (self._tables_are_text and self._stores_tables.blank)
         return bool(self._stores_tables.null or is_emptied)
 
@@ -149,7 +149,7 @@ class Writing(Attributes):
 
     @cached_property
     def _tables_are_unique(self) -> bool:
-        """Whether the project's database refuses a table that another booking still has, even within one statement."""
+        """Return whether the project's database refuses a table that another booking still has, even in one statement."""
         if not self._tables_are_one:
             return False
         field = self._stores_tables
@@ -174,7 +174,7 @@ class Writing(Attributes):
             rows.update(**{column: self._first_tables(given)})
             return
         held = {str(key): str(table) for key, table in rows.values_list("pk", column)}
-        while given:  # Each gets its table once nobody else of these has it.
+        while given:  # Each gets its table once none of the others has it.
             free: Mapping[str, Sequence[str]] = {
                 ref: each
                 for ref, each in given.items()
@@ -182,7 +182,7 @@ class Writing(Attributes):
             }
             if free:
                 self._write_first(free)
-            else:  # Who has it may come at another time, which only the database can tell.
+            else:  # The booking that has it may be for another time, which only the database can tell.
                 free = self._one_that_is_accepted(given)
             given = {ref: each for ref, each in given.items() if ref not in free}
 
@@ -250,28 +250,28 @@ class Writing(Attributes):
             )
 
     def _not_confirmed(self, keys: Mapping[str, Any]) -> str:
-        """Return the bookings that an update missed."""
+        """Return a text that names the bookings that an update missed."""
         confirmed = self.known_bookings().filter(self._is_confirmed(), pk__in=keys.values())
         reached = set(confirmed.values_list("pk", flat=True))
-        # None is missing if one was confirmed before; then it may be any.
+        # If none is missing now, one was confirmed before, and it may be any.
         left_out = sorted(ref for ref, key in keys.items() if key not in reached) or sorted(keys)
         return f"Bookings no longer waiting for a table cannot be confirmed: {', '.join(left_out)}."
 
 
 def _plain(field: Any) -> "models.Field[Any, Any]":
-    """Return the field of the value itself: of a foreign key, the one that it points at."""
+    """Return the field that holds the plain value: for a foreign key, the field to which it points."""
     while field.is_relation:
         field = field.target_field
     return field  # type: ignore[no-any-return]
 
 
 def is_immediate(constraint: models.BaseConstraint, field: Any) -> bool:
-    """Whether a constraint may compare this field with other rows, row by row."""
+    """Return whether a constraint may compare this field with other rows, row by row."""
     return compares(constraint, field) and getattr(constraint, "deferrable", None) is None
 
 
 def compares(constraint: models.BaseConstraint, field: Any) -> bool:
-    """Whether a constraint may compare this field with other rows."""
+    """Return whether a constraint may compare this field with other rows."""
     compared: list[Any] = []
     if isinstance(constraint, ExclusionConstraint):
         compared = [expression for expression, _operator in constraint.expressions]
@@ -281,7 +281,7 @@ def compares(constraint: models.BaseConstraint, field: Any) -> bool:
 
 
 def _may_name(expression: Any, field: Any) -> bool:
-    """Whether an expression may read the field; SQL as text may, whatever it says."""
+    """Return whether an expression may read the field. Raw SQL always may."""
     name = getattr(expression, "name", "") if isinstance(expression, F) else expression
     if isinstance(name, str):
         return name.split(LOOKUP_SEP)[0] in {field.name, field.attname}

@@ -65,7 +65,7 @@ def planners() -> list[str]:
 
 
 def outcomes() -> list[tuple[str, str, str]]:
-    """Return every combination of planner, outcome and reason that attempts are counted by."""
+    """Return every combination of planner, outcome and reason by which attempts are counted."""
     by_planner = {**_planners, MANUAL: MANUAL_REASONS, OTHER: dict.fromkeys(V3_REASONS, frozenset[str]())}
     known = [
         (key, kind, reason)
