@@ -10,6 +10,7 @@ from django.db import connection
 
 from assignments import conf
 from assignments.coordination import dispatch
+from assignments.integration.planners import Batch, SoleRouter
 from assignments.models import Allocation
 from assignments.testing import MemoryHost, a_floor, a_table
 
@@ -23,6 +24,19 @@ class TheHost(MemoryHost):
         tables = [a_table("T1"), a_table("T2"), a_table("T3"), a_table("T4", seats=2)]
         adjacent = [("T1", "T2"), ("T2", "T3"), ("T3", "T4")]
         super().__init__(floors=[a_floor(tables=tables, adjacent=adjacent)])
+
+
+class Keeping(SoleRouter):
+    """A router for which V3 decides everything, and which keeps the batches.
+
+    A class of its own: what ``isinstance`` once says of a class, it says to the end of the process.
+    """
+
+    def __init__(self) -> None:
+        self.kept: list[Batch] = []
+
+    def keep(self, batch: Batch) -> None:
+        self.kept.append(batch)
 
 
 @pytest.fixture

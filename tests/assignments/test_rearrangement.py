@@ -12,8 +12,7 @@ import pytest
 
 from assignments import api, checks
 from assignments.conf import A_YEAR_OF_MINUTES
-from assignments.coordination import rearrangement
-from assignments.integration import planners
+from assignments.coordination import coordinator, rearrangement
 from assignments.integration.project_host import HostWithWalkIns
 from assignments.models import Allocation, Assignment, Attempt, HostMark, OutboxMessage, State, StateTransition
 from assignments.outcome import Kind
@@ -21,7 +20,7 @@ from assignments.planning.reasons import Reason
 from assignments.planning.seating_window import SeatingWindow
 from assignments.planning.snapshot import Movable
 from assignments.testing import a_floor, a_service, a_table
-from tests.assignments.conftest import TheHost, asked, override, run_all, tables_of
+from tests.assignments.conftest import Keeping, TheHost, asked, override, run_all, tables_of
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -99,11 +98,10 @@ def test_the_cron_run_moves_it_too(misplaced: TheHost) -> None:
 def test_what_is_kept_of_the_batch_says_for_when_it_has_its_tables(
     misplaced: TheHost, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    kept: list[planners.Batch] = []
-    router = type(planners.router())
-    monkeypatch.setattr(router, "keep", lambda _router, batch: kept.append(batch), raising=False)
+    keeping = Keeping()
+    monkeypatch.setattr(coordinator, "router", lambda: keeping)
     api.assign_now(booking_ref="four")
-    (batch,) = kept
+    (batch,) = keeping.kept
     row = Allocation.objects.get(booking_ref="A", ended_at=None)
     window = batch.placed["A"]
     assert (window.starts_at, window.ends_at) == (row.starts_at, row.ends_at)

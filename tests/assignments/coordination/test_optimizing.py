@@ -12,7 +12,7 @@ from django.core.management.base import CommandError
 from assignments import api
 from assignments.coordination import dispatch, optimizing, rearrangement
 from assignments.coordination.optimizing import Result
-from assignments.integration.planners import NOBODY, Batch, Route, router
+from assignments.integration.planners import NOBODY, Route
 from assignments.models import (
     Allocation,
     Assignment,
@@ -28,7 +28,7 @@ from assignments.testing import a_floor, a_table
 from rollout.evidence import decision_audit
 from rollout.models import Audit
 from rollout.shadow import frozen_batches
-from tests.assignments.conftest import TheHost, asked, override, run_all, tables_of
+from tests.assignments.conftest import Keeping, TheHost, asked, override, run_all, tables_of
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -87,10 +87,10 @@ def test_a_waiting_party_is_seated_by_moving_another(waiting: TheHost) -> None:
 def test_its_decisions_and_the_moves_for_them_are_audited(
     waiting: TheHost, monkeypatch: pytest.MonkeyPatch, worse: str
 ) -> None:
-    kept: list[Batch] = []
-    monkeypatch.setattr(type(router()), "keep", lambda _router, batch: kept.append(batch), raising=False)
+    keeping = Keeping()
+    monkeypatch.setattr(optimizing, "router", lambda: keeping)
     optimized()
-    (batch,) = kept
+    (batch,) = keeping.kept
     row = Allocation.objects.get(booking_ref="A", ended_at=None)
     assert (batch.placed["A"].blocked_from, batch.placed["A"].blocked_until) == (row.blocked.lower, row.blocked.upper)
     assert Attempt.objects.get(booking_ref="four", outcome="confirmed").batch == batch.key
