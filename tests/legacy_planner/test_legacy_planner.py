@@ -263,7 +263,7 @@ class TestLoop:
         monkeypatch.setattr(host, "on_confirmed", die)
         for ref in ("B1", "poison", "B2"):
             host.book(ref, starts_at=tonight, party=2)
-        for _death in range(3):
+        for _death in range(quarantine.MOST_DEATHS):
             with pytest.raises(SystemExit):
                 run_all()
         outcome = run_all()["poison"]
