@@ -59,19 +59,22 @@ def _worse(one: Change, other: Change) -> Change:
 def _take_over(
     assignment: Assignment, booking: HostBooking, seatings: Sequence[Allocation], *, settlement: Settlement
 ) -> Change:
-    """Take over what the host says of guests who sit. Staff are told of more guests than seats."""
+    """Take over what the host says of guests who sit. Staff are told of more guests than seats, and of unmet needs."""
     floor = floor_or_none(booking.restaurant_ref, host=settlement.host)
     here = floor_or_none(seatings[0].restaurant_ref, host=settlement.host)
     party, promised = intake.stored_party(booking), promise.facts_of(assignment)
     tables = [row.table_ref for row in seatings]
     is_known = here is not None and not seating_validity.unknown_tables(tables, here)
     seats = seats_of(here, tables) if here is not None and is_known else party
-    if party <= max(seats, promised["party"]):
+    added = intake.asked_features(booking, assignment)[0] - set(promised["needs"])
+    lacking = frozenset(each for each in added if is_known and not seating_validity.have({each}, seatings, here))
+    if party <= max(seats, promised["party"]) and not lacking:
         promise.take_over_here(assignment, booking, floor=floor)
         return Change.KEPT
     intake.take_over_facts(assignment, booking, floor=floor)
     promise.set_aside(assignment, promised | {"asked_until": assignment.asked_until})
-    detail = sentences.more_guests_than_seats(seats, party)
+    is_too_large = party > max(seats, promised["party"])
+    detail = sentences.more_guests_than_seats(seats, party) if is_too_large else sentences.sit_without(lacking)
     if assignment.state == State.CONFIRMED:
         settlement.keep_for_review(assignment, reason=waiting.EDIT_UNMET, detail=detail)
     elif assignment.reason == waiting.EDIT_UNMET:

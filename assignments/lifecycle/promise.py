@@ -87,7 +87,7 @@ def is_shown(assignment: Assignment, booking: HostBooking) -> bool:
     needs, _wishes = intake.asked_features(booking, assignment)
     shown = (booking.restaurant_ref, intake.stored_start(booking), intake.stored_party(booking))
     is_same = shown == assignment.last_asked and intake.asked_until(booking) == assignment.asked_ends_at
-    return is_same and needs <= set(assignment.asked_needs or ())
+    return is_same and needs == set(assignment.asked_needs or ())
 
 
 def promised(

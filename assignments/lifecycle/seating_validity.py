@@ -86,7 +86,7 @@ def asks_anew(
     if end is not None and end != last_end and is_new_end:
         return True
     needs, _wishes = intake.asked_features(booking, assignment)
-    if not needs <= last_needs and not _have(needs, seatings, floor):
+    if not needs <= last_needs and not have(needs, seatings, floor):
         return True
     if assignment.state == State.MANUAL_REVIEW and needs < last_needs:
         return True  # The need that could not be met may have been dropped.
@@ -104,11 +104,12 @@ def meets(assignment: Assignment, booking: HostBooking, seatings: Sequence[Alloc
         and all(row.party in (None, party) for row in seatings)
         and (end is None or all(row.ends_at == end for row in seatings))
         and (not booking.zone_ref or _are_in_zone(booking, seatings, floor))
-        and _have(needs, seatings, floor)
+        and have(needs, seatings, floor)
     )
 
 
-def _have(needs: Set[str], seatings: Sequence[Allocation], floor: Floor | None) -> bool:
+def have(needs: Set[str], seatings: Sequence[Allocation], floor: Floor | None) -> bool:
+    """Return whether each of these tables has the needed features; one that the floor does not know counts as having."""
     if floor is None:
         return True
     tables = (floor.table_by_ref.get(row.table_ref) for row in seatings)

@@ -60,6 +60,11 @@ def more_guests_than_seats(seats: int, party: int) -> Text:
     return _("Its guests sit at %(seats)s seats, and are %(party)s now.", seats=seats, party=party)
 
 
+def sit_without(features: Collection[str]) -> Text:
+    """Say that seated guests need what their tables lack."""
+    return _("Its guests sit at tables without %(features)s.", features=", ".join(sorted(features)))
+
+
 def came_after_all(table_names: Collection[str], other_refs: Collection[str]) -> Text:
     """Say why guests who are there, though they were marked as gone, have no tables."""
     tables = ", ".join(table_names)

@@ -226,3 +226,26 @@ def test_the_host_seats_more_guests_than_the_table_has_seats(open_now: TheHost, 
     assert state_of("B1") == ((State.MANUAL_REVIEW, "edit_unmet") if asks else (State.CONFIRMED, "by_hand"))
     assert ("4 seats, and are 5 now" in detail_of("B1")) is asks
     assert api.booking_changed(booking_ref="B1") is Change.NOTHING
+
+
+@pytest.mark.parametrize("how", ["the host keeps it as waiting", "the host says that they sit"])
+def test_guests_who_sit_need_what_their_table_lacks(open_now: TheHost, how: str) -> None:
+    open_now.book("B1", starts_at=datetime.now(UTC) - 10 * MINUTE, party=2)
+    api.assign(booking_ref="B1", table_refs=["T1"], actor=STAFF)
+    if how == "the host says that they sit":
+        open_now.edit("B1", stage="seated", wants_table=False, keeps_tables=True)
+        api.booking_changed(booking_ref="B1")
+    assert api.note_features(booking_ref="B1", needs=["window"]) is Change.TO_STAFF
+    assert (state_of("B1"), tables_of("B1")) == ((State.MANUAL_REVIEW, "edit_unmet"), ["T1"])
+    assert "at tables without window" in detail_of("B1")
+    assert api.booking_changed(booking_ref="B1") is Change.NOTHING
+
+
+@pytest.mark.parametrize("minutes", [-10, 180], ids=["who sit", "who are expected"])
+def test_guests_need_it_no_more(open_now: TheHost, minutes: int) -> None:
+    for ref, table, party in (("B1", "T1", 2), ("B2", "T2", 5)):
+        open_now.book(ref, starts_at=datetime.now(UTC) + minutes * MINUTE, party=party)
+        api.assign(booking_ref=ref, table_refs=[table], actor=STAFF)
+    assert api.note_features(booking_ref="B1", needs=["window"]) is Change.TO_STAFF
+    assert api.note_features(booking_ref="B1", needs=[]) is Change.RESTORED
+    assert (state_of("B1")[0], tables_of("B1")) == (State.CONFIRMED, ["T1"])
