@@ -155,7 +155,7 @@ def _load(evenings: int) -> int:
     for number in range(evenings):
         evening.store(replace(source, name=f"Throughput {number}"))
     dispatch = _module("assignments.coordination.dispatch", "assignments.dispatch")
-    dispatch.register_new()
+    (getattr(dispatch, "register_new", None) or dispatch.take_in)()
     return int(dispatch.count_due())
 
 

@@ -6,10 +6,11 @@ last. A booking with ``MOST_DEATHS`` deaths goes to review, without a call to th
 """
 
 import logging
+import os
 import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, timedelta
 
 from django.db import DatabaseError, connection
@@ -36,15 +37,28 @@ LEFT_ALONE_SECONDS = 10
 
 @dataclass(kw_only=True)
 class _Process:
-    run: uuid.UUID
+    """What this process decides now: its run, and the marks that its threads have left and still need."""
+
+    run: uuid.UUID = field(default_factory=uuid.uuid4)
+    live: set[uuid.UUID] = field(default_factory=set)
 
 
-_process = _Process(run=uuid.uuid4())
+_process = _Process()
 
 
 def continue_run(run: uuid.UUID) -> None:
     """Work for this run, so that marks that it left earlier are known to belong to a dead process."""
     _process.run = run
+
+
+def _begin_anew() -> None:
+    """Take a run of its own: the child of a fork would otherwise take its living siblings for dead."""
+    global _process  # noqa: PLW0603
+    _process = _Process()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_begin_anew)
 
 
 @contextmanager
@@ -56,12 +70,15 @@ def marked(restaurant_ref: str, service_date: date, booking_refs: Sequence[str])
     mark = BatchMark(
         run=_process.run, restaurant_ref=restaurant_ref, service_date=service_date, booking_refs=list(booking_refs)
     )
-    mark.save(force_insert=True)
+    _process.live.add(mark.pk)
     try:
+        mark.save(force_insert=True)
         yield mark.pk
     except Exception:
         take_back(mark.pk)
         raise
+    finally:
+        _process.live.discard(mark.pk)
 
 
 def take_back(mark: uuid.UUID) -> bool:
@@ -78,7 +95,7 @@ def note_deaths() -> int:
     The bookings are due at once, even if a planner died between its two transactions.
     """
     old = Q(created_at__lt=DatabaseNow() - timedelta(seconds=LEFT_ALONE_SECONDS))
-    left = list(BatchMark.objects.filter(old | Q(run=_process.run)))
+    left = list(BatchMark.objects.filter(old | Q(run=_process.run)).exclude(pk__in=_process.live))
     return sum(transactions.run(lambda mark=mark: _note_death(mark)) for mark in left)  # type: ignore[misc]
 
 

@@ -1,5 +1,6 @@
 """A booking that ends the process which decides it is found and set aside; the others are decided."""
 
+import os
 import signal
 import time
 import uuid
@@ -93,6 +94,33 @@ def test_a_mark_of_a_process_that_may_be_alive_counts_no_death(host: TheHost, to
     assert quarantine.note_deaths() == 1
     row.refresh_from_db()
     assert (row.deaths, BatchMark.objects.exists()) == (1, False)
+
+
+def test_the_mark_of_another_thread_counts_no_death(host: TheHost, tonight: datetime) -> None:
+    host.book("B1", starts_at=tonight)
+    dispatch.register_new()
+    row = Assignment.objects.get()
+    with quarantine.marked("R1", row.service_date, ["B1"]):
+        assert quarantine.note_deaths() == 0, "this process lives"
+        assert BatchMark.objects.exists()
+    with pytest.raises(Died), quarantine.marked("R1", row.service_date, ["B1"]):
+        raise Died
+    assert quarantine.note_deaths() == 2, "both are left over"
+
+
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+def test_processes_forked_from_one_another_do_not_take_each_other_for_dead() -> None:
+    """As the workers of Celery are, or a server's that loads the project before it forks."""
+    reading, writing = os.pipe()
+    child = os.fork()
+    if not child:
+        os.write(writing, str(quarantine._process.run).encode())
+        os._exit(0)
+    os.waitpid(child, 0)
+    os.close(writing)
+    with os.fdopen(reading) as said:
+        run = uuid.UUID(said.read())
+    assert run != quarantine._process.run
 
 
 def test_who_was_taken_for_dead_decides_nothing(host: TheHost, tonight: datetime, monkeypatch: Any) -> None:
