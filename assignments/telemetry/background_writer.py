@@ -1,8 +1,10 @@
 """A background writer: entries go into a bounded buffer and a thread writes them, so that no decision waits.
 
-If the buffer is full, or the writer fails or hangs, entries are lost and counted. Nothing else is affected.
+Entries are gathered for a moment, because each write takes a connection of its own. If the buffer is full, or the writer
+fails or hangs, entries are lost and counted. Nothing else is affected.
 """
 
+import atexit
 import os
 import threading
 import time
@@ -13,6 +15,10 @@ from typing import Any, Generic, TypeVar
 _T = TypeVar("_T")
 
 BULK = 500
+GATHERING_SECONDS = 0.2
+"""For how long entries wait for others, so that many decisions share a write. ``flush`` does not wait."""
+LAST_FLUSH_SECONDS = 2.0
+"""How long a process may take to write its last entries as it ends."""
 
 _writers: list["BackgroundWriter[Any]"] = []
 
@@ -43,7 +49,7 @@ class BackgroundWriter(Generic[_T]):
     def _reset(self) -> None:
         self._changed = threading.Condition()
         self._entries: deque[_T] = deque()
-        self._writing = 0
+        self._writing = self._flushing = 0
         self._counts: Counter[str] = Counter()
         self._thread: threading.Thread | None = None
 
@@ -75,7 +81,12 @@ class BackgroundWriter(Generic[_T]):
     def flush(self, timeout_seconds: float) -> bool:
         """Wait until all queued entries are written. Returns False on timeout."""
         with self._changed:
-            return self._changed.wait_for(lambda: not self._entries and not self._writing, timeout_seconds)
+            self._flushing += 1
+            self._changed.notify_all()
+            try:
+                return self._changed.wait_for(lambda: not self._entries and not self._writing, timeout_seconds)
+            finally:
+                self._flushing -= 1
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -84,6 +95,7 @@ class BackgroundWriter(Generic[_T]):
         while True:
             with self._changed:
                 self._changed.wait_for(lambda: bool(self._entries))
+                self._changed.wait_for(lambda: self._flushing or len(self._entries) >= BULK, GATHERING_SECONDS)
                 batch = [self._entries.popleft() for _ in range(min(BULK, len(self._entries)))]
                 self._writing = len(batch)
             started = time.monotonic()
@@ -105,3 +117,6 @@ def flush_all(timeout_seconds: float) -> bool:
     deadline = time.monotonic() + timeout_seconds
     flushed = [writer.flush(max(0.0, deadline - time.monotonic())) for writer in _writers]
     return all(flushed)
+
+
+atexit.register(flush_all, LAST_FLUSH_SECONDS)

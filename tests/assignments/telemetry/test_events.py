@@ -1,5 +1,7 @@
 """Events: delivered after commit, never in the way, and never with personal data."""
 
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -48,6 +50,34 @@ def test_a_failing_sink_loses_events_and_counts_them(settings: Any, buffer: Any)
     events.emit_now(an_event())
     assert events.flush(5)
     assert events.counters()["dropped_failure"] == 1
+
+
+def test_events_of_a_moment_share_a_write(settings: Any, buffer: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each write takes a connection of its own."""
+    writes: list[int] = []
+    monkeypatch.setattr(FailingSink, "write", lambda self, batch: writes.append(len(batch)))
+    configure(settings, f"{__name__}.FailingSink")
+    for number in range(10):
+        events.emit_now(an_event(number))
+        time.sleep(0.005)
+    assert events.flush(5)
+    assert sum(writes) == 10
+    assert len(writes) < 10
+    events.emit_now(an_event())
+    deadline = time.monotonic() + 10
+    while sum(writes) < 11 and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert sum(writes) == 11, "nobody has to flush"
+
+
+def test_a_process_that_ends_writes_its_last_events() -> None:
+    program = (
+        "from assignments.telemetry.background_writer import BackgroundWriter\n"
+        "writer = BackgroundWriter('test', lambda batch: print(*batch, flush=True) or True, size=lambda: 9)\n"
+        "writer.append(['one', 'two'])\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60)
+    assert done.stdout == "one two\n", done.stderr
 
 
 def test_a_hanging_sink_holds_up_nobody_and_a_full_buffer_counts_what_it_drops(settings: Any, buffer: Any) -> None:
