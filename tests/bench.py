@@ -114,7 +114,7 @@ def inline(label: str) -> float:
 
 
 TURN = 13
-"""Decisions of a turn. An evening has 117 bookings, so each of its bookings comes with shadow mode on and off in two rounds."""
+"""Decisions of a turn. An evening has 117 bookings: nine turns, so each booking comes in either mode in two rounds."""
 
 
 def shadow_on_and_off(decisions: int = 150) -> None:
