@@ -61,7 +61,8 @@ class Settlement:
     correlation_id: uuid.UUID = field(default_factory=correlation.id_or_new)
     outcomes: list[Outcome] = field(default_factory=list)
     placed: dict[str, SeatingWindow] = field(default_factory=dict)
-    _changed: list[Assignment] = field(default_factory=list)
+    _changed: dict[int, Assignment] = field(default_factory=dict)
+    """By primary key, in the order in which they were first changed."""
     _placements: list[ledger.Placement] = field(default_factory=list)
     _vacated: list[tuple[list[Allocation], bool]] = field(default_factory=list)
     _moves: list[Move] = field(default_factory=list)
@@ -314,8 +315,7 @@ class Settlement:
 
     def changed(self, assignment: Assignment) -> None:
         """Store another change of the assignment, made in memory, along with the rest."""
-        if assignment not in self._changed:
-            self._changed.append(assignment)
+        self._changed.setdefault(assignment.pk, assignment)
 
     def store_only(self, assignment: Assignment, outcome: Outcome) -> Outcome:
         """Store an outcome that is no decision (cancelled, handed over) along with the rest."""
@@ -342,7 +342,10 @@ class Settlement:
         self._leave_wishes_to_staff()
         self.write_tables()
         transitions.store(
-            self._changed, correlation_id=self.correlation_id, messages=self._messages, attempts=self._attempts
+            list(self._changed.values()),
+            correlation_id=self.correlation_id,
+            messages=self._messages,
+            attempts=self._attempts,
         )
         if self.tells_host:
             self._tell_of_tables()
@@ -364,7 +367,7 @@ class Settlement:
 
     def _leave_wishes_to_staff(self) -> None:
         """Keep bookings with an undecided edit in review, whatever else ended their review."""
-        for assignment in self._changed:
+        for assignment in self._changed.values():
             if assignment.is_wish_undecided and assignment.state == State.CONFIRMED and assignment.stage not in GONE:
                 self.keep_for_review(assignment, reason=waiting.EDIT_UNMET, detail=sentences.STILL_ASKED)
 
