@@ -81,7 +81,13 @@ def take_back(
         detail = _why_not(assignment, had, now=now, host=host)
         settlement.keep_for_review(assignment, reason=waiting.CAME_AFTER_ALL, detail=detail)
     settlement.write()
-    return Change.RESTORED if is_there else Change.TO_STAFF
+    if not is_there:
+        return Change.TO_STAFF
+    seatings = ledger.seatings_of([booking.ref])[booking.ref]
+    again = Settlement(host=host, planner=assignment.planner, actor="host", trigger="edit", now=now)
+    told = stays.tell_what_is_open(assignment, seatings, settlement=again)
+    again.write()
+    return told
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -79,6 +79,7 @@ class Coordinator:
             occupied=preview.occupied,
             now=preview.now,
             success=preview.success,
+            rules=preview.rules,
         )
         return list(planned.decisions.values())
 

@@ -352,13 +352,19 @@ def _asked(
     *,
     host: Host,
     now: datetime,
+    is_promised: bool = False,
 ) -> Answer | str:
-    """Return what the planner that the router names would answer; "" if no planner decides."""
+    """Return what the planner that the router names would answer; "" if no planner decides.
+
+    ``is_promised``: the guests were confirmed in good time, so that they may come at once.
+    """
     route = router().route([_unclaimed(assignment)])[assignment.booking_ref]
     if route.planner == NOBODY:
         return ""
     other = None if route.planner == V3 else router().planner(route.planner)
     rules, success = conf.settings().rules(), success_of(floor.restaurant_ref)
+    if is_promised:
+        rules = replace(rules, min_lead_minutes=0)
     preview = Preview(floor=floor, occupied=occupied, requests=(request,), now=now, rules=rules, success=success)
     stopwatch = Stopwatch()
     (decision,) = (other or Coordinator(host)).preview(preview)
@@ -399,7 +405,7 @@ def tables_elsewhere(
     request = promised_request(booking, assignment, seatings, floor)
     changing = {booking.ref, *(each.booking_ref for each in instead)}
     taken = tuple(each for each in occupied_during([request], floor) if each.booking_ref not in changing)
-    found = _asked(assignment, request, floor, (*taken, *instead), host=host, now=now)
+    found = _asked(assignment, request, floor, (*taken, *instead), host=host, now=now, is_promised=True)
     return found if isinstance(found, Answer) else None
 
 

@@ -20,8 +20,7 @@ CANCELLED_BY_CALL = "cancelled_by_call"
 """Reason code: ``api.booking_cancelled`` was called. Nothing that the host shows later undoes it."""
 CANCELLED_IN_HOST = "booking_cancelled"
 """Reason code: the host shows the booking as cancelled, or does not know it any more. Shown again, it is planned."""
-EDIT_WITHDRAWN = "edit_withdrawn"
-"""Reason code: the guests have withdrawn their change."""
+EDIT_WITHDRAWN = stays.EDIT_WITHDRAWN
 TABLES_CHANGED_BY_HOST = waiting.TABLES_CHANGED_BY_HOST
 
 WISHES = frozenset({waiting.EDIT_UNMET, Reason.PINNED_TABLES_TAKEN, TABLES_CHANGED_BY_HOST})
@@ -65,7 +64,7 @@ def _follow(
     if assignment.state == State.CANCELLED and assignment.reason == CANCELLED_BY_CALL:
         return Change.NOTHING
     floor = floor_or_none(booking.restaurant_ref, host=host)
-    is_same = not seating_validity.asks_anew(assignment, booking, (), floor=floor)
+    is_same = promise.asks_the_same(assignment, booking)
     if assignment.reason == REJECTED and is_same:
         return Change.NOTHING  # Staff rejected exactly that.
     if assignment.reason == waiting.CAME_AFTER_ALL and is_same:
@@ -127,18 +126,8 @@ def _is_shown_elsewhere(assignment: Assignment, booking: HostBooking) -> bool:
 
 
 def _asks_the_same(assignment: Assignment, booking: HostBooking) -> bool:
-    zone, end, needs = assignment.zone_ref, assignment.asked_until, assignment.needs
-    if assignment.has_wish:
-        zone, end, needs = assignment.asked_zone_ref, assignment.asked_ends_at, assignment.asked_needs or []
-    asked = (*assignment.last_asked, zone, end, (frozenset(needs), frozenset(assignment.wishes)))
-    return asked == (
-        booking.restaurant_ref,
-        intake.stored_start(booking),
-        intake.stored_party(booking),
-        booking.zone_ref or "",
-        intake.asked_until(booking),
-        intake.asked_features(booking, assignment),
-    )
+    wishes = intake.asked_features(booking, assignment)[1]
+    return promise.asks_the_same(assignment, booking) and wishes == set(assignment.wishes)
 
 
 def _follow_edit(
@@ -178,19 +167,28 @@ def _settle_edit(
     usable = seating_validity.is_usable(booking, seatings, floor=here, rules=conf.settings().rules())
     if not asks_anew and not booking.problem and not assignment.has_wish:
         _note_details(assignment, booking)
+    is_withdrawn = promise.is_withdrawn(assignment, booking) and not booking.problem
     if assignment.state == State.MANUAL_REVIEW:
-        meets = seating_validity.meets(assignment, booking, seatings, floor=floor)
+        meets = is_withdrawn or seating_validity.meets(assignment, booking, seatings, floor=floor)
         is_as_before = meets if asks_anew else _is_shown_again(assignment, booking, host=host)
+        if usable and is_as_before and assignment.reason == Reason.PINNED_TABLES_TAKEN:
+            intake.take_over_facts(assignment, booking, floor=floor)
+            assignment.touch()
+            transitions.store([assignment])
+            return Change.TO_STAFF  # About the pin, which is not the guest's.
         if usable and is_as_before and not is_elsewhere:
             return restore(assignment, booking, seatings, host=host, actor="host", reason=EDIT_WITHDRAWN)
         if not asks_anew:
             transitions.store([assignment])
             return Change.NOTHING
-    elif not asks_anew and usable and not booking.problem:
+    elif (is_withdrawn or not asks_anew) and usable and not booking.problem:
+        if is_withdrawn:  # Staff had rejected it. The promise stands, whatever today's rules are.
+            intake.take_over_facts(assignment, booking, floor=floor)
+            assignment.touch()
         transitions.store([assignment])
         if host.tracks_confirmation and not booking.is_confirmed:
             seating_validity.confirm_again(host, booking.ref, seatings)
-        return Change.NOTHING
+        return Change.KEPT if is_withdrawn else Change.NOTHING
     if asks_anew and edits.has_begun(assignment, booking, seatings, now=now):
         return sitting.follow_edit(assignment, booking, seatings, host=host, now=now)
     unmet = waiting.EDIT_UNMET if asks_anew or booking.problem else waiting.TABLE_OUT_OF_SERVICE

@@ -20,12 +20,15 @@ def follow_edit(
     settlement = Settlement(host=host, planner=assignment.planner, actor="host", trigger="edit", now=now)
     ledger.note_promise(seatings, party=assignment.party, zone_ref=assignment.zone_ref)
     end, change = intake.asked_until(booking), Change.KEPT
-    if end is not None and end != seatings[0].stays_until and end > max(now, seatings[0].starts_at):
+    is_known = end == promise.last_end_asked(assignment)  # Staff may have let them stay longer than the host knows.
+    if end is not None and not is_known and end != seatings[0].stays_until and end > max(now, seatings[0].starts_at):
         change = stays.stay_until(assignment, seatings, end, settlement=settlement, reason="booking_changed")
     change = _worse(change, _take_over(assignment, booking, seatings, settlement=settlement))
     assignment.touch()
     settlement.changed(assignment)
     settlement.write()
+    if change is Change.RESTORED and host.tracks_confirmation and not booking.is_confirmed:
+        seating_validity.confirm_again(host, booking.ref, seatings)
     return change
 
 
@@ -52,8 +55,8 @@ def follow_guests(
 
 
 def _worse(one: Change, other: Change) -> Change:
-    """Return ``TO_STAFF`` if either change is that, else the first one."""
-    return Change.TO_STAFF if other is Change.TO_STAFF else one
+    """Return ``TO_STAFF`` if either change is that, then ``RESTORED``, else the first one."""
+    return other if other in {Change.TO_STAFF, Change.RESTORED} and one is not Change.TO_STAFF else one
 
 
 def _take_over(
@@ -70,7 +73,12 @@ def _take_over(
     lacking = frozenset(each for each in added if is_known and not seating_validity.have({each}, seatings, here))
     if party <= max(seats, promised["party"]) and not lacking:
         promise.take_over_here(assignment, booking, floor=floor)
-        return Change.KEPT
+        is_over = assignment.reason == waiting.EDIT_UNMET and not assignment.is_wish_undecided
+        if assignment.state != State.MANUAL_REVIEW or not (is_over and is_known):
+            return Change.KEPT
+        assignment.restore(actor=settlement.actor, reason=stays.EDIT_WITHDRAWN)
+        settlement.changed(assignment)
+        return stays.tell_what_is_open(assignment, seatings, settlement=settlement)
     intake.take_over_facts(assignment, booking, floor=floor)
     promise.set_aside(assignment, promised | {"asked_until": assignment.asked_until})
     is_too_large = party > max(seats, promised["party"])

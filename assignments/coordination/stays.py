@@ -19,6 +19,8 @@ from assignments.planning.floor import Floor
 from assignments.planning.snapshot import Occupied, occupied_by
 from assignments.planning.text import Text
 
+EDIT_WITHDRAWN = "edit_withdrawn"
+"""Reason code: the guests have withdrawn their change."""
 TABLE_STAYS_OPEN = "table_stays_open"
 """Reason code: the table at which guests sit does not close before they leave, after all."""
 
@@ -254,6 +256,13 @@ def _tell_both(
             settlement.changed(each)
         settlement.announce(each, "overlapping", table_refs=tables, detail=other)
     return Change.TO_STAFF
+
+
+def tell_what_is_open(assignment: Assignment, seatings: Sequence[Allocation], *, settlement: Settlement) -> Change:
+    """Ask staff about guests who have their tables again, if others expect these by now, or they close under them."""
+    if others := ledger.sharing_tables(seatings):
+        return _tell_both(assignment, seatings, others, settlement)
+    return Change.TO_STAFF if ask_about_cut(assignment, seatings, settlement=settlement) else Change.RESTORED
 
 
 def sit_down_early(assignment: Assignment, seatings: Sequence[Allocation], *, settlement: Settlement) -> Change:

@@ -216,7 +216,10 @@ def _undo(assignment: Assignment, last: _Last, *, host: Host, now: datetime, act
         return None
     elif stages:
         _take_back_stage(assignment, stages[0], last, settlement)
-        found = Undo.STAGE
+        settlement.write()
+        if Stage(stages[0].stage) in GONE:
+            _tell_again(assignment, host=host, now=now, actor=actor)
+        return Undo.STAGE
     elif last.transition is not None and last.transition.name == "reseat":
         if not last.transition.actor.startswith(STAFF):
             return None
@@ -367,6 +370,24 @@ def _take_back_stage(assignment: Assignment, change: SeatingChange, last: _Last,
     stays.mark(assignment, before, now=settlement.now)
     settlement.changed(assignment)
     settlement.announce(assignment, "stage", stage=before.value, actor=settlement.actor)
+
+
+def _tell_again(assignment: Assignment, *, host: Host, now: datetime, actor: str) -> None:
+    """Send guests who have their tables again to review if others expect these by now, or these close under them.
+
+    Raises TablesRefusedError if the others sit there.
+    """
+    seatings = ledger.seatings_of([assignment.booking_ref])[assignment.booking_ref]
+    next_ones = ledger.followers(seatings, seatings[0].stays_until)
+    sitting = Assignment.objects.filter(booking_ref__in=[row.booking_ref for row in next_ones], stage=Stage.SEATED)
+    there = set(sitting.values_list("booking_ref", flat=True)) if next_ones else set()
+    if there:
+        floor = floor_or_none(assignment.restaurant_ref, host=host)
+        refusals = tuple(still_taken(row, floor) for row in next_ones if row.booking_ref in there)
+        raise refused(assignment.booking_ref, [row.table_ref for row in seatings], refusals)
+    settlement = Settlement(host=host, planner=assignment.planner, actor=actor, trigger="staff", now=now)
+    stays.tell_what_is_open(assignment, seatings, settlement=settlement)
+    settlement.write()
 
 
 def _put_back(assignment: Assignment, rows: Sequence[SeatingChange]) -> None:

@@ -296,6 +296,14 @@ def _last(row: Allocation) -> datetime:
     return max(until, row.overstays_until or until)
 
 
+def _wake_for_less(rows: Sequence[Allocation], kept: Mapping[int, datetime]) -> None:
+    """Wake bookings that wait for what these rows kept from others before, until ``kept`` by key, and no longer keep.
+
+    Another booking may wait for staff only because guests were to overstay into its time.
+    """
+    _wake({(row.restaurant_ref, _last(row), kept[row.pk]) for row in rows if _last(row) < kept[row.pk]})
+
+
 def _wake(freed: Iterable[tuple[str, datetime, datetime]], deleting: Sequence[int] = ()) -> None:
     """Wake bookings that wait for what is freed. ``deleting``: keys of rows to delete in the same query."""
     spans: dict[str, tuple[datetime, datetime]] = {}
@@ -395,6 +403,7 @@ def stay_until(
     If only the buffer runs into a closure, it is given up.
     """
     before = {row.pk: (row.ends_at, row.blocked, row.overstays_until) for row in seatings}
+    kept = {row.pk: _last(row) for row in seatings}
     closures = closed_during(seatings, min(row.blocked.upper for row in seatings), blocked_until)
     if into_closures:
         _note_override(seatings, [each for each in closures if each.starts_at < ends_at], actor)
@@ -413,10 +422,7 @@ def stay_until(
         for row in seatings:
             row.ends_at, row.blocked, row.overstays_until = before[row.pk]
         return False
-    for row in seatings:
-        _ends, blocked, _overstay = before[row.pk]
-        if blocked.upper > row.blocked.upper:
-            waiting.wake(row.restaurant_ref, row.blocked.upper, blocked.upper)
+    _wake_for_less(seatings, kept)
     return True
 
 
@@ -437,16 +443,14 @@ def leave_earlier(seatings: Sequence[Allocation], ends_at: datetime) -> None:
     That table stays theirs until it closes. Their other tables become free earlier, and bookings that wait for one are
     woken.
     """
-    freed = set()
+    kept = {row.pk: _last(row) for row in seatings}
     for row in seatings:
         before, is_theirs = row.blocked.upper, row.blocked.upper < ends_at
         last = before if is_theirs else min(before, ends_at + row.buffer_after)
         row.ends_at, row.overstays_until = ends_at, ends_at if is_theirs else None
         row.blocked = TimestamptzRange(row.blocked.lower, last)
         row.save(update_fields=["ends_at", "blocked", "overstays_until"])
-        if last < before:
-            freed.add((row.restaurant_ref, last, before))
-    _wake(freed)
+    _wake_for_less(seatings, kept)
 
 
 def closed_during(seatings: Sequence[Allocation], since: datetime, until: datetime) -> list[Closure]:
@@ -572,7 +576,7 @@ def overstay(seatings: Sequence[Allocation], until: datetime, *, actor: str, int
 
     ``into_closures``: as for ``stay_until``.
     """
-    next_ones = followers(seatings, until)
+    next_ones, kept = followers(seatings, until), {row.pk: _last(row) for row in seatings}
     closures = closed_during(seatings, min(row.blocked.upper for row in seatings), until)
     if into_closures:
         _note_override(seatings, closures, actor)
@@ -584,6 +588,7 @@ def overstay(seatings: Sequence[Allocation], until: datetime, *, actor: str, int
         row.overstays_until = until
         row.blocked = TimestamptzRange(row.blocked.lower, max(first, row.blocked.upper))
         row.save(update_fields=["overstays_until", "blocked", "overridden_by", "despite"])
+    _wake_for_less(seatings, kept)
 
 
 def followers(seatings: Sequence[Allocation], until: datetime) -> list[Allocation]:

@@ -82,12 +82,37 @@ def is_turned_down(assignment: Assignment, booking: HostBooking) -> bool:
 
 def is_shown(assignment: Assignment, booking: HostBooking) -> bool:
     """Return whether the host shows exactly the noted wish, decided or not."""
-    if not assignment.has_wish:
-        return False
-    needs, _wishes = intake.asked_features(booking, assignment)
+    return assignment.has_wish and asks_the_same(assignment, booking)
+
+
+def asks_the_same(assignment: Assignment, booking: HostBooking) -> bool:
+    """Return whether the host shows exactly what the guest asked for last, granted or not: place, time, stay, party, needs.
+
+    A zone that an earlier release did not record counts as the same.
+    """
+    zone, end, needs = assignment.zone_ref, assignment.asked_until, assignment.needs
+    if assignment.has_wish:
+        zone, end, needs = assignment.asked_zone_ref, assignment.asked_ends_at, assignment.asked_needs or []
     shown = (booking.restaurant_ref, intake.stored_start(booking), intake.stored_party(booking))
-    is_same = shown == assignment.last_asked and intake.asked_until(booking) == assignment.asked_ends_at
-    return is_same and needs == set(assignment.asked_needs or ())
+    return (
+        shown == assignment.last_asked
+        and zone in (None, booking.zone_ref or "")
+        and intake.asked_until(booking) == end
+        and intake.asked_features(booking, assignment)[0] == set(needs)
+    )
+
+
+def is_withdrawn(assignment: Assignment, booking: HostBooking) -> bool:
+    """Return whether the host shows what was promised, or less, in place of the noted wish, decided or not."""
+    if not assignment.has_wish or is_shown(assignment, booking):
+        return False
+    shown = (booking.restaurant_ref, intake.stored_start(booking), intake.stored_party(booking))
+    return (
+        shown == (assignment.restaurant_ref, assignment.starts_at, assignment.party)
+        and (booking.zone_ref or "") in ("", assignment.zone_ref)
+        and intake.asked_until(booking) in (None, assignment.asked_until)
+        and intake.asked_features(booking, assignment)[0] <= set(assignment.needs)
+    )
 
 
 def promised(

@@ -8,7 +8,7 @@ from django.db import transaction
 from assignments.concurrency import transactions
 from assignments.integration.floor_cache import floor_or_none
 from assignments.integration.host import Host, HostBooking, Move, Seating, lock_bookings, named_refusals, tell_of_moves
-from assignments.lifecycle import intake
+from assignments.lifecycle import intake, promise
 from assignments.models import Allocation, Assignment, State
 from assignments.planning.feasibility import objections
 from assignments.planning.floor import Floor
@@ -72,13 +72,13 @@ def asks_anew(
 ) -> bool:
     """Return whether the guest asks for a restaurant, time, stay, party, zone or needs that differ from last time.
 
-    A zone or a need that was not asked for when the seatings were made counts only if the tables do not meet it.
+    A zone or a need that was not asked for when the seatings were made counts only if the tables do not meet it. Beside
+    an edit that was not granted, any difference from that edit counts.
     """
+    if assignment.has_wish:
+        return not promise.is_shown(assignment, booking)
     asked = (booking.restaurant_ref, intake.stored_start(booking), intake.stored_party(booking))
     last_end, last_zone, last_needs = assignment.asked_until, assignment.zone_ref, set(assignment.needs)
-    if assignment.has_wish:
-        last_end, last_zone = assignment.asked_ends_at, assignment.asked_zone_ref
-        last_needs = set(assignment.asked_needs or ())
     if asked != assignment.last_asked:
         return True
     end = intake.asked_until(booking)
@@ -88,9 +88,9 @@ def asks_anew(
     needs, _wishes = intake.asked_features(booking, assignment)
     if not needs <= last_needs and not have(needs, seatings, floor):
         return True
-    if assignment.state == State.MANUAL_REVIEW and needs < last_needs:
-        return True  # The need that could not be met may have been dropped.
     wants_zone = bool(booking.zone_ref) and booking.zone_ref != last_zone
+    if assignment.state == State.MANUAL_REVIEW and (needs < last_needs or (last_zone and not booking.zone_ref)):
+        return True  # The need or the zone that could not be had may have been dropped.
     return wants_zone and not _are_in_zone(booking, seatings, floor)
 
 

@@ -19,7 +19,7 @@ from assignments.exceptions import TablesRefusedError, TableTakenError
 from assignments.integration.floor_cache import floor_or_none
 from assignments.integration.host import HostBooking, is_cancelled, pages
 from assignments.integration.project_host import configured
-from assignments.lifecycle import intake, ledger, seating_validity, waiting
+from assignments.lifecycle import intake, ledger, promise, seating_validity, waiting
 from assignments.maintenance import mark_following
 from assignments.models import GONE, Allocation, Assignment, State
 from assignments.outcome import Change, CoordinatorReason
@@ -248,8 +248,8 @@ def _difference(
     problem = ""
     if state == State.CANCELLED and assignment.reason != host_changes.CANCELLED_BY_CALL:
         problem = "cancelled here, active in the host"
-    elif state in {State.FAILED, State.MANUAL_REVIEW} and _has_changed(assignment, booking):
-        problem = "time, party or restaurant changed since the decision"
+    elif state in {State.FAILED, State.MANUAL_REVIEW} and _has_changed(assignment, booking, seatings, floor):
+        problem = "what is asked for changed since the decision"
     elif state == State.FAILED and assignment.reason == CoordinatorReason.INVALID_BOOKING and not booking.problem:
         problem = "failed as invalid, corrected since"
     return _plan_anew(assignment, problem) if problem else None
@@ -338,9 +338,12 @@ def _unwanted(assignment: Assignment, booking: HostBooking | None, *, has_tables
     return _finding(ref, "seated without this app", action, lambda: api.booking_changed(booking_ref=ref))
 
 
-def _has_changed(assignment: Assignment, booking: HostBooking) -> bool:
-    shown = (booking.restaurant_ref, intake.stored_start(booking), intake.stored_party(booking))
-    return shown != assignment.last_asked
+def _has_changed(
+    assignment: Assignment, booking: HostBooking, seatings: Sequence[Allocation], floor: Floor | None
+) -> bool:
+    if seatings:
+        return seating_validity.asks_anew(assignment, booking, seatings, floor=floor)
+    return not promise.asks_the_same(assignment, booking)
 
 
 def _waiting(*, dry_run: bool, restaurant_ref: str | None) -> Iterator[Discrepancy]:
