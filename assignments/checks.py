@@ -19,6 +19,7 @@ from assignments.concurrency import transactions
 from assignments.error_logging import place_of
 from assignments.integration.host import Host
 from assignments.integration.model_host import ModelHost
+from assignments.integration.model_host.attributes import field_at
 from assignments.integration.planners import SOLE_ROUTER, router_path
 from assignments.integration.swaps import obstacle_to_swaps
 from assignments.maintenance import retention
@@ -322,7 +323,7 @@ def is_postgresql() -> bool:
 
 @checks.register("assignments")
 def check_routed_tables(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[checks.CheckMessage]:
-    """E010: this app's tables are on another database. E011: the host's bookings are."""
+    """E010: this app's tables are on another database. E011: bookings, tables or restaurants of the host are."""
     found = []
     if elsewhere := _other_database(Assignment):
         found += _error(
@@ -332,14 +333,24 @@ def check_routed_tables(app_configs: Sequence[AppConfig] | None, **kwargs: Any) 
             hint=f"Have the routers return None or {DEFAULT_DB_ALIAS!r} for app_label 'assignments'.",
         )
     host = _model_host()
-    if host and (elsewhere := _other_database(host.bookings_table)):
+    placed = {model._meta.label: _other_database(model) for model in _models_of(host)} if host else {}
+    named = ", ".join(f"{label} on the database {alias!r}" for label, alias in placed.items() if alias)
+    if named:
         found += _error(
             "assignments.E011",
-            f"DATABASE_ROUTERS put {host.booking_model} on the database {elsewhere!r}. A booking and its tables must be "
-            f"stored in one transaction, so both must be on {DEFAULT_DB_ALIAS!r}.",
-            hint=f"Have the routers return None or {DEFAULT_DB_ALIAS!r} for {host.booking_model}.",
+            f"DATABASE_ROUTERS put {named}. Bookings, tables and restaurants are read and stored in one transaction, so all "
+            f"must be on {DEFAULT_DB_ALIAS!r}.",
+            hint=f"Have the routers return None or {DEFAULT_DB_ALIAS!r} for these models.",
         )
     return found
+
+
+def _models_of(host: ModelHost) -> list[type[Model]]:
+    """Return the models of the project that the host names: of bookings, tables, hours, turn times and restaurants."""
+    labels = (host.booking_model, host.table_model, host.hours_model, host.turn_model)
+    found = [apps.get_model(label) for label in labels if label]
+    restaurant = field_at(host.bookings_table, host.restaurant_field).related_model if host.restaurant_field else None
+    return [*found, restaurant] if isinstance(restaurant, type) and restaurant not in found else found
 
 
 def _other_database(model: type[Model]) -> str:

@@ -182,8 +182,6 @@ class Host(Protocol):
 
     The callbacks ``on_*`` run in the deciding transaction; a callback refuses by raising. All methods work on many
     bookings at once, so that a batch needs only a few queries.
-
-    All methods work on many bookings at once, so that a batch needs only a few queries.
     """
 
     @property

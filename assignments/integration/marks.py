@@ -129,11 +129,13 @@ def _open_savepoints() -> frozenset[str]:
 
 
 def are_stored() -> bool:
-    """Return whether the table exists: a host that runs before ``migrate`` must still be able to save."""
+    """Return whether marks can be stored: a host must be able to save before ``migrate``, and without migrations."""
     global _is_migrated  # noqa: PLW0603  (asked once a process)
     if not _is_migrated and connection.vendor == "postgresql":
         with connection.cursor() as cursor:
-            cursor.execute("SELECT to_regclass('assignments_hostmark') IS NOT NULL")
+            cursor.execute(
+                "SELECT to_regclass('assignments_hostmark') IS NOT NULL AND to_regprocedure('assignments_now()') IS NOT NULL"
+            )
             _is_migrated = cursor.fetchone()[0]
     return _is_migrated
 

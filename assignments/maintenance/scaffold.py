@@ -6,9 +6,10 @@ Long because every kind of field that projects have is guessed here, so that one
 import re
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
+from enum import Enum
 from typing import Any
 
-from django.apps import AppConfig
+from django.apps import AppConfig, apps
 from django.contrib.postgres.fields import DateTimeRangeField
 from django.core import checks
 from django.db import models
@@ -68,6 +69,7 @@ MOST = ("max", "largest", "most")
 NAMES = ("name", "label", "number", "code", "title")
 OPENS = ("open", "start", "begin", "from")
 CLOSES = ("clos", "end", "until", "to")
+CLOSED = ("closed",)
 WEEKDAYS = ("weekday", "day_of_week", "dow", "day")
 HOURS = ("opening", "hours", "schedule", "shift", "service", "meal")
 TURNS = ("turn", "stay", "duration", "sitting", "dwell")
@@ -234,7 +236,7 @@ def scaffold(app: AppConfig, *, booking: str | None = None, table: str | None = 
     if not (tables or written):
         raise NothingFoundError(
             f"No model with a number of seats was found beside {chosen._meta.label}: name the tables' model with "
-            f"--table-model."
+            f"--table-model, one of another app as app.Model."
         )
     made = Scaffold(class_name=f"{chosen.__name__.removesuffix('Model')}Host")
     made.set("booking_model", chosen._meta.label, _instead(bookings, "--booking-model"))
@@ -263,6 +265,8 @@ def scaffold(app: AppConfig, *, booking: str | None = None, table: str | None = 
 
 def _source(value: Any) -> str:
     """Return a value as Python source, with double quotes."""
+    if isinstance(value, Enum):
+        value = value.value
     if isinstance(value, tuple):
         inside = ", ".join(_source(each) for each in value)
         return f"({inside},)" if len(value) == 1 else f"({inside})"
@@ -271,14 +275,16 @@ def _source(value: Any) -> str:
     if isinstance(value, str):
         quoted = repr(str(value))
         return f'"{quoted[1:-1]}"' if '"' not in quoted and "\\" not in quoted else quoted
-    return repr(getattr(value, "value", value))
+    return repr(value)
 
 
 def _named(app: AppConfig, name: str) -> list[type[models.Model]]:
+    """Return the model with this name, of this app or of another, ``"app.Model"``. Raises NothingFoundError."""
+    label, _point, model = name.rpartition(".")
     try:
-        return [app.get_model(name)]
+        return [(apps.get_app_config(label) if label else app).get_model(model)]
     except LookupError as error:
-        raise NothingFoundError(f"{app.label} has no model {name}.") from error
+        raise NothingFoundError(f"{label or app.label} has no model {model}.") from error
 
 
 def _ranked(candidates: Sequence[Any], score: Any) -> list[type[models.Model]]:
@@ -692,7 +698,7 @@ def _statuses(made: Scaffold, status: Any) -> None:
     made.set("stage_statuses", {value: str(stage) for value, stage in stages.items()} or None, BY_CHOICES)
     other = [value for value in left if value != certain] + confirmed[1:]
     if other:
-        made.notes.append(f"guess: {', '.join(map(repr, other))} keep their tables until the end of the seating.")
+        made.notes.append(f"guess: {', '.join(map(_source, other))} keep their tables until the end of the seating.")
 
 
 def _statuses_without_choices(made: Scaffold, status: Any) -> None:
@@ -804,6 +810,7 @@ def _hours(made: Scaffold, candidates: Sequence[type[models.Model]], restaurant:
         made.set("hours_restaurant_field", where, "guess: leads to the same model")
         made.set("hours_opens_field", opens)
         made.set("hours_closes_field", closes)
+        made.set("hours_closed_field", _best(model, CLOSED, models.BooleanField))
         if weekday:
             made.set("hours_weekday_field", weekday)
             if isinstance(model._meta.get_field(weekday), models.IntegerField):

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from django.apps import apps
 from django.contrib.postgres.constraints import ExclusionConstraint
 from django.core.checks import CheckMessage, run_checks
 from django.db import connection
@@ -152,6 +153,21 @@ def test_tables_on_another_database_are_refused(settings: Any, label: str, id_: 
     assert "'reports'" in found[0].msg
     settings.DATABASE_ROUTERS = [Elsewhere("auth")]
     assert [each for each in run_checks(tags=["assignments"]) if each.is_serious()] == []
+
+
+@pytest.mark.parametrize("name", ["Table", "Restaurant"])
+def test_floors_on_another_database_than_the_bookings_are_refused(
+    settings: Any, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    settings.ASSIGNMENTS = {"HOST": "example.host.ExampleHost"}
+    settings.DATABASE_ROUTERS = [Elsewhere("somewhere")]
+    monkeypatch.setattr(apps.get_model("example", name)._meta, "app_label", "somewhere")
+    (found,) = [each for each in run_checks(tags=["assignments"]) if each.is_serious()]
+    assert (found.id, "on the database 'reports'" in found.msg, "example.Booking" in found.msg) == (
+        "assignments.E011",
+        True,
+        False,
+    )
 
 
 def test_an_app_that_brings_a_router_makes_it_the_default_and_the_setting_wins(

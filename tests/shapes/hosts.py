@@ -74,6 +74,30 @@ class BanquetHost(_BoardHost):
     tables_field = "board"
 
 
+class CountedTicketHost(TicketHost):
+    bookings_manager = "counted"
+
+
+class ApartTicketHost(TicketHost):
+    bookings_manager = "apart"
+
+
+class RankedTicketHost(TicketHost):
+    bookings_manager = "ranked"
+
+
+class CountedBanquetHost(BanquetHost):
+    bookings_manager = "counted"
+
+
+class ApartBanquetHost(BanquetHost):
+    bookings_manager = "apart"
+
+
+class RankedBanquetHost(BanquetHost):
+    bookings_manager = "ranked"
+
+
 class SupperHost(ModelHost):
     booking_model = "shapes.Supper"
     date_field = "day"

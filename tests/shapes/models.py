@@ -4,10 +4,11 @@ Long because every shape of booking that projects have is a model here.
 """
 
 import uuid
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
+from django.db.models.functions import RowNumber
 
 
 class House(models.Model):
@@ -38,6 +39,22 @@ class Board(models.Model):
 
     def __str__(self) -> str:
         return self.label
+
+
+class Used(models.Manager["Board"]):
+    """Leaves out boards that are stored away."""
+
+    def get_queryset(self) -> models.QuerySet["Board"]:
+        return super().get_queryset().filter(in_use=True)
+
+
+class UsedBoard(Board):
+    """A board that is not stored away."""
+
+    objects: ClassVar[Used] = Used()
+
+    class Meta:
+        proxy = True
 
 
 class Stool(models.Model):
@@ -141,10 +158,34 @@ class Note(models.Model):
         return str(self.pk)
 
 
+class Counted(models.Manager[Any]):
+    """Counts something of each row."""
+
+    def get_queryset(self) -> models.QuerySet[Any]:
+        return super().get_queryset().annotate(how_many=models.Count("board" if self.model is Banquet else "boards"))
+
+
+class Apart(models.Manager[Any]):
+    """Has each row once, whatever is joined."""
+
+    def get_queryset(self) -> models.QuerySet[Any]:
+        return super().get_queryset().distinct()
+
+
+class Ranked(models.Manager[Any]):
+    """Numbers the rows."""
+
+    def get_queryset(self) -> models.QuerySet[Any]:
+        return super().get_queryset().annotate(place=models.Window(RowNumber(), order_by="start"))
+
+
 class Ticket(models.Model):
     """Text keys, many-to-many tables, of which one keeps facts of its own about each pair."""
 
     objects: ClassVar[models.Manager["Ticket"]] = models.Manager()
+    counted: ClassVar[Counted] = Counted()
+    apart: ClassVar[Apart] = Apart()
+    ranked: ClassVar[Ranked] = Ranked()
 
     code = models.CharField(max_length=20, primary_key=True)
     start = models.DateTimeField()
@@ -204,6 +245,9 @@ class Banquet(Reservation):
     """A booking that is kept in three tables."""
 
     objects: ClassVar[models.Manager["Banquet"]] = models.Manager()
+    counted: ClassVar[Counted] = Counted()
+    apart: ClassVar[Apart] = Apart()
+    ranked: ClassVar[Ranked] = Ranked()
 
     start = models.DateTimeField()
     covers = models.IntegerField()
@@ -258,6 +302,7 @@ class Opening(models.Model):
     closes = models.CharField(max_length=5, blank=True)
     early = models.PositiveSmallIntegerField(null=True)
     late = models.DurationField(null=True)
+    is_closed = models.BooleanField(default=False)
 
     def __str__(self) -> str:
         return self.meal

@@ -129,6 +129,8 @@ class Attributes:
     """A time: when the first guests may sit down."""
     hours_closes_field: str = "closes"
     """A time: when the service ends. One that is not after the opening is on the next day."""
+    hours_closed_field: str | None = None
+    """A boolean: a row with it is of a weekday on which the restaurant is closed, whatever its times say."""
     hours_weekday_field: str | None = None
     """A number (see ``hours_monday``) or an English name (``"mon"``); None: every day is the same."""
     hours_monday: int = 0

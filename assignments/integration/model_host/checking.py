@@ -20,7 +20,7 @@ from assignments.integration.model_host.attributes import Attributes, column_at,
 from assignments.integration.model_host.floors import Floors
 from assignments.integration.model_host.python_types import wrong_types
 from assignments.integration.model_host.reading import Reading
-from assignments.integration.model_host.writing import Writing, compares
+from assignments.integration.model_host.writing import Writing, compares, plain
 from assignments.models import Stage
 from assignments.planning.timezone import time_zone
 
@@ -81,8 +81,9 @@ class Checking(Reading, Writing, Floors):
         """Find what is wrong with the attributes.
 
         E041: an attribute is of another Python type; then nothing else is checked. E006: a configured model or field does
-        not exist or does not fit. E020 to E046: a field has another type, a status does not fit, tables cannot be stored;
-        each says what to write. W001: no status counts as cancelled. W020 to W029: what may surprise. See docs/checks.md.
+        not exist or does not fit. E020 to E047: a field has another type, a status does not fit, tables cannot be stored;
+        each says what to write. W001: no status counts as cancelled. W020 to W029, W031: what may surprise. See
+        docs/checks.md.
         """
         place = f"{type(self).__module__}.{type(self).__qualname__}"
         hint = f"Correct the attributes of {place}."
@@ -98,6 +99,7 @@ class Checking(Reading, Writing, Floors):
         if found:
             return found
         wrong = [*self._wrong_bookings(), *self._wrong_statuses(), *self._wrong_tables(), *self._wrong_hours()]
+        wrong += self._of_another_model()
         found += [checks.Error(what, hint=f"{do} ({place})", id=f"assignments.{id_}") for id_, what, do in wrong]
         if found:
             return found
@@ -175,6 +177,12 @@ class Checking(Reading, Writing, Floors):
         except AttributeError:  # The reverse side of a relation has no column.
             if name != "tables_field":
                 yield f"{name} is {path!r}, which is the reverse side of a relation: a row of {label} may have several."
+        else:
+            if _is_generic(field_at(model, path)):
+                yield (
+                    f"{name} is {path!r}, which is a generic foreign key and no column. If all lead to one model, name the "
+                    f"column with their keys."
+                )
 
     def _wrong_relation(self) -> Iterable[str]:
         if not self.tables_field:
@@ -188,7 +196,7 @@ class Checking(Reading, Writing, Floors):
                     f"table's number or name, set table_key_field to that field of {self.table_model}."
                 )
             return
-        if field.related_model is not self.tables_table:
+        if field.related_model._meta.concrete_model is not self.tables_table._meta.concrete_model:
             yield f"{named}, which is not a relation from {self.booking_model} to {self.table_model}."
         elif isinstance(field, models.ForeignObjectRel):
             yield (
@@ -250,6 +258,9 @@ class Checking(Reading, Writing, Floors):
             yield from self._typed(
                 "E028", "confirmed_field", (models.BooleanField,), "Name a boolean, or set status_field."
             )
+            if self.confirmed_field in {*self._cancelled_fields, self.cancelled_unless_field}:
+                what = f"confirmed_field is {self.confirmed_field!r}, by which bookings are cancelled as well."
+                yield "E028", what, "Name each field for one of the two."
         for name in self._cancelled_fields:
             yield from self._typed(
                 "E029", "cancelled_field", (models.BooleanField, models.DateField), "Name a boolean, or a date or "
@@ -302,6 +313,22 @@ class Checking(Reading, Writing, Floors):
             what = f"{name} is {getattr(self, name)!r}, which is a {type(field).__name__}, and names no features."
             do = 'Name an array, a JSON list, or a text with commas between the features, such as "window, quiet".'
             yield "E044", what, do
+
+    def _of_another_model(self) -> Iterator[Problem]:
+        """E047: tables, hours or turn times belong to other rows than bookings, which have the same keys by chance."""
+        asked = self._named_by("booking_model", "restaurant_field")
+        if not isinstance(asked, models.ForeignKey) or type(self).floor is not Floors.floor:
+            return
+        for kind in ("table", "hours", "turn"):
+            name = f"{kind}_restaurant_field"
+            given = self._named_by(f"{kind}_model", name)
+            if not isinstance(given, models.ForeignKey) or plain(asked) == plain(given):
+                continue
+            what = (
+                f"{name} is {getattr(self, name)!r}, which leads to {_target(given)}, but restaurant_field is "
+                f"{self.restaurant_field!r}, which leads to {_target(asked)}: a booking could get another restaurant's rows."
+            )
+            yield "E047", what, f"Name a path that ends at {_target(asked)}, such as 'area__restaurant'."
 
     def _without_a_name(self, model_name: str, name: str) -> Iterator[Problem]:
         """E045: a field that is read as a restaurant or a zone cannot name one."""
@@ -389,6 +416,9 @@ class Checking(Reading, Writing, Floors):
         if self.end_field and self.duration_field:
             what = "end_field and duration_field are both set, and only one can hold."
             yield "E022", what, "Set one of them to None."
+        if self.end_field and self.end_field in {self.start_field, self.time_field}:
+            what = f"end_field is {self.end_field!r}, which is the start, too: no booking would have an end."
+            yield "E022", what, "Name the end, or None: turn times decide then."
         if self.end_field:
             do = "Name a DateTimeField or a TimeField, set duration_field for a duration, or write end_of()."
             yield from self._typed("E022", "end_field", (models.DateTimeField, models.TimeField, *_TEXTS), do)
@@ -478,7 +508,7 @@ class Checking(Reading, Writing, Floors):
                     yield "E026", what, _say_of(name, choices) or "Write it in the column's own type."
                 elif status is not None and choices and status not in choices:
                     yield "E027", f"{name} holds {status!r}, which is no choice of {column}.", _say_of(name, choices)
-                elif field.max_length and len(str(status)) > field.max_length:
+                elif field.max_length and _length(field, status) > field.max_length:
                     what = (
                         f"{name} holds {status!r}, which is longer than the {field.max_length} characters of {column}."
                     )
@@ -508,6 +538,9 @@ class Checking(Reading, Writing, Floors):
         for name in numbers:
             do = "Name a whole number, or a text of digits."
             yield from self._typed_of("E034", "table_model", name, (*_NUMBERS, *_TEXTS), do)
+            field = self._named_by("table_model", name)
+            if field is not None and field.primary_key:
+                yield "E034", f"{name} is {getattr(self, name)!r}, which is the table's key, and counts nothing.", do
         do = "Name a whole number, the larger the better, or None."
         yield from self._typed_of("E034", "table_model", "table_priority_field", _NUMBERS, do)
         yield from self._without_words("table_model", "table_features_field")
@@ -517,7 +550,11 @@ class Checking(Reading, Writing, Floors):
         yield from self._typed_of("E034", "table_model", "table_active_field", (models.BooleanField,), do)
         if self.table_adjacent_field:
             field = self.tables_table._meta.get_field(self.table_adjacent_field)
-            if not isinstance(field, models.ManyToManyField) or field.related_model is not self.tables_table:
+            concrete = self.tables_table._meta.concrete_model
+            if (
+                not isinstance(field, models.ManyToManyField)
+                or field.related_model._meta.concrete_model is not concrete
+            ):
                 named = f"table_adjacent_field is {self.table_adjacent_field!r}"
                 what = f"{named}, which is no many-to-many of {self.table_model} to itself."
                 yield "E034", what, "Name one, or enter what is next to each other in this app's admin."
@@ -562,6 +599,8 @@ class Checking(Reading, Writing, Floors):
         do = 'Name a TimeField, or a text such as "18:30".'
         for name in ("hours_opens_field", "hours_closes_field"):
             yield from self._typed_of("E035", "hours_model", name, (models.TimeField, *_TEXTS), do)
+        do = "Name a boolean that is true for weekdays on which the restaurant is closed, or None."
+        yield from self._typed_of("E035", "hours_model", "hours_closed_field", (models.BooleanField,), do)
         do = 'Name a number (see hours_monday), or an English name such as "mon".'
         yield from self._typed_of("E035", "hours_model", "hours_weekday_field", (*_NUMBERS, *_TEXTS), do)
         do = "Name a whole number, or a text of digits."
@@ -614,7 +653,7 @@ class Checking(Reading, Writing, Floors):
             yield "W021", what, do
 
     def _unlikely(self) -> Iterator[Problem]:
-        """W023 to W025, W028, W029: a field whose type or value does not suit its attribute."""
+        """W023 to W025, W028, W029, W031: a field whose type or value does not suit its attribute."""
         yield from self._said_of_new_bookings()
         yield from self._zones_of_two_kinds()
         for name in () if self._is_own("party_of") else self._party_fields:
@@ -629,6 +668,7 @@ class Checking(Reading, Writing, Floors):
                     f"if the whole value equals it."
                 )
                 yield "W024", what, "Name a text, a number, a boolean or a foreign key that holds the status alone."
+            yield from self._never_waiting(field)
         if self.start_field and not self._is_own("start_of"):
             start = field_at(self.bookings_table, self.start_field)
             if start.auto_now or start.auto_now_add:
@@ -654,6 +694,18 @@ class Checking(Reading, Writing, Floors):
             means = "confirmed" if name == "confirmed_field" else "cancelled"
             what = f"{name} is {path!r}, whose default is {value}: every new booking counts as {means}."
             yield "W028", what, cures[name].format(path)
+
+    def _never_waiting(self, status: Any) -> Iterator[Problem]:
+        """W031: a new booking has a status that does not wait."""
+        for default in _defaults(status):
+            is_unknown = callable(default) or hasattr(default, "resolve_expression")
+            if is_unknown or default in (None, "") or default in self.waiting_statuses:
+                continue
+            what = (
+                f"status_field is {self.status_field!r}, whose default {default!r} is none of waiting_statuses: a booking "
+                f"would get no table while it has that status."
+            )
+            yield "W031", what, f"Add {default!r} to waiting_statuses, unless it means that no table is wanted yet."
 
     def _zones_of_two_kinds(self) -> Iterator[Problem]:
         """W029: the zone that guests ask for can never be that of a table."""
@@ -720,6 +772,22 @@ def _defaults(field: Any) -> list[Any]:
     """Return what a new row has in this field, as Django or the database fills it."""
     by_database = getattr(field, "db_default", None)
     return [field.default, getattr(by_database, "value", by_database)]
+
+
+def _is_generic(field: Any) -> bool:
+    """Return whether a field is a generic foreign key, the only relation that leads to no one model."""
+    return field.is_relation and field.related_model is None
+
+
+def _length(field: Any, value: Any) -> int:
+    """Return how long a text is as the column stores it. An enum's member may be another text as Python prints it."""
+    stored = field.get_prep_value(value)
+    return len(stored) if isinstance(stored, str) else 0
+
+
+def _target(link: Any) -> str:
+    """Return the field to which a foreign key leads, as text."""
+    return f"{link.target_field.model._meta.label}.{link.target_field.name}"
 
 
 def _choices(field: Any) -> set[Any]:

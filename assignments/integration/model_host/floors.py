@@ -89,7 +89,11 @@ class Floors(Attributes):
         if not tables:
             self._check_exists(restaurant_ref)
         known = {table.ref for table in tables}
-        services = tuple(self._host_services(restaurant_ref)) or tuple(self._services(restaurant_ref)) or (ALL_DAY,)
+        hours = list(self._rows_of("hours", restaurant_ref)) if self.hours_model else []
+        # Where every weekday is closed, there is no service at all.
+        services = tuple(self._host_services(hours) if hours else self._services(restaurant_ref))
+        if not services and not hours:
+            services = (ALL_DAY,)
         turns = self._host_turns(restaurant_ref)
         if turns:
             services = tuple(replace(service, turn_times=turns) for service in services)
@@ -371,15 +375,14 @@ class Floors(Attributes):
         ]
         return with_steps(model._default_manager.filter(here), names).order_by("pk")
 
-    def _host_services(self, restaurant_ref: str) -> Iterable[ServicePeriod]:
+    def _host_services(self, rows: Sequence[Any]) -> Iterable[ServicePeriod]:
         """Yield a service for each combination of name and hours, on the weekdays that have them."""
-        if not self.hours_model:
-            return
         weekdays: dict[tuple[str, time, time, int, int], set[int]] = {}
-        for row in self._rows_of("hours", restaurant_ref):
+        for row in rows:
             opens, closes = (value_at(row, name) for name in (self.hours_opens_field, self.hours_closes_field))
-            if opens in (None, "") or closes in (None, ""):
-                continue  # Closed on that day.
+            is_closed = bool(self.hours_closed_field and value_at(row, self.hours_closed_field))
+            if is_closed or opens in (None, "") or closes in (None, ""):
+                continue
             name = value_at(row, self.hours_name_field) if self.hours_name_field else None
             try:
                 early, late = (self._minutes(row, field) for field in (self.hours_early_field, self.hours_late_field))

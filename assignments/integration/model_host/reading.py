@@ -48,9 +48,15 @@ class Reading(Attributes):
     def bookings(self, refs: Sequence[str], *, lock: bool = False) -> Mapping[str, HostBooking]:
         # The project's default order may join other tables, whose rows must not be locked.
         rows = self.known_bookings().filter(pk__in=keys_of(self.bookings_table, refs)).order_by("pk")
-        if lock:
-            rows = rows.select_for_update(skip_locked=True, no_key=True, of=("self", *self._parents))
-        return {booking.ref: booking for booking in self._read(rows)}
+        return {booking.ref: booking for booking in self._read(self._locked(rows) if lock else rows)}
+
+    def _locked(self, rows: QuerySet[Any]) -> QuerySet[Any]:
+        """Lock these bookings. Rows that a manager groups or makes distinct cannot be locked, so their keys are."""
+        if rows.query.group_by is not None or rows.query.distinct:
+            model: type[models.Model] = self.bookings_table
+            keys = rows.order_by().values("pk")
+            rows = models.QuerySet(model).filter(pk__in=keys).order_by("pk")
+        return rows.select_for_update(skip_locked=True, no_key=True, of=("self", *self._parents))
 
     def unassigned(
         self, *, after: str | None, limit: int, now: datetime, restaurant_ref: str | None = None
@@ -195,9 +201,11 @@ class Reading(Attributes):
         return f"{capfirst(self.bookings_table._meta.verbose_name)} {booking_ref}"
 
     def admin_url(self, booking_ref: str) -> str | None:
+        from django.contrib.admin.utils import quote  # Here: the project may have no admin.
+
         meta = self.bookings_table._meta
         try:
-            return reverse(f"admin:{meta.app_label}_{meta.model_name}_change", args=[booking_ref])
+            return reverse(f"admin:{meta.app_label}_{meta.model_name}_change", args=[quote(booking_ref)])
         except NoReverseMatch:
             return None
 

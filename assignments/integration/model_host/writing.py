@@ -206,10 +206,10 @@ class Writing(Attributes):
         field = self._stores_tables
         return Case(
             *(
-                When(pk=self._key(ref), then=Value(self._column_value(table_refs), output_field=_plain(field)))
+                When(pk=self._key(ref), then=Value(self._column_value(table_refs), output_field=plain(field)))
                 for ref, table_refs in tables.items()
             ),
-            output_field=_plain(field),
+            output_field=plain(field),
         )
 
     def _column_value(self, table_refs: Sequence[str]) -> Any:
@@ -258,7 +258,7 @@ class Writing(Attributes):
         return f"Bookings no longer waiting for a table cannot be confirmed: {', '.join(left_out)}."
 
 
-def _plain(field: Any) -> "models.Field[Any, Any]":
+def plain(field: Any) -> "models.Field[Any, Any]":
     """Return the field that holds the plain value: for a foreign key, the field to which it points."""
     while field.is_relation:
         field = field.target_field

@@ -23,7 +23,11 @@ class Command(BaseCommand):
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("app", help="Label of the app with the project's bookings.")
         parser.add_argument("--booking-model", metavar="MODEL", help="The bookings' model, if the guess is wrong.")
-        parser.add_argument("--table-model", metavar="MODEL", help="The tables' model, if the guess is wrong.")
+        parser.add_argument(
+            "--table-model",
+            metavar="MODEL",
+            help="The tables' model, if the guess is wrong; of another app: app.Model.",
+        )
         parser.add_argument("--write", action="store_true", help="Create host.py in the app's folder.")
 
     def handle(self, *args: Any, **options: Any) -> None:

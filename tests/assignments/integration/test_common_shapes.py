@@ -21,6 +21,7 @@ from assignments.maintenance.reconcile import reconcile
 from assignments.models import AdjacentTables, Allocation, Assignment, Breaker, VenueSettings
 from assignments.outcome import Change, Kind
 from assignments.planning.floor import InvalidFloorError
+from assignments.planning.reasons import Reason
 from assignments.planning.units import seatable_units
 from tests.shapes.hosts import (
     ArrayHost,
@@ -34,6 +35,7 @@ from tests.shapes.hosts import (
 )
 from tests.shapes.models import (
     Area,
+    Banquet,
     Board,
     Call,
     Given,
@@ -230,6 +232,28 @@ class TestTheWholeWay:
         first, second = self.go(settings, "Order", row, grow, cancel)
         assert (first, second) == ([str(boards[0].pk)], [str(boards[1].pk)])
 
+    @pytest.mark.parametrize("manager", ["Counted", "Apart", "Ranked"])
+    @pytest.mark.parametrize(("model", "key", "waiting"), [(Ticket, "T1", "asked"), (Banquet, 1, "pending")])
+    def test_a_manager_that_counts_ranks_or_leaves_out_repetitions(
+        self, settings: Any, boards: list[Board], model: Any, key: Any, waiting: str, manager: str
+    ) -> None:
+        """PostgreSQL locks no row of such a query."""
+        row = model.objects.create(pk=key, start=TONIGHT, covers=2, status=waiting)
+
+        def grow() -> None:
+            model.objects.filter(pk=row.pk).update(covers=4)
+
+        def cancel() -> None:
+            model.objects.filter(pk=row.pk).update(status="cancelled")
+
+        first, second = self.go(settings, f"{manager}{model.__name__}", row, grow, cancel)
+        assert (first, second) == ([str(boards[0].pk)], [str(boards[1].pk)])
+        model.objects.filter(pk=row.pk).update(status=waiting)
+        api.request(booking_ref=str(row.pk))
+        assert api.assign_now(booking_ref=str(row.pk)).kind is Kind.CONFIRMED
+        api.release_tables(booking_ref=str(row.pk), actor="staff")
+        assert self.tables(row) == []
+
     def test_methods_of_the_projects_own_say_the_rest(self, settings: Any, boards: list[Board]) -> None:
         row = call()
 
@@ -402,6 +426,25 @@ class TestFloor:
         Opening.objects.filter(weekday=7).update(closes="late")
         with pytest.raises(InvalidFloorError, match=r"shapes\.Opening \d+: The time is a str"):
             SupperHost().floor(str(house.pk))
+
+    def test_a_flag_closes_a_weekday_whatever_its_times_say(self, house: House, places: list[Place]) -> None:
+        host = type("Flagged", (SupperHost,), {"hours_closed_field": "is_closed"})()
+        assert [each for each in host.check() if each.is_serious()] == []
+        before = host.floor_fingerprint(str(house.pk))
+        Opening.objects.filter(weekday=1).update(is_closed=True)
+        assert host.floor_fingerprint(str(house.pk)) != before
+        assert [each.weekdays for each in host.floor(str(house.pk)).services] == [frozenset(range(1, 7))]
+
+    def test_who_is_closed_on_every_weekday_is_not_open_all_day(
+        self, settings: Any, house: House, places: list[Place]
+    ) -> None:
+        Opening.objects.update(opens=None)
+        settings.ASSIGNMENTS = {"HOST": "tests.shapes.hosts.SupperHost", "ROUTER": V3_ROUTER}
+        ref = str(supper(house).pk)
+        assert configured().floor(str(house.pk)).services == ()
+        api.request(booking_ref=ref)
+        decision = api.evaluate(booking_ref=ref)
+        assert (decision.best, decision.refusal.reason if decision.refusal else "") == (None, Reason.OUTSIDE_SERVICE)
 
     def test_every_change_of_theirs_is_noticed(self, house: House, places: list[Place]) -> None:
         host, ref = SupperHost(), str(house.pk)

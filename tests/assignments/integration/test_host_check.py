@@ -2,9 +2,11 @@
 
 import inspect
 import re
+from enum import Enum
 from typing import Any
 
 import pytest
+from django.contrib.contenttypes.fields import GenericForeignKey
 from django.contrib.postgres.constraints import ExclusionConstraint
 from django.db import models
 
@@ -12,6 +14,14 @@ from assignments.host import ModelHost
 from assignments.integration.model_host import checking
 from tests.shapes.hosts import CardHost, InvitationHost, SupperHost
 from tests.shapes.models import Card, Muddle
+
+
+class Letters(str, Enum):  # noqa: UP042  (as projects had them before StrEnum; Python prints it otherwise)
+    """Statuses as an enum."""
+
+    NEW = "new"
+    SET = "set"
+    OFF = "off"
 
 
 class MuddleHost(ModelHost):
@@ -64,6 +74,8 @@ WRONG: list[tuple[str, dict[str, Any], str]] = [
     ("E021", {**DATED, "time_field": "meal"}, "whose choice 'dinner' can mean more than one thing"),
     ("E022", {"end_field": "day"}, "end_field is 'day', which is a DateField"),
     ("E022", {"end_field": "moment", "duration_field": "count"}, "only one can hold"),
+    ("E022", {"end_field": "moment"}, "end_field is 'moment', which is the start, too"),
+    ("E022", {**DATED, "time_field": "word", "end_field": "word"}, "end_field is 'word', which is the start, too"),
     ("E023", {"duration_field": "flag"}, "duration_field is 'flag', which is a BooleanField"),
     ("E024", {"party_field": "flag"}, "party_field is 'flag', which is a BooleanField"),
     ("E024", {"party_field": "board"}, "party_field is 'board', which is a ForeignKey"),
@@ -79,6 +91,11 @@ WRONG: list[tuple[str, dict[str, Any], str]] = [
     ("E027", {"cancelled_statuses": ("X", "N")}, "cancelled_statuses holds 'N', which is no choice"),
     ("E027", {"stage_statuses": {"S": "seated"}}, "stage_statuses holds 'S', which is no choice"),
     ("E028", {"status_field": None, "confirmed_field": "count"}, "confirmed_field is 'count', which is a IntegerField"),
+    (
+        "E028",
+        {"status_field": None, "confirmed_field": "flag", "cancelled_field": "flag"},
+        "confirmed_field is 'flag', by which bookings are cancelled as well",
+    ),
     ("E029", {"cancelled_field": "word"}, "cancelled_field is 'word', which is a CharField"),
     ("E029", {"cancelled_unless_field": "word"}, "cancelled_unless_field is 'word', which is a CharField"),
     ("E029", {"cancelled_field": "moment"}, "which is never null: every booking would count as cancelled"),
@@ -104,11 +121,13 @@ WRONG: list[tuple[str, dict[str, Any], str]] = [
         "tables_separator is '+', but tables_field is 'count', which is no text",
     ),
     ("E034", {"table_seats_field": "in_use"}, "table_seats_field is 'in_use', which is a BooleanField"),
+    ("E034", {"table_seats_field": "id"}, "table_seats_field is 'id', which is the table's key"),
     ("E034", {"table_active_field": "label"}, "table_active_field is 'label', which is a CharField"),
     ("E034", {"table_priority_field": "label"}, "table_priority_field is 'label', which is a CharField"),
     ("E034", {"table_priority_field": "in_use"}, "table_priority_field is 'in_use', which is a BooleanField"),
     ("E034", {"table_adjacent_field": "house"}, "which is no many-to-many of shapes.Board to itself"),
     ("E035", {"hours_model": "shapes.Opening", "hours_opens_field": "weekday"}, "hours_opens_field is 'weekday'"),
+    ("E035", {"hours_model": "shapes.Opening", "hours_closed_field": "late"}, "hours_closed_field is 'late'"),
     (
         "E035",
         {"turn_model": "shapes.Turn", "turn_party_field": "up_to", "turn_minutes_field": "house"},
@@ -139,6 +158,11 @@ WRONG: list[tuple[str, dict[str, Any], str]] = [
         "restaurant_field is 'moment', which is a DateTimeField, and names no restaurant",
     ),
     ("E046", {"hours_model": "shapes.Opening", "hours_monday": 9}, "hours_monday is 9, which no weekday is called"),
+    (
+        "E047",
+        {"restaurant_field": "board", "table_restaurant_field": "house"},
+        "which leads to shapes.House.id, but restaurant_field is 'board', which leads to shapes.Board.id",
+    ),
     ("W028", {"cancelled_field": "shown"}, "every new booking counts as cancelled"),
     ("W028", {"cancelled_unless_field": "flag"}, "whose default is False: every new booking counts as cancelled"),
     ("W028", {"status_field": None, "confirmed_field": "shown"}, "every new booking counts as confirmed"),
@@ -154,6 +178,11 @@ WRONG: list[tuple[str, dict[str, Any], str]] = [
         "W027",
         {"tables_mean_seated": True, "tables_field": "boards"},
         "tables_mean_seated is ignored, because status_field",
+    ),
+    (
+        "W031",
+        {"status_field": "count", "waiting_statuses": (1,), "confirmed_status": 2, "cancelled_statuses": (3,)},
+        "status_field is 'count', whose default 0 is none of waiting_statuses",
     ),
     ("E039", {"zone_field": "boards"}, "zone_field is 'boards', but a booking may have several boards"),
     ("E039", {"cancelled_field": "board__in_use"}, "must be a field of shapes.Muddle itself"),
@@ -208,6 +237,33 @@ def test_zones_that_say_the_same_are_not_warned_of() -> None:
 def test_needs_and_features_in_every_form_that_is_read_are_right() -> None:
     fields = {"needs_field": "word", "wishes_field": "facts", "table_features_field": "label"}
     assert found(MuddleHost, **fields) == []
+
+
+def test_statuses_may_be_members_of_an_enum() -> None:
+    statuses = {
+        "waiting_statuses": (Letters.NEW,),
+        "confirmed_status": Letters.SET,
+        "cancelled_statuses": (Letters.OFF,),
+    }
+    assert found(MuddleHost, status_field="word", **statuses) == []
+    word = Muddle._meta.get_field("word")
+    assert word.max_length == 4 < len(str(Letters.NEW))
+
+
+def test_a_generic_foreign_key_is_no_column(monkeypatch: pytest.MonkeyPatch) -> None:
+    about = GenericForeignKey("kind", "count")
+    about.set_attributes_from_name("about")
+    get_field = Muddle._meta.get_field
+    monkeypatch.setattr(Muddle._meta, "get_field", lambda name: about if name == "about" else get_field(name))
+    for name in ("zone_field", "restaurant_field", "status_field", "guest_name_field", "tables_field"):
+        problems = found(MuddleHost, **{name: "about"})
+        assert [each[0] for each in problems] == ["E006"], name
+        assert f"{name} is 'about', which is a generic foreign key and no column" in problems[0][1]
+
+
+def test_a_proxy_stands_for_its_tables() -> None:
+    for field in ("board", "boards"):
+        assert found(MuddleHost, table_model="shapes.UsedBoard", tables_field=field) == []
 
 
 def test_restaurants_hours_and_turn_times_are_of_one_restaurant_each() -> None:

@@ -812,6 +812,8 @@ class TestStaff:
 
     def test_the_admin_page_if_there_is_one(self) -> None:
         assert ExampleHost().admin_url("12") == "/admin/example/booking/12/change/"
+        # Django's admin would read it as A/1.
+        assert ExampleHost().admin_url("A_2F1") == "/admin/example/booking/A_5F2F1/change/"
         assert VisitHost().admin_url("12") is None
 
     @pytest.mark.parametrize(

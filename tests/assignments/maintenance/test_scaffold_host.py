@@ -14,6 +14,7 @@ from django.db import models
 
 from assignments.host import ModelHost
 from assignments.maintenance import scaffold as scaffolding
+from tests.assignments.integration.test_host_check import Letters
 from tests.shapes.models import Board, House, Stay
 
 PROJECT = Path(__file__).resolve().parents[3]
@@ -56,6 +57,13 @@ def test_it_finds_the_fields_of_two_common_projects() -> None:
     assert (bookings.start_field, bookings.end_field, bookings.requested_field) == ("start", "end", "created_at")
     assert (bookings.restaurant_field, bookings.table_restaurant_field) == ("restaurant", "restaurant")
     assert bookings.stage_statuses == {"no_show": "no_show", "completed": "left"}
+
+
+def test_tables_may_be_of_another_app() -> None:
+    host = host_of(scaffold("shapes", "--booking-model", "Note", "--table-model", "example.Table"))
+    assert (host.table_model, host.table_seats_field) == ("example.Table", "seats")
+    with pytest.raises(CommandError, match="nowhere has no model Table"):
+        scaffold("shapes", "--booking-model", "Note", "--table-model", "nowhere.Table")
 
 
 def test_what_it_cannot_know_it_says() -> None:
@@ -120,6 +128,21 @@ def test_a_start_an_end_and_a_status_behind_foreign_keys_are_found() -> None:
     assert "have no status" not in text
 
 
+def test_statuses_of_an_enum_are_written_as_the_column_stores_them() -> None:
+    class Meal(models.Model):
+        status = models.CharField(max_length=4, choices=[(each, each.name) for each in Letters], default=Letters.NEW)
+
+        class Meta:
+            abstract = True
+
+    made = scaffolding.Scaffold(class_name="Host")
+    scaffolding._standing(made, Meal)
+    text = made.text()
+    assert 'waiting_statuses = ("new",)' in text
+    assert 'confirmed_status = "set"' in text
+    assert "Letters" not in text
+
+
 def test_a_status_whose_rows_have_numbers_is_noted() -> None:
     class Meal(models.Model):
         state = models.ForeignKey(House, on_delete=models.PROTECT)
@@ -152,6 +175,7 @@ def test_hours_turn_times_and_time_zones_of_restaurants_are_found() -> None:
     assert host.restaurant_timezone_field == "time_zone"
     assert (host.hours_model, host.hours_restaurant_field) == ("shapes.Opening", "house")
     assert (host.hours_opens_field, host.hours_closes_field, host.hours_weekday_field) == ("opens", "closes", "weekday")
+    assert host.hours_closed_field == "is_closed"
     assert (host.turn_model, host.turn_party_field, host.turn_minutes_field) == ("shapes.Turn", "up_to", "stay")
     assert "guess: which number is Monday?" in text
 
