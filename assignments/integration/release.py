@@ -56,7 +56,12 @@ def of_code(package: Path = PACKAGE) -> str:
 def steering(settings: conf.Settings) -> dict[str, object]:
     """Return the settings that steer decisions, by name."""
     found = {each.name: getattr(settings, each.name) for each in fields(settings) if each.metadata["steers"]}
-    return {**found, "WEIGHTS": dict(settings.rules().weights)}
+    return {**found, "WEIGHTS": dict(settings.rules().weights), "REARRANGE": _in_order(settings.REARRANGE)}
+
+
+def _in_order(value: object) -> object:
+    """Return a set as a sorted list, because each process iterates over a set of texts in an order of its own."""
+    return sorted(value) if isinstance(value, set | frozenset) else value
 
 
 @cache

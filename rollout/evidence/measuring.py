@@ -23,7 +23,7 @@ from assignments.integration.planners import V3
 from rollout import conf
 from rollout.evidence import decision_audit, live_decisions, stage_audit, unsettled
 from rollout.evidence.sql import at_once, percentiles
-from rollout.flags import resolution
+from rollout.flags import bucketing, resolution
 from rollout.flags.drift import drift
 from rollout.flags.resolution import Flags
 from rollout.models import Position
@@ -45,7 +45,6 @@ from rollout.policy.verdict import Verdict
 from rollout.shadow.recorder import RECORDED_DAYS
 
 STATEMENT_TIMEOUT_MS = 20_000
-EVERYBODY = 100
 WORK_MEMORY = "64MB"
 """So much a sort may take: a hundred thousand comparisons are then sorted without files."""
 
@@ -134,6 +133,7 @@ def measure_live(position: Position, *, minutes: float) -> Facts:
         began = max(position.since, position.release_since or position.since)
         since, window = window_at(began, now, minutes=minutes)
         releases = position.counted_for(release.running())
+        has_legacy = bool(conf.settings().LEGACY_PLANNER)
         counted = at_once(
             {
                 **_LIVE,
@@ -148,7 +148,7 @@ def measure_live(position: Position, *, minutes: float) -> Facts:
             stage=position.stage,
             window=window,
             window_minutes=minutes,
-            everybody=position.percent >= EVERYBODY,
+            share_limit=bucketing.share_limit(position.percent if has_legacy else bucketing.EVERYBODY),
             since=since,
             began=began,
             now=now,
@@ -522,18 +522,19 @@ SELECT (SELECT count(*)
        AS unconfirmed
 """
 
-# A booking that is due waits only while passes succeed: without a worker nobody decides, whichever planner it is. Before V3
-# has decided a booking, nothing says that it is V3's, unless all are.
-_WORKERS = """
+# A booking that is due waits only while passes succeed: without a worker nobody decides, whichever planner it is. A booking
+# that no planner has claimed is V3's where V3 decides.
+_WORKERS = f"""
 SELECT coalesce(greatest(0, extract(epoch FROM (
            SELECT max(succeeded_at) FROM assignments_run WHERE succeeded_at >= %(since)s) - (
            SELECT min(due_at) FROM assignments_assignment
             WHERE due_at < %(now)s AND starts_at > %(now)s
-              AND (planner = %(planner)s OR planner = '' AND %(everybody)s))) / 60), 0)::float AS waits_minutes,
+              AND (planner = %(planner)s OR planner = '' AND {bucketing.decides_in_sql("restaurant_ref")}))) / 60), 0)::float
+       AS waits_minutes,
        coalesce((SELECT max(memory_mb - memory_begun_mb) FROM assignments_run
                   WHERE (ended_at IS NULL OR ended_at >= %(since)s) AND last_pass_at >= %(since)s
                     AND release = ANY(%(releases)s)), 0)::float AS memory_growth_mb
-"""
+"""  # noqa: S608
 
 _LIVE = {
     "outcomes": live_decisions.outcomes(_LIVE_SINCE),

@@ -12,6 +12,8 @@ from rollout import conf
 from rollout.flags import resolution
 from rollout.models import ForcedPlanner, Position
 
+EVERYBODY = 100
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RolloutState:
@@ -47,6 +49,24 @@ def is_in_share(restaurant_ref: str, percent: int) -> bool:
     """Return whether the restaurant is in the share; it stays in when the percentage is raised."""
     digest = hashlib.sha256(f"rollout:{restaurant_ref}".encode()).digest()
     return int.from_bytes(digest[:8]) * 100 < percent * 2**64
+
+
+def decides_in_sql(restaurant_ref: str) -> str:
+    """Return SQL for whether V3 decides for the restaurant in mode active; it takes ``share_limit``.
+
+    ``restaurant_ref``: SQL for its ref. The forced planner counts first, then the share, as ``RolloutState`` has it.
+    """
+    return f"""
+coalesce((SELECT planner = '{ForcedPlanner.PlannerChoice.V3}' FROM rollout_forcedplanner AS forced
+           WHERE forced.restaurant_ref = {restaurant_ref}),
+         substr(encode(sha256(convert_to('rollout:' || {restaurant_ref}, 'UTF8')), 'hex'), 1, 16) COLLATE "C"
+         < %(share_limit)s)
+"""  # noqa: S608  (text of our own)
+
+
+def share_limit(percent: int) -> str:
+    """Return the share's limit as the first 16 hexadecimal digits of a hash; one above all of them for every restaurant."""
+    return "g" if percent >= EVERYBODY else f"{-(-percent * 2**64 // EVERYBODY):016x}"
 
 
 def read(restaurant_ref: str) -> RolloutState:

@@ -68,6 +68,13 @@ V3_ITSELF = "rollout.shadow.candidate.v3"
 """The candidate that decides as V3 does for guests."""
 
 
+BY_OTHER_RULES = "+other-rules"
+"""Added to the release of decisions by rules other than those in its settings, as before a deploy.
+
+They do not speak for the release, since it decides otherwise. What is unsafe by any rules speaks against it all the same.
+"""
+
+
 class CandidateProcess:
     """The candidate's process, started when first needed and restarted after it had to be killed.
 
@@ -306,6 +313,8 @@ def _compare_one(comparison: Comparison, floors: dict[str, Floor], candidate: Ca
         return
     comparison.candidate = dict(answer.decision or {})
     comparison.verdict = compare(snapshot, control, decision)
+    if comparison.verdict != Verdict.UNSAFE and snapshot.rules != assignments_conf.settings().rules():
+        comparison.release += BY_OTHER_RULES
     comparison.joined = is_joined(control) or is_joined(decision)
 
 

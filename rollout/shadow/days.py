@@ -136,7 +136,8 @@ def freeze(restaurant_ref: str, service_date: date) -> FrozenDay | None:
     """Return the day as shadow mode has recorded it; None if nothing of it can be read.
 
     Each booking has its last recorded request. Taken is everything without a recorded decision: closed tables,
-    walk-ins, seatings by staff, whenever they were seen.
+    walk-ins, seatings by staff, whenever they were seen. The rules are those of the settings, whatever they were when
+    the day was recorded, because they belong to the release that plans it now.
     """
     kept = list(
         Comparison.objects.filter(
@@ -161,7 +162,8 @@ def freeze(restaurant_ref: str, service_date: date) -> FrozenDay | None:
     first = min((snapshot["now"] for _ref, _version, snapshot in kept), key=datetime.fromisoformat)
     merged = {**kept[-1][2], "now": first, "occupied": sorted(others, key=str)}
     start = snapshot_from_json(merged, floor)
-    return day_of(replace(last, now=start.now), requests_from_json(asked.values()), start.occupied)
+    rules = assignments_conf.settings().rules()
+    return day_of(replace(last, now=start.now, rules=rules), requests_from_json(asked.values()), start.occupied)
 
 
 def compare(

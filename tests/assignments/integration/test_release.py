@@ -1,7 +1,10 @@
 """A release: what makes another one of it, and what does not."""
 
+import os
 import re
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -81,6 +84,22 @@ def test_settings_that_steer_decisions_belong_to_it(settings: Any, setting: dict
         setting = {"WEIGHTS": {next(iter(DEFAULT_WEIGHTS)): 7.5}}
     settings.ASSIGNMENTS = {**settings.ASSIGNMENTS, **setting}
     assert (release.running() != before) is is_another
+
+
+def test_processes_with_the_same_set_of_restaurants_run_the_same_release() -> None:
+    """Each process hashes texts in its own way, so that a set of them has another order there."""
+    code = """
+from assignments import conf
+from assignments.integration import release
+steering = release.steering(conf.Settings(HOST="a.Host", REARRANGE={str(number) for number in range(20)}))
+print(release.fingerprint("code", steering, "3.12.1", "2026a"))
+"""
+    found = set()
+    for seed in ("1", "2", "3"):
+        environment = {**os.environ, "PYTHONHASHSEED": seed, "DJANGO_SETTINGS_MODULE": "tests.settings"}
+        run = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+        found.add(run.stdout)
+    assert len(found) == 1
 
 
 def test_python_and_the_time_zones_belong_to_it() -> None:

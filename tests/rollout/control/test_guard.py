@@ -12,6 +12,7 @@ from django.db import connection, transaction
 from django.test.utils import CaptureQueriesContext
 from psycopg.types.range import TimestamptzRange
 
+from assignments.concurrency.sql import rows
 from assignments.coordination import day_planner, dispatch, planned_day
 from assignments.exceptions import BookingBusyError
 from assignments.integration import floor_cache, release
@@ -21,9 +22,9 @@ from assignments.telemetry import events
 from example import models
 from rollout.control import change_log, guard, steering, switches
 from rollout.evidence import decision_audit, measuring
-from rollout.flags import resolution
+from rollout.flags import bucketing, resolution
 from rollout.flags.resolution import Mode
-from rollout.models import Change, FloorRecord, GuardRun, Position
+from rollout.models import Change, FloorRecord, ForcedPlanner, GuardRun, Position
 from tests.built import built_once
 from tests.example.conftest import keep_few, load
 from tests.rollout.control.test_steering import WHO, climb, configure
@@ -465,6 +466,42 @@ class TestWorkers:
         assert self.rails() == []
         self.overdue()
         assert self.rails() == ["waits_minutes"]
+
+    @pytest.mark.parametrize(
+        ("stage", "forced", "expected"),
+        [
+            ("some", "v3", ["waits_minutes"]),
+            ("some", "legacy", []),
+            ("full", "", ["waits_minutes"]),
+            ("full", "legacy", []),
+        ],
+    )
+    @pytest.mark.legacy_planner
+    def test_one_that_no_planner_has_ever_claimed_waits_for_v3_where_v3_decides(
+        self, stage: str, forced: str, expected: list[str], settings: Any
+    ) -> None:
+        """A V3 that passes a new booking over makes no attempt at it, so that nothing but its due date tells."""
+        configure(settings)
+        restaurant = load("v3")
+        climb("full")
+        if stage != "full":
+            steering.roll_back(to=stage, **WHO)
+        if forced:
+            planner = ForcedPlanner.PlannerChoice(forced)
+            steering.force_planner(restaurant_ref=str(restaurant.pk), planner=planner, **WHO)
+        dispatch.register_new()
+        self.worked(succeeded_at=datetime.now(UTC))
+        due_at = datetime.now(UTC) - timedelta(minutes=45)
+        Assignment.objects.filter(pk=Assignment.objects.latest("starts_at").pk).update(due_at=due_at)
+        assert self.rails() == expected
+
+    def test_v3s_share_of_restaurants_is_the_same_in_sql(self) -> None:
+        for percent in (0, 1, 10, 37, 50, 99, 100):
+            for number in range(200):
+                query = f"SELECT {bucketing.decides_in_sql('%(ref)s')}"
+                parameters = {"ref": f"R{number}", "share_limit": bucketing.share_limit(percent)}
+                ((found,),) = rows(query, **parameters)
+                assert found is bucketing.is_in_share(f"R{number}", percent), (percent, number)
 
     def test_where_no_worker_runs_it_is_not_v3_that_lets_bookings_wait(self, evening: models.Restaurant) -> None:
         self.worked(succeeded_at=datetime.now(UTC) - timedelta(minutes=40))

@@ -11,7 +11,7 @@ from assignments.coordination import dispatch
 from assignments.integration import release
 from rollout.control import steering
 from rollout.evidence import measuring
-from rollout.models import Comparison
+from rollout.models import Comparison, DayComparison
 from rollout.shadow import recorder
 from tests.example.conftest import keep_few, load
 from tests.rollout.control.test_steering import climb, configure
@@ -19,6 +19,35 @@ from tests.rollout.control.test_steering import climb, configure
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.legacy_planner]
 
 OTHER = "tests.rollout.candidates.raises"
+
+
+@pytest.fixture
+def decided(settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Twelve decisions of the legacy planner that wait to be compared."""
+    monkeypatch.setenv("DATABASE_NAME", str(connection.settings_dict["NAME"]))
+    monkeypatch.setenv("DJANGO_SETTINGS_MODULE", "tests.settings")
+    configure(settings)
+    keep_few(load("legacy"), 12)
+    climb("shadow")
+    dispatch.register_new()
+    list(dispatch.run_pass())
+    assert recorder.flush()
+
+
+def test_what_was_recorded_under_other_settings_does_not_speak_for_a_release_with_these(
+    decided: None, settings: Any
+) -> None:
+    """V3 is asked by the rules of the snapshot, but the release that is deployed since decides by its own."""
+    settings.ASSIGNMENTS = {**settings.ASSIGNMENTS, "MAX_TABLES": 1}
+    call_command("rollout", "compare", verbosity=0)
+    found = set(Comparison.objects.exclude(verdict="").values_list("release", flat=True))
+    assert found == {f"{release.running()}+other-rules"}
+    position = steering.current()
+    assert position is not None
+    comparisons = measuring.measure(position).comparisons
+    assert (comparisons.total, comparisons.others, comparisons.expected) == (0, 12, 0)
+    day = DayComparison.objects.get()
+    assert (day.release, day.content["rules"]["max_tables"]) == (release.running(), 1), "it is planned anew"
 
 
 @pytest.mark.parametrize(
