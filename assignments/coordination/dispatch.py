@@ -241,7 +241,8 @@ def _decide(
     """
     aside = [quarantine.set_aside(each, trigger=trigger) for each in batch if quarantine.is_culprit(each)]
     first_outcomes = tuple(outcome for result in aside for outcome in result.outcomes)
-    batch = _of_day(day, woken.settle([each for each in batch if not quarantine.is_culprit(each)]))
+    innocent = [each for each in batch if not quarantine.is_culprit(each)]
+    batch = _of_day(day, woken.settle(innocent, should_stop=should_stop))
     if not batch:
         return DayResult(outcomes=first_outcomes)
     try:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from assignments.concurrency import locks, transactions
+from assignments.coordination import quarantine
 from assignments.error_logging import log_error
 from assignments.exceptions import StaleAssignmentError
 from assignments.integration.host import Host, HostBooking
@@ -28,7 +29,8 @@ def attempt(booking_ref: str, work: Callable[[Locked], bool], *, host: Host, wha
     """Lock the booking, do the work, and return its result.
 
     Returns False, too, if another process has the booking locked, or the work fails. A failure is logged by type, with
-    ``what`` could not be done, and affects only this booking. Raises if the database cannot be reached.
+    ``what`` could not be done, and affects only this booking. Returns True without the work for a booking at which
+    processes keep ending, because staff decide about it. Raises if the database cannot be reached.
     """
 
     def locked() -> bool:
@@ -44,8 +46,8 @@ def attempt(booking_ref: str, work: Callable[[Locked], bool], *, host: Host, wha
         return work(Locked(assignment=assignment, booking=booking, now=now))
 
     try:
-        with correlation.scope(booking_ref=booking_ref):
-            return transactions.run(locked)
+        with correlation.scope(booking_ref=booking_ref), quarantine.alone(booking_ref) as may_be_tried:
+            return transactions.run(locked) if may_be_tried else True
     except Exception as error:
         if transactions.is_database_away(error):
             raise

@@ -2,7 +2,8 @@
 
 Before its transaction a batch leaves a mark, which the commit deletes. A mark that remains while nobody has the day
 belongs to a process that died. Its bookings are then decided alone, each with its own mark, those with most deaths
-last. A booking with ``MOST_DEATHS`` deaths goes to review, without a call to the host.
+last. A booking with ``MOST_DEATHS`` deaths goes to review, without a call to the host. What a pass does beside planning
+leaves a mark for each booking, too.
 """
 
 import logging
@@ -23,7 +24,7 @@ from assignments.integration.planners import V3
 from assignments.integration.project_host import configured
 from assignments.lifecycle import waiting
 from assignments.lifecycle.settlement import Settlement
-from assignments.models import Assignment, BatchMark
+from assignments.models import Assignment, BatchMark, State
 from assignments.models.moment import DatabaseNow
 from assignments.outcome import CoordinatorReason, Noop, noop
 
@@ -89,6 +90,27 @@ def take_back(mark: uuid.UUID) -> bool:
     return True
 
 
+@contextmanager
+def alone(booking_ref: str) -> Iterator[bool]:
+    """Do something with one booking beside planning it, with a mark of its own. Three queries more.
+
+    Yields whether it may be done: a booking at which processes keep ending is left to staff.
+    """
+    note_deaths()
+    row = Assignment.objects.of(booking_ref).first()
+    if row is None:
+        yield True
+        return
+    if is_culprit(row):
+        _leave_to_staff(booking_ref)
+        yield False
+        return
+    with marked(row.restaurant_ref, row.service_date, [booking_ref]) as mark:
+        yield True
+        if not take_back(mark):
+            take_back_death([booking_ref])
+
+
 def note_deaths() -> int:
     """Count a death for the bookings of each mark that a dead process left. Return the number of marks.
 
@@ -106,6 +128,8 @@ def _note_death(mark: BatchMark) -> bool:
     if not deleted:
         return False
     undecided = Q(due_at__isnull=False) | Q(wake_at__isnull=False)
+    if len(mark.booking_refs) == 1:
+        undecided |= Q(state__in=[State.CONFIRMED, State.MANUAL_REVIEW])  # See ``alone``.
     at_once = Case(When(due_at__isnull=False, then=Least("due_at", DatabaseNow())))
     Assignment.objects.filter(undecided, booking_ref__in=mark.booking_refs).update(
         deaths=F("deaths") + 1, due_at=at_once
@@ -172,3 +196,23 @@ def set_aside(assignment: Assignment, *, trigger: str) -> DayResult:
         if transactions.is_database_away(error) or not transactions.is_lost_race(error):
             raise
         return DayResult(outcomes=(noop(ref, Noop.LOCK_CONTENTION, planner=V3),))
+
+
+def _leave_to_staff(booking_ref: str) -> None:
+    """Send a confirmed booking to review, which keeps its tables. One in review stays there, and is not tried again."""
+
+    def work() -> None:
+        rows = Assignment.objects.of(booking_ref)
+        now = locks.lock_days(rows.days())
+        row = rows.claim().first()
+        if row is None or not is_culprit(row):
+            return
+        if row.is_woken:
+            waiting.let_sleep([row])
+        if row.state == State.CONFIRMED:
+            planner = row.planner or V3
+            settlement = Settlement(host=configured(), planner=planner, actor=planner, trigger="cron", now=now)
+            settlement.keep_for_review(row, reason=CoordinatorReason.POISONOUS)
+            settlement.write(tells_of_reviews=False)
+
+    transactions.run(work)

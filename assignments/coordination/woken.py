@@ -1,6 +1,6 @@
 """Trying woken bookings that have tables: their edit may be possible now, or an overlap may be over."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from functools import partial
 
@@ -16,7 +16,7 @@ from assignments.models import Allocation, Assignment
 from assignments.outcome import Change
 
 
-def settle(batch: Sequence[Assignment]) -> list[Assignment]:
+def settle(batch: Sequence[Assignment], *, should_stop: Callable[[], bool] = lambda: False) -> list[Assignment]:
     """Try the bookings that were woken in review and still have tables. Return the others, for planners.
 
     A booking that gets nothing better keeps its tables and waits for the next wake, unless others asked earlier. No
@@ -25,6 +25,8 @@ def settle(batch: Sequence[Assignment]) -> list[Assignment]:
     candidates = [assignment.booking_ref for assignment in batch if assignment.is_woken]
     seated = ledger.seatings_of(candidates) if candidates else {}
     for ref in seated:
+        if should_stop():
+            break
         host = configured()
         one_booking.attempt(ref, partial(_try, host=host), host=host, what="tried again")
     return [assignment for assignment in batch if assignment.booking_ref not in seated]

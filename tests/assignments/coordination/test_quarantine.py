@@ -16,11 +16,12 @@ from assignments.concurrency import locks, transactions
 from assignments.coordination import dispatch, quarantine
 from assignments.exceptions import CallbackTooSlowError
 from assignments.integration import callback_budget, project_host
-from assignments.integration.host import Seating
+from assignments.integration.host import Move, Seating
 from assignments.integration.project_host import HostWithWalkIns
 from assignments.models import Assignment, BatchMark, HostMark, OutboxMessage, State
 from assignments.outcome import Kind
-from tests.assignments.conftest import HOST_PATH, TheHost, run_all
+from assignments.testing import a_floor, a_table
+from tests.assignments.conftest import HOST_PATH, TheHost, run_all, tables_of
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -333,3 +334,62 @@ def test_the_others_are_decided_while_the_host_hangs_at_one_booking(
         run_all()
     assert {ref for ref, state in states().items() if state == State.CONFIRMED} == {"B1", "B3"}
     assert Assignment.objects.get(booking_ref="B2").due_at is not None
+
+
+class TestWhatAPassDoesBesidePlanning:
+    """An edited floor, a woken booking, a change in the host: one that ends the process stops nothing else for good."""
+
+    @pytest.fixture
+    def host(self, host: TheHost, monkeypatch: Any) -> TheHost:
+        """The host ends the process when the booking "poison" is moved."""
+        on_moved = host.on_moved
+
+        def dies(moves: Sequence[Move]) -> None:
+            if any(each.booking_ref == "poison" for each in moves):
+                raise Died
+            on_moved(moves)
+
+        monkeypatch.setattr(host, "on_moved", dies)
+        return host
+
+    def test_who_cannot_be_moved_off_a_lost_table_goes_to_review_and_the_others_are_decided(
+        self, host: TheHost, tonight: datetime
+    ) -> None:
+        host.book("poison", starts_at=tonight)
+        run_all()
+        left = [a_table(ref) for ref in ("T1", "T2", "T3", "T4") if ref not in tables_of("poison")]
+        host.floors["R1"] = a_floor(tables=left)
+        host.book("B1", starts_at=tonight)
+        for _number in (1, 2):
+            with pytest.raises(Died):
+                run_all()
+        run_all()
+        row = Assignment.objects.get(booking_ref="poison")
+        assert (row.state, row.reason) == (State.MANUAL_REVIEW, "poisonous")
+        assert states()["B1"] == State.CONFIRMED
+        assert not BatchMark.objects.exists()
+        assert "poison" not in host.reviews, "the host is not called"
+        assert OutboxMessage.objects.filter(booking_ref="poison", payload__reason="poisonous").exists()
+        assert tables_of("poison"), "it keeps its table until staff decide"
+        run_all()
+        assert Assignment.objects.get(booking_ref="poison").reason == "poisonous"
+
+    def test_who_is_woken_and_cannot_be_moved_stays_in_review_and_the_others_are_decided(
+        self, host: TheHost, tonight: datetime
+    ) -> None:
+        host.floors["R1"] = a_floor(tables=[a_table("T1"), a_table("T2", seats=2)])
+        for ref, table, party in (("large", "T1", 4), ("poison", "T2", 2)):
+            host.book(ref, starts_at=tonight, party=party)
+            api.assign(booking_ref=ref, table_refs=[table], actor="staff:7")
+        host.edit("poison", party=4)
+        assert api.booking_changed(booking_ref="poison") == "to_staff"
+        api.booking_cancelled(booking_ref="large")
+        host.edit("large", wants_table=False)
+        host.book("B1", starts_at=tonight)
+        for _number in (1, 2):
+            with pytest.raises(Died):
+                run_all()
+        run_all()
+        assert (states()["poison"], tables_of("poison")) == (State.MANUAL_REVIEW, ["T2"])
+        assert (states()["B1"], tables_of("B1")) == (State.CONFIRMED, ["T1"])
+        assert not BatchMark.objects.exists()
