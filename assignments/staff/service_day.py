@@ -10,7 +10,7 @@ from assignments.concurrency.sql import rows
 from assignments.integration.floor_cache import floor_or_any_problem
 from assignments.integration.host import Host
 from assignments.lifecycle import ledger
-from assignments.models import Allocation, Assignment, Closure, State
+from assignments.models import GONE, Allocation, Assignment, Closure, State
 from assignments.models.assignment import AssignmentQuerySet
 from assignments.planning.floor import Floor
 from assignments.staff import timeline
@@ -56,7 +56,7 @@ class ServiceDay:
     ``floor`` is None if there is no valid one; then ``problem`` has the reason and times are UTC.
 
     ``services``: the keys of the day's service periods. ``booked``: visible bookings by ref. ``unseated``: the day's
-    bookings that are neither confirmed nor cancelled, by start, at most LISTED; ``unseated_count``: their number.
+    bookings that have no table and are not cancelled, by start, at most LISTED; ``unseated_count``: their number.
     ``bookings``: number of the day's bookings, seated or not. ``before`` and ``after``: the nearest days with bookings, if
     this one has none.
     """
@@ -171,7 +171,12 @@ def service_day(
     shown = {bar.taken.booking_ref for row in picture.rows for bar in row.bars} - {""}
     of_day = of_evening(floor, restaurant_ref, day)
     coming = _booked(of_day.exclude(state=State.CANCELLED).order_by("starts_at", "id"))
-    listed = [each for each in coming if each.state != State.CONFIRMED]
+    seating = Allocation.Kind.SEATING
+    sits = {
+        each.booking_ref for each in taken if each.kind == seating and not each.has_ended and each.starts_at < until
+    }
+    listed = [each for each in coming if each.state != State.CONFIRMED and each.booking_ref not in sits]
+    listed = [each for each in listed if each.stage not in GONE]
     booked = {each.booking_ref: each for each in coming if each.booking_ref in shown}
     if others := shown - booked.keys():  # Bookings of an adjacent day, or cancelled by now.
         booked |= {

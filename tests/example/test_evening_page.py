@@ -3,7 +3,7 @@
 import re
 import uuid
 from contextlib import suppress
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from itertools import combinations
 from typing import Any
 from urllib.parse import urlencode
@@ -213,6 +213,17 @@ class TestForms:
         assert "This day is over." in html
         assert "/act/close/" not in html
 
+    def test_a_later_day_is_closed_as_a_whole(self, admin_client: Client, query: dict[str, str]) -> None:
+        table = str(models.Table.objects.order_by("code")[0].pk)
+        html = admin_client.get(reverse(URL), {**query, "table": table}).content.decode()
+        assert "Closed from the beginning of this day" in html
+        assert "until further notice" in html
+        assert ">for 30 minutes<" not in html
+        today = day_at(floor_cache.floor_or_none(query["restaurant"]), clock.now()).isoformat()
+        html = admin_client.get(reverse(URL), {**query, "day": today, "table": table}).content.decode()
+        assert "Closed from now" in html
+        assert ">for 30 minutes<" in html
+
     def test_of_two_who_place_a_table_the_second_is_told(self, admin_client: Client, query: dict[str, str]) -> None:
         table = str(models.Table.objects.order_by("code")[0].pk)
 
@@ -382,6 +393,12 @@ class TestWalkIns:
         walk_in = Assignment.objects.get(stage=Stage.SEATED)
         assert Allocation.objects.get(booking_ref=walk_in.booking_ref).despite == ["outside_service"]
 
+    def test_who_is_refused_is_still_as_many(self, admin_client: Client, tonight: dict[str, str]) -> None:
+        models.Table.objects.update(active=False)
+        floor_cache.forget()
+        html = act(admin_client, "walk_in", tonight, party=6).content.decode()
+        assert re.search(r'id="evening-party"[^>]* value="6"', html)
+
     def test_a_rule_that_the_refusal_does_not_name_is_named_by_the_button(
         self, admin_client: Client, tonight: dict[str, str]
     ) -> None:
@@ -400,6 +417,107 @@ class TestWalkIns:
         html = act(admin_client, "walk_in", query, party=2).content.decode()
         assert "Who walks in sits down today" in html
         assert not Assignment.objects.filter(stage=Stage.SEATED).exists()
+
+
+class TestGuestsPastTheirTime:
+    """Those who still sit there, who were never seated, and who come after all."""
+
+    def when(self, booking: Assignment) -> Allocation:
+        return Allocation.objects.filter(booking_ref=booking.booking_ref).order_by("table_ref")[0]
+
+    def test_who_should_have_left_is_let_stay_from_now_on(self, admin_client: Client, query: dict[str, str]) -> None:
+        booking = seated(20)
+        row = self.when(booking)
+        with clock.at(row.starts_at):
+            api.seated(booking_ref=booking.booking_ref, actor="staff:1")
+            booking.refresh_from_db()
+        with clock.at(row.ends_at + timedelta(minutes=40)):
+            html = admin_client.get(reverse(URL), {**query, "booking": str(booking.pk)}).content.decode()
+            assert "let them stay longer" in html
+            button = html[: html.index(">+15 min")].rpartition("<form")[2]
+            until = re.search(r'name="until" value="(\d+)"', button)
+            assert until
+            answer = act(admin_client, "extend", query, booking, until=until.group(1)).content.decode()
+        assert "stays until" in answer
+        row.refresh_from_db()
+        assert row.stays_until == datetime.fromtimestamp(int(until.group(1)), tz=UTC)
+
+    def test_the_plan_shows_who_has_not_left(self, admin_client: Client, query: dict[str, str]) -> None:
+        booking = seated(20)
+        row = self.when(booking)
+        with clock.at(row.starts_at):
+            api.seated(booking_ref=booking.booking_ref, actor="staff:1")
+        after = Allocation.objects.filter(table_ref=row.table_ref, starts_at__gt=row.ends_at).order_by("starts_at")
+        for seating in after:
+            api.booking_cancelled(booking_ref=seating.booking_ref)
+        with clock.at(row.ends_at + timedelta(minutes=20)):
+            html = admin_client.get(reverse(URL), {**query, "view": "plan"}).content.decode()
+            assert f'data-booking="{booking.pk}"' in html
+            api.left(booking_ref=booking.booking_ref, actor="staff:1")
+            html = admin_client.get(reverse(URL), {**query, "view": "plan"}).content.decode()
+        assert f'data-booking="{booking.pk}"' not in html
+
+    def test_who_arrived_and_never_sat_has_a_way_out(self, admin_client: Client, query: dict[str, str]) -> None:
+        booking = seated(20)
+        row = self.when(booking)
+        with clock.at(row.starts_at):
+            api.arrived(booking_ref=booking.booking_ref, actor="staff:1")
+        with clock.at(row.ends_at + timedelta(minutes=1)):
+            html = admin_client.get(reverse(URL), {**query, "booking": str(booking.pk)}).content.decode()
+        assert "never seated" in html
+        assert "The guests arrived and were never seated." in html
+
+    def test_whose_table_is_taken_after_a_no_show_has_the_next_best(
+        self, admin_client: Client, query: dict[str, str], decided: models.Restaurant
+    ) -> None:
+        booking = seated(20)
+        row = self.when(booking)
+        with clock.at(row.starts_at + timedelta(minutes=30)):
+            api.no_show(booking_ref=booking.booking_ref, actor="staff:1")
+            there = models.Booking.objects.create(
+                restaurant=decided, reference="there", start=clock.now(), party=booking.party
+            )
+            api.request(booking_ref=str(there.pk))
+            api.seat_walk_in(actor="staff:1", booking_ref=str(there.pk), table_refs=[row.table_ref])
+            booking.refresh_from_db()
+            for code in ("D1-T04", "D1-T05"):
+                for other in Allocation.objects.current().filter(
+                    table_ref=str(models.Table.objects.get(code=code).pk), blocked__endswith__gt=clock.now()
+                ):
+                    api.booking_cancelled(booking_ref=other.booking_ref)
+            html = admin_client.get(reverse(URL), {**query, "booking": str(booking.pk)}).content.decode()
+            assert "The next best tables are below." in html
+            best = html[html.index('class="evening-best"') :]
+            tables = re.findall(r'name="tables" value="(\d+)"', best[: best.index("</li>")])
+            answer = act(admin_client, "seat", query, booking, tables=tables).content.decode()
+        assert "evening-success" in said_in(answer) or "evening-warning" in said_in(answer)
+        assert set(Allocation.objects.current().filter(booking_ref=booking.booking_ref).values_list("table_ref")) == {
+            (ref,) for ref in tables
+        }
+        assert stage_of(booking) == Stage.EXPECTED
+
+
+class TestWithoutATable:
+    def test_who_keeps_a_table_while_staff_decide_is_not_without_one(
+        self, admin_client: Client, query: dict[str, str]
+    ) -> None:
+        booking = seated()
+        host = models.Booking.objects.get(pk=int(booking.booking_ref))
+
+        def lane() -> str:
+            html = admin_client.get(reverse(URL), {**query, "waiting": "1"}).content.decode()
+            found = re.search(r"Without a table: (\d+)", html)
+            assert found
+            return found.group(1)
+
+        before = lane()
+        host.party = 40
+        host.save()
+        api.booking_changed(booking_ref=booking.booking_ref)
+        booking.refresh_from_db()
+        assert booking.state == "manual_review"
+        assert Allocation.objects.current().filter(booking_ref=booking.booking_ref).exists()
+        assert lane() == before
 
 
 class TestLive:

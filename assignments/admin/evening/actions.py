@@ -625,7 +625,8 @@ def carry_out(request: HttpRequest, name: str, state: State, *, assignment: Assi
         if transactions.is_database_away(error):
             raise
         text = _why(error, form)
-        return Said(level="error", text=text, state=state, offers=tuple(form.offers))
+        shown = replace(state, panel="walk-in") if name == "walk_in" else state
+        return Said(level="error", text=text, state=shown, offers=tuple(form.offers))
     _tables, level, text = result
     undo = assignment.pk if action.is_undoable and assignment else None
     return Said(level=level, text=text, state=after, undo=undo, offers=tuple(form.offers))

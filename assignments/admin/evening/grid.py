@@ -267,6 +267,7 @@ def _block(
         trouble=says,
         since=since,
         may_be_extended=may_act and booked is not None and not taken.has_ended and bar.sat is not None,
+        sits=stage == Stage.SEATED and not taken.has_ended,
         **place,
     )
 

@@ -16,7 +16,7 @@ class Block:
     """A bar as it is drawn. ``look``: a CSS class. ``trouble``: what is wrong, as a sentence. ``key``: of the assignment.
     ``since``: what has changed since the day sheet was printed. ``may_begin_elsewhere``: whether its start can be dragged.
 
-    ``joined``: the place among its joined tables, such as 1/2. ``is_repeated``: a row above has this booking already.
+    ``is_repeated``: a row above has this booking already. ``sits``: its guests sit there and have not left.
     """
 
     bar: Bar
@@ -36,6 +36,7 @@ class Block:
     since: str = ""
     may_be_extended: bool = False
     may_begin_elsewhere: bool = False
+    sits: bool = False
 
     @property
     def ends(self) -> int:

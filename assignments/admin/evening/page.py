@@ -221,7 +221,8 @@ def panel_context(
     elif state.table or state.zone or state.panel == "house":
         floor = floor_or_none(state.restaurant)
         is_over = state.day is not None and _is_over(floor, state.day, now)
-        found = panel.closing_panel(state, floor=floor, may=may, is_over=is_over)
+        is_to_come = state.day is not None and day_span(floor, state.day)[0] > now
+        found = panel.closing_panel(state, floor=floor, may=may, is_over=is_over, is_to_come=is_to_come)
     elif state.panel == "walk-in" and state.day == day_at(floor_or_none(state.restaurant), now):
-        found = panel.walk_in_panel(state, may=may)
+        found = panel.walk_in_panel(state, may=may, party=request.POST.get("party", ""))
     return {"panel": found, "close_link": state.bare.link(), "page_state": state}

@@ -38,6 +38,7 @@ logger = logging.getLogger("assignments.evening")
 STEP = timedelta(minutes=15)
 BEST = 3
 """Options that the panel shows at once."""
+USUAL_PARTY = 2
 
 UNDO: Mapping[str, Any] = {
     staff_decisions.Undo.ASSIGNMENT: gettext_lazy("Take the tables back"),
@@ -125,12 +126,8 @@ def booking_panel(
         found["stays"] = _stays(assignment, seatings, state, common, now, floor)
         found["others"] = _others(assignment, seatings, holds, state, common)
         found |= _undo(assignment, state, common, now)
-    if (
-        booking is not None
-        and floor is not None
-        and assignment.stage not in GONE
-        and assignment.state != Decided.CANCELLED
-    ):
+    is_to_sit = assignment.stage not in GONE or "undo_refused" in found  # They may be back, and their table taken.
+    if booking is not None and floor is not None and is_to_sit and assignment.state != Decided.CANCELLED:
         found |= _where(assignment, booking, seatings, state, floor, common, now=now, may_act=may["assign"])
     return found
 
@@ -158,7 +155,9 @@ def _trouble(assignment: Assignment, seatings: Sequence[Allocation], now: dateti
     is_awaited = assignment.stage in {Stage.EXPECTED, Stage.LATE}
     if is_awaited and first.starts_at + OVERDUE < now:
         return _("The guests are not here yet. Note that they are late, or that they did not come.")
-    if assignment.stage == Stage.SEATED and first.ends_at < now:
+    if assignment.stage == Stage.ARRIVED and first.stays_until <= now:
+        return _("The guests arrived and were never seated. Note that they sit or have left, or let them stay longer.")
+    if assignment.stage == Stage.SEATED and first.stays_until < now:
         return _("The guests should have left. Note that they have, or let them stay longer.")
     return ""
 
@@ -219,7 +218,8 @@ def _stays(
     ends = first.stays_until
     found = []
     for step, key in ((-STEP, "-"), (STEP, "+")):
-        until = ends + step
+        # Guests who sit there after their time stay a quarter of an hour from now on.
+        until = max(ends, now.replace(second=0, microsecond=0)) + step if step > timedelta(0) else ends + step
         if until > max(now, first.starts_at):
             minutes = int(step / timedelta(minutes=1))
             text, about = _("%(minutes)s min"), _("until %(until)s") % {"until": clock(until, zone)}
@@ -459,11 +459,11 @@ def _around(
 
 
 def closing_panel(
-    state: State, *, floor: Floor | None, may: Mapping[str, bool], is_over: bool
+    state: State, *, floor: Floor | None, may: Mapping[str, bool], is_over: bool, is_to_come: bool
 ) -> dict[str, Any] | None:
     """Return the form that closes a table, a zone or the restaurant; None if the floor does not have it.
 
-    ``is_over``: nothing can be closed on a day that is over.
+    ``is_over``: nothing can be closed on a day that is over. ``is_to_come``: a later day is closed as a whole.
     """
     if floor is None:
         return None
@@ -491,6 +491,7 @@ def closing_panel(
         "note": note,
         "button": button if may["close"] and not is_over else None,
         "is_over": is_over,
+        "is_to_come": is_to_come,
         **place,
     }
 
@@ -583,7 +584,12 @@ def _other_ends(
     ]
 
 
-def walk_in_panel(state: State, *, may: Mapping[str, bool]) -> dict[str, Any]:
-    """Return the form that seats guests who have just come in."""
+def walk_in_panel(state: State, *, may: Mapping[str, bool], party: str = "") -> dict[str, Any]:
+    """Return the form that seats guests who have just come in. ``party``: what was written there before."""
     button = Button(url=state.bare.act("walk_in"), text=_("Seat now"), look="default")
-    return {"kind": "walk_in", "label": _("Walk-in"), "button": button if may["assign"] else None}
+    return {
+        "kind": "walk_in",
+        "label": _("Walk-in"),
+        "button": button if may["assign"] else None,
+        "party": party if party.isdecimal() else USUAL_PARTY,
+    }

@@ -73,7 +73,11 @@ def plan_context(grid: Grid, shown: Day, state: State) -> Plan | None:
     moment = moment_of(state, shown)
     zone = shown.floor.zone
     rows = {row.ref: row for of_zone in grid.zones for row in of_zone.rows}
-    spots = tuple(_spot(each, rows[each.table.ref], moment, zone) for each in found.tables if each.table.ref in rows)
+    spots = tuple(
+        _spot(each, rows[each.table.ref], moment, zone, now=shown.now)
+        for each in found.tables
+        if each.table.ref in rows
+    )
     is_now = state.at is None and moment == shown.now
 
     def link(at: datetime) -> str:
@@ -95,10 +99,17 @@ def plan_context(grid: Grid, shown: Day, state: State) -> Plan | None:
     )
 
 
-def _spot(placed: Placed, row: GridRow, moment: datetime, zone: Any) -> Spot:
-    here = [block for block in row.blocks if _is_at(block, moment)]
-    # Guests count before what closes the table, and both before what is only kept for somebody.
-    here.sort(key=lambda block: (block.bar.taken.kind == HOLD, block.bar.taken.kind == CLOSURE))
+def _spot(placed: Placed, row: GridRow, moment: datetime, zone: Any, *, now: datetime) -> Spot:
+    here = [block for block in row.blocks if _is_at(block, moment, now=now)]
+    # Guests count before what closes the table, both before what is only kept, and those who sit before those to come.
+    here.sort(
+        key=lambda block: (
+            block.bar.taken.kind == HOLD,
+            block.bar.taken.kind == CLOSURE,
+            not block.sits,
+            block.bar.taken.ends_at <= moment,
+        )
+    )
     block = here[0] if here else None
     following = [each for each in row.blocks if each.bar.taken.starts_at > moment and not each.bar.taken.has_ended]
     after = min(following, key=lambda each: each.bar.taken.starts_at, default=None)
@@ -137,9 +148,11 @@ def _short(text: str) -> str:
     return text if len(name) <= most else f"{name[: most - 1].rstrip()}…{separator}{rest}"
 
 
-def _is_at(block: Block, moment: datetime) -> bool:
+def _is_at(block: Block, moment: datetime, *, now: datetime) -> bool:
+    """Return whether the table is taken then. Guests who have not left sit there until now, whatever their time."""
     taken = block.bar.taken
-    return taken.starts_at <= moment < taken.ends_at and not taken.has_ended
+    is_overdue = block.sits and taken.ends_at <= moment <= now
+    return taken.starts_at <= moment and not taken.has_ended and (moment < taken.ends_at or is_overdue)
 
 
 def _joins(spots: tuple[Spot, ...]) -> list[tuple[int, int, int, int]]:
