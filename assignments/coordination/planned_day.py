@@ -39,7 +39,8 @@ def plan_requests(
     """Decide requests of one restaurant-day together.
 
     Bookings that hold tables get these first, because the tables were promised. Of others that have tables, each may
-    have its own again, with more, and nobody else may yet. ``rules``: the settings' rules by default. ``may_wait``: refs of bookings whose decision may be left out after ``seconds``.
+    have its own again, with more, and nobody else may yet. ``rules``: the settings' rules by default. ``may_wait``: refs
+    of bookings whose decision may be left out after ``seconds``.
     """
     evening, milliseconds = planned_evening(
         requests,

@@ -85,8 +85,8 @@ class EveningPlanner:
     Pinned parties and everybody else in ``occupied`` stay. ``decisions`` and ``moves`` are final once the last request is
     decided.
 
-    ``occupied`` may contain a request's own tables only if they are given with it. ``now`` is aware; for ``success`` see Snapshot. Raises
-    ValueError for unknown or negative weights.
+    ``occupied`` may contain a request's own tables only if they are given with it. ``now`` is aware; for ``success`` see
+    Snapshot. Raises ValueError for unknown or negative weights.
     """
 
     def __init__(
