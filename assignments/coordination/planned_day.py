@@ -38,8 +38,9 @@ def plan_requests(
 ) -> PlannedDay:
     """Decide requests of one restaurant-day together.
 
-    Bookings that hold tables get these first, because the tables were promised. ``rules``: the settings' rules by
-    default. ``may_wait``: refs of bookings whose decision may be left out after ``seconds``.
+    Bookings that hold tables get these first, because the tables were promised. Of others that have tables, each may
+    have its own again, with more, and nobody else may yet. ``rules``: the settings' rules by default. ``may_wait``: refs
+    of bookings whose decision may be left out after ``seconds``.
     """
     evening, milliseconds = planned_evening(
         requests,
@@ -72,6 +73,10 @@ def planned_evening(
     rules = rules or conf.settings().rules()
     held = held_tables(requests, occupied, floor=floor, now=now)
     others = [taken for taken in occupied if taken.booking_ref not in held]
+    own: dict[str, list[Occupied]] = {request.booking_ref: [] for request in requests}
+    for taken in others:
+        if taken.booking_ref in own:
+            own[taken.booking_ref].append(taken)
     evening = EveningPlanner(floor=floor, occupied=others, rules=rules, now=now, success=success, movable=movable)
     milliseconds = {}
     waiting = in_order((request for request in requests if request.booking_ref not in held), floor=floor, rules=rules)
@@ -89,6 +94,6 @@ def planned_evening(
         for request in waiting
         if deadline is None or request.booking_ref not in may_wait or time.monotonic() < deadline
     )
-    for request in evening.decide_all(in_time):
+    for request in evening.decide_all(in_time, own):
         milliseconds[request.booking_ref] = stopwatch.lap()
     return evening, milliseconds

@@ -245,7 +245,8 @@ def _undo(assignment: Assignment, last: _Last, *, host: Host, now: datetime, act
 
 def _stayed_until(last: _Last, now: datetime) -> datetime:
     """Return the end of the stay that guests have again once a longer or shorter stay is undone."""
-    until = last.before[0].ends_at
+    before = last.before[0]
+    until = promise.moment((before.facts or {}).get("overstays_until")) or before.ends_at
     assert until is not None
     return max(until, now)
 

@@ -12,7 +12,8 @@ class SeatingChange(models.Model):
 
     ``transaction_id``: PostgreSQL's number of the transaction, equal for changes made together. For a stage the columns
     of the seating are empty, and vice versa. ``facts``: for a seating that ended or was freed, its overridden rules and
-    the assignment's promise, both as they were before that transaction stored the assignment.
+    the assignment's promise, both as they were before that transaction stored the assignment; for one that changed, how
+    long its guests overstay.
     """
 
     class What(models.TextChoices):

@@ -4,7 +4,8 @@ Long because seating one party, moving others for it and seating more of the tie
 """
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
@@ -84,8 +85,8 @@ class EveningPlanner:
     Pinned parties and everybody else in ``occupied`` stay. ``decisions`` and ``moves`` are final once the last request is
     decided.
 
-    ``occupied`` must not contain the requests' own tables. ``now`` is aware; for ``success`` see Snapshot. Raises
-    ValueError for unknown or negative weights.
+    ``occupied`` may contain a request's own tables only if they are given with it. ``now`` is aware; for ``success`` see
+    Snapshot. Raises ValueError for unknown or negative weights.
     """
 
     def __init__(
@@ -154,29 +155,63 @@ class EveningPlanner:
         self._occupy(guest, unit)  # The digest has its tables already.
         self._confirmed.append(guest)
 
-    def decide_all(self, requests: Iterable[SeatingRequest]) -> Iterator[SeatingRequest]:
+    def decide_all(
+        self, requests: Iterable[SeatingRequest], own: Mapping[str, Sequence[Occupied]] | None = None
+    ) -> Iterator[SeatingRequest]:
         """Decide requests that are ``in_order``, yielding each once it is decided. Their ``decisions`` are final at the end.
 
-        Of requests made at the same time as many as possible are seated, see ``seat_more``.
+        Of requests made at the same time as many as possible are seated, see ``seat_more``. ``own``: as for ``decide``, by
+        ref.
         """
         for _moment, group in groupby(requests, key=lambda request: request.requested_at):
             together = []
             for request in group:
-                self.decide(request)
+                self.decide(request, (own or {}).get(request.booking_ref, ()))
                 together.append(request.booking_ref)
                 yield request
             if len(together) > 1:
                 self.seat_more(set(together))
 
-    def decide(self, request: SeatingRequest) -> Decision:
-        """Decide a request and occupy its tables. Raises ValueError if the booking is already decided."""
+    def decide(self, request: SeatingRequest, own: Sequence[Occupied] = ()) -> Decision:
+        """Decide a request and occupy its tables. Raises ValueError if the booking is already decided.
+
+        ``own``: what of ``occupied`` are the booking's own tables, which it alone may have.
+        """
         if request.booking_ref in self._decisions:
             raise ValueError(f"Booking {request.booking_ref} has been decided in this batch already.")
-        decision = self._decide(
-            request, Decision(booking_ref=request.booking_ref, snapshot_hash=self._digest.of(request))
-        )
+        with self._without(own):
+            decision = self._decide(
+                request, Decision(booking_ref=request.booking_ref, snapshot_hash=self._digest.of(request))
+            )
         self._decisions[request.booking_ref] = decision
         return decision
+
+    @contextmanager
+    def _without(self, own: Sequence[Occupied]) -> Iterator[None]:
+        """Count these rows of ``occupied`` as free meanwhile."""
+        if not own:
+            yield
+            return
+        bits = table_bits(self._floor)
+        rows = [each for each in own if each.table_ref in bits]
+        blocks = [
+            Block(
+                each.blocked_from.timestamp(),
+                each.blocked_until.timestamp(),
+                bits[each.table_ref],
+                each.booking_ref or "",
+            )
+            for each in rows
+        ]
+        known, self._free = self._free, {}
+        for occupancy in (self._given, self._occupancy):
+            for block in blocks:
+                occupancy.remove(block)
+        yield
+        for occupancy in (self._given, self._occupancy):
+            for each, block in zip(rows, blocks, strict=True):
+                occupancy.add(block.mask, each.blocked_from, each.blocked_until, block.booking_ref)
+        self._free = known
 
     def probe(self, request: SeatingRequest) -> Mapping[str, tuple[str, ...]] | None:
         """Return the tables to which confirmed bookings would be moved to seat the request; None if it would be refused.

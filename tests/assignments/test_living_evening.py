@@ -503,6 +503,21 @@ class TestFreedTables:
         run_all()
         assert (state_of("B1"), tables_of("B1")) == ((State.CONFIRMED, "woken"), ["T2"])
 
+    def test_nobody_passes_an_edit_that_needs_its_own_table_and_another(self, host: TheHost, tonight: datetime) -> None:
+        """W sits at T1 for four, and asks for eight. T2 beside it becomes free; N asks last and would take it."""
+        host.floors["R1"] = a_floor(tables=[a_table("T1"), a_table("T2")], adjacent=[("T1", "T2")])
+        for number, (ref, table) in enumerate((("W", "T1"), ("X", "T2"))):
+            host.book(ref, starts_at=tonight, party=4, requested_at=asked(number))
+            api.assign(booking_ref=ref, table_refs=[table], actor="staff:1")
+        host.edit("W", party=8)
+        assert api.booking_changed(booking_ref="W") is Change.TO_STAFF
+        host.edit("X", wants_table=False)
+        api.booking_cancelled(booking_ref="X")
+        host.book("N", starts_at=tonight, party=4, requested_at=asked(9))
+        assert not api.assign_now(booking_ref="N").table_refs
+        run_all()
+        assert (state_of("W")[0], tables_of("W"), tables_of("N")) == (State.CONFIRMED, ["T1", "T2"], [])
+
 
 class TestStays:
     @pytest.fixture

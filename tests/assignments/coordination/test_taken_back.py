@@ -213,6 +213,18 @@ class TestAnOverstay:
         run_all()
         assert state_of("B1")[0] == state_of("B2")[0] == State.CONFIRMED
 
+    def test_that_they_stay_longer_is_undone(self, end: datetime) -> None:
+        api.undo(booking_ref="B1", actor=STAFF)
+        run_all()
+        assert state_of("B1")[0] == state_of("B2")[0] == State.CONFIRMED
+        assert Allocation.objects.get(booking_ref="B1").stays_until == end
+
+    def test_that_they_stay_even_longer_is_undone(self, end: datetime) -> None:
+        api.extend(booking_ref="B1", until=end + 90 * MINUTE, actor=STAFF)
+        api.undo(booking_ref="B1", actor=STAFF)
+        assert Allocation.objects.get(booking_ref="B1").stays_until == end + HOUR
+        assert state_of("B1") == state_of("B2") == (State.MANUAL_REVIEW, "overlapping")
+
     def test_that_they_have_left_is_undone(self, end: datetime) -> None:
         api.left(booking_ref="B1", actor=STAFF)
         run_all()
