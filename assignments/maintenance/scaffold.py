@@ -256,7 +256,10 @@ def scaffold(app: AppConfig, *, booking: str | None = None, table: str | None = 
     if restaurant is not None:
         made.set("restaurant_timezone_field", _best(restaurant, TIME_ZONES, models.CharField))
     used = {chosen, *tables[:1], *(each.related_model for each in _fields(chosen) if each.is_relation)}
-    others = [model for model in known if model not in used]
+    # Where tables and restaurants are, there may be hours, too.
+    places = [app, *(each._meta.app_config for each in (*tables[:1], restaurant) if each is not None)]
+    around = dict.fromkeys(model for place in places for model in place.get_models())
+    others = [model for model in around if model not in used and not model._meta.auto_created]
     _hours(made, others, restaurant)
     _turns(made, others, restaurant)
     made.notes += [f"check says: {problem}" for problem in made.problems()]

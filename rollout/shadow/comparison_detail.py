@@ -1,6 +1,6 @@
 """Reads one comparison in full: both decisions on the floor of that time, as far as stored data is readable."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
@@ -122,9 +122,11 @@ def read(comparison: Comparison) -> Compared:
     )
 
 
-def around(comparison: Comparison) -> Around:
-    """Four queries."""
+def around(comparison: Comparison, within: Collection[str] | None = None) -> Around:
+    """Return what is shown with a comparison. ``within``: the restaurants of its neighbours; None for all. Four queries."""
     same = Comparison.objects.filter(verdict=comparison.verdict)
+    if within is not None:
+        same = same.filter(restaurant_ref__in=sorted(within))
     at, pk = comparison.recorded_at, comparison.pk
     older = same.filter(recorded_at__lte=at).filter(Q(recorded_at__lt=at) | Q(pk__lt=pk))
     newer = same.filter(recorded_at__gte=at).filter(Q(recorded_at__gt=at) | Q(pk__gt=pk))

@@ -21,6 +21,7 @@ from assignments.telemetry import events
 from example import models
 from example.booking import make_booking
 from rollout.models import Comparison, ForcedPlanner, Waiver
+from rollout.shadow import comparison_detail
 from tests.built import built_once
 from tests.showcase import show
 
@@ -151,6 +152,17 @@ def test_no_filter_names_another_restaurant(theirs: models.Restaurant, manager: 
     for client, named in ((operator, True), (manager, False)):
         page = client.get(list_of(Comparison)).content.decode()
         assert (f"?restaurant={theirs.pk}" in page) is named
+
+
+def test_comparisons_of_others_are_neither_counted_nor_next_to_hers(
+    theirs: models.Restaurant, manager: Client, operator: Client
+) -> None:
+    for client, some in ((manager, False), (operator, True)):
+        counted = sum(each["count"] for each in shown(client.get(list_of(Comparison)), "counts"))
+        assert (counted > 0) is some
+    older, newer = Comparison.objects.filter(verdict="same_tables").order_by("recorded_at", "pk")[:2]
+    for within, next_to_it in ((None, newer.pk), ({str(theirs.pk)}, newer.pk), ({"hers"}, None)):
+        assert comparison_detail.around(older, within).newer == next_to_it
 
 
 def test_the_timeline_opens_on_her_restaurant_and_no_other(

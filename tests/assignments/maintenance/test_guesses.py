@@ -154,6 +154,14 @@ def test_why_a_many_to_many_is_not_taken_is_said_and_what_to_write(install: Any)
     assert "Write write_tables() and tables_of()" in text
 
 
+def test_hours_and_turn_times_of_the_app_with_the_restaurants_are_found(install: Any) -> None:
+    install("spread")
+    host = guessed(scaffold("spread"))
+    assert (host.table_model, host.restaurant_field, host.tables_field) == ("shapes.Board", "house", "board")
+    assert (host.hours_model, host.turn_model) == ("shapes.Opening", "shapes.Turn")
+    assert [each.msg for each in host().check() if each.is_serious()] == []
+
+
 def test_a_range_of_time_is_read_by_methods(install: Any) -> None:
     install("ranged")
     text = scaffold("ranged")
