@@ -338,6 +338,7 @@ def _judge(read: frozen_batches.Frozen, moved_for: Mapping[str, Sequence[str]]) 
         moves=read.moves,
         moved_windows=read.moved_windows,
         moved_for=moved_for,
+        fixed=read.fixed,
         again=again,
     )
 

@@ -50,14 +50,15 @@ def judge(
     moves: Mapping[str, Sequence[str]] | None = None,
     moved_windows: Mapping[str, SeatingWindow] | None = None,
     moved_for: Mapping[str, Collection[str]] | None = None,
+    fixed: Collection[str] = (),
     again: Again,
 ) -> Mapping[str, Judgement]:
     """Return the audit's finding for each decision, by booking ref.
 
     ``before``: the day without the batch. ``moves``: the new tables of confirmed parties that were moved.
     ``moved_windows``: their windows there, as far as they are known. ``moved_for``: the moved parties, by the booking
-    for which they were moved. ``again``: decides again the requests before a refused booking, to find what had been
-    decided then.
+    for which they were moved. ``fixed``: moved parties that had to stay. ``again``: decides again the requests before a
+    refused booking, to find what had been decided then.
     """
     moves, moved_for, moved_windows = moves or {}, moved_for or {}, moved_windows or {}
     known = {each.booking_ref: each for each in movable}
@@ -69,7 +70,15 @@ def judge(
     seated = audit_batch(after, decisions, again=again)
     refused = audit_batch(crowded, decisions, again=again).totals.refused if arrived else seated.totals.refused
     flaws_of_moved = {
-        ref: _move_flaws(before, known.get(ref), moves[ref], moved_windows.get(ref), left, arrived, seated.taken)
+        ref: _move_flaws(
+            before,
+            None if ref in fixed else known.get(ref),
+            moves[ref],
+            moved_windows.get(ref),
+            left,
+            arrived,
+            seated.taken,
+        )
         for ref in moves
     }
     former = [row for ref in asking for row in _left_again(after[ref], decisions[ref])]

@@ -115,10 +115,11 @@ def _is_unsafe(move: Moved) -> bool:
         move.before,
         [move.before.request],
         {booking: move.decision},
-        movable=() if move.is_fixed else (move.movable,),
+        movable=(move.movable,),
         moves={mover: move.to},
         moved_windows={mover: move.window},
         moved_for={booking: (mover,)},
+        fixed=(mover,) if move.is_fixed else (),
         again=lambda _refs: {booking: move.decision},
     )
     return bool(found[booking].flaws)

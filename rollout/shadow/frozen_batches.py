@@ -4,10 +4,12 @@ import json
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from typing import Any
 
 from django.db import connection
 
+from assignments import conf
 from assignments.integration import release
 from assignments.integration.planners import Batch
 from assignments.planning.decision import Decision
@@ -15,6 +17,7 @@ from assignments.planning.floor import Floor
 from assignments.planning.request import SeatingRequest
 from assignments.planning.seating_window import SeatingWindow
 from assignments.planning.snapshot import Movable, Snapshot
+from rollout.policy.fixed_parties import Confirmed, is_fixed
 from rollout.shadow.serialization import (
     batch_decision_to_json,
     decision_from_json,
@@ -38,8 +41,8 @@ _floors: OrderedDict[str, str] = OrderedDict()
 class Frozen:
     """A stored batch. ``before``: the day before any of the batch is seated; its own request is the first one.
 
-    ``moves``: the new tables of confirmed parties, by booking ref. ``moved_windows``: their windows there, which
-    batches of earlier releases do not have.
+    ``moves``: the new tables of confirmed parties, by booking ref. ``moved_windows``: their windows there. ``fixed``: those
+    of them that had to stay. Batches of earlier releases have neither.
     """
 
     before: Snapshot
@@ -48,12 +51,14 @@ class Frozen:
     movable: tuple[Movable, ...]
     moves: Mapping[str, tuple[str, ...]]
     moved_windows: Mapping[str, SeatingWindow] = field(default_factory=dict)
+    fixed: frozenset[str] = frozenset()
 
 
 def keep(batch: Batch) -> None:
     """Store the batch, in the caller's transaction. One statement, which waits for no lock.
 
     The floor is part of it if its version has no record, because creating one might wait for another process that does.
+    What is known of the parties that were moved is read by the statement itself, and not by the planner.
     """
     first, *_others = batch.requests
     snapshot = Snapshot(
@@ -73,10 +78,11 @@ def keep(batch: Batch) -> None:
         "movable": [movable_to_json(each) for each in batch.movable],
         "moves": moves,
         **({"moved_windows": windows} if windows else {}),
+        **({"limits_of_moves": _limits()} if moves else {}),
     }
     with connection.cursor() as cursor:
         cursor.execute(
-            _INSERT,
+            _INSERT_WITH_MOVES if moves else _INSERT,
             {
                 "key": batch.key,
                 "restaurant_ref": batch.floor.restaurant_ref,
@@ -87,8 +93,19 @@ def keep(batch: Batch) -> None:
                 "attempts": batch.attempts,
                 "refusals": batch.refusals,
                 "release": release.running(),
+                "moved": list(moves),
             },
         )
+
+
+def _limits() -> dict[str, int]:
+    """Return the settings by which confirmed parties may be moved."""
+    settings = conf.settings()
+    return {
+        "fixed_minutes": settings.FIXED_MINUTES,
+        "freeze_minutes": settings.FREEZE_MINUTES,
+        "max_moves": settings.MAX_MOVES,
+    }
 
 
 def _decision_to_json(decision: Decision) -> dict[str, Any]:
@@ -108,14 +125,29 @@ def _floor_text(floor: Floor) -> str:
 
 def read(content: Mapping[str, Any], floor: Floor) -> Frozen:
     """Read a batch. Raises KeyError, TypeError or ValueError if it is invalid, or belongs to another floor."""
+    before = snapshot_from_json(content, floor)
     return Frozen(
-        before=snapshot_from_json(content, floor),
+        before=before,
         requests=tuple(requests_from_json(content["requests"])),
         decisions={ref: decision_from_json(each) for ref, each in content["decisions"].items()},
         movable=tuple(movable_from_json(each) for each in content["movable"]),
         moves={ref: tuple(tables) for ref, tables in content["moves"].items()},
         moved_windows={ref: window_from_json(each) for ref, each in content.get("moved_windows", {}).items()},
+        fixed=_fixed(content, floor, before.now),
     )
+
+
+def _fixed(content: Mapping[str, Any], floor: Floor, now: datetime) -> frozenset[str]:
+    """Return the parties that were moved although they had to stay."""
+    parties = content.get("moved_parties", {})
+    if content.get("is_evening_frozen"):
+        return frozenset(parties)
+    limits = content.get("limits_of_moves", {})
+    return frozenset(ref for ref, party in parties.items() if is_fixed(_confirmed(party), floor, now, **limits))
+
+
+def _confirmed(stored: Mapping[str, Any]) -> Confirmed:
+    return Confirmed(**{**stored, "starts_at": datetime.fromisoformat(stored["starts_at"])})
 
 
 def movers_of(content: Mapping[str, Any]) -> Mapping[str, Sequence[str]]:
@@ -123,11 +155,26 @@ def movers_of(content: Mapping[str, Any]) -> Mapping[str, Sequence[str]]:
     return {ref: each.get("moved", ()) for ref, each in content["decisions"].items()}
 
 
-_INSERT = """
+def _insert(more: str = "") -> str:
+    return f"""
 INSERT INTO rollout_frozenbatch
        (key, restaurant_ref, service_date, floor_version, floor, content, attempts, refusals, release)
 SELECT %(key)s, %(restaurant_ref)s, %(service_date)s, %(version)s,
        CASE WHEN EXISTS (SELECT FROM rollout_floorrecord WHERE version = %(version)s) THEN NULL
             ELSE %(floor)s::jsonb END,
-       %(content)s::jsonb, %(attempts)s, %(refusals)s, %(release)s
-"""
+       %(content)s::jsonb{more}, %(attempts)s, %(refusals)s, %(release)s
+"""  # noqa: S608  (text of our own)
+
+
+_INSERT = _insert()
+_INSERT_WITH_MOVES = _insert(
+    """ || jsonb_build_object(
+       'moved_parties', (
+       SELECT coalesce(jsonb_object_agg(booking_ref, jsonb_build_object(
+                  'is_pinned', cardinality(pinned_table_refs) > 0, 'is_told', table_told, 'moves', moves,
+                  'planner', planner, 'stage', stage, 'starts_at', starts_at)), '{}')
+         FROM assignments_assignment WHERE booking_ref = ANY(%(moved)s::text[])),
+       'is_evening_frozen', EXISTS (
+       SELECT FROM assignments_frozenevening
+        WHERE restaurant_ref = %(restaurant_ref)s AND service_date = %(service_date)s))"""
+)

@@ -150,6 +150,7 @@ def test_to_move_a_party_that_is_fixed_is_unsafe() -> None:
     ref, mover = who_moved(evening)
     fixed = [each for each in evening.movable if each.booking_ref != mover]
     assert Flaw.FIXED_PARTY_MOVED in evening.judged(movable=fixed)[ref].flaws
+    assert evening.judged(fixed=[mover])[ref].flaws == {Flaw.FIXED_PARTY_MOVED}, "even if V3 takes it for movable"
 
 
 def test_a_moved_party_keeps_its_seats_and_its_zone() -> None:

@@ -23,7 +23,15 @@ from assignments.planning.floor import CalendarEntry, Floor, Join, Pacing, Servi
 from assignments.planning.request import SeatingRequest
 from assignments.planning.seating_window import SeatingWindow
 from assignments.planning.snapshot import Movable, Occupied, PlanningRules, Snapshot, occupied_by
-from rollout.policy import audit_hours, batch_audit, day_audit, moves_audit, pacing_audit, seating_audit
+from rollout.policy import (
+    audit_hours,
+    batch_audit,
+    day_audit,
+    fixed_parties,
+    moves_audit,
+    pacing_audit,
+    seating_audit,
+)
 from rollout.policy.batch_audit import judge
 from rollout.policy.day_audit import audit_batch
 from rollout.policy.moves_audit import Mover, could_seat_by_a_move
@@ -391,7 +399,9 @@ def test_nor_do_the_audits_of_pacing_days_batches_and_moves(monkeypatch: pytest.
     assert found == expected
 
 
-@pytest.mark.parametrize("module", [seating_audit, audit_hours, pacing_audit, moves_audit, day_audit, batch_audit])
+@pytest.mark.parametrize(
+    "module", [seating_audit, audit_hours, pacing_audit, moves_audit, day_audit, batch_audit, fixed_parties]
+)
 def test_it_imports_values_for_the_type_checker_alone(module: Any) -> None:
     tree = ast.parse(inspect.getsource(module))
     imported = [node.module or "" for node in tree.body if isinstance(node, ast.ImportFrom)]
