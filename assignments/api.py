@@ -106,7 +106,8 @@ def _in_transaction(work: Callable[_P, _T]) -> Callable[_P, _T]:
 def request(*, booking_ref: str) -> None:
     """Request a table: from now on the booking is due, and is tried until it is decided. It is safe to repeat.
 
-    Reopens a booking that ``booking_cancelled`` has cancelled. Raises BookingNotFoundError.
+    Reopens a booking that ``booking_cancelled`` has cancelled, or that the next pass would have cancelled because of it.
+    Raises BookingNotFoundError.
     """
     host = configured()
     with transactions.atomic():
@@ -114,6 +115,7 @@ def request(*, booking_ref: str) -> None:
         booking = _booking(host, booking_ref)
         now = transactions.database_now()
         if not intake.request([booking], now=now, host=host) and booking.wants_table:
+            marks.take_back_cancellation(booking_ref)
             _revive(booking, host=host)
         queueing.on_commit(booking_ref)
 
