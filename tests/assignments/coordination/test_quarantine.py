@@ -228,6 +228,39 @@ class TestABusyDay:
         mark_following.sweep()
         assert Assignment.objects.get().state == State.CANCELLED
 
+    def test_a_hook_after_our_commit_has_transactions_of_its_own(
+        self, host: TheHost, tonight: datetime, busy: Any, monkeypatch: Any
+    ) -> None:
+        """The project's receiver edits another booking, whose day is busy."""
+        found: list[str] = []
+        on_confirmed = host.on_confirmed
+
+        def edit_the_other() -> None:
+            with transaction.atomic(), connection.cursor() as cursor:
+                host.edit("B1", party=4)
+                found.append(api.booking_changed(booking_ref="B1"))
+                cursor.execute("SHOW idle_in_transaction_session_timeout")
+                found.append(cursor.fetchone()[0])
+
+        def tell(seatings: Sequence[Seating]) -> None:
+            on_confirmed(seatings)
+            transaction.on_commit(edit_the_other)
+
+        monkeypatch.setattr(host, "on_confirmed", tell)
+        host.book("B2", starts_at=tonight + timedelta(days=1))
+        run_all()
+        assert found == ["later", "0"]
+        self.follow(busy)
+
+    def test_outside_of_a_transaction_it_is_left_to_the_next_pass_too(self, host: TheHost, busy: Any) -> None:
+        host.edit("B1", party=4)
+        started = time.monotonic()
+        assert api.booking_changed(booking_ref="B1") == "later"
+        api.booking_cancelled(booking_ref="B1")
+        assert time.monotonic() - started < 5
+        self.follow(busy)
+        assert Assignment.objects.get().state == State.CANCELLED
+
     def test_without_a_busy_day_the_limits_are_as_before_as_well(self, host: TheHost, busy: Any) -> None:
         busy.close()
         with transaction.atomic(), connection.cursor() as cursor:
