@@ -20,7 +20,7 @@ from functools import wraps
 from types import EllipsisType
 from typing import ParamSpec, TypeVar
 
-from django.db import connection
+from django.db import OperationalError, connection
 
 from assignments import conf
 from assignments.concurrency import locks, transactions
@@ -71,6 +71,8 @@ _P = ParamSpec("_P")
 _T = TypeVar("_T")
 
 MANUAL = planners.MANUAL
+FOLLOWING_RETRIES = 1
+"""Retries of a transaction in which we follow a guest's own change, for which nobody should wait longer than seconds."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -83,7 +85,7 @@ class Hold:
     expires_at: datetime
 
 
-def _in_transaction(work: Callable[_P, _T]) -> Callable[_P, _T]:
+def _in_transaction(work: Callable[_P, _T], *, retries: int | None = None) -> Callable[_P, _T]:
     """Run in the caller's transaction if there is one (the caller then decides about retries), else in our own."""
 
     def once(*args: _P.args, **kwargs: _P.kwargs) -> _T:
@@ -94,7 +96,7 @@ def _in_transaction(work: Callable[_P, _T]) -> Callable[_P, _T]:
     def function(*args: _P.args, **kwargs: _P.kwargs) -> _T:
         with correlation.scope(booking_ref=str(kwargs.get("booking_ref", ""))):
             if not connection.in_atomic_block:
-                return transactions.run(lambda: once(*args, **kwargs))
+                return transactions.run(lambda: once(*args, **kwargs), retries=retries)
             with transactions.atomic():
                 result = once(*args, **kwargs)
                 transactions.require_intact()
@@ -103,10 +105,19 @@ def _in_transaction(work: Callable[_P, _T]) -> Callable[_P, _T]:
     return function
 
 
+def _left_for_a_pass(error: OperationalError, booking_ref: str, *, cancels: bool = False) -> bool:
+    """Leave a mark if our own transaction ended because the day is busy. Returns False for any other error."""
+    if connection.in_atomic_block or transactions.sqlstate(error) != transactions.LOCK_NOT_AVAILABLE:
+        return False
+    marks.leave_for_a_pass(booking_ref, cancels=cancels)
+    return True
+
+
 def request(*, booking_ref: str) -> None:
     """Request a table: from now on the booking is due, and is tried until it is decided. It is safe to repeat.
 
-    Reopens a booking that ``booking_cancelled`` has cancelled. Raises BookingNotFoundError.
+    Reopens a booking that ``booking_cancelled`` has cancelled, or that the next pass would have cancelled because of it.
+    Raises BookingNotFoundError.
     """
     host = configured()
     with transactions.atomic():
@@ -114,6 +125,7 @@ def request(*, booking_ref: str) -> None:
         booking = _booking(host, booking_ref)
         now = transactions.database_now()
         if not intake.request([booking], now=now, host=host) and booking.wants_table:
+            marks.take_back_cancellation(booking_ref)
             _revive(booking, host=host)
         queueing.on_commit(booking_ref)
 
@@ -829,7 +841,6 @@ def _announce_evening(what: str, restaurant_ref: str, service_date: date, *, act
     )
 
 
-@_in_transaction
 def booking_changed(*, booking_ref: str) -> Change:
     """Follow an edit of the booking by the host. Call it in the host's transaction, after the change.
 
@@ -845,6 +856,15 @@ def booking_changed(*, booking_ref: str) -> Change:
     Returns what the change led to; ``Change.LATER`` if another process works on the restaurant-day, so that the next
     pass follows the change. Raises BookingNotFoundError for a booking that neither the host nor this app knows.
     """
+    try:
+        return _in_transaction(_follow_change, retries=FOLLOWING_RETRIES)(booking_ref=booking_ref)
+    except OperationalError as error:
+        if not _left_for_a_pass(error, booking_ref):
+            raise
+    return Change.LATER
+
+
+def _follow_change(*, booking_ref: str) -> Change:
     queueing.on_commit(booking_ref)
     marks.settle(booking_ref)
     host = configured()
@@ -892,13 +912,20 @@ def _cancel_gone(booking_ref: str) -> Change:
     return Change.CANCELLED
 
 
-@_in_transaction
 def booking_cancelled(*, booking_ref: str) -> None:
     """Follow a cancellation or deletion by the host: free the booking's tables in the same transaction.
 
     Only ``request`` and ``reopen`` undo this; no later change in the host does. It also holds for a booking that was
     unknown here until now. If another process works on the restaurant-day, the next pass frees the tables.
     """
+    try:
+        _in_transaction(_follow_cancellation, retries=FOLLOWING_RETRIES)(booking_ref=booking_ref)
+    except OperationalError as error:
+        if not _left_for_a_pass(error, booking_ref, cancels=True):
+            raise
+
+
+def _follow_cancellation(*, booking_ref: str) -> None:
     marks.settle(booking_ref)
     try:
         assignment = _known_or_new(booking_ref)

@@ -6,7 +6,6 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
@@ -57,8 +56,6 @@ SET_LIMITS = (
 """Columns of a SELECT that limits its transaction; its parameters are ``Limits.values``."""
 SETS_IDLE_TIMEOUT = "SET LOCAL idle_in_transaction_session_timeout = "
 """The same in a statement without parameters; the limits of statements and locks belong beside it."""
-
-_is_ours: ContextVar[bool] = ContextVar("is_ours", default=False)
 
 repeated: Counter[str] = Counter()
 """Retries of transactions in this process, by SQLSTATE."""
@@ -148,10 +145,12 @@ class Limits:
 class _First:
     """Wraps the statements of one transaction of ours, and sets its limits before the first.
 
-    That takes no query if the first statement sets them itself, as those that lock a day do.
+    That takes no query if the first statement sets them itself, as those that lock a day do. ``is_retried``: ``run`` has
+    opened the transaction. Commit hooks run after it, without this.
     """
 
     limits: Limits
+    is_retried: bool = False
     is_limited: bool = False
 
     def __call__(self, execute: Callable[..., Any], sql: str, params: Any, many: bool, context: Any) -> Any:
@@ -166,23 +165,23 @@ class _First:
 
 
 @contextmanager
-def atomic(*, limits: Limits = Limits(), durable: bool = False) -> Iterator[None]:
+def atomic(*, limits: Limits = Limits()) -> Iterator[None]:
     """Open a transaction whose first statement limits lock waits, statements and idleness.
 
     So the transaction of a process that hangs ends by itself, and all others go on. Inside another transaction it is a
-    savepoint, and the outer limits apply. All transactions of this app are opened here.
+    savepoint, and the outer limits apply. All transactions of this app are opened here, or by ``run``.
     """
-    if connection.in_atomic_block and not durable:
+    if connection.in_atomic_block:
         with transaction.atomic():
             yield
         return
-    with transaction.atomic(durable=durable), connection.execute_wrapper(_First(limits=limits)):
+    with transaction.atomic(), connection.execute_wrapper(_First(limits=limits)):
         yield
 
 
-def _has_limits() -> bool:
-    """Return whether the current transaction was opened by ``atomic``, so that its limits are ours to set."""
-    return any(isinstance(wrapper, _First) for wrapper in connection.execute_wrappers)
+def _ours() -> _First | None:
+    """Return what limits the current transaction, if this app has opened it."""
+    return next((each for each in connection.execute_wrappers if isinstance(each, _First)), None)
 
 
 def run(work: Callable[[], _T], *, deadline: float | None = None, retries: int | None = None) -> _T:
@@ -195,9 +194,9 @@ def run(work: Callable[[], _T], *, deadline: float | None = None, retries: int |
     tries = conf.settings().TRANSACTION_RETRIES if retries is None else retries
     for number in range(tries + 1):
         has_begun = False
-        token = _is_ours.set(True)
         try:
-            with atomic(durable=True):
+            first = _First(limits=Limits(), is_retried=True)
+            with transaction.atomic(durable=True), connection.execute_wrapper(first):
                 has_begun = True
                 result = work()
                 require_intact()
@@ -214,15 +213,14 @@ def run(work: Callable[[], _T], *, deadline: float | None = None, retries: int |
             if not is_lost_race(error) or number == tries or out_of_time:
                 raise
             repeated[sqlstate(error) or type(error).__name__] += 1
-        finally:
-            _is_ours.reset(token)
         time.sleep(random.uniform(0.005, 0.02) * (number + 1))
     raise AssertionError("unreachable")
 
 
 def is_ours() -> bool:
-    """Return whether the current transaction is one that this app has opened, so that its limits are ours to set."""
-    return _is_ours.get()
+    """Return whether ``run`` has opened the current transaction, so that it may fail, and is then retried."""
+    ours = _ours()
+    return ours is not None and ours.is_retried
 
 
 def refuse_nesting() -> None:
@@ -254,7 +252,7 @@ def limit_statements(milliseconds: int) -> None:
     require_transaction()
     lock, statement, idle = Limits(statement=milliseconds, lock=milliseconds).values()
     with connection.cursor() as cursor:
-        if _has_limits():
+        if _ours() is not None:
             cursor.execute(f"SELECT {SET_LIMITS}", [lock, statement, idle])
         else:
             cursor.execute(

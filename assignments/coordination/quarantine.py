@@ -215,4 +215,8 @@ def _leave_to_staff(booking_ref: str) -> None:
             settlement.keep_for_review(row, reason=CoordinatorReason.POISONOUS)
             settlement.write(tells_of_reviews=False)
 
-    transactions.run(work)
+    try:
+        transactions.run(work)
+    except Exception as error:
+        if transactions.is_database_away(error) or not transactions.is_lost_race(error):
+            raise

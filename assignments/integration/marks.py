@@ -107,13 +107,32 @@ def leave_many_for_a_pass(booking_refs: Iterable[str]) -> None:
 def settle(booking_ref: str) -> None:
     """Delete the mark of this transaction, because the caller follows the booking itself. No query without a mark.
 
-    If the deletion is rolled back, the mark remains for a later pass.
+    If the deletion is rolled back, the mark remains for a later pass. So does one that cancels.
     """
     hooks = [entry[1] for entry in connection.run_on_commit if isinstance(entry[1], _OnCommit)]
     ours = [hook for hook in hooks if hook.stamps.pop(booking_ref, None) is not None]
     if ours:
         with connection.cursor() as cursor:
-            cursor.execute("DELETE FROM assignments_hostmark WHERE booking_ref = %s", [booking_ref])
+            cursor.execute("DELETE FROM assignments_hostmark WHERE booking_ref = %s AND NOT cancels", [booking_ref])
+
+
+def may_cancel(booking_ref: str) -> bool:
+    """Return whether the booking's mark still cancels, and lock it. Never waits for a host that writes the booking."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT FROM assignments_hostmark WHERE booking_ref = %s AND cancels FOR UPDATE SKIP LOCKED", [booking_ref]
+        )
+        return cursor.fetchone() is not None
+
+
+def take_back_cancellation(booking_ref: str) -> None:
+    """Have the booking's mark no longer cancel it. Waits for whoever is cancelling it right now."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "UPDATE assignments_hostmark SET cancels = false, stamp = %s, due_at = assignments_now()"
+            " WHERE booking_ref = %s AND cancels",
+            [uuid.uuid4(), booking_ref],
+        )
 
 
 def _latest_hook(follow: Follow) -> _OnCommit | None:

@@ -6,7 +6,7 @@ two processes follow the same mark, the second finds nothing left to do.
 
 import logging
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from contextvars import ContextVar
 from dataclasses import dataclass, field
@@ -19,9 +19,10 @@ from django.db import connection
 
 from assignments import api, conf
 from assignments.concurrency import sql, transactions
-from assignments.coordination import adoption, host_changes
+from assignments.coordination import adoption, host_changes, quarantine
 from assignments.error_logging import log_error
 from assignments.exceptions import BookingNotFoundError
+from assignments.integration import marks
 from assignments.integration.host import HostBooking
 from assignments.integration.project_host import configured
 from assignments.lifecycle import intake
@@ -32,11 +33,10 @@ logger = logging.getLogger("assignments.marked")
 
 INLINE = 20
 """Most bookings that are followed in the process that wrote them; a pass follows the others of the transaction."""
-CHUNK = 50
-LEASE_SECONDS = 60
+LEASE_SECONDS = 10
 """How long a mark is left to the pass that has taken it up."""
 FIRST_DELAY_SECONDS = 5
-LONGEST_DELAY_SECONDS = 3600
+LONGEST_DELAY_SECONDS = 60
 LONGEST_DINNER = timedelta(hours=12)
 RETRIES = 1
 """Retries after a lost race. A guest's request may be waiting."""
@@ -75,36 +75,41 @@ def follow_at_once(stamps: Mapping[str, uuid.UUID]) -> None:
 def sweep(*, limit: int = 500, should_stop: Callable[[], bool] = lambda: False) -> Swept:
     """Follow at most ``limit`` marks that are due, oldest first. Parallel passes share them. One query without any.
 
-    A mark that fails is postponed, first for 5 s and at most for an hour, and stops no other.
+    A mark that fails is postponed, first for 5 s and at most for a minute, and stops no other. One that ends the process
+    keeps back no other either, and is then left to staff.
     """
-    swept = Swept()
-    while swept.followed + swept.left < limit and not should_stop():
-        due = _take(min(CHUNK, limit - swept.followed - swept.left))
-        for ref, stamp, cancels in due:
-            if should_stop():
-                break
-            error = _follow_or_postpone(ref, stamp, cancels=cancels)
-            swept.followed += error is None
-            swept.left += error is not None
-            if error is not None and not transactions.is_lost_race(error):
-                swept.errors.append(type(error).__name__)
-        if not due:
+    swept, tried = Swept(), []
+    while len(tried) < limit and not should_stop():
+        taken = _take(tried)
+        if taken is None:
             break
+        ref, stamp, cancels = taken
+        tried.append(ref)
+        with quarantine.alone(ref) as may_be_tried:
+            if not may_be_tried:
+                continue
+            error = _follow_or_postpone(ref, stamp, cancels=cancels)
+        swept.followed += error is None
+        swept.left += error is not None
+        if error is not None and not transactions.is_lost_race(error):
+            swept.errors.append(type(error).__name__)
     return swept
 
 
-def _take(limit: int) -> list[tuple[str, uuid.UUID, bool]]:
+def _take(tried: Sequence[str]) -> tuple[str, uuid.UUID, bool] | None:
+    """Take up the oldest mark that is due, besides those that were ``tried``. Only this one waits if the process dies."""
     taken = sql.rows(
         """
         UPDATE assignments_hostmark SET due_at = assignments_now() + %(lease)s * interval '1 second'
-         WHERE booking_ref IN (SELECT booking_ref FROM assignments_hostmark WHERE due_at <= assignments_now()
-                                ORDER BY created_at, booking_ref LIMIT %(limit)s FOR UPDATE SKIP LOCKED)
-        RETURNING booking_ref, stamp, created_at, cancels
+         WHERE booking_ref = (SELECT booking_ref FROM assignments_hostmark
+                               WHERE due_at <= assignments_now() AND booking_ref <> ALL(%(tried)s)
+                               ORDER BY created_at, booking_ref LIMIT 1 FOR UPDATE SKIP LOCKED)
+        RETURNING booking_ref, stamp, cancels
         """,
         lease=LEASE_SECONDS,
-        limit=limit,
+        tried=list(tried),
     )
-    return [(ref, stamp, cancels) for ref, stamp, _at, cancels in sorted(taken, key=lambda row: (row[2], row[0]))]
+    return taken[0] if taken else None
 
 
 def _follow_or_postpone(booking_ref: str, stamp: uuid.UUID, *, cancels: bool = False) -> Exception | None:
@@ -112,8 +117,7 @@ def _follow_or_postpone(booking_ref: str, stamp: uuid.UUID, *, cancels: bool = F
     token = _is_following.set(True)
     try:
         with correlation.scope(booking_ref=booking_ref):
-            if cancels:
-                transactions.run(partial(_cancel, booking_ref), retries=RETRIES)
+            is_cancelled = cancels and transactions.run(partial(_cancel, booking_ref), retries=RETRIES)
             _follow(booking_ref)
     except Exception as error:
         if transactions.is_database_away(error):
@@ -131,12 +135,16 @@ def _follow_or_postpone(booking_ref: str, stamp: uuid.UUID, *, cancels: bool = F
         return error
     finally:
         _is_following.reset(token)
-    _write(_DELETE, booking_ref, stamp, cancels=cancels)
+    _write(_DELETE, booking_ref, stamp, cancels=is_cancelled)
     return None
 
 
-def _cancel(booking_ref: str) -> None:
+def _cancel(booking_ref: str) -> bool:
+    """Cancel the booking; return False if it was requested again meanwhile, or its host writes it right now."""
+    if not marks.may_cancel(booking_ref):
+        return False
     api.booking_cancelled(booking_ref=booking_ref)
+    return True
 
 
 def _follow(booking_ref: str) -> None:

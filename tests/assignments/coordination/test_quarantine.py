@@ -2,10 +2,11 @@
 
 import os
 import signal
+import threading
 import time
 import uuid
 from collections.abc import Iterator, Sequence
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -15,9 +16,10 @@ from assignments import api, conf
 from assignments.concurrency import locks, transactions
 from assignments.coordination import dispatch, quarantine
 from assignments.exceptions import CallbackTooSlowError
-from assignments.integration import callback_budget, project_host
+from assignments.integration import callback_budget, marks, project_host
 from assignments.integration.host import Move, Seating
 from assignments.integration.project_host import HostWithWalkIns
+from assignments.maintenance import mark_following
 from assignments.models import Assignment, BatchMark, HostMark, OutboxMessage, State
 from assignments.outcome import Kind
 from assignments.testing import a_floor, a_table
@@ -191,8 +193,6 @@ class TestABusyDay:
         other.close()
 
     def follow(self, busy: Any) -> None:
-        from assignments.maintenance import mark_following
-
         busy.close()
         assert mark_following.sweep().followed == 1
         assert not HostMark.objects.exists()
@@ -211,6 +211,81 @@ class TestABusyDay:
         with transaction.atomic():
             api.booking_cancelled(booking_ref="B1")
         assert Assignment.objects.get().state == State.CONFIRMED
+        self.follow(busy)
+        assert Assignment.objects.get().state == State.CANCELLED
+
+    def test_who_asks_again_before_the_cancellation_is_followed_keeps_the_table(self, host: TheHost, busy: Any) -> None:
+        with transaction.atomic():
+            api.booking_cancelled(booking_ref="B1")
+        with transaction.atomic():
+            api.request(booking_ref="B1")
+        self.follow(busy)
+        assert (Assignment.objects.get().state, tables_of("B1")) == (State.CONFIRMED, ["T4"])
+
+    def test_who_asks_again_while_the_cancellation_is_followed_keeps_the_table(
+        self, host: TheHost, busy: Any, monkeypatch: Any
+    ) -> None:
+        """The pass has taken up the mark; the guest asks again just before it cancels."""
+        with transaction.atomic():
+            api.booking_cancelled(booking_ref="B1")
+        may_cancel = marks.may_cancel
+
+        def asks_again(ref: str) -> bool:
+            thread = threading.Thread(target=ask)
+            thread.start()
+            thread.join(20)
+            return may_cancel(ref)
+
+        def ask() -> None:
+            api.request(booking_ref="B1")
+            connection.close()
+
+        monkeypatch.setattr(marks, "may_cancel", asks_again)
+        busy.close()
+        mark_following.sweep()
+        assert Assignment.objects.get().state == State.CONFIRMED
+
+    def test_a_later_save_of_a_cancelled_booking_does_not_undo_the_cancellation(self, host: TheHost, busy: Any) -> None:
+        with transaction.atomic():
+            api.booking_cancelled(booking_ref="B1")
+        busy.close()
+        with transaction.atomic():
+            marks.leave("B1", follow=lambda stamps: None)  # The project saves it, and says so as well.
+            api.booking_changed(booking_ref="B1")
+        HostMark.objects.update(due_at=datetime(2020, 1, 1, tzinfo=UTC))
+        mark_following.sweep()
+        assert Assignment.objects.get().state == State.CANCELLED
+
+    def test_a_hook_after_our_commit_has_transactions_of_its_own(
+        self, host: TheHost, tonight: datetime, busy: Any, monkeypatch: Any
+    ) -> None:
+        """The project's receiver edits another booking, whose day is busy."""
+        found: list[str] = []
+        on_confirmed = host.on_confirmed
+
+        def edit_the_other() -> None:
+            with transaction.atomic(), connection.cursor() as cursor:
+                host.edit("B1", party=4)
+                found.append(api.booking_changed(booking_ref="B1"))
+                cursor.execute("SHOW idle_in_transaction_session_timeout")
+                found.append(cursor.fetchone()[0])
+
+        def tell(seatings: Sequence[Seating]) -> None:
+            on_confirmed(seatings)
+            transaction.on_commit(edit_the_other)
+
+        monkeypatch.setattr(host, "on_confirmed", tell)
+        host.book("B2", starts_at=tonight + timedelta(days=1))
+        run_all()
+        assert found == ["later", "0"]
+        self.follow(busy)
+
+    def test_outside_of_a_transaction_it_is_left_to_the_next_pass_too(self, host: TheHost, busy: Any) -> None:
+        host.edit("B1", party=4)
+        started = time.monotonic()
+        assert api.booking_changed(booking_ref="B1") == "later"
+        api.booking_cancelled(booking_ref="B1")
+        assert time.monotonic() - started < 5
         self.follow(busy)
         assert Assignment.objects.get().state == State.CANCELLED
 
@@ -393,3 +468,27 @@ class TestWhatAPassDoesBesidePlanning:
         assert (states()["poison"], tables_of("poison")) == (State.MANUAL_REVIEW, ["T2"])
         assert (states()["B1"], tables_of("B1")) == (State.CONFIRMED, ["T1"])
         assert not BatchMark.objects.exists()
+
+    def test_a_change_in_the_host_that_cannot_be_followed_keeps_back_no_other(
+        self, host: TheHost, tonight: datetime
+    ) -> None:
+        host.floors["R1"] = a_floor(tables=[a_table("T1", seats=2), a_table("T2"), a_table("T3", seats=2)])
+        for ref in ("poison", "B1"):
+            host.book(ref, starts_at=tonight)
+        run_all()
+        before = tables_of("poison")
+        host.edit("poison", party=4)
+        host.edit("B1", starts_at=tonight + timedelta(minutes=15))
+        for ref in ("poison", "B1"):
+            marks.leave_for_a_pass(ref)
+        with pytest.raises(Died):
+            mark_following.sweep()
+        assert mark_following.sweep().followed == 1
+        assert Assignment.objects.get(booking_ref="B1").starts_at == tonight + timedelta(minutes=15)
+        HostMark.objects.update(due_at=tonight - timedelta(days=400))
+        with pytest.raises(Died):
+            mark_following.sweep()
+        HostMark.objects.update(due_at=tonight - timedelta(days=400))
+        assert mark_following.sweep().followed == 0
+        row = Assignment.objects.get(booking_ref="poison")
+        assert (row.state, row.reason, tables_of("poison")) == (State.MANUAL_REVIEW, "poisonous", before)

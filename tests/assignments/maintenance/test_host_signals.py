@@ -779,7 +779,7 @@ class TestTransactions:
 
         with monkeypatch.context() as patched:
             patched.setattr(mark_following, "_follow", written_meanwhile)
-            patched.setattr(mark_following, "LEASE_SECONDS", 0)  # It would be due again at once.
+            patched.setattr(mark_following, "LEASE_SECONDS", 0)  # It is due again at once.
             assert mark_following.sweep().followed == 1
             assert HostMark.objects.filter(booking_ref=ref).exists()
             assert mark_following.sweep().followed == 0, "it is locked, so it is left to who writes it"
