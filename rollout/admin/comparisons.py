@@ -4,7 +4,7 @@ Long because one page draws a whole comparison: floor, timeline and scores of bo
 """
 
 import shlex
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from datetime import UTC, tzinfo
 from typing import Any
@@ -26,7 +26,7 @@ from assignments.admin.filters import known, since
 from assignments.admin.host_lookup import label_of, restaurant_names
 from assignments.admin.page import RowPageAdmin
 from assignments.admin.plan_table import ranking
-from assignments.admin.restaurants import limited
+from assignments.admin.restaurants import limited, restaurants_of
 from assignments.admin.timeline_svg import Caption, clock, draw, seats, zone_name
 from assignments.concurrency import clock as movable_clock
 from assignments.concurrency.sql import rows
@@ -173,7 +173,7 @@ class ComparisonAdmin(RowPageAdmin):
         return rows
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
-        classes = counts()
+        classes = counts(restaurants_of(request))
         is_empty = not any(each["count"] for each in classes)
         return super().changelist_view(
             request,
@@ -218,9 +218,13 @@ class ComparisonAdmin(RowPageAdmin):
         return f"{_ms(comparison.control_ms)} / {_ms(comparison.candidate_ms)}"
 
 
-def counts() -> list[dict[str, Any]]:
-    """Count the comparisons of each class, up to COUNTED each. One query through an index."""
-    found = dict(rows(_COUNTS, verdicts=list(map(str, VERDICTS)), limit=COUNTED + 1))
+def counts(within: Collection[str] | None = None) -> list[dict[str, Any]]:
+    """Count the comparisons of each class, up to COUNTED each. One query through an index.
+
+    ``within``: refs of the only restaurants to count; None for all.
+    """
+    refs = None if within is None else sorted(within)
+    found = dict(rows(_COUNTS, verdicts=list(map(str, VERDICTS)), limit=COUNTED + 1, within=refs))
     url = reverse("admin:rollout_comparison_changelist")
     return [
         {
@@ -237,7 +241,10 @@ def counts() -> list[dict[str, Any]]:
 
 _COUNTS = """
 SELECT wanted.verdict, (SELECT count(*) FROM (SELECT FROM rollout_comparison AS comparison
-                                               WHERE comparison.verdict = wanted.verdict LIMIT %(limit)s) AS counted)
+                                               WHERE comparison.verdict = wanted.verdict
+                                                 AND (%(within)s::text[] IS NULL
+                                                      OR comparison.restaurant_ref = ANY(%(within)s::text[]))
+                                               LIMIT %(limit)s) AS counted)
   FROM unnest(%(verdicts)s::text[]) AS wanted(verdict)
 """
 
