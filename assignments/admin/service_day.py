@@ -35,6 +35,8 @@ from assignments.staff.service_day import LISTED, Venue, opening_day, venues
 from assignments.staff.timeline import A_DAY, day_at
 
 PLACE = "assignments.change_tableplace"
+SAID = "assignments_evening_said"
+"""Where a session keeps what a form without scripts has done, for the page that follows."""
 LEVELS: Mapping[str, int] = {"success": messages.SUCCESS, "warning": messages.WARNING, "error": messages.ERROR}
 
 
@@ -121,9 +123,10 @@ class ServiceDayAdmin(PageAdmin):
             answer = self._parts(request, said.state, version, part="all", said=said)
             answer["Cache-Control"] = "no-store"
             return answer
-        messages.add_message(request, LEVELS[said.level], said.text)
         if name == "printed":
+            messages.add_message(request, LEVELS[said.level], said.text)
             return HttpResponseRedirect(f"{reverse('admin:assignments_serviceday_sheet')}?{state.bare.query}")
+        request.session[SAID] = said.kept()
         return HttpResponseRedirect(said.state.link())
 
     def find(self, request: HttpRequest) -> HttpResponse:
@@ -184,8 +187,10 @@ class ServiceDayAdmin(PageAdmin):
         elif is_dated or shown.day != today:
             found = [replace(venue, bookings=shown.bookings) if venue.ref == ref else venue for venue in found]
         choices = _choices(found)
+        kept = request.session.pop(SAID, None)
         return {
             **context,
+            "said": actions.Said.from_kept(kept, state) if kept else None,
             **evening_page.panel_context(request, state, now=moment, may=may, guests=context["guests"]),
             "part": "page",
             "tag": evening_page.tag_of(version, now=moment),

@@ -60,7 +60,8 @@ SELECT md5(concat_ws('|',
         AND restaurant_ref = %(restaurant)s AND blocked && tstzrange(%(start)s, %(until)s)
         AND (expires_at IS NULL OR expires_at > %(now)s)),
     (SELECT string_agg(id || ':' || xmin::text, ',' ORDER BY id) FROM assignments_closure
-      WHERE restaurant_ref = %(restaurant)s AND lifted_at IS NULL AND starts_at < %(until)s),
+      WHERE restaurant_ref = %(restaurant)s AND lifted_at IS NULL AND starts_at < %(until)s
+        AND (ends_at IS NULL OR ends_at > %(start)s)),
     (SELECT string_agg(id || ':' || xmin::text, ',' ORDER BY id) FROM assignments_tableplace
       WHERE restaurant_ref = %(restaurant)s),
     (SELECT string_agg(id::text, ',') FROM assignments_frozenevening

@@ -1,5 +1,6 @@
 """The evening, worked from its page: by mouse, by keyboard and by touch, by two people at once, and without a connection."""
 
+import re
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -374,6 +375,7 @@ def test_of_two_people_each_sees_what_the_other_does_and_nobody_overwrites(
 ) -> None:
     booking = coming(tonight)
     other = staff("anna", "assignments.view_serviceday", "assignments.assign")
+    page.add_init_script("const now = Date.now; Date.now = () => now() + 9e9;")
     with visiting(browser, live_server.url, other) as second:
         open_evening(page)
         open_evening(second)
@@ -384,7 +386,11 @@ def test_of_two_people_each_sees_what_the_other_does_and_nobody_overwrites(
         page.get_by_label("Guests").fill("3")
         press(second, "Arrived")
         said(second, "arrived")
-        expect(page.locator("#evening-news")).to_contain_text("was noted as arrived by anna")
+        news = page.locator("#evening-news .evening-news")
+        expect(news).to_contain_text("was noted as arrived by anna")
+        # Its age is right though this device's clock is not.
+        expect(news).to_be_visible()
+        expect(news).to_contain_text(re.compile(r" [0-9] s ago"))
         expect(page.get_by_label("Guests")).to_have_value("3")
         select(page, booking)
         answer = page.evaluate(

@@ -76,6 +76,20 @@ class Said:
     undo: int | None = None
     offers: tuple[Button, ...] = ()
 
+    def kept(self) -> dict[str, Any]:
+        """Return what a session keeps of it, for the page that a form without scripts leads to."""
+        offers = [
+            {"url": each.url, "text": each.text, "hidden": each.hidden, "look": each.look, "key": each.key}
+            for each in self.offers
+        ]
+        return {"level": self.level, "text": self.text, "undo": self.undo, "offers": offers}
+
+    @classmethod
+    def from_kept(cls, kept: Mapping[str, Any], state: State) -> "Said":
+        """Return what ``kept`` has given, with new ids for the forms of its buttons."""
+        offers = tuple(Button(**{**each, "hidden": tuple(map(tuple, each["hidden"]))}) for each in kept["offers"])
+        return cls(level=kept["level"], text=kept["text"], state=state, undo=kept["undo"], offers=offers)
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Form:
@@ -277,6 +291,7 @@ def _pin(form: _Form) -> _Result:
     if not tables:
         raise MistakenError(_("Choose a table."))
     change = api.pin(booking_ref=ref, table_refs=tables, actor=form.who)
+    form.offers[:] = [_way_back(form, "unpin", _("Unpin"))]
     values = {"booking": label_of(ref), "tables": form.named(tables)}
     if change is Change.TO_STAFF:
         return tables, "warning", _("%(booking)s is pinned to %(tables)s, which somebody else has.") % values
@@ -284,8 +299,17 @@ def _pin(form: _Form) -> _Result:
 
 
 def _unpin(form: _Form) -> _Result:
+    former = form.booking.pinned_table_refs
     api.unpin(booking_ref=form.booking.booking_ref, actor=form.who)
+    if former:
+        form.offers[:] = [_way_back(form, "pin", _("Pin again"), *(("tables", each) for each in former))]
     return (), "success", _("%(booking)s is no longer pinned.") % {"booking": label_of(form.booking.booking_ref)}
+
+
+def _way_back(form: _Form, name: str, text: str, *hidden: tuple[str, Any]) -> Button:
+    """Return the button that takes back what was just done to the booking, for the version that it has now."""
+    version = Assignment.objects.values_list("version", flat=True).get(pk=form.booking.pk)
+    return Button(url=form.state.act(name), text=text, hidden=(("version", version), *hidden), key="u")
 
 
 def _free(form: _Form) -> _Result:
@@ -478,11 +502,13 @@ def _lift(form: _Form) -> _Result:
 
 def _freeze(form: _Form) -> _Result:
     api.freeze(restaurant_ref=form.state.restaurant, service_date=form.day, actor=form.who)
+    form.offers[:] = [Button(url=form.state.act("unfreeze"), text=_("Unfreeze the evening"), key="u")]
     return (), "success", _("The evening is frozen: no planner moves anybody.")
 
 
 def _unfreeze(form: _Form) -> _Result:
     api.unfreeze(restaurant_ref=form.state.restaurant, service_date=form.day, actor=form.who)
+    form.offers[:] = [Button(url=form.state.act("freeze"), text=_("Freeze the evening"), key="u")]
     return (), "success", _("The evening is no longer frozen.")
 
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Any
 
 from django.http import HttpRequest
@@ -40,11 +40,14 @@ DONE: Mapping[str, Any] = {
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class News:
-    """An action of a user. ``ago``: its age in words; ``at``: its time in seconds since 1970, for the page's script."""
+    """An action of a user. ``ago``: its age in words; ``age``: in seconds, for the page's script.
+
+    Not its time: the clock of whoever reads it may be wrong.
+    """
 
     text: str
     ago: str
-    at: int
+    age: int
 
 
 def latest(request: HttpRequest, restaurant_ref: str, day: date, now: datetime) -> News | None:
@@ -57,7 +60,8 @@ def latest(request: HttpRequest, restaurant_ref: str, day: date, now: datetime) 
     )
     if found is None:
         return None
-    return News(text=_said(found.what, found.booking_ref, found.actor), ago=ago(found.at, now), at=_seconds(found.at))
+    text = _said(found.what, found.booking_ref, found.actor)
+    return News(text=text, ago=ago(found.at, now), age=_seconds(now - found.at))
 
 
 def meanwhile(assignment: Assignment, now: datetime) -> str:
@@ -80,12 +84,12 @@ def _said(what: str, booking_ref: str, who: str) -> str:
 
 
 def ago(at: datetime, now: datetime) -> str:
-    seconds = max(0, round((now - at).total_seconds()))
+    seconds = _seconds(now - at)
     if seconds < 60:
         return _("%(count)s s ago") % {"count": seconds}
     minutes = seconds // 60
     return ngettext("%(count)s minute ago", "%(count)s minutes ago", minutes) % {"count": minutes}
 
 
-def _seconds(moment: datetime) -> int:
-    return round(moment.timestamp())
+def _seconds(age: timedelta) -> int:
+    return max(0, round(age.total_seconds()))

@@ -285,9 +285,12 @@ function start() {
     if (isOfOne && !isTypingIn(panel()) && !hasChanges(panel())) await load(location.href, "panel", { keepsMessage: true });
   }
 
+  /** Ages what others did from when it was shown: this device's clock may be wrong. */
   function tick() {
-    for (const each of root.querySelectorAll("[data-at]")) {
-      const seconds = Math.max(0, Math.round(Date.now() / 1000 - Number(each.dataset.at)));
+    for (const each of root.querySelectorAll("[data-age]")) {
+      const now = performance.now() / 1000;
+      if (!each.dataset.shown) each.dataset.shown = String(now);
+      const seconds = Math.round(Number(each.dataset.age) + now - Number(each.dataset.shown));
       if (seconds < 60) each.textContent = each.dataset.ago.replace("N", String(seconds));
       each.closest("p").hidden = seconds > FLASH_SECONDS;
     }
@@ -404,7 +407,8 @@ function start() {
       if (row) row.querySelector("a.evening-table").focus();
     } else {
       const key = `button[data-key="${CSS.escape(event.key)}"]`;
-      const button = panel().querySelector(key) || byId("evening-said").querySelector(key);
+      // What was just done comes first: to undo means that.
+      const button = byId("evening-said").querySelector(key) || panel().querySelector(key);
       if (!button || button.disabled) return;
       button.form.requestSubmit(button);
     }

@@ -353,6 +353,13 @@ class TestList:
         for row, listed in ((comparisons.counts()[0], 2), (comparisons.counts()[-1], 1)):
             assert f"{listed} comparison" in text_of(admin_client.get(row["url"]))
 
+    def test_who_sees_other_restaurants_has_other_counts(self, admin_client: Client, monkeypatch: Any) -> None:
+        kept(chooses("T3"), chooses("T3"))
+        assert "1 same tables" in text_of(admin_client.get(reverse(LIST)))
+        for allowed, count in ((["elsewhere"], 0), ([Comparison.objects.get().restaurant_ref], 1)):
+            monkeypatch.setattr(comparisons, "restaurants_of", lambda _request, found=allowed: frozenset(found))
+            assert f"{count} same tables" in text_of(admin_client.get(reverse(LIST)))
+
     def test_counting_ends(self, admin_client: Client, monkeypatch: Any) -> None:
         monkeypatch.setattr(comparisons, "COUNTED", 1)
         for _each in range(3):
