@@ -354,16 +354,13 @@ def _asked(
     now: datetime,
     is_promised: bool = False,
 ) -> Answer | str:
-    """Return what the planner that the router names would answer; "" if no planner decides.
-
-    ``is_promised``: the guests were confirmed in good time, so that they may come at once.
-    """
+    """Return what the planner that the router names would answer; "" if no planner decides."""
     route = router().route([_unclaimed(assignment)])[assignment.booking_ref]
     if route.planner == NOBODY:
         return ""
     other = None if route.planner == V3 else router().planner(route.planner)
     rules, success = conf.settings().rules(), success_of(floor.restaurant_ref)
-    if is_promised:
+    if is_promised:  # They were confirmed in good time.
         rules = replace(rules, min_lead_minutes=0)
     preview = Preview(floor=floor, occupied=occupied, requests=(request,), now=now, rules=rules, success=success)
     stopwatch = Stopwatch()

@@ -12,7 +12,7 @@ from assignments.integration.host import Host, HostBooking
 from assignments.integration.project_host import configured
 from assignments.lifecycle import ledger, seating_validity, waiting
 from assignments.lifecycle.settlement import Settlement
-from assignments.models import Allocation, Assignment
+from assignments.models import Allocation, Assignment, Stage
 from assignments.outcome import Change
 
 
@@ -53,7 +53,7 @@ def _try(locked: Locked, *, host: Host) -> bool:
         change = sitting.adopt_where_they_sit(assignment, booking, seatings, host=host, now=now)
     elif assignment.reason == waiting.TABLES_CHANGED_BY_HOST and seatings:
         change = host_changes.follow(assignment, booking, host=host, now=now)
-    elif booking.wants_table and seatings:
+    elif seatings and (booking.wants_table or assignment.stage == Stage.SEATED):
         change = edits.settle(
             assignment, booking, seatings, host=host, now=now, actor="waitlist", reason="woken", is_optional=True
         )

@@ -132,6 +132,14 @@ class TestAWishOfGuestsWhoSit:
         assert (state_of("B1")[0], tables_of("B1")) == (State.CONFIRMED, ["T1"])
         assert Allocation.objects.current().get().party == 5
 
+    def test_it_is_granted_where_the_host_says_that_they_sit(self, sitting: TheHost) -> None:
+        sitting.edit("B1", stage="seated", wants_table=False, keeps_tables=True)
+        api.booking_changed(booking_ref="B1")
+        sitting.floors["R1"] = a_floor_of(a_table("T1", seats=6), a_table("T2"))
+        run_all()
+        assert (state_of("B1")[0], tables_of("B1")) == (State.CONFIRMED, ["T1"])
+        assert Allocation.objects.current().get().party == 5
+
     def test_it_leaves_them_the_longer_stay_that_staff_gave_them(self, sitting: TheHost) -> None:
         until = datetime.now(UTC) + 5 * HOUR
         api.extend(booking_ref="B1", until=until, actor=STAFF)
