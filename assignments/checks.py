@@ -4,6 +4,7 @@ Long because each check says in words what was found, and what to write instead.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from inspect import signature
 from ipaddress import ip_address
 from typing import Any
 
@@ -33,6 +34,8 @@ RESTAURANTS_CHECKED = 1000
 LONGEST_SILENCE_SECONDS = 60
 PATIENCE = {"keepalives_idle": 5, "keepalives_interval": 2, "keepalives_count": 3, "tcp_user_timeout": 10_000}
 """How a worker notices soon that the database's machine is gone, as in docs/production.md."""
+HOOKS = ("start_of", "end_of", "party_of", "write_tables", "stored_form")
+"""Methods that a ``ModelHost`` may write anew."""
 ROUTER_METHODS = ("route", "planner")
 
 
@@ -189,6 +192,13 @@ def _class_problems(name: str, path: str, methods: Sequence[str]) -> list[checks
             hint="Write an __init__(self) without other parameters that raises nothing: the class is created without "
             "arguments, once per process. What can fail, such as a query, belongs in its methods.",
         )
+    hooks = HOOKS if isinstance(instance, ModelHost) else ()
+    if uncallable := [each for each in (*methods, "on_moved", *hooks) if not _can_be_called(instance, each)]:
+        return _error(
+            "assignments.E003",
+            f"{path} ({conf.NAME}[{name!r}]) has methods with other parameters: {', '.join(uncallable)}.",
+            hint="Write them as docs/reference/host.md says: bookings(refs, *, lock=False), for example.",
+        )
     own_check = getattr(instance, "check", None)
     try:
         return list(own_check()) if callable(own_check) else []
@@ -198,6 +208,23 @@ def _class_problems(name: str, path: str, methods: Sequence[str]) -> list[checks
             f"{path} ({conf.NAME}[{name!r}]) cannot be checked: {_raised(error)}",
             hint="Correct what is raised there.",
         )
+
+
+def _can_be_called(instance: object, method: str) -> bool:
+    """Return whether a method takes what it is given: what the protocol says, or ``ModelHost`` for its own hooks."""
+    declared = getattr(Host, method, None) or getattr(ModelHost, method, None)
+    if declared is None or not callable(getattr(instance, method, None)):
+        return True
+    given = list(signature(declared).parameters.values())[1:]
+    positional = [each for each in given if each.kind is not each.KEYWORD_ONLY]
+    named = {each.name: None for each in given if each.kind is each.KEYWORD_ONLY}
+    try:
+        signature(getattr(instance, method)).bind(*positional, **named)
+    except TypeError:
+        return False
+    except ValueError:
+        return True  # Nothing is known of its parameters.
+    return True
 
 
 @checks.register("assignments")

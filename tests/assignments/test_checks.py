@@ -155,6 +155,39 @@ def test_tables_on_another_database_are_refused(settings: Any, label: str, id_: 
     assert [each for each in run_checks(tags=["assignments"]) if each.is_serious()] == []
 
 
+class Lockless(MemoryHost):
+    """Cannot lock."""
+
+    def bookings(self, refs: Any) -> Any:  # type: ignore[override]
+        return {}
+
+
+class Rowless(StayHost):
+    """Says when a booking starts without looking at it."""
+
+    def start_of(self) -> Any:  # type: ignore[override]
+        return None
+
+
+class Loose(StayHost):
+    """Takes whatever it is given."""
+
+    def start_of(self, *given: Any, **named: Any) -> Any:
+        return None
+
+
+@pytest.mark.parametrize(
+    ("host", "named"), [(Lockless, "parameters: bookings."), (Rowless, "parameters: start_of."), (Loose, None)]
+)
+def test_methods_with_other_parameters_are_named_before_the_first_booking(
+    settings: Any, host: type, named: str | None
+) -> None:
+    settings.ASSIGNMENTS = {"HOST": f"{__name__}.{host.__name__}"}
+    found = [each for each in run_checks(tags=["assignments"]) if each.is_serious()]
+    assert [each.id for each in found] == (["assignments.E003"] if named else [])
+    assert all(named in each.msg for each in found if named)
+
+
 @pytest.mark.parametrize("name", ["Table", "Restaurant"])
 def test_floors_on_another_database_than_the_bookings_are_refused(
     settings: Any, monkeypatch: pytest.MonkeyPatch, name: str

@@ -161,8 +161,14 @@ class Note(models.Model):
 class Counted(models.Manager[Any]):
     """Counts something of each row."""
 
+    def __init__(self, counts: str) -> None:
+        super().__init__()
+        self.counts = counts
+
     def get_queryset(self) -> models.QuerySet[Any]:
-        return super().get_queryset().annotate(how_many=models.Count("board" if self.model is Banquet else "boards"))
+        rows: models.QuerySet[Any] = super().get_queryset()
+        counted: models.QuerySet[Any] = rows.annotate(how_many=models.Count(self.counts))
+        return counted
 
 
 class Apart(models.Manager[Any]):
@@ -176,14 +182,16 @@ class Ranked(models.Manager[Any]):
     """Numbers the rows."""
 
     def get_queryset(self) -> models.QuerySet[Any]:
-        return super().get_queryset().annotate(place=models.Window(RowNumber(), order_by="start"))
+        rows: models.QuerySet[Any] = super().get_queryset()
+        ranked: models.QuerySet[Any] = rows.annotate(place=models.Window(RowNumber(), order_by="start"))
+        return ranked
 
 
 class Ticket(models.Model):
     """Text keys, many-to-many tables, of which one keeps facts of its own about each pair."""
 
     objects: ClassVar[models.Manager["Ticket"]] = models.Manager()
-    counted: ClassVar[Counted] = Counted()
+    counted: ClassVar[Counted] = Counted("boards")
     apart: ClassVar[Apart] = Apart()
     ranked: ClassVar[Ranked] = Ranked()
 
@@ -245,7 +253,7 @@ class Banquet(Reservation):
     """A booking that is kept in three tables."""
 
     objects: ClassVar[models.Manager["Banquet"]] = models.Manager()
-    counted: ClassVar[Counted] = Counted()
+    counted: ClassVar[Counted] = Counted("board")
     apart: ClassVar[Apart] = Apart()
     ranked: ClassVar[Ranked] = Ranked()
 

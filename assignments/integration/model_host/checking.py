@@ -317,18 +317,24 @@ class Checking(Reading, Writing, Floors):
     def _of_another_model(self) -> Iterator[Problem]:
         """E047: tables, hours or turn times belong to other rows than bookings, which have the same keys by chance."""
         asked = self._named_by("booking_model", "restaurant_field")
-        if not isinstance(asked, models.ForeignKey) or type(self).floor is not Floors.floor:
+        if asked is None or type(self).floor is not Floors.floor:
             return
         for kind in ("table", "hours", "turn"):
             name = f"{kind}_restaurant_field"
             given = self._named_by(f"{kind}_model", name)
-            if not isinstance(given, models.ForeignKey) or plain(asked) == plain(given):
-                continue
-            what = (
-                f"{name} is {getattr(self, name)!r}, which leads to {_target(given)}, but restaurant_field is "
-                f"{self.restaurant_field!r}, which leads to {_target(asked)}: a booking could get another restaurant's rows."
-            )
-            yield "E047", what, f"Name a path that ends at {_target(asked)}, such as 'area__restaurant'."
+            is_link = isinstance(given, models.ForeignKey)
+            if is_link and isinstance(asked, models.ForeignKey) and plain(asked) != plain(given):
+                what = (
+                    f"{name} is {getattr(self, name)!r}, which leads to {_target(given)}, but restaurant_field is "
+                    f"{self.restaurant_field!r}, which leads to {_target(asked)}: a booking could get another restaurant's "
+                    f"rows."
+                )
+                yield "E047", what, f"Name a path that ends at {_target(asked)}, such as 'area__restaurant'."
+            elif given is not None and given.primary_key and not is_link:
+                what = (
+                    f"{name} is {getattr(self, name)!r}, which is the key of the row itself, and names no restaurant."
+                )
+                yield "E047", what, "Name the foreign key to the restaurant."
 
     def _without_a_name(self, model_name: str, name: str) -> Iterator[Problem]:
         """E045: a field that is read as a restaurant or a zone cannot name one."""
@@ -425,6 +431,8 @@ class Checking(Reading, Writing, Floors):
             yield from self._unreadable("E022", "end_field", self.end_field, values.clock, "write end_of()")
         if self.duration_field:
             do = "Name a DurationField or a number of minutes, or write end_of()."
+            if self.duration_field in self._party_fields:
+                yield "E023", f"duration_field is {self.duration_field!r}, which is the party, too.", do
             yield from self._typed("E023", "duration_field", (models.DurationField, *_NUMBERS, *_TEXTS), do)
             yield from self._unreadable("E023", "duration_field", self.duration_field, values.stay, "write end_of()")
 
@@ -701,11 +709,12 @@ class Checking(Reading, Writing, Floors):
             is_unknown = callable(default) or hasattr(default, "resolve_expression")
             if is_unknown or default in (None, "") or default in self.waiting_statuses:
                 continue
+            shown = getattr(default, "value", default)
             what = (
-                f"status_field is {self.status_field!r}, whose default {default!r} is none of waiting_statuses: a booking "
+                f"status_field is {self.status_field!r}, whose default {shown!r} is none of waiting_statuses: a booking "
                 f"would get no table while it has that status."
             )
-            yield "W031", what, f"Add {default!r} to waiting_statuses, unless it means that no table is wanted yet."
+            yield "W031", what, f"Add {shown!r} to waiting_statuses, unless it means that no table is wanted yet."
 
     def _zones_of_two_kinds(self) -> Iterator[Problem]:
         """W029: the zone that guests ask for can never be that of a table."""

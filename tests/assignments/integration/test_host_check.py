@@ -73,9 +73,10 @@ WRONG: list[tuple[str, dict[str, Any], str]] = [
     ("E021", {**DATED, "time_field": "count"}, "time_field is 'count', which is a IntegerField"),
     ("E021", {**DATED, "time_field": "meal"}, "whose choice 'dinner' can mean more than one thing"),
     ("E022", {"end_field": "day"}, "end_field is 'day', which is a DateField"),
-    ("E022", {"end_field": "moment", "duration_field": "count"}, "only one can hold"),
+    ("E022", {"end_field": "noted_at", "duration_field": "weight"}, "only one can hold"),
     ("E022", {"end_field": "moment"}, "end_field is 'moment', which is the start, too"),
     ("E022", {**DATED, "time_field": "word", "end_field": "word"}, "end_field is 'word', which is the start, too"),
+    ("E023", {"duration_field": "count"}, "duration_field is 'count', which is the party, too"),
     ("E023", {"duration_field": "flag"}, "duration_field is 'flag', which is a BooleanField"),
     ("E024", {"party_field": "flag"}, "party_field is 'flag', which is a BooleanField"),
     ("E024", {"party_field": "board"}, "party_field is 'board', which is a ForeignKey"),
@@ -178,6 +179,11 @@ WRONG: list[tuple[str, dict[str, Any], str]] = [
         "W027",
         {"tables_mean_seated": True, "tables_field": "boards"},
         "tables_mean_seated is ignored, because status_field",
+    ),
+    (
+        "E047",
+        {"restaurant_field": "board__house", "table_restaurant_field": "id"},
+        "table_restaurant_field is 'id', which is the key of the row itself",
     ),
     (
         "W031",
