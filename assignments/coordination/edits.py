@@ -3,6 +3,8 @@
 Edits are settled here whichever planner decides (docs/living-evening.md rule 2). The same tables are tried first, then
 the planner that the router names is asked for an answer without side effects. An edit that cannot be met goes to staff,
 and the booking keeps its tables.
+
+Long because all ways in which a booking with tables gets others, or keeps its own, stand beside each other.
 """
 
 import uuid

@@ -2,6 +2,8 @@
 
 A planner adds its decision on each booking; ``write`` then takes the tables, stores transitions and attempts, and tells
 the host, each in bulk. All of it commits, or none.
+
+Long because every decision on a booking ends here, and ``write`` has to know all of them.
 """
 
 import logging
