@@ -14,7 +14,7 @@ from functools import partial
 from typing import NamedTuple
 
 from assignments.concurrency import circuit_breaker, locks, transactions
-from assignments.coordination import kept_batch, quarantine
+from assignments.coordination import quarantine
 from assignments.coordination.day_planner import DayPlanner
 from assignments.coordination.handover import hand_over
 from assignments.coordination.invocation import DayResult, Invocation, Record, Try
@@ -305,7 +305,7 @@ class Coordinator:
         invocation.check_budget()
         settlement.write()
         if isinstance(keeper, KeepsBatches):
-            kept_batch.keep(keeper, day_planner.batch, settlement)
+            settlement.keep(keeper, day_planner.batch)
         waiting.stay_awake(each for each in day_planner.gave_way if each.state == State.MANUAL_REVIEW)
         invocation.check_budget()
         circuit_breaker.record_success(restaurant_ref, entry.breaker)

@@ -3,8 +3,11 @@
 Edits are settled here whichever planner decides (docs/living-evening.md rule 2). The same tables are tried first, then
 the planner that the router names is asked for an answer without side effects. An edit that cannot be met goes to staff,
 and the booking keeps its tables.
+
+Long because all ways in which a booking with tables gets others, or keeps its own, stand beside each other.
 """
 
+import uuid
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
@@ -32,7 +35,7 @@ from assignments.coordination.table_record import success_of
 from assignments.exceptions import HostRefusedError
 from assignments.integration.floor_cache import floor_or_problem
 from assignments.integration.host import Host, HostBooking
-from assignments.integration.planners import MANUAL, NOBODY, V3, Judged, Preview, router
+from assignments.integration.planners import MANUAL, NOBODY, V3, Batch, Judged, KeepsBatches, Preview, router
 from assignments.lifecycle import intake, ledger, promise, seating_validity, sentences, waiting
 from assignments.lifecycle.settlement import Settlement
 from assignments.models import Allocation, Assignment, Stage, State
@@ -40,7 +43,7 @@ from assignments.outcome import Change
 from assignments.planning import engine
 from assignments.planning.decision import Decision
 from assignments.planning.floor import Floor
-from assignments.planning.reasons import PREFERENCES, Reason
+from assignments.planning.reasons import PREFERENCES, Reason, Refusal
 from assignments.planning.request import SeatingRequest
 from assignments.planning.seating_window import SeatingWindow
 from assignments.planning.snapshot import Occupied, Snapshot, occupied_by
@@ -54,6 +57,7 @@ class Answer:
     """New tables and a window for a booking that has tables, and the planner that chose them.
 
     ``despite`` and ``overridden_by``: the rules that staff overrode before, as far as that still holds, and who did.
+    ``batch``: what V3 was given, if the router keeps that.
     """
 
     table_refs: tuple[str, ...]
@@ -62,8 +66,24 @@ class Answer:
     strategy: str
     decision: Decision | None = None
     decision_ms: float = 0.0
+    batch: Batch | None = None
     despite: frozenset[str] = frozenset()
     overridden_by: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Refused:
+    """A planner's answer that there are no tables. ``batch``: as in ``Answer``."""
+
+    decision: Decision
+    decision_ms: float
+    batch: Batch | None = None
+
+    @property
+    def refusal(self) -> Refusal:
+        """Return why there are no tables."""
+        assert self.decision.refusal is not None, f"{self.decision.booking_ref}: a decision has plans or a refusal"
+        return self.decision.refusal
 
 
 def settle(
@@ -101,7 +121,7 @@ def settle(
     if not is_turned_down:
         intake.take_over_facts(assignment, booking, floor=floor)
     settlement = Settlement(host=host, planner=V3, actor=actor, trigger="edit", now=now)
-    answer: Answer | str = booking.problem or problem
+    answer: Answer | Refused | str = booking.problem or problem
     earlier: list[SeatingRequest] = []
     if floor is not None and not booking.problem:
         earlier = waiting_before(assignment, host=host)
@@ -118,13 +138,13 @@ def settle(
             may_move=not is_elsewhere,
             host=host,
         )
-    if isinstance(answer, str):
+    if not isinstance(answer, Answer):
         if is_optional:
             vars(assignment).update(kept)
             if not earlier and _settle_promise(assignment, booking, seatings, reason=reason, settlement=settlement):
                 return Change.MOVED
             return Change.LATER if earlier and assignment.is_woken else Change.NOTHING
-        _leave_to_staff(settlement, assignment, detail=answer, unmet=unmet, promised=promised)
+        _leave_to_staff(settlement, assignment, why=answer, unmet=unmet, promised=promised)
         waiting.stay_awake([assignment] if earlier else [])
         return Change.TO_STAFF
     before = _copy(assignment)
@@ -145,6 +165,7 @@ def settle(
         overridden_by=answer.overridden_by,
         decision=answer.decision,
         decision_ms=answer.decision_ms,
+        batch=answer.batch,
         stays_in_review=bool(sharing) or is_elsewhere,
     )
     _name_overlap(assignment, sharing, settlement)
@@ -161,7 +182,7 @@ def settle(
             vars(assignment).update(kept)
             return Change.NOTHING
         settlement = Settlement(host=host, planner=V3, actor=actor, trigger="edit", now=now)
-        _leave_to_staff(settlement, assignment, detail=_refusal(error), unmet=unmet, promised=promised)
+        _leave_to_staff(settlement, assignment, why=_refusal(error), unmet=unmet, promised=promised)
         return Change.TO_STAFF
     return Change.KEPT if stays else Change.MOVED
 
@@ -200,6 +221,7 @@ def _settle_promise(
         reason=reason,
         decision=answer.decision,
         decision_ms=answer.decision_ms,
+        batch=answer.batch,
     )
     settlement.write()
     return True
@@ -232,6 +254,7 @@ def leave_unusable(
             reason=waiting.TABLE_OUT_OF_SERVICE,
             decision=answer.decision,
             decision_ms=answer.decision_ms,
+            batch=answer.batch,
             stays_in_review=promise.is_open(assignment) or bool(shared & set(answer.table_refs)),
         )
         settlement.write()
@@ -257,8 +280,9 @@ def _refusal(error: HostRefusedError) -> str:
 
 
 def _leave_to_staff(
-    settlement: Settlement, assignment: Assignment, *, detail: str, unmet: str, promised: Mapping[str, Any]
+    settlement: Settlement, assignment: Assignment, *, why: Refused | str, unmet: str, promised: Mapping[str, Any]
 ) -> None:
+    detail = why if isinstance(why, str) else why.refusal.detail
     if promise.facts_of(assignment) != promised:
         promise.set_aside(assignment, promised)
     if assignment.state == State.CONFIRMED:
@@ -268,6 +292,11 @@ def _leave_to_staff(
     else:  # It already waits for staff for another reason, which still holds.
         assignment.touch()
         settlement.changed(assignment)
+    if isinstance(why, Refused) and why.batch is not None:
+        reason = why.refusal.reason.value
+        settlement.refuse_edit(
+            assignment, reason=reason, decision=why.decision, decision_ms=why.decision_ms, batch=why.batch
+        )
     settlement.write()
 
 
@@ -283,8 +312,8 @@ def _answer(
     is_lenient: bool,
     may_move: bool,
     host: Host,
-) -> Answer | str:
-    """Return an answer that meets the edit, or a sentence that says why there is none.
+) -> Answer | Refused | str:
+    """Return an answer that meets the edit, or says why there is none: the planner's refusal, or a sentence.
 
     ``promised``: the facts of the promise. ``earlier``: requests that wait and were made earlier.
     """
@@ -353,11 +382,11 @@ def _asked(
     host: Host,
     now: datetime,
     is_promised: bool = False,
-) -> Answer | str:
-    """Return what the planner that the router names would answer; "" if no planner decides."""
+) -> Answer | Refused | None:
+    """Return what the planner that the router names would answer; None if no planner decides."""
     route = router().route([_unclaimed(assignment)])[assignment.booking_ref]
     if route.planner == NOBODY:
-        return ""
+        return None
     other = None if route.planner == V3 else router().planner(route.planner)
     rules, success = conf.settings().rules(), success_of(floor.restaurant_ref)
     if is_promised:  # They were confirmed in good time.
@@ -370,9 +399,9 @@ def _asked(
         snapshot = Snapshot(floor=floor, occupied=occupied, request=request, now=now, rules=rules, success=success)
         judged = Judged(snapshot=snapshot, decision=decision, decision_ms=milliseconds, is_recorded=True)
         transaction.on_commit(partial(other.decided, judged), robust=True)
+    batch = _batch(preview, decision, assignment) if other is None else None
     if decision.best is None or decision.window is None:
-        assert decision.refusal is not None, f"{assignment.booking_ref}: a decision has plans or a refusal"
-        return decision.refusal.detail
+        return Refused(decision=decision, decision_ms=milliseconds, batch=batch)
     return Answer(
         table_refs=decision.best.table_refs,
         window=decision.window,
@@ -380,6 +409,24 @@ def _asked(
         strategy=decision.best.strategy,
         decision=decision,
         decision_ms=milliseconds,
+        batch=batch,
+    )
+
+
+def _batch(preview: Preview, decision: Decision, assignment: Assignment) -> Batch | None:
+    """Return V3's input and its answer, to be audited; None if the router does not keep it."""
+    if not isinstance(router(), KeepsBatches):
+        return None
+    return Batch(
+        key=uuid.uuid4(),
+        service_date=assignment.service_date,
+        floor=preview.floor,
+        occupied=preview.occupied,
+        requests=preview.requests,
+        now=preview.now,
+        rules=preview.rules,
+        decisions={decision.booking_ref: decision},
+        success=preview.success,
     )
 
 

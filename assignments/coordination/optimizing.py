@@ -18,7 +18,7 @@ import msgspec
 
 from assignments import conf
 from assignments.concurrency import circuit_breaker, locks, transactions
-from assignments.coordination import kept_batch, rearrangement
+from assignments.coordination import rearrangement
 from assignments.coordination.invocation import DayResult, Invocation, Record, Try
 from assignments.coordination.rearrangement import Confirmed
 from assignments.coordination.snapshots import held_tables, is_plannable, seating_request, touched_by
@@ -366,7 +366,7 @@ class _Day:
             self._settle(settlement, current, answer, decisions)
             settlement.write()
             if isinstance(keeper, KeepsBatches):
-                kept_batch.keep(keeper, batch, settlement)
+                settlement.keep(keeper, batch)
             circuit_breaker.record_success(self.restaurant_ref, entry.breaker)
             OptimizedEvening.objects.create(
                 restaurant_ref=self.restaurant_ref,

@@ -181,6 +181,7 @@ def _send_elsewhere(move: _Move, settlement: Settlement) -> None:
         planner=move.answer.planner,
         reason="table_needed_longer",
         decision=move.answer.decision,
+        batch=move.answer.batch,
         stays_in_review=promise.is_open(move.follower),
     )
 

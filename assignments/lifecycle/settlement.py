@@ -2,12 +2,14 @@
 
 A planner adds its decision on each booking; ``write`` then takes the tables, stores transitions and attempts, and tells
 the host, each in bulk. All of it commits, or none.
+
+Long because every decision on a booking ends here, and ``write`` has to know all of them.
 """
 
 import logging
 import uuid
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, TypedDict, Unpack
 
@@ -16,7 +18,7 @@ from assignments.error_logging import log_error
 from assignments.exceptions import MovesRefusedError
 from assignments.integration import release
 from assignments.integration.host import Host, Move, Seating, named_refusals, tell_of_moves
-from assignments.integration.planners import MANUAL
+from assignments.integration.planners import MANUAL, Batch, KeepsBatches, router
 from assignments.lifecycle import ledger, retry_policy, sentences, transitions, waiting
 from assignments.lifecycle.staff_decisions import STAFF
 from assignments.models import GONE, Allocation, Assignment, Attempt, OutboxMessage, Stage, State
@@ -71,6 +73,7 @@ class Settlement:
     _seatings: list[Seating] = field(default_factory=list)
     _reviews: dict[str, str] = field(default_factory=dict)
     _attempts: list[Attempt] = field(default_factory=list)
+    _batches: list[Batch] = field(default_factory=list)
 
     def confirm(
         self,
@@ -129,12 +132,14 @@ class Settlement:
         overridden_by: str = "",
         decision: Decision | None = None,
         decision_ms: float = 0.0,
+        batch: Batch | None = None,
         stays_in_review: bool = False,
     ) -> Outcome:
         """Replace the booking's ``seatings`` by these tables for this window (docs/living-evening.md rule 2).
 
-        ``planner``: the planner that chose the tables, if it is not the settlement's. ``stays_in_review``: staff still
-        have to decide about something else. The time that guests have already sat stays on record.
+        ``planner``: the planner that chose the tables, if it is not the settlement's. ``batch``: what it was given, if
+        the router keeps that. ``stays_in_review``: staff still have to decide about something else. The time that
+        guests have already sat stays on record.
         """
         assignment.planner = planner or self.planner
         self._move(
@@ -153,10 +158,19 @@ class Settlement:
             assignment,
             Kind.CONFIRMED,
             decision=decision,
+            batch=batch,
             reason=reason,
             strategy=strategy,
             table_refs=tuple(table_refs),
             decision_ms=decision_ms,
+        )
+
+    def refuse_edit(
+        self, assignment: Assignment, *, reason: str, decision: Decision, decision_ms: float, batch: Batch
+    ) -> None:
+        """Note that the planner has found no tables for what the guest asks for, so that this can be audited, too."""
+        self._settle(
+            assignment, Kind.MANUAL_REVIEW, reason=reason, decision=decision, decision_ms=decision_ms, batch=batch
         )
 
     def rearrange(
@@ -323,11 +337,6 @@ class Settlement:
         self.outcomes.append(outcome)
         return outcome
 
-    @property
-    def attempts(self) -> Sequence[Attempt]:
-        """Return the attempts that ``write`` stores."""
-        return tuple(self._attempts)
-
     def write(self, *, host_may_fail: bool = False, tells_of_reviews: bool = True) -> None:
         """Write everything, in the caller's transaction.
 
@@ -351,6 +360,17 @@ class Settlement:
             self._tell_of_tables()
         if self._reviews and tells_of_reviews:
             self._tell_of_reviews(host_may_fail=host_may_fail)
+        for batch in self._batches:
+            keeper = router()
+            if isinstance(keeper, KeepsBatches):
+                self.keep(keeper, batch)
+
+    def keep(self, keeper: KeepsBatches, batch: Batch | None) -> None:
+        """Have the router keep what was planned, so that it can be audited, if attempts refer to it."""
+        referring = [attempt for attempt in self._attempts if batch is not None and attempt.batch == batch.key]
+        if batch is not None and referring:
+            refusals = sum(attempt.outcome != Kind.CONFIRMED for attempt in referring)
+            keeper.keep(replace(batch, placed=self.placed, attempts=len(referring), refusals=refusals))
 
     def _tell_of_tables(self) -> None:
         """Tell the host who has which tables: moves first, since others may get the tables that these leave."""
@@ -400,7 +420,15 @@ class Settlement:
         self._reviews[assignment.booking_ref] = reason
         return self._settle(assignment, Kind.MANUAL_REVIEW, reason=reason, **basis)
 
-    def _settle(self, assignment: Assignment, kind: Kind, *, decision: Decision | None = None, **facts: Any) -> Outcome:
+    def _settle(
+        self,
+        assignment: Assignment,
+        kind: Kind,
+        *,
+        decision: Decision | None = None,
+        batch: Batch | None = None,
+        **facts: Any,
+    ) -> Outcome:
         """Note the outcome, the changed assignment and the attempt for ``write``."""
         outcome = Outcome(
             booking_ref=assignment.booking_ref, kind=kind, planner=self.planner, party=assignment.party, **facts
@@ -422,10 +450,12 @@ class Settlement:
             snapshot_hash=decision.snapshot_hash if decision else "",
             decision_ms=outcome.decision_ms,
             release=release.running(),
-            batch=self.batch if decision else None,
+            batch=batch.key if batch else self.batch if decision else None,
             correlation_id=self.correlation_id,
         )
         self._attempts.append(attempt)
+        if batch is not None:
+            self._batches.append(batch)
         return outcome
 
 

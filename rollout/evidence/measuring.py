@@ -499,7 +499,8 @@ SELECT count(*) FILTER (WHERE expires_at > %(now)s) AS valid, count(*) FILTER (W
 
 
 # Seatings that overlap another one's time at the same table, and V3's bookings that are confirmed but have no tables, or
-# have tables but are not confirmed. Uses only the ledger's rows, independently of its constraint.
+# have tables but are neither confirmed nor with staff: whose edit cannot be met keeps the tables until staff decide. Uses
+# only the ledger's rows, independently of its constraint.
 _INTEGRITY = """
 SELECT (SELECT count(*)
           FROM (SELECT lower(blocked) < max(upper(blocked)) OVER (
@@ -517,8 +518,10 @@ SELECT (SELECT count(*)
        (SELECT count(DISTINCT seated.booking_ref)
           FROM assignments_allocation AS seated
          WHERE seated.kind = 'seating' AND seated.planner = %(planner)s AND seated.starts_at > %(yesterday)s
+           AND seated.ended_at IS NULL
            AND NOT EXISTS (SELECT FROM assignments_assignment AS assignment
-                            WHERE assignment.booking_ref = seated.booking_ref AND assignment.state = 'confirmed'))
+                            WHERE assignment.booking_ref = seated.booking_ref
+                              AND assignment.state IN ('confirmed', 'manual_review')))
        AS unconfirmed
 """
 
