@@ -15,7 +15,7 @@ import uuid
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from functools import wraps
 from types import EllipsisType
 from typing import ParamSpec, TypeVar
@@ -31,6 +31,7 @@ from assignments.coordination import (
     edits,
     host_changes,
     queueing,
+    rearrangement,
     staff_actions,
     stays,
     undoing,
@@ -623,6 +624,7 @@ def unpin(*, booking_ref: str, actor: str) -> Change:
     if assignment.state == State.CONFIRMED:
         assignment.touch()
         transitions.store([assignment])
+        _wake_for_moves(assignment.restaurant_ref, assignment.starts_at, assignment.starts_at + waiting.LONGEST_STAY)
         return Change.NOTHING
     return _try_again(host, assignment, booking, now=now, actor=actor, reason="unpinned")
 
@@ -811,12 +813,20 @@ def freeze(*, restaurant_ref: str, service_date: date, actor: str) -> bool:
 
 @_in_transaction
 def unfreeze(*, restaurant_ref: str, service_date: date, actor: str) -> bool:
-    """End the freeze of a service day. Returns False if the day was not frozen. Raises DayBusyError."""
+    """End the freeze of a service day, and wake who waits. Returns False if it was not frozen. Raises DayBusyError."""
     locks.lock_days([(restaurant_ref, service_date)])
     deleted, _rows = FrozenEvening.objects.filter(restaurant_ref=restaurant_ref, service_date=service_date).delete()
     if deleted:
         _announce_evening("unfrozen", restaurant_ref, service_date, actor=actor)
+        noon = datetime.combine(service_date, time(12), tzinfo=UTC)
+        _wake_for_moves(restaurant_ref, noon - timedelta(days=1), noon + timedelta(days=1))
     return bool(deleted)
+
+
+def _wake_for_moves(restaurant_ref: str, start: datetime, until: datetime) -> None:
+    """Wake those who may be seated by moves of others from now on. No query where nobody may be moved."""
+    if rearrangement.is_possible(configured(), restaurant_ref):
+        waiting.wake(restaurant_ref, start, until)
 
 
 def _announce_evening(what: str, restaurant_ref: str, service_date: date, *, actor: str) -> None:

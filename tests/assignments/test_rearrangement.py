@@ -466,3 +466,39 @@ def test_a_search_ends_in_time_however_many_find_nothing_free(
         "later1": Kind.RETRY,
     }
     assert len(telling.moves) == 1
+
+
+def leave_to_staff(ref: str) -> None:
+    """Nothing is found for it as often as it is tried."""
+    Assignment.objects.filter(booking_ref=ref).update(attempts=4)
+    assert run_all()[ref].kind is Kind.MANUAL_REVIEW
+    Assignment.objects.filter(booking_ref=ref).update(wake_at=None)
+
+
+def who_comes_later_passes_nobody(host: TheHost, tonight: datetime) -> None:
+    host.book("later", starts_at=tonight, party=4, requested_at=asked(99))
+    api.request(booking_ref="later")
+    assert api.assign_now(booking_ref="later").kind is Kind.RETRY
+    assert run_all()["four"].table_refs == ("large",)
+
+
+def test_once_an_evening_is_no_longer_frozen_who_waits_goes_first(misplaced: TheHost, tonight: datetime) -> None:
+    frozen(misplaced)
+    leave_to_staff("four")
+    api.unfreeze(restaurant_ref="R1", service_date=tonight.date(), actor="staff:7")
+    who_comes_later_passes_nobody(misplaced, tonight)
+
+
+def test_once_a_party_is_no_longer_pinned_who_waits_goes_first(misplaced: TheHost, tonight: datetime) -> None:
+    pinned(misplaced)
+    leave_to_staff("four")
+    api.unpin(booking_ref="A", actor="staff:7")
+    who_comes_later_passes_nobody(misplaced, tonight)
+
+
+def test_once_a_setting_lets_parties_move_who_waits_is_tried_again(misplaced: TheHost, settings: Any) -> None:
+    rows = misplaced.rows
+    with override(settings, rows=rows, REARRANGE=False):
+        leave_to_staff("four")
+    with override(settings, rows=rows, REARRANGE=True):
+        assert run_all()["four"].table_refs == ("large",)
