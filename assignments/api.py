@@ -220,6 +220,13 @@ def leave_queue(*, queued_id: int, booking_ref: str = "") -> bool:
 
 
 @_in_transaction
+def rejoin_queue(*, queued_id: int) -> bool:
+    """Give guests who had left the queue at the door their place again. Returns False if they were seated, or wait there."""
+    gone = QueuedParty.objects.filter(pk=queued_id, left_at__isnull=False, booking_ref="")
+    return gone.update(left_at=None) > 0
+
+
+@_in_transaction
 def note_features(*, booking_ref: str, needs: Iterable[str] = (), wishes: Iterable[str] = ()) -> Change:
     """Note needs and wishes of the guests that the host does not store. They replace what was noted before.
 
