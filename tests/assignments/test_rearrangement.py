@@ -502,3 +502,19 @@ def test_once_a_setting_lets_parties_move_who_waits_is_tried_again(misplaced: Th
         leave_to_staff("four")
     with override(settings, rows=rows, REARRANGE=True):
         assert run_all()["four"].table_refs == ("large",)
+
+
+def test_who_is_moved_away_from_the_window_that_it_wished_for_is_explained(telling: TheHost, tonight: datetime) -> None:
+    tables = [a_table("small", seats=2), a_table("large", seats=4, features=frozenset({"window"}))]
+    telling.floors["R1"] = a_floor(tables=tables)
+    telling.book("B", starts_at=tonight, party=2, requested_at=asked(0))
+    telling.book("A", starts_at=tonight, party=2, requested_at=asked(1), wishes=("window",))
+    run_all()
+    telling.edit("B", wants_table=False)
+    api.booking_changed(booking_ref="B")
+    assert "Not met of what they wish" not in api.explain(booking_ref="A").text
+    telling.book("four", starts_at=tonight, party=4, requested_at=asked(2))
+    run_all()
+    text = api.explain(booking_ref="A").text
+    assert "Assigned to small." in text
+    assert "It was moved from large so that another party can sit too. Not met of what they wish: window." in text
