@@ -155,15 +155,17 @@ def availability(
     needs: Iterable[str] = (),
     zone_ref: str | None = None,
     step_minutes: int = 15,
+    stay_minutes: int | None = None,
 ) -> tuple[datetime, ...]:
     """Return the starts (UTC) at which a party could be seated on a service day, for a booking form. Writes nothing.
 
     Takes into account the calendar, pacing, closures, bookings that already wait, and parties that may change tables.
+    ``stay_minutes``: how long the party stays, for a project whose bookings have an end; otherwise the turn times apply.
     ``assign_now`` seats a booking for one of these times, as long as nobody writes in between and the planner stays the
-    same. Raises InvalidFloorError, LookupError for an unknown restaurant, ValueError for a party or a step below 1.
+    same. Raises InvalidFloorError, LookupError for an unknown restaurant, ValueError for a party, step or stay below 1.
     """
-    if party < 1 or step_minutes < 1:
-        raise ValueError(f"A party and a step are at least 1, not {party} and {step_minutes}.")
+    if party < 1 or step_minutes < 1 or (stay_minutes is not None and stay_minutes < 1):
+        raise ValueError(f"A party, a step and a stay are at least 1, not {party}, {step_minutes} and {stay_minutes}.")
     with floor_cache.one_reading():
         found = availability_of.times(
             restaurant_ref,
@@ -172,6 +174,7 @@ def availability(
             needs=features.words(needs),
             zone_ref=zone_ref,
             step=timedelta(minutes=step_minutes),
+            stay=None if stay_minutes is None else timedelta(minutes=stay_minutes),
             host=configured(),
             now=transactions.database_now(),
         )

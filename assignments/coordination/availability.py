@@ -43,17 +43,25 @@ def times(
     needs: frozenset[str],
     zone_ref: str | None,
     step: timedelta,
+    stay: timedelta | None = None,
     host: Host,
     now: datetime,
 ) -> Iterator[datetime]:
     """Yield the starts of a service day at which a new booking would be seated, as the deciding transaction would do it.
 
-    The number of queries does not depend on the number of bookings. Raises InvalidFloorError, LookupError.
+    ``stay``: how long it stays; None: by the turn times. The number of queries does not depend on the number of
+    bookings. Raises InvalidFloorError, LookupError.
     """
     floor = floor_of(restaurant_ref, host=host)
     asked = [
         SeatingRequest(
-            booking_ref=NEWCOMER, starts_at=start, party=party, zone_ref=zone_ref, needs=needs, requested_at=now
+            booking_ref=NEWCOMER,
+            starts_at=start,
+            ends_at=None if stay is None else start + stay,
+            party=party,
+            zone_ref=zone_ref,
+            needs=needs,
+            requested_at=now,
         )
         for start in _starts(floor, day, step)
         if start > now
