@@ -15,7 +15,7 @@ import uuid
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from functools import wraps
 from types import EllipsisType
 from typing import ParamSpec, TypeVar
@@ -31,6 +31,7 @@ from assignments.coordination import (
     edits,
     host_changes,
     queueing,
+    rearrangement,
     staff_actions,
     stays,
     undoing,
@@ -166,15 +167,17 @@ def availability(
     needs: Iterable[str] = (),
     zone_ref: str | None = None,
     step_minutes: int = 15,
+    stay_minutes: int | None = None,
 ) -> tuple[datetime, ...]:
     """Return the starts (UTC) at which a party could be seated on a service day, for a booking form. Writes nothing.
 
     Takes into account the calendar, pacing, closures, bookings that already wait, and parties that may change tables.
+    ``stay_minutes``: how long the party stays, for a project whose bookings have an end; otherwise the turn times apply.
     ``assign_now`` seats a booking for one of these times, as long as nobody writes in between and the planner stays the
-    same. Raises InvalidFloorError, LookupError for an unknown restaurant, ValueError for a party or a step below 1.
+    same. Raises InvalidFloorError, LookupError for an unknown restaurant, ValueError for a party, step or stay below 1.
     """
-    if party < 1 or step_minutes < 1:
-        raise ValueError(f"A party and a step are at least 1, not {party} and {step_minutes}.")
+    if party < 1 or step_minutes < 1 or (stay_minutes is not None and stay_minutes < 1):
+        raise ValueError(f"A party, a step and a stay are at least 1, not {party}, {step_minutes} and {stay_minutes}.")
     with floor_cache.one_reading():
         found = availability_of.times(
             restaurant_ref,
@@ -183,6 +186,7 @@ def availability(
             needs=features.words(needs),
             zone_ref=zone_ref,
             step=timedelta(minutes=step_minutes),
+            stay=None if stay_minutes is None else timedelta(minutes=stay_minutes),
             host=configured(),
             now=transactions.database_now(),
         )
@@ -228,6 +232,13 @@ def leave_queue(*, queued_id: int, booking_ref: str = "") -> bool:
         raise BookingNotFoundError(booking_ref)
     waiting = QueuedParty.objects.filter(pk=queued_id, left_at__isnull=True)
     return waiting.update(left_at=transactions.database_now(), booking_ref=booking_ref) > 0
+
+
+@_in_transaction
+def rejoin_queue(*, queued_id: int) -> bool:
+    """Give guests who had left the queue at the door their place again. Returns False if they were seated, or wait there."""
+    gone = QueuedParty.objects.filter(pk=queued_id, left_at__isnull=False, booking_ref="")
+    return gone.update(left_at=None) > 0
 
 
 @_in_transaction
@@ -635,6 +646,7 @@ def unpin(*, booking_ref: str, actor: str) -> Change:
     if assignment.state == State.CONFIRMED:
         assignment.touch()
         transitions.store([assignment])
+        _wake_for_moves(assignment.restaurant_ref, assignment.starts_at, assignment.starts_at + waiting.LONGEST_STAY)
         return Change.NOTHING
     return _try_again(host, assignment, booking, now=now, actor=actor, reason="unpinned")
 
@@ -823,12 +835,20 @@ def freeze(*, restaurant_ref: str, service_date: date, actor: str) -> bool:
 
 @_in_transaction
 def unfreeze(*, restaurant_ref: str, service_date: date, actor: str) -> bool:
-    """End the freeze of a service day. Returns False if the day was not frozen. Raises DayBusyError."""
+    """End the freeze of a service day, and wake who waits. Returns False if it was not frozen. Raises DayBusyError."""
     locks.lock_days([(restaurant_ref, service_date)])
     deleted, _rows = FrozenEvening.objects.filter(restaurant_ref=restaurant_ref, service_date=service_date).delete()
     if deleted:
         _announce_evening("unfrozen", restaurant_ref, service_date, actor=actor)
+        noon = datetime.combine(service_date, time(12), tzinfo=UTC)
+        _wake_for_moves(restaurant_ref, noon - timedelta(days=1), noon + timedelta(days=1))
     return bool(deleted)
+
+
+def _wake_for_moves(restaurant_ref: str, start: datetime, until: datetime) -> None:
+    """Wake those who may be seated by moves of others from now on. No query where nobody may be moved."""
+    if rearrangement.is_possible(configured(), restaurant_ref):
+        waiting.wake(restaurant_ref, start, until)
 
 
 def _announce_evening(what: str, restaurant_ref: str, service_date: date, *, actor: str) -> None:

@@ -43,17 +43,25 @@ def times(
     needs: frozenset[str],
     zone_ref: str | None,
     step: timedelta,
+    stay: timedelta | None = None,
     host: Host,
     now: datetime,
 ) -> Iterator[datetime]:
     """Yield the starts of a service day at which a new booking would be seated, as the deciding transaction would do it.
 
-    The number of queries does not depend on the number of bookings. Raises InvalidFloorError, LookupError.
+    ``stay``: how long it stays; None: by the turn times. The number of queries does not depend on the number of
+    bookings. Raises InvalidFloorError, LookupError.
     """
     floor = floor_of(restaurant_ref, host=host)
     asked = [
         SeatingRequest(
-            booking_ref=NEWCOMER, starts_at=start, party=party, zone_ref=zone_ref, needs=needs, requested_at=now
+            booking_ref=NEWCOMER,
+            starts_at=start,
+            ends_at=None if stay is None else start + stay,
+            party=party,
+            zone_ref=zone_ref,
+            needs=needs,
+            requested_at=now,
         )
         for start in _starts(floor, day, step)
         if start > now
@@ -167,12 +175,17 @@ def _by_another(
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Wait:
-    """The wait of a party without a table. ``minutes``: None if not within three hours; ``place``: 1 is next."""
+    """The wait of a party without a table. ``minutes``: None if not within three hours; ``place``: 1 is next.
+
+    ``since``: when it joined the queue; ``needs``: what it said there.
+    """
 
     minutes: int | None
     place: int
     queued_id: int | None = None
     party: int = 0
+    since: datetime | None = None
+    needs: frozenset[str] = frozenset()
 
 
 def in_queue(restaurant_ref: str, *, now: datetime) -> list[QueuedParty]:
@@ -185,13 +198,14 @@ def in_queue(restaurant_ref: str, *, now: datetime) -> list[QueuedParty]:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class AtTheDoor:
-    """A party that waits at the door, and what it wants. ``until``: when it has to leave, if it said so."""
+    """A party that waits at the door since then, and what it wants. ``until``: when it has to leave, if it said so."""
 
     party: int
     needs: frozenset[str] = frozenset()
     zone_ref: str | None = None
     until: datetime | None = None
     queued_id: int | None = None
+    since: datetime | None = None
 
 
 def waits(restaurant_ref: str, *, host: Host, now: datetime, newcomer: AtTheDoor | None = None) -> list[Wait]:
@@ -201,7 +215,7 @@ def waits(restaurant_ref: str, *, host: Host, now: datetime, newcomer: AtTheDoor
     """
     floor = floor_of(restaurant_ref, host=host)
     waiting = [
-        AtTheDoor(party=row.party, needs=frozenset(row.needs), queued_id=row.pk)
+        AtTheDoor(party=row.party, needs=frozenset(row.needs), queued_id=row.pk, since=row.joined_at)
         for row in in_queue(restaurant_ref, now=now)
     ]
     if newcomer is not None:
@@ -219,7 +233,16 @@ def waits(restaurant_ref: str, *, host: Host, now: datetime, newcomer: AtTheDoor
     found = []
     for place, each in enumerate(waiting, 1):
         minutes = _first_minutes(evening, f"{NEWCOMER}{place}", each, now)
-        found.append(Wait(minutes=minutes, place=place, queued_id=each.queued_id, party=each.party))
+        found.append(
+            Wait(
+                minutes=minutes,
+                place=place,
+                queued_id=each.queued_id,
+                party=each.party,
+                since=each.since,
+                needs=each.needs,
+            )
+        )
     return found
 
 

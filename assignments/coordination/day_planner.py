@@ -210,9 +210,12 @@ class DayPlanner:
                 now=self.settlement.now,
                 success=success,
                 seats=[{request.booking_ref for request in group} for group in (first, seats)],
+                may_wait={request.booking_ref for request in behind},
+                seconds=MOST_SECONDS,
             )
             if found is not None and found.moves:
                 decisions, milliseconds = found.decisions, found.milliseconds
+                seats = [request for request in seats if request.booking_ref in decisions]
                 if found.serves([request.booking_ref for request in seats]):
                     found.apply(self.settlement)
         return decisions, milliseconds, found

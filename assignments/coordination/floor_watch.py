@@ -69,8 +69,13 @@ def _fingerprints(host: Host, refs: Collection[str]) -> Mapping[str, str]:
         if transactions.is_database_away(error):
             raise
         log_error(logger, error, "The floors of %d restaurants could not be compared", len(refs))
-    rules = hashlib.sha256(repr(conf.settings().rules()).encode()).hexdigest()[:12]
-    return {ref: f"{fingerprint}:{rules}" for ref, fingerprint in found.items()}
+    return {ref: f"{fingerprint}:{_fingerprint_of_settings(ref)}" for ref, fingerprint in found.items()}
+
+
+def _fingerprint_of_settings(restaurant_ref: str) -> str:
+    settings = conf.settings()
+    who_moves = settings.rearranges(restaurant_ref), settings.FIXED_MINUTES, settings.FREEZE_MINUTES, settings.MAX_MOVES
+    return hashlib.sha256(repr((settings.rules(), who_moves)).encode()).hexdigest()[:12]
 
 
 def _follow(restaurant_ref: str, host: Host, *, now: datetime) -> bool:

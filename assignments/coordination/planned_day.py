@@ -35,12 +35,14 @@ def plan_requests(
     rules: PlanningRules | None = None,
     may_wait: Collection[str] = (),
     seconds: float | None = None,
+    moves_seconds: float | None = None,
 ) -> PlannedDay:
     """Decide requests of one restaurant-day together.
 
     Bookings that hold tables get these first, because the tables were promised. Of others that have tables, each may
     have its own again, with more, and nobody else may yet. ``rules``: the settings' rules by default. ``may_wait``: refs
-    of bookings whose decision may be left out after ``seconds``.
+    of bookings whose decision may be left out after ``seconds``. ``moves_seconds``: how long others are moved for those
+    who find nothing free.
     """
     evening, milliseconds = planned_evening(
         requests,
@@ -52,6 +54,7 @@ def plan_requests(
         rules=rules,
         may_wait=may_wait,
         seconds=seconds,
+        moves_seconds=moves_seconds,
     )
     return PlannedDay(evening.decisions, milliseconds, evening.moves if movable else {})
 
@@ -67,9 +70,11 @@ def planned_evening(
     rules: PlanningRules | None = None,
     may_wait: Collection[str] = (),
     seconds: float | None = None,
+    moves_seconds: float | None = None,
 ) -> tuple[EveningPlanner, dict[str, float]]:
     """Decide these requests, and return the evening's planner, and the planning time of each request in milliseconds."""
-    deadline = None if seconds is None else time.monotonic() + seconds
+    started = time.monotonic()
+    deadline = None if seconds is None else started + seconds
     rules = rules or conf.settings().rules()
     held = held_tables(requests, occupied, floor=floor, now=now)
     others = [taken for taken in occupied if taken.booking_ref not in held]
@@ -96,4 +101,6 @@ def planned_evening(
     )
     for request in evening.decide_all(in_time, own):
         milliseconds[request.booking_ref] = stopwatch.lap()
+        if moves_seconds is not None and time.monotonic() >= started + moves_seconds:
+            evening.stop_moving()
     return evening, milliseconds

@@ -4,6 +4,7 @@ Guests are promised a seat, not a table. Whoever is fixed stays: pinned, chosen 
 come, moved often enough, or of an evening that is frozen.
 """
 
+import time
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
@@ -29,6 +30,9 @@ from assignments.planning.snapshot import Movable, Occupied
 
 SEARCHES = 3
 """How often the search runs: whoever turns out to be busy counts as fixed in the next one."""
+
+MOVES_SECONDS = 2.0
+"""How long one search moves others, so that the transaction stays short however many find nothing free."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -95,10 +99,13 @@ def find(
     now: datetime,
     success: Mapping[str, float],
     seats: Sequence[Collection[str]],
+    may_wait: Collection[str] = (),
+    seconds: float,
 ) -> Rearrangement | None:
     """Return decisions that seat more bookings than ``decisions`` do, by moving others, if there are any.
 
     ``seats``: the bookings that count, in groups. More of a later group are not worth one fewer of an earlier one.
+    ``may_wait``: those whose decision may be left out after ``seconds``; no further search begins after that time, either.
     Without moves they are the ``decisions``; None if nobody may be moved.
 
     The service day is locked. The rows of the moved bookings are locked here, the host's too: those that somebody else has
@@ -107,18 +114,29 @@ def find(
     confirmed = movable_of(floor, service_date, now=now)
     if not confirmed:
         return None
-    seated = _seated(decisions, seats)
+    deadline = time.monotonic() + seconds
     movable: tuple[Movable, ...] = ()
     occupied: tuple[Occupied, ...] = ()
-    for _search in range(SEARCHES):
+    for search in range(SEARCHES):
         if not confirmed:
             break
+        if search and time.monotonic() >= deadline:
+            return None
         movable = tuple(each.movable for each in confirmed.values())
         occupied = occupied_around(requests, movable, floor, remove_expired=True)
         found, milliseconds, moves = plan_requests(
-            requests, floor=floor, occupied=occupied, now=now, success=success, movable=movable
+            requests,
+            floor=floor,
+            occupied=occupied,
+            now=now,
+            success=success,
+            movable=movable,
+            may_wait=may_wait,
+            seconds=deadline - time.monotonic(),
+            moves_seconds=MOVES_SECONDS,
         )
-        if not moves or _seated(found, seats) <= seated:
+        decided = [[ref for ref in group if ref in found] for group in seats]
+        if not moves or _seated(found, decided) <= _seated(decisions, decided):
             break
         tables = {ref: plan.table_refs for ref, plan in moves.items()}
         if obstacle_to_swaps() and not in_turn([each.movable for each in confirmed.values()], tables):
@@ -133,6 +151,8 @@ def find(
                 occupied=occupied,
             )
         confirmed = {ref: each for ref, each in confirmed.items() if ref not in busy}
+        if not search:  # Whom the host has told, perhaps many of them in one query, has left no mark here.
+            confirmed = still_movable(confirmed, floor=floor, host=host)
     else:
         return None  # Too many are busy; who of the others is, nobody has asked.
     return (

@@ -21,7 +21,7 @@ from assignments.integration.project_host import is_walk_in
 from assignments.lifecycle import ledger, promise, sentences, staff_decisions, waiting
 from assignments.lifecycle.settlement import Settlement
 from assignments.lifecycle.staff_decisions import STAFF, WALK_IN, Undo
-from assignments.models import GONE, Allocation, Assignment, SeatingChange, Stage, State, StateTransition
+from assignments.models import GONE, Allocation, Assignment, QueuedParty, SeatingChange, Stage, State, StateTransition
 from assignments.outcome import Change
 from assignments.planning.floor import Floor
 from assignments.planning.reasons import Reason, Refusal
@@ -350,8 +350,12 @@ def _is_by_closure(transition: StateTransition) -> bool:
 
 
 def _send_away(assignment: Assignment, settlement: Settlement) -> None:
-    """Undo a walk-in whose guests did not sit down after all: their table is free, and a booking of the host waits."""
+    """Undo a walk-in whose guests did not sit down after all: their table is free, and a booking of the host waits.
+
+    Guests who came from the queue at the door have their place there again.
+    """
     ref = assignment.booking_ref
+    QueuedParty.objects.filter(booking_ref=ref).update(left_at=None, booking_ref="")
     stays.mark(assignment, Stage.EXPECTED, now=settlement.now)
     ledger.release([ref])
     if is_walk_in(ref):

@@ -121,6 +121,7 @@ class EveningPlanner:
         self._unseated: dict[str, _Guest] = {}
         self._decisions: dict[str, Decision] = {}
         self._no_room: dict[tuple[int, tuple[Party, ...]], int] = {}
+        self._may_move = True
         for mover in movers.values():
             self._meet_confirmed(mover)
 
@@ -154,6 +155,10 @@ class EveningPlanner:
         self._batch.seat(guest.party, unit)
         self._occupy(guest, unit)  # The digest has its tables already.
         self._confirmed.append(guest)
+
+    def stop_moving(self) -> None:
+        """Move nobody for the requests that are still to be decided: they get tables that are free, or none."""
+        self._may_move = False
 
     def decide_all(
         self, requests: Iterable[SeatingRequest], own: Mapping[str, Sequence[Occupied]] | None = None
@@ -395,7 +400,7 @@ class EveningPlanner:
     def _with_moves(self, guest: _Guest) -> tuple[tuple[TablePlan, ...], tuple[TableMove, ...]]:
         """Try to seat a newcomer by moving others. Returns its plan and the moves of confirmed parties, or nothing."""
         newcomer = guest.party
-        room = self._room_for(guest)
+        room = self._room_for(guest) if self._may_move else None
         if room is None:
             return (), ()
         moved = [self._guests[party] for party in room if party is not newcomer]

@@ -5,6 +5,7 @@ from datetime import date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 from assignments.concurrency.sql import rows
+from assignments.coordination import availability
 
 UTC = ZoneInfo("UTC")
 REACH = timedelta(hours=36)
@@ -17,7 +18,7 @@ RECENT = timedelta(minutes=2)
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DayVersion:
-    """The version of a day. ``has_news``: whether staff have done something just now.
+    """The version of a day. ``has_news``: whether staff have done something just now. ``queued``: parties at the door.
 
     ``version`` changes whenever the day does. ``printed``: the moment whose evening the last day sheet shows.
     """
@@ -26,6 +27,7 @@ class DayVersion:
     is_frozen: bool
     has_news: bool
     printed: datetime | None = None
+    queued: int = 0
 
 
 def day_version(restaurant_ref: str, day: date, *, now: datetime) -> DayVersion:
@@ -35,7 +37,7 @@ def day_version(restaurant_ref: str, day: date, *, now: datetime) -> DayVersion:
     pass saw it. A growing number would miss changes, because a transaction that began earlier may commit later.
     """
     noon = datetime.combine(day, time(12), tzinfo=UTC)
-    ((version, is_frozen, has_news, printed),) = rows(
+    ((version, is_frozen, has_news, printed, queued),) = rows(
         _VERSION,
         restaurant=restaurant_ref,
         day=day,
@@ -45,8 +47,9 @@ def day_version(restaurant_ref: str, day: date, *, now: datetime) -> DayVersion:
         until=noon + REACH,
         now=now,
         recently=now - RECENT,
+        waits_since=now - availability.QUEUE_LASTS,
     )
-    return DayVersion(version=version, is_frozen=is_frozen, has_news=has_news, printed=printed)
+    return DayVersion(version=version, is_frozen=is_frozen, has_news=has_news, printed=printed, queued=queued)
 
 
 _VERSION = """
@@ -67,12 +70,17 @@ SELECT md5(concat_ws('|',
     (SELECT string_agg(id::text, ',') FROM assignments_frozenevening
       WHERE restaurant_ref = %(restaurant)s AND service_date = %(day)s),
     (SELECT fingerprint FROM assignments_floorseen WHERE restaurant_ref = %(restaurant)s),
-    printed.at)),
+    printed.at,
+    door.parties)),
     EXISTS (SELECT FROM assignments_frozenevening
              WHERE restaurant_ref = %(restaurant)s AND service_date = %(day)s),
     EXISTS (SELECT FROM assignments_staffaction
              WHERE restaurant_ref = %(restaurant)s AND service_date = %(day)s AND at > %(recently)s),
-    printed.at
+    printed.at,
+    door.count
   FROM (SELECT max(at) AS at FROM assignments_staffaction
-         WHERE restaurant_ref = %(restaurant)s AND service_date = %(day)s AND what = 'printed') AS printed
+         WHERE restaurant_ref = %(restaurant)s AND service_date = %(day)s AND what = 'printed') AS printed,
+       (SELECT count(*) AS count, 'door ' || string_agg(id::text, ',' ORDER BY id) AS parties
+          FROM assignments_queuedparty
+         WHERE restaurant_ref = %(restaurant)s AND left_at IS NULL AND joined_at > %(waits_since)s) AS door
 """

@@ -8,7 +8,7 @@ from django.utils.translation import gettext as _
 from assignments.exceptions import AssignmentNotFoundError
 from assignments.integration.floor_cache import floor_or_none
 from assignments.integration.project_host import configured
-from assignments.lifecycle import ledger
+from assignments.lifecycle import ledger, settlement
 from assignments.models import Assignment, Attempt, StateTransition
 from assignments.planning.floor import Floor
 from assignments.staff import labels, moments
@@ -72,11 +72,23 @@ def sentences(assignment: Assignment, words: labels.Words, last: Attempt | None)
     else:
         why = {"number": last.number, "planner": labels.planner(last.planner), "why": words.attempt(last)}
         said = [_("Attempt %(number)s by %(planner)s: %(why)s") % why, *_why_not_the_others(last)]
+    if last is not None and assignment.reason == settlement.REARRANGED:
+        said += _moved_since(assignment, words, last)
     if assignment.due_at:
         at = moments.moment(assignment.due_at, words.zone, "seconds")
         text = _("First attempt at %(time)s.") if last is None else _("Next attempt at %(time)s.")
         said.append(text % {"time": f"{at} {assignment.due_at.astimezone(words.zone):%Z}"})
     return said
+
+
+def _moved_since(assignment: Assignment, words: labels.Words, last: Attempt) -> Iterator[str]:
+    """Say from where it was moved after its last attempt, and what of its wishes its tables do not meet now."""
+    here = assignment.told_table_refs or []
+    if set(last.table_refs) != set(here):
+        values = {"tables": words.tables(last.table_refs)}
+        yield _("It was moved from %(tables)s so that another party can sit too.") % values
+    if unmet := words.unmet_wishes(assignment.wishes, here):
+        yield _("Not met of what they wish: %(wishes)s.") % {"wishes": unmet}
 
 
 def _why_not_the_others(last: Attempt) -> Iterator[str]:

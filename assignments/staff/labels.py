@@ -5,7 +5,7 @@ read them. Only ``render`` translates a ``Text``. Texts of the booking project (
 wrong with a floor) and unknown codes are shown unchanged.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime, tzinfo
 from enum import StrEnum
 from typing import Any
@@ -20,9 +20,11 @@ from assignments.models import Attempt, Stage, State
 from assignments.outcome import CoordinatorReason, Kind, Noop
 from assignments.planning import describe
 from assignments.planning.decision import TablePlan
+from assignments.planning.features import listed
 from assignments.planning.floor import Floor
 from assignments.planning.reasons import Reason
 from assignments.planning.text import Text, day_or_moment
+from assignments.planning.units import unit_of
 from assignments.staff import moments
 
 _REASONS: Mapping[str, Any] = {
@@ -297,6 +299,12 @@ class Words:
     def tables(self, table_refs: Sequence[str]) -> str:
         """Return the names of tables as staff know them, in the floor's order."""
         return describe.names(table_refs, self._floor)
+
+    def unmet_wishes(self, wishes: Collection[str], table_refs: Collection[str]) -> str:
+        """Return those wishes that these tables do not meet, as a list; "" if the floor no longer has the tables."""
+        if self._floor is None or not table_refs or not self._floor.table_by_ref.keys() >= set(table_refs):
+            return ""
+        return listed(set(wishes) - unit_of(self._floor, table_refs).features)
 
     def attempt(self, attempt: Attempt) -> str:
         """Describe the decision of one attempt, with its reason."""

@@ -12,7 +12,8 @@ import pytest
 
 from assignments import api, checks
 from assignments.conf import A_YEAR_OF_MINUTES
-from assignments.coordination import coordinator, rearrangement
+from assignments.coordination import coordinator, day_planner, rearrangement
+from assignments.coordination.planned_day import PlannedDay, plan_requests
 from assignments.integration.project_host import HostWithWalkIns
 from assignments.models import Allocation, Assignment, Attempt, HostMark, OutboxMessage, State, StateTransition
 from assignments.outcome import Kind
@@ -20,7 +21,7 @@ from assignments.planning.reasons import Reason
 from assignments.planning.seating_window import SeatingWindow
 from assignments.planning.snapshot import Movable
 from assignments.testing import a_floor, a_service, a_table
-from tests.assignments.conftest import Keeping, TheHost, asked, override, run_all, tables_of
+from tests.assignments.conftest import Keeping, TheHost, asked, host_with, override, run_all, tables_of
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -383,3 +384,137 @@ def test_who_gave_up_a_buffer_to_a_neighbour_does_not_go_elsewhere_without_it(
     run_all()
     assert (tables_of("A"), tables_of("four")) == ((["large"], []) if is_squeezed else (["small"], ["large"]))
     assert Allocation.objects.get(booking_ref="A", ended_at=None).blocked == whole
+
+
+def at_the_wrong_tables(host: TheHost, tonight: datetime, pairs: int) -> list[str]:
+    """So many pairs at tables for four, since those for two, which are free by now, were taken when they asked."""
+    tables = [a_table(f"{size}{number}", seats=size) for size in (2, 4) for number in range(pairs)]
+    host.floors["R1"] = a_floor(tables=tables)
+    for number in range(2 * pairs):
+        start = tonight + timedelta(minutes=5 * (number % pairs))
+        host.book(f"P{number}", starts_at=start, party=2, requested_at=asked(number))
+    run_all()
+    for number in range(pairs):
+        host.edit(f"P{number}", wants_table=False)
+        api.booking_changed(booking_ref=f"P{number}")
+    misplaced = [f"P{number}" for number in range(pairs, 2 * pairs)]
+    assert all(tables_of(ref)[0].startswith("4") for ref in misplaced)
+    host.book("four", starts_at=tonight, party=4, requested_at=asked(90))
+    api.request(booking_ref="four")
+    return misplaced
+
+
+def test_if_the_host_tells_many_their_table_in_one_query_another_one_is_moved(
+    telling: TheHost, tonight: datetime
+) -> None:
+    first, *others = at_the_wrong_tables(telling, tonight, 6)
+    for ref in others:  # They come later, so that they would be moved before the first one.
+        telling.edit(ref, table_told=True)
+    assert api.availability(restaurant_ref="R1", service_date=tonight.date(), party=4)
+    assert api.assign_now(booking_ref="four", budget_seconds=60).kind is Kind.CONFIRMED
+    assert [move.booking_ref for move in telling.moves] == [first]
+
+
+def test_a_search_that_takes_long_is_not_repeated_for_busy_parties(
+    telling: TheHost, tonight: datetime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    misplaced = at_the_wrong_tables(telling, tonight, 2)
+    telling.locked |= {misplaced[-1]}
+    monkeypatch.setattr(day_planner, "MOST_SECONDS", 0.0)
+    assert api.assign_now(booking_ref="four", budget_seconds=60).kind is Kind.RETRY
+    assert not telling.moves
+    monkeypatch.setattr(day_planner, "MOST_SECONDS", 60.0)
+    assert api.assign_now(booking_ref="four", budget_seconds=60).kind is Kind.CONFIRMED
+    assert [move.booking_ref for move in telling.moves] == misplaced[:1]
+
+
+def test_moves_are_not_sought_for_later_batches_once_there_is_no_time(
+    telling: TheHost, tonight: datetime, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    at_the_wrong_tables(telling, tonight, 3)
+    rows = dict(telling.rows)
+    host = host_with(settings, BATCH_SIZE=1)
+    host.rows, host.floors, host.seated = rows, telling.floors, telling.seated
+    for number in range(3):
+        host.book(f"later{number}", starts_at=tonight, party=4, requested_at=asked(100 + number))
+    monkeypatch.setattr(day_planner, "MOST_SECONDS", 60.0)
+    planned: list[list[str]] = []
+
+    def noting(requests: Any, *, seconds: float, **given: Any) -> PlannedDay:
+        found = plan_requests(requests, seconds=0.0, **given)
+        planned.append(list(found.decisions))
+        return found
+
+    monkeypatch.setattr(rearrangement, "plan_requests", noting)
+    outcomes = run_all()
+    assert [ref for ref in planned[0] if ref != "four"] == []
+    assert sum(outcome.kind is Kind.CONFIRMED for outcome in outcomes.values()) == 3
+
+
+def test_a_search_ends_in_time_however_many_find_nothing_free(
+    telling: TheHost, tonight: datetime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Otherwise PostgreSQL would end the transaction, and nobody would be decided."""
+    at_the_wrong_tables(telling, tonight, 3)
+    for number in range(2):
+        telling.book(f"later{number}", starts_at=tonight, party=4, requested_at=asked(100 + number))
+    monkeypatch.setattr(rearrangement, "MOVES_SECONDS", 0.0)
+    outcomes = run_all()
+    assert {ref: outcome.kind for ref, outcome in outcomes.items()} == {
+        "four": Kind.CONFIRMED,
+        "later0": Kind.RETRY,
+        "later1": Kind.RETRY,
+    }
+    assert len(telling.moves) == 1
+
+
+def leave_to_staff(ref: str) -> None:
+    """Nothing is found for it as often as it is tried."""
+    Assignment.objects.filter(booking_ref=ref).update(attempts=4)
+    assert run_all()[ref].kind is Kind.MANUAL_REVIEW
+    Assignment.objects.filter(booking_ref=ref).update(wake_at=None)
+
+
+def who_comes_later_passes_nobody(host: TheHost, tonight: datetime) -> None:
+    host.book("later", starts_at=tonight, party=4, requested_at=asked(99))
+    api.request(booking_ref="later")
+    assert api.assign_now(booking_ref="later").kind is Kind.RETRY
+    assert run_all()["four"].table_refs == ("large",)
+
+
+def test_once_an_evening_is_no_longer_frozen_who_waits_goes_first(misplaced: TheHost, tonight: datetime) -> None:
+    frozen(misplaced)
+    leave_to_staff("four")
+    api.unfreeze(restaurant_ref="R1", service_date=tonight.date(), actor="staff:7")
+    who_comes_later_passes_nobody(misplaced, tonight)
+
+
+def test_once_a_party_is_no_longer_pinned_who_waits_goes_first(misplaced: TheHost, tonight: datetime) -> None:
+    pinned(misplaced)
+    leave_to_staff("four")
+    api.unpin(booking_ref="A", actor="staff:7")
+    who_comes_later_passes_nobody(misplaced, tonight)
+
+
+def test_once_a_setting_lets_parties_move_who_waits_is_tried_again(misplaced: TheHost, settings: Any) -> None:
+    rows = misplaced.rows
+    with override(settings, rows=rows, REARRANGE=False):
+        leave_to_staff("four")
+    with override(settings, rows=rows, REARRANGE=True):
+        assert run_all()["four"].table_refs == ("large",)
+
+
+def test_who_is_moved_away_from_the_window_that_it_wished_for_is_explained(telling: TheHost, tonight: datetime) -> None:
+    tables = [a_table("small", seats=2), a_table("large", seats=4, features=frozenset({"window"}))]
+    telling.floors["R1"] = a_floor(tables=tables)
+    telling.book("B", starts_at=tonight, party=2, requested_at=asked(0))
+    telling.book("A", starts_at=tonight, party=2, requested_at=asked(1), wishes=("window",))
+    run_all()
+    telling.edit("B", wants_table=False)
+    api.booking_changed(booking_ref="B")
+    assert "Not met of what they wish" not in api.explain(booking_ref="A").text
+    telling.book("four", starts_at=tonight, party=4, requested_at=asked(2))
+    run_all()
+    text = api.explain(booking_ref="A").text
+    assert "Assigned to small." in text
+    assert "It was moved from large so that another party can sit too. Not met of what they wish: window." in text

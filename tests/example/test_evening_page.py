@@ -23,7 +23,17 @@ from assignments.coordination import dispatch
 from assignments.exceptions import TablesRefusedError
 from assignments.integration import floor_cache
 from assignments.lifecycle import ledger
-from assignments.models import Allocation, Assignment, Closure, FloorSeen, FrozenEvening, StaffAction, Stage, TablePlace
+from assignments.models import (
+    Allocation,
+    Assignment,
+    Closure,
+    FloorSeen,
+    FrozenEvening,
+    QueuedParty,
+    StaffAction,
+    Stage,
+    TablePlace,
+)
 from assignments.planning.reasons import OVERRIDABLE
 from assignments.staff.day_version import day_version
 from assignments.staff.timeline import day_at
@@ -570,6 +580,93 @@ class TestWithoutATable:
         assert lane() == before
 
 
+class TestTheDoor:
+    """Guests without a booking, for whom no table is free now, wait at the door."""
+
+    @pytest.fixture
+    def full(self, admin_client: Client, tonight: dict[str, str]) -> dict[str, str]:
+        """The restaurant's only table has guests, who have just come."""
+        only = models.Table.objects.filter(seats=4).order_by("code")[0]
+        models.Table.objects.exclude(pk=only.pk).update(active=False)
+        floor_cache.forget()
+        act(admin_client, "walk_in", tonight, party=4)
+        return tonight
+
+    def refused(self, client: Client, query: dict[str, str], party: int) -> str:
+        return said_in(act(client, "walk_in", query, party=party).content.decode())
+
+    def door_in(self, client: Client, query: dict[str, str]) -> list[str]:
+        html = live(client, query).content.decode()
+        line = html[html.index('data-part="evening-line"') :].split('data-part="evening-empty"', maxsplit=1)[0]
+        return re.findall(r"At the door: ([^<]+)</span>", line)
+
+    def test_they_wait_there_in_the_order_in_which_they_came(self, admin_client: Client, full: dict[str, str]) -> None:
+        assert not self.door_in(admin_client, full)
+        refused = self.refused(admin_client, full, 4)
+        assert "Let them wait at the door" in refused
+        waits = said_in(act(admin_client, "wait_at_door", full, party=4).content.decode())
+        assert "At the door: 4 guests, at place 1. A table in about" in waits
+        act(admin_client, "wait_at_door", full, party=3)
+        assert self.door_in(admin_client, full) == ["4 guests", "3 guests"]
+        elsewhere = {**full, "day": (datetime.fromisoformat(full["day"]) + timedelta(days=1)).date().isoformat()}
+        assert not self.door_in(admin_client, elsewhere)
+
+    def test_who_is_next_is_seated_and_is_back_at_the_door_once_that_is_undone(
+        self, admin_client: Client, full: dict[str, str]
+    ) -> None:
+        act(admin_client, "wait_at_door", full, party=4)
+        queued = QueuedParty.objects.get()
+        here = Assignment.objects.get(stage=Stage.SEATED)
+        said = said_in(act(admin_client, "walk_in", full, queued=queued.pk).content.decode())
+        assert "No table is free for 4 now" in said
+        assert "Let them wait" not in said
+        act(admin_client, "left", full, here)
+        assert "Can be seated now." in live(admin_client, full).content.decode()
+        assert "4 guests without a booking sit at" in said_in(
+            act(admin_client, "walk_in", full, queued=queued.pk).content.decode()
+        )
+        assert not self.door_in(admin_client, full)
+        assert "do not wait at the door any more" in said_in(
+            act(admin_client, "walk_in", full, queued=queued.pk).content.decode()
+        )
+        act(admin_client, "undo", full, Assignment.objects.get(stage=Stage.SEATED))
+        assert self.door_in(admin_client, full) == ["4 guests"]
+
+    def test_who_goes_away_and_comes_back_has_the_same_place(self, admin_client: Client, full: dict[str, str]) -> None:
+        act(admin_client, "wait_at_door", full, party=4)
+        act(admin_client, "wait_at_door", full, party=3)
+        first = QueuedParty.objects.order_by("pk")[0]
+        gone = said_in(act(admin_client, "leave_door", full, queued=first.pk).content.decode())
+        assert "4 guests: no longer at the door." in gone
+        assert "They wait after all" in gone
+        assert self.door_in(admin_client, full) == ["3 guests"]
+        act(admin_client, "wait_at_door", full, queued=first.pk)
+        assert self.door_in(admin_client, full) == ["4 guests", "3 guests"]
+
+    def test_staff_hear_whom_newcomers_pass_at_the_door(self, admin_client: Client, full: dict[str, str]) -> None:
+        act(admin_client, "wait_at_door", full, party=3)
+        act(admin_client, "left", full, Assignment.objects.get(stage=Stage.SEATED))
+        said = said_in(act(admin_client, "walk_in", full, party=4).content.decode())
+        assert "At the door for longer, and could have had it: 3 guests." in said
+        assert self.door_in(admin_client, full) == ["3 guests"]
+
+    def test_only_who_may_seat_guests_sees_buttons_and_only_of_this_restaurant(
+        self, client: Client, admin_client: Client, full: dict[str, str], django_user_model: Any
+    ) -> None:
+        act(admin_client, "wait_at_door", full, party=4)
+        user = django_user_model.objects.create_user("anna", password="x", is_staff=True)
+        user.user_permissions.set(Permission.objects.filter(codename="view_serviceday"))
+        anna = Client()
+        anna.force_login(user)
+        assert self.door_in(anna, full) == ["4 guests"]
+        assert "They went away" not in live(anna, full).content.decode()
+        assert act(anna, "leave_door", full, queued=QueuedParty.objects.get().pk).status_code == 403
+        QueuedParty.objects.update(restaurant_ref="other")
+        said = said_in(act(admin_client, "leave_door", full, queued=QueuedParty.objects.get().pk).content.decode())
+        assert "Nothing was changed" in said
+        assert QueuedParty.objects.get().left_at is None
+
+
 class TestLive:
     def test_nothing_new_is_answered_by_one_query_of_ours(
         self, admin_client: Client, query: dict[str, str], monkeypatch: Any
@@ -605,6 +702,11 @@ class TestLive:
         TablePlace.objects.filter(pk=place.pk).update(x=104)
         seen.append(day_version(ref, day, now=now))
         FloorSeen.objects.update_or_create(restaurant_ref=ref, defaults={"fingerprint": "a table less"})
+        seen.append(day_version(ref, day, now=now))
+        wait = api.join_queue(restaurant_ref=ref, party=2, actor="staff:1")
+        seen.append(day_version(ref, day, now=now))
+        api.join_queue(restaurant_ref=ref, party=2, actor="staff:1")
+        api.leave_queue(queued_id=wait.queued_id or 0)
         seen.append(day_version(ref, day, now=now))
         assert len(set(seen)) == len(seen)
         assert day_version(ref, day, now=now) == seen[-1]

@@ -18,7 +18,7 @@ from django.utils.translation import gettext as _
 from assignments import api
 from assignments.admin import project_refusal
 from assignments.admin.actor import actor, names
-from assignments.admin.evening import recent_changes, record
+from assignments.admin.evening import door, recent_changes, record
 from assignments.admin.evening.panel import UNDO, Button, lift_button
 from assignments.admin.evening.state import State
 from assignments.admin.host_lookup import label_of
@@ -43,7 +43,7 @@ from assignments.exceptions import (
 from assignments.integration.floor_cache import floor_or_none
 from assignments.lifecycle import ledger
 from assignments.lifecycle.staff_decisions import Undo
-from assignments.models import Allocation, Assignment, Closure, StaffAction, TablePlace
+from assignments.models import Allocation, Assignment, Closure, QueuedParty, StaffAction, TablePlace
 from assignments.outcome import Change
 from assignments.planning.floor import Floor
 from assignments.planning.reasons import OVERRIDABLE, Reason
@@ -338,24 +338,101 @@ def _undo(form: _Form) -> _Result:
 
 
 def _walk_in(form: _Form) -> _Result:
-    party = form.number("party") or 0
-    if form.day != timeline.day_at(form.floor, form.now):
-        raise MistakenError(_("Who walks in sits down today: open today's evening."))
-    if not 1 <= party <= LONGEST_PARTY:
-        raise MistakenError(_("Say how many guests there are."))
+    queued = _queued(form) if form.text("queued") else None
+    party = queued.party if queued else _party_there(form)
+    before = _next_at_the_door(form, queued)
     outcome = api.seat_walk_in(
         actor=form.who,
         restaurant_ref=form.state.restaurant,
         party=party,
         table_refs=form.tables(),
         overriding=form.overriding,
+        queued_id=queued.pk if queued else None,
     )
     theirs = Assignment.objects.get(booking_ref=outcome.booking_ref)
     url, text = form.state.bare.act("undo", booking=theirs.pk), str(UNDO[Undo.WALK_IN])
     form.offers[:] = [Button(url=url, text=text, hidden=(("version", theirs.version),), key="u")]
     values = {"party": party, "tables": form.named(outcome.table_refs)}
     said = _("%(party)s guests without a booking sit at %(tables)s.") % values
-    return _naming(outcome.passed, outcome.table_refs, said)
+    tables, level, said = _naming(outcome.passed, outcome.table_refs, said)
+    passed = [each for each in before if each not in _next_at_the_door(form, queued)] if before else []
+    if passed:
+        parties = ", ".join(door.guests(each.party) for each in passed)
+        also = _("At the door for longer, and could have had it: %(parties)s.") % {"parties": parties}
+        level, said = "warning", f"{said} {also}"
+    return tables, level, said
+
+
+def _party_there(form: _Form) -> int:
+    """Return how many guests have walked in."""
+    party = form.number("party") or 0
+    if form.day != timeline.day_at(form.floor, form.now):
+        raise MistakenError(_("Who walks in sits down today: open today's evening."))
+    if not 1 <= party <= LONGEST_PARTY:
+        raise MistakenError(_("Say how many guests there are."))
+    return party
+
+
+def _queued(form: _Form, **given: Any) -> QueuedParty:
+    """Return the party at the door that the form is about."""
+    parties = QueuedParty.objects.filter(restaurant_ref=form.state.restaurant, **given)
+    queued = parties.filter(pk=form.number("queued") or 0).first()
+    if queued is None or (not given and queued.left_at is not None):
+        raise MistakenError(_("Nothing was changed: these guests do not wait at the door any more."))
+    return queued
+
+
+@dataclass(frozen=True, slots=True)
+class _AtTheDoor:
+    queued_id: int | None
+    party: int
+
+
+def _next_at_the_door(form: _Form, queued: QueuedParty | None) -> list[_AtTheDoor]:
+    """Return those who came to the door before these guests and could be seated now."""
+    found = []
+    for wait in api.queue_at_the_door(restaurant_ref=form.state.restaurant):
+        if queued is not None and wait.since is not None and wait.since >= queued.joined_at:
+            break
+        if wait.minutes == 0:
+            found.append(_AtTheDoor(wait.queued_id, wait.party))
+    return found
+
+
+def _wait_at_door(form: _Form) -> _Result:
+    if form.text("queued"):
+        queued = _queued(form, left_at__isnull=False, booking_ref="")
+        api.rejoin_queue(queued_id=queued.pk)
+        return (), "success", _("They wait at the door again, at their former place.")
+    wait = api.join_queue(restaurant_ref=form.state.restaurant, party=_party_there(form), actor=form.who)
+    form.offers[:] = [_door_button(form, "leave_door", _("They do not wait"), wait.queued_id)]
+    values = {
+        "guests": door.guests(form.number("party") or 0),
+        "place": wait.place,
+        "wait": door.in_words(wait.minutes),
+    }
+    return (), "success", _("At the door: %(guests)s, at place %(place)s. %(wait)s") % values
+
+
+def _leave_door(form: _Form) -> _Result:
+    queued = _queued(form)
+    api.leave_queue(queued_id=queued.pk)
+    form.offers[:] = [_door_button(form, "wait_at_door", _("They wait after all"), queued.pk)]
+    return (), "success", _("%(guests)s: no longer at the door.") % {"guests": door.guests(queued.party)}
+
+
+def _door_button(form: _Form, name: str, text: str, queued_id: int | None) -> Button:
+    return Button(url=form.state.bare.act(name), text=text, hidden=(("queued", queued_id),), key="u")
+
+
+def _instead(form: _Form, error: NoTableFreeError) -> list[Button]:
+    """Return what can be done with guests for whom no table is free: let them wait, or seat them against the rules."""
+    found = _seat_anyway(form, error)
+    if error.wait_minutes is not None and not form.text("queued"):
+        hidden = (("party", form.text("party")),)
+        wait = Button(url=form.state.bare.act("wait_at_door"), text=_("Let them wait at the door"), hidden=hidden)
+        found = [wait, *found]
+    return found
 
 
 def _seat_anyway(form: _Form, error: NoTableFreeError) -> list[Button]:
@@ -370,6 +447,7 @@ def _seat_anyway(form: _Form, error: NoTableFreeError) -> list[Button]:
     text = _("Seat anyway at %(tables)s (against: %(rules)s)") if rules else _("Seat anyway at %(tables)s")
     hidden = (
         ("party", form.text("party")),
+        *((("queued", form.text("queued")),) if form.text("queued") else ()),
         *(("tables", ref) for ref in error.table_refs),
         *(("overriding", code) for code in sorted({each.reason.value for each in error.against})),
     )
@@ -598,6 +676,8 @@ ACTIONS: Mapping[str, Action] = {
     "release_hold": Action(do=_release_hold),
     "undo": Action(do=_undo),
     "walk_in": Action(do=_walk_in, keeps_panel=False),
+    "wait_at_door": Action(do=_wait_at_door, keeps_panel=False),
+    "leave_door": Action(do=_leave_door),
     "close": Action(do=_close, needs="add_closure", keeps_panel=False),
     "edit_closure": Action(do=_edit_closure, needs="change_closure"),
     "lift": Action(do=_lift, needs="change_closure", keeps_panel=False),
@@ -669,7 +749,7 @@ def _why(error: Exception, form: _Form) -> str:
             why = " ".join(labels.render(each.detail) for each in error.refusals)
             return _("Nothing was changed. %(why)s") % {"why": why}
         case NoTableFreeError():
-            form.offers[:] = _seat_anyway(form, error)
+            form.offers[:] = _instead(form, error)
             return labels.render(error)
         case ClosureLiftedError() | ClosureNotFoundError():
             return _("Nothing was changed: this closure was lifted already.")

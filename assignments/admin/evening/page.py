@@ -10,7 +10,7 @@ from django.utils.translation import get_language
 from django.utils.translation import gettext as _
 
 from assignments.admin import links
-from assignments.admin.evening import panel, recent_changes
+from assignments.admin.evening import door, panel, recent_changes
 from assignments.admin.evening.captions import Captions, covers
 from assignments.admin.evening.grid import grid_of
 from assignments.admin.evening.panel import Button
@@ -84,6 +84,9 @@ def grid_context(
         "seated": captions.seated,
         "covers": captions.covers,
         "waiting": _waiting(request, shown, state, names, guests, now=now, may=may) if state.is_open else (),
+        "door": door.lines(state, shown.floor, may_act=may["assign"])
+        if version.queued and shown.day == day_at(shown.floor, now)
+        else (),
         "waiting_rest": shown.unseated_count - len(shown.unseated),
         "open_link": state.link(is_open=not state.is_open),
         "before_link": state.bare.link(day=shown.before) if shown.before else "",

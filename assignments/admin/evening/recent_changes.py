@@ -30,6 +30,8 @@ DONE: Mapping[str, Any] = {
     "release_hold": gettext_lazy("the hold of %(booking)s was released by %(who)s"),
     "undo": gettext_lazy("the last change of %(booking)s was undone by %(who)s"),
     "walk_in": gettext_lazy("%(booking)s was seated by %(who)s"),
+    "wait_at_door": gettext_lazy("guests were put into the queue at the door by %(who)s"),
+    "leave_door": gettext_lazy("guests were taken out of the queue at the door by %(who)s"),
     "close": gettext_lazy("tables were closed by %(who)s"),
     "edit_closure": gettext_lazy("the times of a closure were changed by %(who)s"),
     "lift": gettext_lazy("tables were opened again by %(who)s"),

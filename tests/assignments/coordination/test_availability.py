@@ -58,6 +58,22 @@ def test_offers_times_at_which_something_is_free_and_writes_nothing(small: TheHo
         api.availability(restaurant_ref="elsewhere", service_date=tonight.date(), party=2)
 
 
+def test_a_project_whose_bookings_have_an_end_asks_for_the_stay(small: TheHost, tonight: datetime) -> None:
+    """Otherwise a time is offered after which the table is needed before these guests leave."""
+    for number, ref in enumerate(["B1", "B2"]):
+        small.book(ref, starts_at=tonight + timedelta(hours=1), party=2, requested_at=asked(number))
+    run_all()
+    assert offers(tonight, step_minutes=30) == ["18:00"], "others come at eight"
+    assert offers(tonight, step_minutes=30, stay_minutes=90) == ["18:00", "18:30"]
+    assert offers(tonight, step_minutes=30, stay_minutes=150) == []
+    start = tonight - timedelta(minutes=30)
+    small.book("new", starts_at=start, ends_at=start + timedelta(minutes=90), party=2, requested_at=asked(9))
+    api.request(booking_ref="new")
+    assert api.assign_now(booking_ref="new").kind is Kind.CONFIRMED
+    with pytest.raises(ValueError, match="stay"):
+        offers(tonight, stay_minutes=0)
+
+
 def test_who_waits_already_is_served_first(small: TheHost, tonight: datetime) -> None:
     for number, ref in enumerate(["B1", "B2"]):
         small.book(ref, starts_at=tonight, party=2, requested_at=asked(number))
