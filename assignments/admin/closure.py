@@ -18,6 +18,7 @@ from assignments.admin import actor
 from assignments.admin.allocation import ZonedRows
 from assignments.admin.datetime_columns import local
 from assignments.admin.floor import FloorForm, ShortRefs
+from assignments.admin.restaurant_column import restaurant
 from assignments.admin.timeline_svg import zone_name
 from assignments.concurrency import clock
 from assignments.coordination.closures import LONGEST_REASON
@@ -114,7 +115,7 @@ def _zone_of(restaurant_ref: str) -> Any:
 @admin.register(Closure)
 class ClosureAdmin(ShortRefs):
     form = ClosureForm
-    list_display = ["what_is_closed", "restaurant_ref", "starts", "ends", "reason", "author", "lifted"]
+    list_display = ["what_is_closed", restaurant, "starts", "ends", "reason", "author", "lifted"]
     list_filter = [WhenFilter]
     search_fields = ["=restaurant_ref", "reason"]
     ordering = ["-starts_at", "-id"]

@@ -12,6 +12,7 @@ from django.utils.text import capfirst
 from django.utils.translation import gettext_lazy as _
 
 from assignments.admin.nul import RefusesNul
+from assignments.admin.restaurant_column import NamedRows, restaurant
 from assignments.admin.restaurants import limited, may_see, refusal
 from assignments.concurrency import locks, transactions
 from assignments.integration.project_host import configured
@@ -128,6 +129,9 @@ class FloorAdmin(ShortRefs):
     search_fields = ["restaurant_ref"]
     list_filter = ["restaurant_ref"]
 
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> Any:
+        return NamedRows
+
 
 class LocksRestaurant(FloorAdmin):
     """Lock the restaurant while a row is changed, so that nobody is seated by the old values meanwhile."""
@@ -151,32 +155,32 @@ class LocksRestaurant(FloorAdmin):
 
 @admin.register(VenueSettings)
 class VenueSettingsAdmin(FloorAdmin):
-    list_display = ["restaurant_ref", "timezone"]
+    list_display = [restaurant, "timezone"]
     list_filter = []
 
 
 @admin.register(TableDetails)
 class TableDetailsAdmin(FloorAdmin):
-    list_display = ["table_ref", "restaurant_ref", "zone", "min_party", "max_party", "features", "priority"]
+    list_display = ["table_ref", restaurant, "zone", "min_party", "max_party", "features", "priority"]
     search_fields = ["table_ref", "restaurant_ref", "zone"]
     list_filter = ["restaurant_ref", "zone"]
 
 
 @admin.register(ZonePriority)
 class ZonePriorityAdmin(FloorAdmin):
-    list_display = ["restaurant_ref", "zone", "priority"]
+    list_display = [restaurant, "zone", "priority"]
     search_fields = ["restaurant_ref", "zone"]
 
 
 @admin.register(AdjacentTables)
 class AdjacentTablesAdmin(FloorAdmin):
-    list_display = ["restaurant_ref", "first_table_ref", "second_table_ref"]
+    list_display = [restaurant, "first_table_ref", "second_table_ref"]
     search_fields = ["restaurant_ref", "first_table_ref", "second_table_ref"]
 
 
 @admin.register(ListedJoin)
 class ListedJoinAdmin(FloorAdmin):
-    list_display = ["restaurant_ref", "tables", "seats", "min_party", "max_party"]
+    list_display = [restaurant, "tables", "seats", "min_party", "max_party"]
     search_fields = ["restaurant_ref", "table_refs"]
 
     @admin.display(description=ListedJoin._meta.get_field("table_refs").verbose_name, ordering="table_refs")
@@ -209,7 +213,7 @@ class CalendarServiceInline(_CalendarServiceInline):
 class CalendarEntryAdmin(LocksRestaurant):
     """The calendar."""
 
-    list_display = ["restaurant_ref", "first_date", "last_date", "weekdays", "closed", "note"]
+    list_display = [restaurant, "first_date", "last_date", "weekdays", "closed", "note"]
     list_filter = ["restaurant_ref", "closed"]
     search_fields = ["restaurant_ref", "note"]
     ordering = ["-first_date", "-id"]
@@ -221,7 +225,7 @@ class PacingLimitAdmin(LocksRestaurant):
     """Pacing by service and date."""
 
     list_display = [
-        "restaurant_ref",
+        restaurant,
         "service_key",
         "first_date",
         "last_date",
@@ -235,6 +239,6 @@ class PacingLimitAdmin(LocksRestaurant):
 
 @admin.register(ServiceHours)
 class ServiceHoursAdmin(FloorAdmin):
-    list_display = ["restaurant_ref", "key", "starts", "ends", "early_minutes", "late_minutes", "allow_overrun"]
+    list_display = [restaurant, "key", "starts", "ends", "early_minutes", "late_minutes", "allow_overrun"]
     search_fields = ["restaurant_ref", "key"]
     inlines = [TurnMinutesInline]

@@ -360,6 +360,34 @@ def test_a_closure_gets_other_times_by_keyboard_by_its_fields_and_by_dragging_an
     assert times() == (starts, None)
 
 
+def test_more_closes_once_something_is_chosen_and_by_escape(page: Page, tonight: datetime) -> None:
+    open_evening(page)
+    more = page.locator("#evening-more")
+    for leave in (
+        lambda: more.get_by_role("link", name="Close the restaurant").click(),
+        lambda: page.keyboard.press("Escape"),
+        lambda: page.locator(".breadcrumbs").click(position={"x": 600, "y": 8}),
+    ):
+        more.locator("summary").click()
+        expect(more).to_have_attribute("open", "")
+        leave()
+        expect(more).not_to_have_attribute("open", "")
+        expect(page.locator("#evening-panel-title")).to_have_text("The whole restaurant")
+
+
+def test_a_tablet_has_room_for_the_grid(browser: Browser, live_server: Any, admin_user: Any, tonight: datetime) -> None:
+    with visiting(browser, live_server.url, admin_user, viewport={"width": 1024, "height": 768}) as page:
+        open_evening(page)
+        select(page, coming(tonight))
+        box, top = page.locator("#evening-grid").bounding_box(), page.locator("#content").bounding_box()
+        first = page.locator(TABLES).first.bounding_box()
+        assert box is not None
+        assert top is not None
+        assert first is not None
+        assert box["width"] > 600
+        assert first["y"] - top["y"] <= 200
+
+
 def test_zones_fold_and_stay_folded(page: Page, tonight: datetime) -> None:
     open_evening(page)
     fold = page.locator(".evening-fold").first

@@ -18,6 +18,7 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from assignments import api
+from assignments.admin.evening import search
 from assignments.concurrency import clock
 from assignments.coordination import dispatch
 from assignments.exceptions import TablesRefusedError
@@ -517,6 +518,33 @@ class TestGuestsPastTheirTime:
         assert "never seated" in html
         assert "The guests arrived and were never seated." in html
 
+    def test_who_has_the_table_is_named_by_its_label(
+        self, admin_client: Client, query: dict[str, str], monkeypatch: Any
+    ) -> None:
+        one, other = seated(20), seated(21)
+        row, theirs = self.when(one), self.when(other)
+        with clock.at(max(row.starts_at, theirs.starts_at) - timedelta(minutes=5)):
+            api.booking_cancelled(booking_ref=other.booking_ref)
+            api.move(
+                booking_ref=one.booking_ref,
+                table_refs=[theirs.table_ref],
+                actor="staff:1",
+                overriding=list(OVERRIDABLE),
+            )
+            newcomer = models.Booking.objects.create(
+                restaurant=models.Restaurant.objects.get(), reference="late", start=row.starts_at, party=one.party
+            )
+            api.request(booking_ref=str(newcomer.pk))
+            api.assign(
+                booking_ref=str(newcomer.pk), table_refs=[row.table_ref], actor="staff:1", overriding=list(OVERRIDABLE)
+            )
+            monkeypatch.setattr(ExampleHost, "label", lambda _self, _ref: "B044 (2)")
+            html = admin_client.get(reverse(URL), {**query, "booking": str(one.pk)}).content.decode()
+            assert "is still taken by booking B044 (2)." in html
+            one.refresh_from_db()
+            said = said_in(act(admin_client, "undo", query, one).content.decode())
+        assert "by booking B044 (2)." in said
+
     def test_whose_table_is_taken_after_a_no_show_has_the_next_best(
         self, admin_client: Client, query: dict[str, str], decided: models.Restaurant
     ) -> None:
@@ -813,6 +841,23 @@ class TestSearch:
         assert label in found(label[:6])
         monkeypatch.setattr(ExampleHost, "restaurants_of", lambda _self, user: ["other"], raising=False)
         assert label not in admin_client.post(where, {"q": label[:6]}).content.decode()
+
+    def test_labels_are_not_asked_for_without_end(
+        self, admin_client: Client, query: dict[str, str], monkeypatch: Any
+    ) -> None:
+        asked: list[str] = []
+
+        def label(_self: Any, ref: str) -> str:
+            asked.append(ref)
+            return f"R-{ref}"
+
+        monkeypatch.setattr(ExampleHost, "label", label)
+        monkeypatch.setattr(search, "PATIENCE", -1)
+        where = reverse("admin:assignments_serviceday_find")
+        html = admin_client.post(where, {"q": "nothing has this label"}).content.decode()
+        assert not asked
+        assert "There was no time to compare the labels of bookings from" in html
+        assert "R-" in admin_client.post(where, {"q": seated().booking_ref}).content.decode()
 
     def test_it_costs_as_much_with_many_bookings(self, admin_client: Client, query: dict[str, str]) -> None:
         where, costs = reverse("admin:assignments_serviceday_find"), []

@@ -21,7 +21,7 @@ from assignments.admin.actor import actor, names
 from assignments.admin.evening import recent_changes, record
 from assignments.admin.evening.panel import UNDO, Button, lift_button
 from assignments.admin.evening.state import State
-from assignments.admin.host_lookup import label_of
+from assignments.admin.host_lookup import in_labels, label_of
 from assignments.admin.timeline_svg import clock
 from assignments.concurrency import locks, transactions
 from assignments.error_logging import log_error
@@ -366,7 +366,7 @@ def _seat_anyway(form: _Form, error: NoTableFreeError) -> list[Button]:
     if not error.table_refs:
         return []
     said = labels.render(error)
-    rules = [rule for rule in dict.fromkeys(labels.render(each.detail) for each in error.against) if rule not in said]
+    rules = [rule for rule in dict.fromkeys(in_labels(each.detail) for each in error.against) if rule not in said]
     text = _("Seat anyway at %(tables)s (against: %(rules)s)") if rules else _("Seat anyway at %(tables)s")
     hidden = (
         ("party", form.text("party")),
@@ -666,7 +666,7 @@ def _why(error: Exception, form: _Form) -> str:
         case ChangedMeanwhileError():
             return _changed_meanwhile(form)
         case TablesRefusedError():
-            why = " ".join(labels.render(each.detail) for each in error.refusals)
+            why = " ".join(in_labels(each.detail) for each in error.refusals)
             return _("Nothing was changed. %(why)s") % {"why": why}
         case NoTableFreeError():
             form.offers[:] = _seat_anyway(form, error)
