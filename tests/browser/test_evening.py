@@ -663,7 +663,7 @@ def test_the_day_sheet_marks_what_has_moved_since_it_was_printed(page: Page, ton
     assert page.evaluate("window.hasPrinted")
     assert not StaffAction.objects.filter(what="printed").exists()
     page.get_by_role("button", name="It was printed").click()
-    expect(page.get_by_text("marks what has changed since")).to_be_visible()
+    expect(page.get_by_text("▲ marks what has changed since")).to_be_visible()
     expect(page.locator("tr.changed")).to_have_count(0)
     was = tables_of(booking)
     free = models.Table.objects.get(code="D1-T05")

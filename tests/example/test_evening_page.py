@@ -29,6 +29,7 @@ from assignments.planning.reasons import OVERRIDABLE
 from assignments.staff.day_version import day_version
 from assignments.staff.timeline import day_at
 from example import models
+from example.booking import cancel_booking
 from example.host import ExampleHost
 from tests.example.conftest import keep_few
 from tests.example.refusing import refusing
@@ -576,6 +577,21 @@ class TestGuestsPastTheirTime:
 
 
 class TestWithoutATable:
+    def test_whose_time_is_over_cannot_be_seated_now(
+        self, admin_client: Client, query: dict[str, str], decided: models.Restaurant
+    ) -> None:
+        waiting = Assignment.objects.filter(state="assignment_pending", party=2).order_by("starts_at")[0]
+        for booking in decided.bookings.exclude(pk=int(waiting.booking_ref)):
+            cancel_booking(booking)
+        url = {**query, "waiting": "1", "booking": str(waiting.pk)}
+        for minutes, is_offered in ((10, True), (150, False)):
+            with clock.at(waiting.starts_at + timedelta(minutes=minutes)):
+                html = admin_client.get(reverse(URL), url).content.decode()
+            assert f'data-booking="{waiting.pk}"' in html
+            assert ("Can be seated now." in html) is is_offered
+            assert ("Seat at" in html) is is_offered
+            assert ("The time of this booking is over." in html) is not is_offered
+
     def test_who_keeps_a_table_while_staff_decide_is_not_without_one(
         self, admin_client: Client, query: dict[str, str]
     ) -> None:

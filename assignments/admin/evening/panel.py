@@ -298,6 +298,8 @@ def _where(
     except Exception as error:  # noqa: BLE001  (by type: a host's message may name a guest; the other buttons remain)
         log_error(logger, error, "Tables for booking %s could not be determined", assignment.booking_ref)
         return {"problem": _("Available tables could not be determined (%(error)s).") % {"error": type(error).__name__}}
+    if not seatings and found.place.window.ends_at <= now:  # Tables for that time would be free again at once.
+        return {"problem": _("The time of this booking is over. If its guests are here, seat them as a walk-in.")}
     words = labels.Words(floor)
     return {
         "best": [_option(option, state, words, common, may_act=may_act) for option in found.ranked[:BEST]],
