@@ -46,8 +46,10 @@ class HealthAdmin(PageAdmin):
 
     def page_context(self, request: HttpRequest) -> dict[str, Any]:
         found = diagnostics.run()
-        places = [*(found.optima or ()), *(found.breakers or ())]
-        called = _called({each.restaurant_ref for each in places})
+        refs = {each.restaurant_ref for each in found.optima or ()} | {
+            each.restaurant_ref for each in found.breakers or ()
+        }
+        called = _called(refs)
         sections, failed = gathered(request)
         attentions = health_findings.attentions(request, found, called) + failed
         for section in sections:
