@@ -45,7 +45,7 @@ class TypeFilter(admin.SimpleListFilter):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FieldView:
-    """A value of an event's context, and its meaning."""
+    """A value of an event's context, with its meaning."""
 
     name: str
     value: str

@@ -44,7 +44,7 @@ else:
 
 
 class FloorForm(_FloorForm):
-    """Check refs against the host. They are text without foreign keys."""
+    """A form that checks refs against the host, because they are text without foreign keys."""
 
     table_fields: ClassVar[tuple[str, ...]] = ("table_ref", "first_table_ref", "second_table_ref", "table_refs")
     request: ClassVar[HttpRequest | None] = None
@@ -78,7 +78,7 @@ class FloorForm(_FloorForm):
         return cleaned
 
     def _check_limits(self, cleaned: Mapping[str, Any], known: Mapping[str, Table]) -> None:
-        """A join is made of tables in service, and a table takes no party larger than its seats."""
+        """Refuse joins of tables out of service, and parties larger than a table's seats."""
         inactive = [
             known[ref].name for ref in cleaned.get("table_refs") or [] if ref in known and not known[ref].active
         ]
@@ -91,7 +91,7 @@ class FloorForm(_FloorForm):
 
 
 def _named(field: Any) -> Any:
-    """Name a field of a table to who does not see its column."""
+    """Give a field in a table a name for screen readers."""
     if field is not None:
         field.widget.attrs["aria-label"] = capfirst(field.label)
     return field
@@ -106,7 +106,7 @@ class TurnMinutesInline(_TurnInline):
 
 
 class ShortRefs(RefusesNul):
-    """Rows of restaurants that users edit, each those that they may see. Refs get one line: they are texts, but short."""
+    """Rows that belong to a restaurant; users edit those of the restaurants that they may see. Refs get one-line fields."""
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         return limited(request, super().get_queryset(request))
@@ -189,7 +189,7 @@ class ListedJoinAdmin(FloorAdmin):
 
 
 class CalendarServiceFormSet(_ServiceFormSet):
-    """An entry closes its dates, or gives hours."""
+    """Checks that a calendar entry either closes its dates or gives hours."""
 
     def clean(self) -> None:
         super().clean()
@@ -211,7 +211,7 @@ class CalendarServiceInline(_CalendarServiceInline):
 
 @admin.register(CalendarEntry)
 class CalendarEntryAdmin(LocksRestaurant):
-    """The calendar."""
+    """The admin of the calendar."""
 
     list_display = [restaurant, "first_date", "last_date", "weekdays", "closed", "note"]
     list_filter = ["restaurant_ref", "closed"]
@@ -222,7 +222,7 @@ class CalendarEntryAdmin(LocksRestaurant):
 
 @admin.register(PacingLimit)
 class PacingLimitAdmin(LocksRestaurant):
-    """Pacing by service and date."""
+    """The admin of pacing limits, by service and date."""
 
     list_display = [
         restaurant,

@@ -38,7 +38,7 @@ KINDS = {
 
 @admin.register(Health)
 class HealthAdmin(PageAdmin):
-    """Replaces the list of runs."""
+    """Shows the Health page in place of a list of runs."""
 
     restaurant_column = ""
     template = "admin/assignments/page/health.html"

@@ -78,7 +78,7 @@ def label_of(booking_ref: str) -> str:
 
 
 def in_labels(detail: str) -> str:
-    """Render a text in the reader's language, with the labels of bookings where it has refs that these do not contain."""
+    """Render a text in the reader's language, with bookings named by their labels instead of their refs."""
     return labels.render(_labelled(detail))
 
 

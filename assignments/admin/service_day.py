@@ -42,7 +42,7 @@ LEVELS: Mapping[str, int] = {"success": messages.SUCCESS, "warning": messages.WA
 
 @admin.register(ServiceDay)
 class ServiceDayAdmin(PageAdmin):
-    """Replaces the list: the tables of one restaurant over one day, and what can be done with them."""
+    """Shows a restaurant's tables over one day in place of a list, and carries out what staff do there."""
 
     template = "admin/assignments/page/service_day.html"
     title = gettext_lazy("Service timeline")
