@@ -12,22 +12,21 @@ from assignments.admin.bounded_changelist import BoundedList
 from assignments.admin.datetime_columns import local, recorded
 from assignments.admin.filters import known, since
 from assignments.admin.readonly import ReadOnlyAdmin
+from assignments.admin.restaurant_column import NamedRows, restaurant
 from assignments.integration.floor_cache import floors_or_none
 from assignments.models import Allocation
 from assignments.staff import labels
 
 
-class ZonedRows(ChangeList):
+class ZonedRows(NamedRows):
     """Give each row its restaurant's floor and time zone: None and UTC if it is not available. One query for all rows."""
 
     def get_results(self, request: HttpRequest) -> None:
         super().get_results(request)
-        rows = list(self.result_list)
-        floors = floors_or_none(sorted({row.restaurant_ref for row in rows})) if rows else {}
-        for row in rows:
+        floors = floors_or_none(sorted({row.restaurant_ref for row in self.result_list})) if self.result_list else {}
+        for row in self.result_list:
             floor = floors[row.restaurant_ref]
             row.floor, row.zone = floor, floor.zone if floor else UTC
-        self.result_list = rows
 
 
 class AllocationList(ZonedRows, BoundedList):
@@ -43,7 +42,7 @@ class AllocationAdmin(ReadOnlyAdmin):
         "kind",
         "booking_ref",
         "planner",
-        "restaurant_ref",
+        restaurant,
         recorded("ended_at", _("ended (UTC)")),
         recorded("overstays_until", _("stays until (UTC)")),
         "rules_passed_over",

@@ -18,6 +18,7 @@ from assignments.admin import actor
 from assignments.admin.allocation import ZonedRows
 from assignments.admin.datetime_columns import local
 from assignments.admin.floor import FloorForm, ShortRefs
+from assignments.admin.restaurant_column import restaurant
 from assignments.admin.timeline_svg import zone_name
 from assignments.concurrency import clock
 from assignments.coordination.closures import LONGEST_REASON
@@ -29,7 +30,7 @@ from assignments.staff import labels
 
 
 class WhenFilter(admin.SimpleListFilter):
-    """Closures by whether they last now, are to come, are over, or were lifted."""
+    """Filters closures: in force now, to come, over, or lifted."""
 
     title = _("when")
     parameter_name = "when"
@@ -53,7 +54,7 @@ class WhenFilter(admin.SimpleListFilter):
 
 
 class ClosureForm(FloorForm):
-    """Times are by the restaurant's clock. ``seen_version``: what the user saw."""
+    """Adds or edits a closure. Times are by the restaurant's clock. ``seen_version``: the version that the user saw."""
 
     seen_version = forms.IntegerField(widget=forms.HiddenInput, required=False)
 
@@ -114,7 +115,7 @@ def _zone_of(restaurant_ref: str) -> Any:
 @admin.register(Closure)
 class ClosureAdmin(ShortRefs):
     form = ClosureForm
-    list_display = ["what_is_closed", "restaurant_ref", "starts", "ends", "reason", "author", "lifted"]
+    list_display = ["what_is_closed", restaurant, "starts", "ends", "reason", "author", "lifted"]
     list_filter = [WhenFilter]
     search_fields = ["=restaurant_ref", "reason"]
     ordering = ["-starts_at", "-id"]
@@ -124,7 +125,7 @@ class ClosureAdmin(ShortRefs):
         return ZonedRows
 
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
-        """A closure is lifted, and kept."""
+        """Return False: closures are lifted, never deleted."""
         return False
 
     def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
@@ -164,10 +165,10 @@ class ClosureAdmin(ShortRefs):
         return Closure.objects.get(pk=form.instance.pk)
 
     def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
-        """``save_form`` has stored it."""
+        """Save nothing: ``save_form`` has stored the closure."""
 
     def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
-        """Nothing hangs on a closure."""
+        """Save nothing: a closure has no related rows."""
 
     @admin.action(description=_("Lift the selected closures"), permissions=["change"])
     def lift(self, request: HttpRequest, queryset: QuerySet[Any]) -> None:

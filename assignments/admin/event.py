@@ -14,6 +14,7 @@ from django.utils.translation import gettext_lazy, pgettext
 from assignments.admin import links
 from assignments.admin.datetime_columns import recorded
 from assignments.admin.filters import known, since
+from assignments.admin.host_lookup import label_of, restaurant_names
 from assignments.admin.page import RowPageAdmin
 from assignments.models import Assignment, Attempt, Event, StateTransition
 from assignments.staff import labels
@@ -44,7 +45,7 @@ class TypeFilter(admin.SimpleListFilter):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FieldView:
-    """A value of an event's context, and its meaning."""
+    """A value of an event's context, with its meaning."""
 
     name: str
     value: str
@@ -106,7 +107,7 @@ class EventAdmin(RowPageAdmin):
 
 
 def page_of(request: HttpRequest, event: Event) -> dict[str, Any]:
-    """Return the page's context. One query, for the link to the booking."""
+    """Return the page's context. One query, for the link to the booking; the host names its restaurant."""
     known = CATALOGUE.get((event.source, event.type))
     assignment = Assignment.objects.of(event.booking_ref).only("pk").first() if event.booking_ref else None
     recorded = [name for name in (known.fields if known else ()) if name in event.context]
@@ -115,12 +116,14 @@ def page_of(request: HttpRequest, event: Event) -> dict[str, Any]:
     return {
         "title": event.type,
         "event": event,
+        "label": label_of(event.booking_ref) if event.booking_ref else "",
         "severity": event.get_severity_display(),
         "status_class": {"error": "page-fail", "warning": "page-warning"}.get(event.severity, ""),
         "meaning": _(known.meaning) if known else "",
         "action": _(known.action) if known and known.action else "",
         "is_known": known is not None,
         "reason": labels.reason(str(reason)) if reason else "",
+        "restaurant": restaurant_names([event.restaurant_ref])[event.restaurant_ref] if event.restaurant_ref else "",
         "fields": [_field(name, event.context[name]) for name in names],
         "booking_url": links.permitted(request, Assignment, assignment.pk) if assignment is not None else "",
         "related": _related(request, event),

@@ -12,6 +12,7 @@ from django.utils.text import capfirst
 from django.utils.translation import gettext_lazy as _
 
 from assignments.admin.nul import RefusesNul
+from assignments.admin.restaurant_column import NamedRows, restaurant
 from assignments.admin.restaurants import limited, may_see, refusal
 from assignments.concurrency import locks, transactions
 from assignments.integration.project_host import configured
@@ -43,7 +44,7 @@ else:
 
 
 class FloorForm(_FloorForm):
-    """Check refs against the host. They are text without foreign keys."""
+    """A form that checks refs against the host, because they are text without foreign keys."""
 
     table_fields: ClassVar[tuple[str, ...]] = ("table_ref", "first_table_ref", "second_table_ref", "table_refs")
     request: ClassVar[HttpRequest | None] = None
@@ -77,7 +78,7 @@ class FloorForm(_FloorForm):
         return cleaned
 
     def _check_limits(self, cleaned: Mapping[str, Any], known: Mapping[str, Table]) -> None:
-        """A join is made of tables in service, and a table takes no party larger than its seats."""
+        """Refuse joins of tables out of service, and parties larger than a table's seats."""
         inactive = [
             known[ref].name for ref in cleaned.get("table_refs") or [] if ref in known and not known[ref].active
         ]
@@ -90,7 +91,7 @@ class FloorForm(_FloorForm):
 
 
 def _named(field: Any) -> Any:
-    """Name a field of a table to who does not see its column."""
+    """Give a field in a table a name for screen readers."""
     if field is not None:
         field.widget.attrs["aria-label"] = capfirst(field.label)
     return field
@@ -105,7 +106,7 @@ class TurnMinutesInline(_TurnInline):
 
 
 class ShortRefs(RefusesNul):
-    """Rows of restaurants that users edit, each those that they may see. Refs get one line: they are texts, but short."""
+    """Rows that belong to a restaurant; users edit those of the restaurants that they may see. Refs get one-line fields."""
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         return limited(request, super().get_queryset(request))
@@ -127,6 +128,9 @@ class FloorAdmin(ShortRefs):
     form = FloorForm
     search_fields = ["restaurant_ref"]
     list_filter = ["restaurant_ref"]
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> Any:
+        return NamedRows
 
 
 class LocksRestaurant(FloorAdmin):
@@ -151,32 +155,32 @@ class LocksRestaurant(FloorAdmin):
 
 @admin.register(VenueSettings)
 class VenueSettingsAdmin(FloorAdmin):
-    list_display = ["restaurant_ref", "timezone"]
+    list_display = [restaurant, "timezone"]
     list_filter = []
 
 
 @admin.register(TableDetails)
 class TableDetailsAdmin(FloorAdmin):
-    list_display = ["table_ref", "restaurant_ref", "zone", "min_party", "max_party", "features", "priority"]
+    list_display = ["table_ref", restaurant, "zone", "min_party", "max_party", "features", "priority"]
     search_fields = ["table_ref", "restaurant_ref", "zone"]
     list_filter = ["restaurant_ref", "zone"]
 
 
 @admin.register(ZonePriority)
 class ZonePriorityAdmin(FloorAdmin):
-    list_display = ["restaurant_ref", "zone", "priority"]
+    list_display = [restaurant, "zone", "priority"]
     search_fields = ["restaurant_ref", "zone"]
 
 
 @admin.register(AdjacentTables)
 class AdjacentTablesAdmin(FloorAdmin):
-    list_display = ["restaurant_ref", "first_table_ref", "second_table_ref"]
+    list_display = [restaurant, "first_table_ref", "second_table_ref"]
     search_fields = ["restaurant_ref", "first_table_ref", "second_table_ref"]
 
 
 @admin.register(ListedJoin)
 class ListedJoinAdmin(FloorAdmin):
-    list_display = ["restaurant_ref", "tables", "seats", "min_party", "max_party"]
+    list_display = [restaurant, "tables", "seats", "min_party", "max_party"]
     search_fields = ["restaurant_ref", "table_refs"]
 
     @admin.display(description=ListedJoin._meta.get_field("table_refs").verbose_name, ordering="table_refs")
@@ -185,7 +189,7 @@ class ListedJoinAdmin(FloorAdmin):
 
 
 class CalendarServiceFormSet(_ServiceFormSet):
-    """An entry closes its dates, or gives hours."""
+    """Checks that a calendar entry either closes its dates or gives hours."""
 
     def clean(self) -> None:
         super().clean()
@@ -207,9 +211,9 @@ class CalendarServiceInline(_CalendarServiceInline):
 
 @admin.register(CalendarEntry)
 class CalendarEntryAdmin(LocksRestaurant):
-    """The calendar."""
+    """The admin of the calendar."""
 
-    list_display = ["restaurant_ref", "first_date", "last_date", "weekdays", "closed", "note"]
+    list_display = [restaurant, "first_date", "last_date", "weekdays", "closed", "note"]
     list_filter = ["restaurant_ref", "closed"]
     search_fields = ["restaurant_ref", "note"]
     ordering = ["-first_date", "-id"]
@@ -218,10 +222,10 @@ class CalendarEntryAdmin(LocksRestaurant):
 
 @admin.register(PacingLimit)
 class PacingLimitAdmin(LocksRestaurant):
-    """Pacing by service and date."""
+    """The admin of pacing limits, by service and date."""
 
     list_display = [
-        "restaurant_ref",
+        restaurant,
         "service_key",
         "first_date",
         "last_date",
@@ -235,6 +239,6 @@ class PacingLimitAdmin(LocksRestaurant):
 
 @admin.register(ServiceHours)
 class ServiceHoursAdmin(FloorAdmin):
-    list_display = ["restaurant_ref", "key", "starts", "ends", "early_minutes", "late_minutes", "allow_overrun"]
+    list_display = [restaurant, "key", "starts", "ends", "early_minutes", "late_minutes", "allow_overrun"]
     search_fields = ["restaurant_ref", "key"]
     inlines = [TurnMinutesInline]

@@ -1,7 +1,7 @@
 """The Health page: a summary at the top, with the measurements below."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC
 from typing import Any
 
@@ -16,6 +16,7 @@ from assignments import conf
 from assignments.admin import health_findings, links
 from assignments.admin.chart import Chart, Series
 from assignments.admin.health_findings import Attention, Guests, Section, duration
+from assignments.admin.host_lookup import restaurant_names
 from assignments.admin.page import PageAdmin
 from assignments.error_logging import log_error
 from assignments.models import Assignment, Health, OutboxMessage, ReviewItem, Run, State
@@ -37,7 +38,7 @@ KINDS = {
 
 @admin.register(Health)
 class HealthAdmin(PageAdmin):
-    """Replaces the list of runs."""
+    """Shows the Health page in place of a list of runs."""
 
     restaurant_column = ""
     template = "admin/assignments/page/health.html"
@@ -45,8 +46,12 @@ class HealthAdmin(PageAdmin):
 
     def page_context(self, request: HttpRequest) -> dict[str, Any]:
         found = diagnostics.run()
+        refs = {each.restaurant_ref for each in found.optima or ()} | {
+            each.restaurant_ref for each in found.breakers or ()
+        }
+        called = _called(refs)
         sections, failed = gathered(request)
-        attentions = health_findings.attentions(request, found) + failed
+        attentions = health_findings.attentions(request, found, called) + failed
         for section in sections:
             attentions += section.attentions
         return {
@@ -59,12 +64,25 @@ class HealthAdmin(PageAdmin):
             **facts(found),
             "runs": [(run, outcomes_of(run)) for run in found.runs or ()],
             "charts": charts(found.hours) if found.hours is not None else (),
+            "optima": None if found.optima is None else [(each, called[each.restaurant_ref]) for each in found.optima],
+            "breakers": None
+            if found.breakers is None
+            else [(each, called[each.restaurant_ref]) for each in found.breakers],
             "findings": [(each, LEVELS.get(each.level, "")) for each in found.findings],
             "sections": sections,
             "review_url": links.permitted(request, ReviewItem),
             "waiting_url": links.permitted(request, Assignment, state__exact=State.ASSIGNMENT_PENDING),
             "outbox_url": links.permitted(request, OutboxMessage, delivered_at__isempty="1"),
         }
+
+
+def _called(refs: Collection[str]) -> Mapping[str, str]:
+    """Return the names of these restaurants; their refs if the database does not answer. Asks even about none."""
+    try:
+        return restaurant_names(sorted(refs) or [""])
+    except Error as error:
+        log_error(logger, error, "The Health page could not name restaurants")
+        return {ref: ref for ref in refs}
 
 
 LEVELS = {

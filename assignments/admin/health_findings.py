@@ -1,6 +1,6 @@
 """Findings of the Health page with their remedies, and the sections that other apps add."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from django.core import checks
@@ -52,7 +52,7 @@ class Guests:
                 "%(count)s of them within 24 hours", "%(count)s of them within 24 hours", self.soon
             ) % {"count": self.soon}
         if self.soonest:
-            said += "; " + _("the first at %(time)s") % {"time": self.soonest}
+            said += "; " + _("the first on %(time)s") % {"time": self.soonest}
         return said + "."
 
 
@@ -94,14 +94,14 @@ def duration(seconds: float) -> str:
     return _("%(count)s days") % {"count": int(seconds // 86400)}
 
 
-def attentions(request: HttpRequest, condition: Condition) -> list[Attention]:
-    """Return the findings, grave ones first. Queries only the user's permissions."""
+def attentions(request: HttpRequest, condition: Condition, called: Mapping[str, str] | None = None) -> list[Attention]:
+    """Return the findings, grave ones first. ``called``: names of restaurants. Queries only the user's permissions."""
     found = [
         *_integrity(request, condition),
         *_not_measured(condition),
         *_runs(request, condition),
         *_queue(request, condition),
-        *_breakers(request, condition),
+        *_breakers(request, condition, called or {}),
         *_outbox(request, condition),
         *_set_aside(request, condition),
         *_marks(condition),
@@ -229,11 +229,11 @@ def _queue(request: HttpRequest, condition: Condition) -> Iterator[Attention]:
         )
 
 
-def _breakers(request: HttpRequest, condition: Condition) -> Iterator[Attention]:
+def _breakers(request: HttpRequest, condition: Condition, called: Mapping[str, str]) -> Iterator[Attention]:
     for breaker in condition.breakers or ():
         if not (breaker.is_open or breaker.is_half_open):
             continue
-        values = {"restaurant": breaker.restaurant_ref, "count": breaker.failures}
+        values = {"restaurant": called.get(breaker.restaurant_ref, breaker.restaurant_ref), "count": breaker.failures}
         if breaker.is_open:
             what = _(
                 "The breaker of restaurant %(restaurant)s is open after %(count)s failures. No bookings are decided "

@@ -12,6 +12,8 @@ from assignments.admin.restaurants import restaurants_of
 from assignments.error_logging import log_error
 from assignments.integration.host import Guest, HostBooking, KnowsGuests
 from assignments.integration.project_host import able, configured, is_walk_in
+from assignments.planning.text import Text
+from assignments.staff import labels
 
 logger = logging.getLogger("assignments.admin")
 
@@ -73,6 +75,31 @@ def label_of(booking_ref: str) -> str:
     except Exception as error:  # noqa: BLE001  (the number will do)
         log_error(logger, error, "The host raised an error when reading the label of booking %s", booking_ref)
         return _nameless(booking_ref)
+
+
+def in_labels(detail: str) -> str:
+    """Render a text in the reader's language, with bookings named by their labels instead of their refs."""
+    return labels.render(_labelled(detail))
+
+
+def _labelled(said: str) -> str:
+    if not isinstance(said, Text):
+        return said
+    values = {
+        name: ", ".join(_label_or_ref(ref) for ref in str(value).split(", ") if ref)
+        if name == "booking"
+        else _labelled(value)
+        if isinstance(value, Text)
+        else value
+        for name, value in said.values.items()
+    }
+    return Text(said.template, values, said.plural)
+
+
+def _label_or_ref(booking_ref: str) -> str:
+    """Return the ref if the label has it: "booking 12" needs no "booking Booking 12"."""
+    label = label_of(booking_ref)
+    return booking_ref if booking_ref in label else label
 
 
 def restaurant_names(restaurant_refs: Sequence[str]) -> Mapping[str, str]:

@@ -12,7 +12,7 @@ from assignments.admin.readonly import ReadOnlyAdmin
 
 
 class PageAdmin(ReadOnlyAdmin):
-    """Renders ``template`` with ``title``, ``may`` and ``page_context``.
+    """An admin whose list is a page of its own: it renders ``template`` with ``title``, ``may`` and ``page_context``.
 
     ``buttons``: permissions of the model's app, one for each kind of button.
     """
@@ -47,7 +47,7 @@ class PageAdmin(ReadOnlyAdmin):
 
 
 class RowPageAdmin(ReadOnlyAdmin):
-    """Renders ``row_template`` with ``row_context`` instead of a row's form. ``missing``: said for one that is gone."""
+    """An admin that renders ``row_template`` instead of a row's form. ``missing``: said if the row is gone."""
 
     row_template: ClassVar[str]
     missing: ClassVar[str | Promise]

@@ -42,7 +42,7 @@ LEVELS: Mapping[str, int] = {"success": messages.SUCCESS, "warning": messages.WA
 
 @admin.register(ServiceDay)
 class ServiceDayAdmin(PageAdmin):
-    """Replaces the list: the tables of one restaurant over one day, and what can be done with them."""
+    """Shows a restaurant's tables over one day in place of a list, and carries out what staff do there."""
 
     template = "admin/assignments/page/service_day.html"
     title = gettext_lazy("Service timeline")
@@ -158,8 +158,9 @@ class ServiceDayAdmin(PageAdmin):
         return TemplateResponse(request, "admin/assignments/evening/sheet.html", context)
 
     def page_context(self, request: HttpRequest) -> dict[str, Any]:
+        """Return the page's context. The admin's list of apps is left out: a tablet needs the room for the grid."""
         with one_reading():
-            return self._page_context(request)
+            return {"is_nav_sidebar_enabled": False, **self._page_context(request)}
 
     def _page_context(self, request: HttpRequest) -> dict[str, Any]:
         moment = movable_clock.now()

@@ -43,7 +43,8 @@ def best_tables(
             success=success,
         )
         seen = review_queue.as_staff_see_it(snapshot)
-        best = engine.plan(seen).best
-        if best is not None:
-            found[ref] = best.table_refs
+        decision = engine.plan(seen)
+        is_over = decision.window is not None and decision.window.ends_at <= now
+        if decision.best is not None and not is_over:
+            found[ref] = decision.best.table_refs
     return found

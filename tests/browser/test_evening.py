@@ -360,6 +360,36 @@ def test_a_closure_gets_other_times_by_keyboard_by_its_fields_and_by_dragging_an
     assert times() == (starts, None)
 
 
+def test_more_closes_once_something_is_chosen_and_by_escape(page: Page, tonight: datetime) -> None:
+    open_evening(page)
+    more = page.locator("#evening-more")
+    chosen = more.get_by_role("link", name="Close the restaurant")
+    for way in ("a choice", "Escape", "a press beside it"):
+        more.locator("summary").click()
+        expect(more).to_have_attribute("open", "")
+        if way == "a choice":
+            chosen.click()
+        elif way == "Escape":
+            page.keyboard.press("Escape")
+        else:
+            page.locator(".breadcrumbs").click(position={"x": 600, "y": 8})
+        expect(more).not_to_have_attribute("open", "")
+        expect(page.locator("#evening-panel-title")).to_have_text("The whole restaurant")
+
+
+def test_a_tablet_has_room_for_the_grid(browser: Browser, live_server: Any, admin_user: Any, tonight: datetime) -> None:
+    with visiting(browser, live_server.url, admin_user, viewport={"width": 1024, "height": 768}) as page:
+        open_evening(page)
+        select(page, coming(tonight))
+        box, top = page.locator("#evening-grid").bounding_box(), page.locator("#content").bounding_box()
+        first = page.locator(TABLES).first.bounding_box()
+        assert box is not None
+        assert top is not None
+        assert first is not None
+        assert box["width"] > 600
+        assert first["y"] - top["y"] <= 200
+
+
 def test_zones_fold_and_stay_folded(page: Page, tonight: datetime) -> None:
     open_evening(page)
     fold = page.locator(".evening-fold").first
@@ -635,7 +665,7 @@ def test_the_day_sheet_marks_what_has_moved_since_it_was_printed(page: Page, ton
     assert page.evaluate("window.hasPrinted")
     assert not StaffAction.objects.filter(what="printed").exists()
     page.get_by_role("button", name="It was printed").click()
-    expect(page.get_by_text("marks what has changed since")).to_be_visible()
+    expect(page.get_by_text("▲ marks what has changed since")).to_be_visible()
     expect(page.locator("tr.changed")).to_have_count(0)
     was = tables_of(booking)
     free = models.Table.objects.get(code="D1-T05")

@@ -288,7 +288,7 @@ def test_a_manager_works_the_evening(page: Page, tonight: datetime) -> None:
     anna.link("Day sheet")
     anna.click(page.get_by_role("button", name="Print", exact=True))
     anna.button("It was printed", within="body")
-    expect(page.get_by_text("marks what has changed since")).to_be_visible()
+    expect(page.get_by_text("▲ marks what has changed since")).to_be_visible()
     assert StaffAction.objects.filter(what="printed", restaurant_ref=str(restaurant.pk)).count() == 1
 
     compare_or_write("A manager's evening", anna.steps)

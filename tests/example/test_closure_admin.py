@@ -93,6 +93,17 @@ def test_what_cannot_be_closed_is_said_beside_its_field(
     assert not Closure.objects.exists()
 
 
+def test_lists_name_restaurants(admin_client: Client, seated: models.Booking) -> None:
+    ref, name = str(seated.restaurant_id), seated.restaurant.name
+    api.close(restaurant_ref=ref, starts_at=seated.start + timedelta(days=9))
+    CalendarEntry.objects.create(
+        restaurant_ref=ref, first_date=seated.start.date(), last_date=seated.start.date(), closed=True
+    )
+    for model in ("closure", "calendarentry", "allocation"):
+        html = admin_client.get(reverse(f"admin:assignments_{model}_changelist")).content.decode()
+        assert f'class="field-restaurant">{name}<' in html or f">{name}</a></th>" in html, model
+
+
 def test_who_may_only_look_changes_nothing(client: Client, seated: models.Booking) -> None:
     viewer = User.objects.create_user("viewer", is_staff=True)
     viewer.user_permissions.add(Permission.objects.get(codename="view_closure"))

@@ -18,6 +18,7 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from assignments import api
+from assignments.admin.evening import search
 from assignments.concurrency import clock
 from assignments.coordination import dispatch
 from assignments.exceptions import TablesRefusedError
@@ -38,6 +39,7 @@ from assignments.planning.reasons import OVERRIDABLE
 from assignments.staff.day_version import day_version
 from assignments.staff.timeline import day_at
 from example import models
+from example.booking import cancel_booking
 from example.host import ExampleHost
 from tests.example.conftest import keep_few
 from tests.example.refusing import refusing
@@ -527,6 +529,33 @@ class TestGuestsPastTheirTime:
         assert "never seated" in html
         assert "The guests arrived and were never seated." in html
 
+    def test_who_has_the_table_is_named_by_its_label(
+        self, admin_client: Client, query: dict[str, str], monkeypatch: Any
+    ) -> None:
+        one, other = seated(20), seated(21)
+        row, theirs = self.when(one), self.when(other)
+        with clock.at(max(row.starts_at, theirs.starts_at) - timedelta(minutes=5)):
+            api.booking_cancelled(booking_ref=other.booking_ref)
+            api.move(
+                booking_ref=one.booking_ref,
+                table_refs=[theirs.table_ref],
+                actor="staff:1",
+                overriding=list(OVERRIDABLE),
+            )
+            newcomer = models.Booking.objects.create(
+                restaurant=models.Restaurant.objects.get(), reference="late", start=row.starts_at, party=one.party
+            )
+            api.request(booking_ref=str(newcomer.pk))
+            api.assign(
+                booking_ref=str(newcomer.pk), table_refs=[row.table_ref], actor="staff:1", overriding=list(OVERRIDABLE)
+            )
+            monkeypatch.setattr(ExampleHost, "label", lambda _self, _ref: "B044 (2)")
+            html = admin_client.get(reverse(URL), {**query, "booking": str(one.pk)}).content.decode()
+            assert "is still taken by booking B044 (2)." in html
+            one.refresh_from_db()
+            said = said_in(act(admin_client, "undo", query, one).content.decode())
+        assert "by booking B044 (2)." in said
+
     def test_whose_table_is_taken_after_a_no_show_has_the_next_best(
         self, admin_client: Client, query: dict[str, str], decided: models.Restaurant
     ) -> None:
@@ -558,6 +587,21 @@ class TestGuestsPastTheirTime:
 
 
 class TestWithoutATable:
+    def test_whose_time_is_over_cannot_be_seated_now(
+        self, admin_client: Client, query: dict[str, str], decided: models.Restaurant
+    ) -> None:
+        waiting = Assignment.objects.filter(state="assignment_pending", party=2).order_by("starts_at")[0]
+        for booking in decided.bookings.exclude(pk=int(waiting.booking_ref)):
+            cancel_booking(booking)
+        url = {**query, "waiting": "1", "booking": str(waiting.pk)}
+        for minutes, is_offered in ((10, True), (150, False)):
+            with clock.at(waiting.starts_at + timedelta(minutes=minutes)):
+                html = admin_client.get(reverse(URL), url).content.decode()
+            assert f'data-booking="{waiting.pk}"' in html
+            assert ("Can be seated now." in html) is is_offered
+            assert ("Seat at" in html) is is_offered
+            assert ("The time of this booking is over." in html) is not is_offered
+
     def test_who_keeps_a_table_while_staff_decide_is_not_without_one(
         self, admin_client: Client, query: dict[str, str]
     ) -> None:
@@ -915,6 +959,23 @@ class TestSearch:
         assert label in found(label[:6])
         monkeypatch.setattr(ExampleHost, "restaurants_of", lambda _self, user: ["other"], raising=False)
         assert label not in admin_client.post(where, {"q": label[:6]}).content.decode()
+
+    def test_labels_are_not_asked_for_without_end(
+        self, admin_client: Client, query: dict[str, str], monkeypatch: Any
+    ) -> None:
+        asked: list[str] = []
+
+        def label(_self: Any, ref: str) -> str:
+            asked.append(ref)
+            return f"R-{ref}"
+
+        monkeypatch.setattr(ExampleHost, "label", label)
+        monkeypatch.setattr(search, "PATIENCE", -1)
+        where = reverse("admin:assignments_serviceday_find")
+        html = admin_client.post(where, {"q": "nothing has this label"}).content.decode()
+        assert not asked
+        assert "There was no time to compare the labels of bookings from" in html
+        assert "R-" in admin_client.post(where, {"q": seated().booking_ref}).content.decode()
 
     def test_it_costs_as_much_with_many_bookings(self, admin_client: Client, query: dict[str, str]) -> None:
         where, costs = reverse("admin:assignments_serviceday_find"), []

@@ -143,6 +143,27 @@ class TestVerdict:
         assert "soon The breaker of restaurant 9 is half open after 6 failures" in text
         assert "11 closed 1" in text
 
+    def test_restaurants_have_their_names(self, admin_client: Client) -> None:
+        a_run()
+        place = models.Restaurant.objects.create(name="Casa Anna", reference="anna")
+        Breaker.objects.create(
+            name=f"coordinator:{place.pk}", failures=5, opened_until=timezone.now() + timedelta(hours=1)
+        )
+        EveningOptimum.objects.create(
+            restaurant_ref=str(place.pk),
+            service_date=timezone.now().date() + timedelta(days=1),
+            is_proven=True,
+            seated=3,
+            waiting=1,
+            possible=4,
+            possible_in_any_order=4,
+            examined_at=ago(hours=1),
+        )
+        text = shown(admin_client)
+        assert "The breaker of restaurant Casa Anna is open" in text
+        assert "Casa Anna open 5" in text
+        assert "Casa Anna 3 4 4" in text
+
     def test_a_breaker_at_which_nothing_is_tried_any_more_leaves_it_well(self, admin_client: Client) -> None:
         a_run()
         Breaker.objects.create(name="coordinator:9", failures=5, opened_until=ago(hours=2))

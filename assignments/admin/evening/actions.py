@@ -21,7 +21,7 @@ from assignments.admin.actor import actor, names
 from assignments.admin.evening import door, recent_changes, record
 from assignments.admin.evening.panel import UNDO, Button, lift_button
 from assignments.admin.evening.state import State
-from assignments.admin.host_lookup import label_of
+from assignments.admin.host_lookup import in_labels, label_of
 from assignments.admin.timeline_svg import clock
 from assignments.concurrency import locks, transactions
 from assignments.error_logging import log_error
@@ -60,7 +60,7 @@ LONGEST_REASON = 200
 
 
 class MistakenError(Exception):
-    """A form was filled in wrongly; the message says how, in the user's language."""
+    """Raised when a form was filled in wrongly; the message says how, in the user's language."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -187,7 +187,7 @@ def _seat(form: _Form) -> _Result:
 
 
 def _naming(passed: Iterable[str], tables: tuple[str, ...], said: str, level: str = "success") -> _Result:
-    """Say, after what was done, who asked earlier and was passed by it."""
+    """Return the result of an action, with the bookings that asked earlier and were passed over by it."""
     bookings = ", ".join(label_of(each) for each in passed)
     if not bookings:
         return tables, level, said
@@ -443,7 +443,7 @@ def _seat_anyway(form: _Form, error: NoTableFreeError) -> list[Button]:
     if not error.table_refs:
         return []
     said = labels.render(error)
-    rules = [rule for rule in dict.fromkeys(labels.render(each.detail) for each in error.against) if rule not in said]
+    rules = [rule for rule in dict.fromkeys(in_labels(each.detail) for each in error.against) if rule not in said]
     text = _("Seat anyway at %(tables)s (against: %(rules)s)") if rules else _("Seat anyway at %(tables)s")
     hidden = (
         ("party", form.text("party")),
@@ -489,7 +489,7 @@ def _close(form: _Form) -> _Result:
 
 
 def _refuse_if_closed(form: _Form, tables: tuple[str, ...], zone: str, begins: datetime, ends: datetime | None) -> None:
-    """Refuse to close what one closure closes already, for all of that time."""
+    """Refuse to close what another closure already closes for the whole of that time."""
     locks.lock_restaurant(form.state.restaurant)
     same = Closure.objects.not_lifted().filter(restaurant_ref=form.state.restaurant, starts_at__lte=begins)
     same = same.filter(Q(ends_at=None) | Q(ends_at__gte=ends) if ends else Q(ends_at=None))
@@ -591,7 +591,7 @@ def _unfreeze(form: _Form) -> _Result:
 
 
 def _printed(form: _Form) -> _Result:
-    """Note that a day sheet was printed, as of the moment whose evening it shows."""
+    """Record that a day sheet was printed, at the moment whose evening it shows."""
     as_of = form.moment("as_of")
     if as_of is None:
         raise MistakenError(_("This form is incomplete. Load the page again."))
@@ -600,7 +600,7 @@ def _printed(form: _Form) -> _Result:
 
 
 def _place(form: _Form) -> _Result:
-    """Note where a table stands on the floor plan."""
+    """Store where a table stands on the floor plan."""
     (ref, *_others), table = form.tables() or ("",), None
     table = form.floor.table_by_ref.get(ref) if form.floor else None
     x, y, shape = form.number("x"), form.number("y"), form.text("shape")
@@ -652,7 +652,7 @@ def _unplace(form: _Form) -> _Result:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Action:
-    """``needs``: a permission of the app.
+    """What a form of the page does. ``needs``: a permission of the app.
 
     ``is_undoable``: whether the page offers to take it back at once. ``keeps_panel``: whether the panel goes on to show
     what the form was about.
@@ -746,7 +746,7 @@ def _why(error: Exception, form: _Form) -> str:
         case ChangedMeanwhileError():
             return _changed_meanwhile(form)
         case TablesRefusedError():
-            why = " ".join(labels.render(each.detail) for each in error.refusals)
+            why = " ".join(in_labels(each.detail) for each in error.refusals)
             return _("Nothing was changed. %(why)s") % {"why": why}
         case NoTableFreeError():
             form.offers[:] = _instead(form, error)

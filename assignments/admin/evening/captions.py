@@ -22,7 +22,7 @@ NAMED = frozenset({V3, api.MANUAL})
 
 
 class Captions:
-    """Captions for the bars of a day: what the list says about each, and where it leads. Call it with a bar."""
+    """Captions the bars of a day: what the list says about each, and where it links to. Call it with a bar."""
 
     def __init__(self, shown: Day, names: Mapping[str, str], *, may_open: bool) -> None:
         self._shown = shown

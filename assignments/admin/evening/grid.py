@@ -63,7 +63,7 @@ class GridZone:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Grid:
-    """``scale``: pixels a minute. ``starts``: the left edge, in seconds since 1970."""
+    """The grid as it is drawn. ``scale``: pixels a minute. ``starts``: its left edge, in seconds since 1970."""
 
     zones: tuple[GridZone, ...]
     width: int
@@ -161,7 +161,7 @@ def grid_of(
 
 
 class _Phrases:
-    """What hundreds of bars say and link to, translated and written once."""
+    """Texts and links that hundreds of bars share, translated once."""
 
     def __init__(self, shown: Day, state: State) -> None:
         self.words = labels.Words(shown.floor)

@@ -66,7 +66,7 @@ class Free:
 
 
 def bar(block: Block, table_ref: str) -> SafeString:
-    """Write a bar: a link to its booking or closure, or only a picture."""
+    """Return a bar as SVG: a link to its booking or closure, or a picture without a link."""
     title = escape(block.title)
     if not block.url:
         return mark_safe(f'<g role="img" aria-label="{title}">{_inside(block, title)}</g>')  # noqa: S308  (escaped)
@@ -113,7 +113,7 @@ def _inside(block: Block, title: str) -> str:
 
 
 def free(space: Free) -> SafeString:
-    """Write a free time, with its words if there is room for them."""
+    """Return a free time as SVG, with its text if there is room for it."""
     title, words = escape(space.title), ""
     if space.words:
         text = f'<text class="timeline-free-words" x="6" y="28">{escape(space.words)}</text>'

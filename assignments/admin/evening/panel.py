@@ -18,7 +18,7 @@ from django.utils.translation import gettext_lazy, ngettext
 from assignments.admin import links
 from assignments.admin.evening.grid import OVERDUE
 from assignments.admin.evening.state import State
-from assignments.admin.host_lookup import guests_of, host_view, label_of
+from assignments.admin.host_lookup import guests_of, host_view, in_labels, label_of
 from assignments.admin.timeline_svg import clock, seats, zone_name
 from assignments.coordination import staff_actions, undoing
 from assignments.error_logging import log_error
@@ -226,7 +226,7 @@ def _stays(
             against = staff_actions.closing_before(seatings, until, floor=floor)
             if against:
                 text = _("%(minutes)s min, not by the rules")
-                about = " ".join([about, *(str(labels.render(each.detail)) for each in against)])
+                about = " ".join([about, *(str(in_labels(each.detail)) for each in against)])
             found.append(
                 Button(
                     url=state.act("extend"),
@@ -271,7 +271,7 @@ def _undo(assignment: Assignment, state: State, common: tuple[tuple[str, Any], .
     if offer.partner_ref and offer.what is not staff_decisions.Undo.SWAP:
         text = _("%(undo)s, and move %(booking)s back") % {"undo": text, "booking": label_of(offer.partner_ref)}
     if offer.against:
-        return {"undo_refused": text, "undo_against": [labels.render(each.detail) for each in offer.against]}
+        return {"undo_refused": text, "undo_against": [in_labels(each.detail) for each in offer.against]}
     return {"undo": Button(url=state.act("undo"), text=text, hidden=common, key="u")}
 
 
@@ -298,6 +298,8 @@ def _where(
     except Exception as error:  # noqa: BLE001  (by type: a host's message may name a guest; the other buttons remain)
         log_error(logger, error, "Tables for booking %s could not be determined", assignment.booking_ref)
         return {"problem": _("Available tables could not be determined (%(error)s).") % {"error": type(error).__name__}}
+    if not seatings and found.place.window.ends_at <= now:  # Tables for that time would be free again at once.
+        return {"problem": _("The time of this booking is over. If its guests are here, seat them as a walk-in.")}
     words = labels.Words(floor)
     return {
         "best": [_option(option, state, words, common, may_act=may_act) for option in found.ranked[:BEST]],
@@ -361,12 +363,12 @@ def _place(
     why = str(_FITS[choice.fit])
     if choice.fit is Fit.TAKEN:
         why = _("taken by %(bookings)s") % {"bookings": ", ".join(label_of(ref) for ref in choice.taken_by)}
-        others = [labels.render(each.detail) for each in choice.against if each.reason is not Reason.TABLE_TAKEN]
+        others = [in_labels(each.detail) for each in choice.against if each.reason is not Reason.TABLE_TAKEN]
         why = ". ".join([why, *others])
     elif choice.fit is Fit.JOINED:
         why = _("fits as %(tables)s") % {"tables": words.tables(choice.table_refs)}
     elif choice.against:
-        why = " ".join(labels.render(each.detail) for each in choice.against)
+        why = " ".join(in_labels(each.detail) for each in choice.against)
     fits = choice.fit in {Fit.FITS, Fit.JOINED}
     button = None
     if may_act and fits:
@@ -400,7 +402,7 @@ def _preview(
         lines.append(_("Nobody else moves."))
         buttons.append(_give(shown.table_refs, state, common, text=_("Move to %(tables)s") % {"tables": tables}))
     elif shown.is_free:
-        lines += [labels.render(each.detail) for each in shown.against]
+        lines += [in_labels(each.detail) for each in shown.against]
         if shown.may_be_passed_over:
             buttons.append(_give(shown.table_refs, state, common, text=_("Move anyway"), against=shown.against))
     else:
@@ -443,7 +445,7 @@ def _around(
         found.append(Button(url=state.act("displace"), text=text, hidden=hidden))
     if way.swap is not None:
         codes = sorted({each.reason.value for each in way.swap})
-        about = " ".join(labels.render(each.detail) for each in way.swap)
+        about = " ".join(in_labels(each.detail) for each in way.swap)
         found.append(
             Button(
                 url=state.act("swap"),

@@ -37,7 +37,7 @@ class Spot:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Plan:
-    """``joins``: lines between the tables of one party, as x and y of both ends. ``at``: the time that is shown."""
+    """The floor plan. ``joins``: lines between the tables of one party, as x and y of both ends. ``at``: the time shown."""
 
     spots: tuple[Spot, ...]
     headings: tuple[tuple[int, int, str], ...]

@@ -13,7 +13,7 @@ from assignments.models import Assignment, StaffAction
 
 
 class DoneAlreadyError(Exception):
-    """The form was carried out before: it was sent twice."""
+    """Raised when a form is sent again that was already carried out."""
 
 
 def once(

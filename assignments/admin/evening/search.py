@@ -3,6 +3,7 @@
 import re
 from dataclasses import dataclass
 from datetime import date, datetime
+from time import monotonic
 from typing import Any
 
 from django.db.models import Q
@@ -22,6 +23,8 @@ MOST = 50
 LONGEST = 100
 LABELLED = 2000
 """Maximum bookings whose labels are compared."""
+PATIENCE = 0.5
+"""Maximum seconds that labels are asked for: a project's may cost a query each."""
 SHORTEST = 3
 """Characters from which a part of a label will do."""
 
@@ -43,8 +46,10 @@ class Found:
 def search_context(request: HttpRequest, *, now: datetime) -> dict[str, Any]:
     """Return what a search found: the booking of that number, then those to come, nearest first."""
     text = request.POST.get("q", "").replace("\0", "").strip()[:LONGEST]
-    found = _found(request, text, now) if text else []
+    labelled = _by_label(request, text, now) if text else None
+    found = _found(request, text, now, labelled) if labelled else []
     return {
+        "labels_until": labelled.until if labelled and not labelled.named else None,
         "asked": bool(text),
         "text": text,
         "found": found[:MOST],
@@ -53,25 +58,40 @@ def search_context(request: HttpRequest, *, now: datetime) -> dict[str, Any]:
     }
 
 
-def _by_label(request: HttpRequest, text: str, now: datetime) -> tuple[set[str], set[str]]:
-    """Return the bookings whose label is the text, and those whose label has it: of tonight and to come. One query.
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Labelled:
+    """The bookings whose label is the text, and those whose label has it. ``until``: the last day that was looked at."""
 
-    At most ``LABELLED`` are looked at, soonest first, and none in a restaurant that the user may not see.
+    named: frozenset[str]
+    similar: frozenset[str]
+    until: date | None = None
+
+
+def _by_label(request: HttpRequest, text: str, now: datetime) -> _Labelled:
+    """Compare the labels of bookings of tonight and to come, soonest first. One query.
+
+    At most ``LABELLED`` are looked at, for ``PATIENCE``, and none in a restaurant that the user may not see.
     """
     coming = Assignment.objects.filter(starts_at__gte=now - A_DAY).exclude(state=State.CANCELLED)
-    refs = limited(request, coming).order_by("starts_at", "id").values_list("booking_ref", flat=True)[:LABELLED]
+    rows = limited(request, coming).order_by("starts_at", "id").values_list("booking_ref", "service_date")[:LABELLED]
     wanted, named, similar = text.casefold(), set(), []
-    for ref in refs:
+    ends, until = monotonic() + PATIENCE, None
+    for ref, day in rows:
+        if monotonic() > ends:
+            until = day
+            break
         label = label_of(ref).casefold()
         if label == wanted:
             named.add(ref)
         elif len(wanted) >= SHORTEST and wanted in label:
             similar.append(ref)
-    return named, set() if named else set(similar[: MOST + 1])
+    return _Labelled(
+        named=frozenset(named), similar=frozenset() if named else frozenset(similar[: MOST + 1]), until=until
+    )
 
 
-def _found(request: HttpRequest, text: str, now: datetime) -> list[Found]:
-    named, similar = _by_label(request, text, now)
+def _found(request: HttpRequest, text: str, now: datetime, labelled: _Labelled) -> list[Found]:
+    named, similar = labelled.named, labelled.similar
     exact = {text, *NUMBERS.findall(text)[-1:], *named}
     refs = {*find(request, text, limit=MOST + 1), *exact, *similar}
     # A walk-in's label ends with the end of its ref.

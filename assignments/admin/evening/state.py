@@ -22,7 +22,7 @@ LONGEST = 200
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class State:
-    """The address. ``day`` None: today. ``service``: only the hours around it.
+    """What the page shows, as its address says. ``day`` None: today. ``service``: only the hours around it.
 
     The panel shows ``booking`` (the key of its assignment) and what giving it ``to`` would mean, or a ``table``, ``zone``
     or ``closure``, or asks for a ``walk_in`` or for what closes the whole ``house``. ``view``: ``plan`` for the floor
@@ -79,7 +79,7 @@ class State:
 
 
 def state_of(request: HttpRequest) -> State:
-    """Read the address. What is not understood is left out."""
+    """Return the state that the address holds. Values that are not understood are ignored."""
     given = request.GET
 
     def text(name: str) -> str:

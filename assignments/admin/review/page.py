@@ -55,7 +55,7 @@ GONE = (AssignmentNotFoundError, BookingNotFoundError, InvalidBookingError)
 
 @admin.register(ReviewItem)
 class ReviewItemAdmin(PageAdmin):
-    """Replaces list and form: the queue, and the available options of one booking."""
+    """Shows the queue in place of a list, and a booking's options in place of a form."""
 
     template = "admin/assignments/page/review.html"
     title = gettext_lazy("Review queue")

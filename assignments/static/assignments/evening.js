@@ -315,6 +315,10 @@ function start() {
     return undefined;
   }
 
+  function closeMore() {
+    if (byId("evening-more")) byId("evening-more").open = false;
+  }
+
   function closePanel() {
     const booking = selected();
     const closure = panel().firstElementChild && panel().firstElementChild.dataset.closure;
@@ -332,6 +336,8 @@ function start() {
 
   document.addEventListener("click", (event) => {
     if (event.defaultPrevented || event.metaKey || event.ctrlKey || event.shiftKey || event.button) return;
+    // What is chosen from "More", or pressed beside it, closes it: it lies over the panel.
+    if (!event.target.closest("#evening-more") || event.target.closest("#evening-more a, #evening-more button")) closeMore();
     const fold = event.target.closest(".evening-fold");
     if (fold) {
       const key = fold.closest("tbody").dataset.zone;
@@ -375,6 +381,12 @@ function start() {
     if (event.ctrlKey || event.metaKey || event.altKey) return;
     const active = document.activeElement;
     const isTyping = active && active.matches("input, textarea, select");
+    if (event.key === "Escape" && byId("evening-more").open) {
+      event.preventDefault();
+      closeMore();
+      byId("evening-more").querySelector("summary").focus();
+      return;
+    }
     const isHere = active && (root.contains(active) || active === document.body);
     if (!isHere) return;
     if (event.key === "Escape") {
