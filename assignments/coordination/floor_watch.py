@@ -41,6 +41,7 @@ def check(host: Host, *, now: datetime, restaurant_ref: str | None = None) -> in
         promised.order_by()
         .values_list("restaurant_ref", flat=True)
         .union(asked.order_by().values_list("asked_restaurant_ref", flat=True))
+        .order_by()  # Django 6.1 would order the union as the model is ordered, by columns that it does not have.
     )
     if restaurant_ref:
         refs &= {restaurant_ref}
