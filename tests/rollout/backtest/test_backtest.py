@@ -227,6 +227,8 @@ class TestRefusals:
         for number in range(3):
             data["restaurant"].update(ref=f"other-{number}", name=f"Other {number}")
             data["bookings"][-1]["party"] = 2 + number
+            for place, each in enumerate(data["bookings"]):
+                each["ref"] = f"{number}-{place}"
             path = tmp_path / f"{number}.json"
             path.write_text(json.dumps(data))
             assert run("--file", str(path), "--feed")["fed"] == 10
