@@ -75,7 +75,7 @@ def measure(
             "overdue": decision_audit.OVERDUE,
             **unsettled.QUERIES,
         },
-        common=f"{_BOUNDS}{_JUDGED}, {unsettled.LOOKED}",
+        common=f"{_BOUNDS}{_JUDGED}{_LATEST}, {unsettled.LOOKED}",
         oldest=now - timedelta(days=conf.settings().EVIDENCE_DAYS),
         beginnings=["", ladder.bottom.key],
         stage_since=stage_since(position, now),
@@ -374,11 +374,14 @@ COUNTED = "%(releases)s"
 LATEST = latest("%(since)s", COUNTED)
 """Those that count for the running release."""
 
+_LATEST = f"""
+     , latest AS MATERIALIZED ({latest(_SINCE, COUNTED, "judged")})
+"""
+
 # The first of a waiver's comparisons are waived, up to its ceiling, and up to the one that all waivers share. What no waiver
 # is about is not looked at for one.
 _VERDICTS = f"""
-  WITH latest AS MATERIALIZED ({latest(_SINCE, COUNTED, "judged")}),
-       placed AS (
+  WITH placed AS (
        SELECT latest.id, latest.restaurant_ref, latest.verdict, waiver.at_most,
               row_number() OVER (PARTITION BY waiver.id ORDER BY latest.id) AS place
          FROM latest
@@ -453,7 +456,7 @@ SELECT count(DISTINCT (restaurant_ref, service_date)) FILTER (WHERE peak) AS pea
        count(DISTINCT booking_ref) FILTER (WHERE party >= %(large)s) AS large_parties,
        count(DISTINCT booking_ref) FILTER (WHERE joined) AS joins
   FROM judged
- WHERE (peak OR joined OR party >= %(large)s) AND release = ANY(%(releases)s)
+ WHERE (peak OR joined OR party >= %(large)s) AND id IN (SELECT id FROM latest)
 """
 
 _OTHERS = "SELECT count(*) AS others FROM judged WHERE release <> ALL(%(releases)s)"

@@ -227,13 +227,17 @@ class TestRefusals:
         for number in range(3):
             data["restaurant"].update(ref=f"other-{number}", name=f"Other {number}")
             data["bookings"][-1]["party"] = 2 + number
+            for place, each in enumerate(data["bookings"]):
+                each["ref"] = f"{number}-{place}"
             path = tmp_path / f"{number}.json"
             path.write_text(json.dumps(data))
             assert run("--file", str(path), "--feed")["fed"] == 10
         position = steering.current()
         assert position is not None
-        found = measuring.measure(position).comparisons
-        assert (found.total, Comparison.objects.count()) == (12, 30)
+        facts = measuring.measure(position)
+        assert (facts.comparisons.total, Comparison.objects.count()) == (12, 30)
+        large = sum(each["party"] >= 6 for each in data["bookings"])
+        assert (large > 0, facts.coverage["large parties"]) == (True, large), "nor does it cover more"
 
     def test_a_file_that_is_no_json_is_refused(self, few: models.Restaurant, tmp_path: Path) -> None:
         path = tmp_path / "evening.json"
