@@ -7,6 +7,7 @@ from django.contrib.admin.views.main import ChangeList
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
+from assignments.admin.bounded_changelist import BoundedList
 from assignments.admin.host_lookup import restaurant_names
 
 
@@ -21,6 +22,10 @@ class NamedRows(ChangeList):
         for row in rows:
             row.restaurant_name = names.get(row.restaurant_ref, "")
         self.result_list = rows
+
+
+class NamedList(NamedRows, BoundedList):
+    """A list of a large table, whose rows have the names of their restaurants."""
 
 
 @admin.display(description=_("restaurant"), ordering="restaurant_ref")

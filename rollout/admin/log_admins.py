@@ -4,6 +4,7 @@ import json
 from typing import Any
 
 from django.contrib import admin
+from django.contrib.admin.views.main import ChangeList
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest
 from django.utils.html import format_html, format_html_join
@@ -12,6 +13,7 @@ from django.utils.translation import gettext_lazy as _
 from assignments.admin.datetime_columns import recorded
 from assignments.admin.filters import known, since
 from assignments.admin.readonly import ReadOnlyAdmin
+from assignments.admin.restaurant_column import NamedList, restaurant
 from assignments.staff.labels import render
 from rollout import conf
 from rollout.models import (
@@ -136,25 +138,32 @@ class GuardRunAdmin(ReadOnlyAdmin):
         return as_block(run.measured)
 
 
+class ByRestaurant(ReadOnlyAdmin):
+    """Base of lists whose rows are about a restaurant, which they name."""
+
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
+        return NamedList
+
+
 @admin.register(ComparisonTally)
-class ComparisonTallyAdmin(ReadOnlyAdmin):
-    list_display = ["day", "restaurant_ref", "origin", "verdict", "comparisons", "candidate_ms_max"]
+class ComparisonTallyAdmin(ByRestaurant):
+    list_display = ["day", restaurant, "origin", "verdict", "comparisons", "candidate_ms_max"]
     list_filter = ["verdict", "origin", "day"]
     search_fields = ["=restaurant_ref"]
 
 
 @admin.register(DayTally)
-class DayTallyAdmin(ReadOnlyAdmin):
-    list_display = ["service_date", "restaurant_ref", "origin", "comparisons", "worse", "unsafe", "errors"]
+class DayTallyAdmin(ByRestaurant):
+    list_display = ["service_date", restaurant, "origin", "comparisons", "worse", "unsafe", "errors"]
     list_filter = ["origin", "service_date"]
     search_fields = ["=restaurant_ref"]
 
 
 @admin.register(AuditTally)
-class AuditTallyAdmin(ReadOnlyAdmin):
+class AuditTallyAdmin(ByRestaurant):
     list_display = [
         "day",
-        "restaurant_ref",
+        restaurant,
         "decisions",
         "refusals",
         "unsafe",
@@ -169,10 +178,10 @@ class AuditTallyAdmin(ReadOnlyAdmin):
 
 
 @admin.register(DayComparison)
-class DayComparisonAdmin(ReadOnlyAdmin):
+class DayComparisonAdmin(ByRestaurant):
     list_display = [
         "service_date",
-        "restaurant_ref",
+        restaurant,
         "bookings",
         "candidate_seated",
         "control_seated",
@@ -219,10 +228,10 @@ class DayComparisonAdmin(ReadOnlyAdmin):
 
 
 @admin.register(Audit)
-class AuditAdmin(ReadOnlyAdmin):
+class AuditAdmin(ByRestaurant):
     list_display = [
         recorded("decided_at", _("when (UTC)")),
-        "restaurant_ref",
+        restaurant,
         "booking_ref",
         "is_refusal",
         "all_flaws",
@@ -266,18 +275,18 @@ class AuditAdmin(ReadOnlyAdmin):
 
 
 @admin.register(ForcedPlanner)
-class ForcedPlannerAdmin(ReadOnlyAdmin):
-    list_display = ["restaurant_ref", "planner", "actor", "reason", recorded("at", _("when (UTC)"))]
+class ForcedPlannerAdmin(ByRestaurant):
+    list_display = [restaurant, "planner", "actor", "reason", recorded("at", _("when (UTC)"))]
     list_filter = ["planner"]
     search_fields = ["=restaurant_ref"]
 
 
 @admin.register(Waiver)
-class WaiverAdmin(ReadOnlyAdmin):
+class WaiverAdmin(ByRestaurant):
     list_display = [
         "verdict",
         "refusal",
-        "restaurant_ref",
+        restaurant,
         "owner",
         "reason",
         recorded("expires_at", _("expires (UTC)")),

@@ -455,6 +455,20 @@ class TestWalkIns:
         walk_in = Assignment.objects.get(stage=Stage.SEATED)
         assert Allocation.objects.get(booking_ref=walk_in.booking_ref).despite == ["outside_service"]
 
+    def test_who_sits_down_where_others_have_not_left_is_said_so(
+        self, admin_client: Client, tonight: dict[str, str]
+    ) -> None:
+        table = models.Table.objects.order_by("code")[3]
+        models.Table.objects.exclude(pk=table.pk).update(active=False)
+        floor_cache.forget()
+        now = clock.now()
+        with clock.at(now - timedelta(hours=4)):
+            first = api.seat_walk_in(actor="staff:1", restaurant_ref=tonight["restaurant"], party=table.seats)
+        assert first.table_refs == (str(table.pk),)
+        html = said_in(act(admin_client, "walk_in", tonight, party=table.seats).content.decode())
+        assert f"Not noted as gone from there: Walk-in {first.booking_ref[-4:]}." in html
+        assert "evening-warning" in html
+
     def test_who_is_refused_is_still_as_many(self, admin_client: Client, tonight: dict[str, str]) -> None:
         models.Table.objects.update(active=False)
         floor_cache.forget()

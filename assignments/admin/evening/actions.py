@@ -43,7 +43,7 @@ from assignments.exceptions import (
 from assignments.integration.floor_cache import floor_or_none
 from assignments.lifecycle import ledger
 from assignments.lifecycle.staff_decisions import Undo
-from assignments.models import Allocation, Assignment, Closure, QueuedParty, StaffAction, TablePlace
+from assignments.models import Allocation, Assignment, Closure, QueuedParty, StaffAction, Stage, TablePlace
 from assignments.outcome import Change
 from assignments.planning.floor import Floor
 from assignments.planning.reasons import OVERRIDABLE, Reason
@@ -354,7 +354,12 @@ def _walk_in(form: _Form) -> _Result:
     form.offers[:] = [Button(url=url, text=text, hidden=(("version", theirs.version),), key="u")]
     values = {"party": party, "tables": form.named(outcome.table_refs)}
     said = _("%(party)s guests without a booking sit at %(tables)s.") % values
-    tables, level, said = _naming(outcome.passed, outcome.table_refs, said)
+    level = "success"
+    if there := _not_left(form, outcome.table_refs, but=outcome.booking_ref):
+        bookings = ", ".join(map(label_of, there))
+        also = _("Not noted as gone from there: %(bookings)s.") % {"bookings": bookings}
+        level, said = "warning", f"{said} {also}"
+    tables, level, said = _naming(outcome.passed, outcome.table_refs, said, level)
     passed = [each for each in before if each not in _next_at_the_door(form, queued)] if before else []
     if passed:
         parties = ", ".join(door.guests(each.party) for each in passed)
@@ -433,6 +438,16 @@ def _instead(form: _Form, error: NoTableFreeError) -> list[Button]:
         wait = Button(url=form.state.bare.act("wait_at_door"), text=_("Let them wait at the door"), hidden=hidden)
         found = [wait, *found]
     return found
+
+
+def _not_left(form: _Form, table_refs: tuple[str, ...], *, but: str) -> list[str]:
+    """Return the bookings whose guests sit at these tables past their time. One query."""
+    sitting = Allocation.objects.current().filter(
+        restaurant_ref=form.state.restaurant, table_ref__in=table_refs, starts_at__lt=form.now, ends_at__lte=form.now
+    )
+    refs = sitting.exclude(booking_ref=but).values("booking_ref")
+    found = Assignment.objects.filter(booking_ref__in=refs, stage=Stage.SEATED).order_by("booking_ref")
+    return list(found.values_list("booking_ref", flat=True))
 
 
 def _seat_anyway(form: _Form, error: NoTableFreeError) -> list[Button]:

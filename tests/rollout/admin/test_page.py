@@ -184,6 +184,8 @@ class TestShown:
         assert f"{restaurant} ({restaurant.pk}) V3" in text
         assert f"forced planner {restaurant} ({restaurant.pk})" in text
         assert f"V3 decides for 40 % of restaurants: {restaurant}" in text
+        listed = admin_client.get(reverse("admin:rollout_forcedplanner_changelist")).content.decode()
+        assert f">{restaurant}</a></th>" in listed
 
     def test_it_shows_who_changed_what_and_why(self, admin_client: Client, admin_user: Any) -> None:
         climb("shadow")
