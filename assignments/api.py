@@ -45,7 +45,6 @@ from assignments.exceptions import (
     BookingBusyError,
     BookingNotFoundError,
     ChangedMeanwhileError,
-    DayBusyError,
     HoldExpiredError,
     HostRefusedError,
     InvalidBookingError,
@@ -895,7 +894,9 @@ def _follow_change(*, booking_ref: str) -> Change:
         _host, assignment, now = _locked_assignment(booking_ref, also=[_day_of(booking, host)])
     except AssignmentNotFoundError:
         return _register_new(booking, host=host)
-    except DayBusyError:
+    except BookingBusyError:
+        if transactions.is_ours():
+            raise  # It is run again.
         marks.leave_for_a_pass(booking_ref)
         return Change.LATER
     return host_changes.follow(assignment, booking, host=host, now=now)
@@ -912,7 +913,9 @@ def _register_new(booking: HostBooking, *, host: Host) -> Change:
         return Change.REQUESTED
     try:
         _host, assignment, now = _locked_assignment(booking.ref)
-    except DayBusyError:
+    except BookingBusyError:
+        if transactions.is_ours():
+            raise  # It is run again.
         marks.leave_for_a_pass(booking.ref)
         return Change.LATER
     return host_changes.follow(assignment, booking, host=host, now=now)
@@ -923,7 +926,9 @@ def _cancel_gone(booking_ref: str) -> Change:
         _host, assignment, _now = _locked_assignment(booking_ref)
     except AssignmentNotFoundError:
         raise BookingNotFoundError(f"The host knows no booking {booking_ref!r}.") from None
-    except DayBusyError:
+    except BookingBusyError:
+        if transactions.is_ours():
+            raise  # It is run again.
         marks.leave_for_a_pass(booking_ref)
         return Change.LATER
     if assignment.state == State.CANCELLED:
@@ -949,7 +954,9 @@ def _follow_cancellation(*, booking_ref: str) -> None:
     marks.settle(booking_ref)
     try:
         assignment = _known_or_new(booking_ref)
-    except DayBusyError:
+    except BookingBusyError:
+        if transactions.is_ours():
+            raise  # It is run again.
         marks.leave_for_a_pass(booking_ref, cancels=True)
         return
     if assignment is not None:

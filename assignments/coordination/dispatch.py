@@ -353,7 +353,8 @@ def _marked(
         refs = [each.booking_ref for each in together]
         with quarantine.marked(together[0].restaurant_ref, together[0].service_date, refs) as mark:
             outcomes += planner.process(refs, trigger=trigger, due_before=due_before)
-            quarantine.take_back(mark)
+            if not quarantine.take_back(mark):
+                quarantine.take_back_death(refs)
     return outcomes
 
 

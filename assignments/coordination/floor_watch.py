@@ -53,7 +53,7 @@ def check(host: Host, *, now: datetime, restaurant_ref: str | None = None) -> in
     for ref, fingerprint in sorted(fingerprints.items()):
         if seen.get(ref) == fingerprint:
             continue
-        if ref not in seen or _follow(ref, host, now=now):
+        if ref not in seen or _is_followed(ref, host, now=now):
             with transactions.atomic():
                 FloorSeen.objects.update_or_create(restaurant_ref=ref, defaults={"fingerprint": fingerprint})
         edited += ref in seen
@@ -61,16 +61,35 @@ def check(host: Host, *, now: datetime, restaurant_ref: str | None = None) -> in
 
 
 def _fingerprints(host: Host, refs: Collection[str]) -> Mapping[str, str]:
-    """Return the fingerprint of each floor with the settings, by restaurant; empty if the host raises."""
+    """Return the fingerprint of each floor with the settings, by restaurant, without those for which the host raises."""
+    read = _read(host, sorted(refs))
+    return {ref: f"{fingerprint}:{_fingerprint_of_settings(ref)}" for ref, fingerprint in read.items()}
+
+
+def _read(host: Host, refs: Sequence[str]) -> dict[str, str]:
+    """Return the host's own fingerprints. If it raises for several, they are read in halves: the others count."""
     several = getattr(host, "floor_fingerprints", None)
-    found: dict[str, str] = {}
     try:
-        found = dict(several(refs)) if several else {ref: host.floor_fingerprint(ref) for ref in refs}
+        return dict(several(refs)) if several else {ref: host.floor_fingerprint(ref) for ref in refs}
     except Exception as error:
         if transactions.is_database_away(error):
             raise
-        log_error(logger, error, "The floors of %d restaurants could not be compared", len(refs))
-    return {ref: f"{fingerprint}:{_fingerprint_of_settings(ref)}" for ref, fingerprint in found.items()}
+        if len(refs) == 1:
+            log_error(logger, error, "The floor of restaurant %s could not be compared", refs[0])
+            return {}
+    middle = len(refs) // 2
+    return {**_read(host, refs[:middle]), **_read(host, refs[middle:])}
+
+
+def _is_followed(restaurant_ref: str, host: Host, *, now: datetime) -> bool:
+    """Follow an edited floor. Returns False if something failed, which costs only this restaurant."""
+    try:
+        return _follow(restaurant_ref, host, now=now)
+    except Exception as error:
+        if transactions.is_database_away(error):
+            raise
+        log_error(logger, error, "The edited floor of restaurant %s could not be followed", restaurant_ref)
+        return False
 
 
 def _fingerprint_of_settings(restaurant_ref: str) -> str:

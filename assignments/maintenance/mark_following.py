@@ -78,7 +78,8 @@ def sweep(*, limit: int = 500, should_stop: Callable[[], bool] = lambda: False) 
     A mark that fails is postponed, first for 5 s and at most for a minute, and stops no other. One that ends the process
     keeps back no other either, and is then left to staff.
     """
-    swept, tried = Swept(), []
+    swept = Swept()
+    tried: list[str] = []
     while len(tried) < limit and not should_stop():
         taken = _take(tried)
         if taken is None:

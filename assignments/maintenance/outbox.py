@@ -148,6 +148,7 @@ def _tell(message: OutboxMessage) -> BaseException | None:
                     created_at=message.created_at,
                 )
             )
+            transactions.require_intact()  # Else nothing that the host has written would be stored.
             transactions.guard_commit_hooks()
     except (Exception, SystemExit, GeneratorExit) as error:
         # Before the database is asked again: only the type, never the message.

@@ -101,7 +101,7 @@ SELECT booking_ref, 'the state is ' || state || ' without any history'
 SELECT booking_ref, 'no message of version ' || version || ' (' || name || ')'
   FROM assignments_statetransition AS told
  WHERE at > assignments_now() - least(%(days)s, %(outbox_days)s) * interval '1 day'
-   AND name IN ('confirm', 'restore', 'send_to_review', 'fail', 'cancel', 'reopen')
+   AND name IN ('confirm', 'reseat', 'restore', 'send_to_review', 'fail', 'cancel', 'reopen')
    AND NOT EXISTS (SELECT FROM assignments_outboxmessage AS message
                     WHERE message.booking_ref = told.booking_ref
                       AND message.payload->>'correlation_id' = told.correlation_id::text)

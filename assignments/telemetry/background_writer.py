@@ -101,7 +101,7 @@ class BackgroundWriter(Generic[_T]):
             started = time.monotonic()
             try:
                 is_written = self._write(batch)
-            except Exception:  # noqa: BLE001  (the thread must survive any writer; the loss is counted)
+            except BaseException:  # noqa: BLE001  (the thread must survive any writer, SystemExit too; the loss is counted)
                 is_written = False
             if not is_written:
                 self._lost("failure", len(batch))

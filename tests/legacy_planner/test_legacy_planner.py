@@ -274,6 +274,22 @@ class TestLoop:
             "poison": "manual_review",
         }
 
+    def test_a_batch_that_takes_long_counts_no_death(self, host: TheHost, tonight: datetime, monkeypatch: Any) -> None:
+        """Between two of its transactions another process takes it for dead."""
+        for ref in ("B1", "B2"):
+            host.book(ref, starts_at=tonight, party=2)
+        host.locked.add("B2")
+        attempt = LegacyPlanner._attempt
+
+        def slowly(self: LegacyPlanner, *args: Any) -> Any:
+            BatchMark.objects.update(created_at=datetime(2020, 1, 1, tzinfo=UTC))
+            quarantine.note_deaths()
+            return attempt(self, *args)
+
+        monkeypatch.setattr(LegacyPlanner, "_attempt", slowly)
+        run_all()
+        assert dict(Assignment.objects.values_list("booking_ref", "deaths")) == {"B1": 0, "B2": 0}
+
     def test_an_edit_between_its_transactions_wins(self, host: TheHost, tonight: datetime, monkeypatch: Any) -> None:
         from assignments import api
 

@@ -280,6 +280,29 @@ class TestABusyDay:
         assert found == ["later", "0"]
         self.follow(busy)
 
+    @pytest.mark.parametrize("change", ["edited", "cancelled"])
+    def test_a_booking_that_changes_its_day_meanwhile_is_left_to_the_next_pass(
+        self, host: TheHost, busy: Any, monkeypatch: Any, change: str
+    ) -> None:
+        lock_days = locks.lock_days
+
+        def changes(days: Any) -> datetime:
+            with busy.cursor() as cursor:
+                cursor.execute("UPDATE assignments_assignment SET service_date = service_date + 1")
+            return lock_days(days)
+
+        with busy.cursor() as cursor:
+            cursor.execute("SELECT pg_advisory_unlock_all()")
+        host.edit("B1", party=4)
+        with transaction.atomic(), monkeypatch.context() as patched:
+            patched.setattr(locks, "lock_days", changes)
+            if change == "edited":
+                assert api.booking_changed(booking_ref="B1") == "later"
+            else:
+                api.booking_cancelled(booking_ref="B1")
+        self.follow(busy)
+        assert Assignment.objects.get().state == (State.CONFIRMED if change == "edited" else State.CANCELLED)
+
     def test_outside_of_a_transaction_it_is_left_to_the_next_pass_too(self, host: TheHost, busy: Any) -> None:
         host.edit("B1", party=4)
         started = time.monotonic()

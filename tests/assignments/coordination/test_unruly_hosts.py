@@ -191,6 +191,30 @@ def test_one_restaurants_floor_that_raises_is_nobody_elses_trouble(
     assert outcomes["A1"].unexpected
 
 
+@pytest.mark.parametrize("callback", ["floor_fingerprint", "bookings"])
+def test_one_restaurants_edited_floor_at_which_the_host_raises_is_nobody_elses_trouble(
+    host: TheHost, tonight: datetime, monkeypatch: Any, callback: str, caplog: Any
+) -> None:
+    """A restaurant was deleted, perhaps; the table of another one breaks, and its guests have to get another."""
+    for ref in ("R0", "R9"):
+        host.floors[ref] = a_floor(ref, tables=[a_table("T1"), a_table("T2")])
+        host.book(f"of {ref}", starts_at=tonight, restaurant_ref=ref)
+    run_all()
+    for ref in ("R0", "R9"):
+        host.floors[ref] = a_floor(ref, tables=[a_table("T2")])
+    read = getattr(host, callback)
+
+    def fail(asked: Any, **kwargs: Any) -> Any:
+        if asked in ("R0", ["of R0"]):
+            raise LookupError("Canary Guest")
+        return read(asked, **kwargs)
+
+    monkeypatch.setattr(host, callback, fail)
+    run_all()
+    assert Allocation.objects.get(booking_ref="of R9").table_ref == "T2"
+    assert "canary" not in caplog.text.lower()
+
+
 def test_a_database_of_the_hosts_own_that_is_away_costs_its_new_bookings_only(
     host: TheHost, tonight: datetime, monkeypatch: Any, capsys: Any
 ) -> None:

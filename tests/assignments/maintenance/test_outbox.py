@@ -1,12 +1,14 @@
 """Delivering messages: each is told at least once, none holds up the others, and none is tried for ever."""
 
 import uuid
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 from django.contrib.admin.sites import site
 from django.core.management import call_command
+from django.db import DatabaseError, connection
 
 from assignments import api
 from assignments.integration.host import Message
@@ -134,6 +136,23 @@ def test_what_the_host_raises_is_no_death_and_is_tried_for_a_day(host: TheHost, 
     OutboxMessage.objects.update(failed_since=datetime.now(UTC) - timedelta(hours=25), due_at=LONG_AGO)
     assert outbox.deliver().set_aside == 1
     assert outbox.deliver().refused == 0
+
+
+def test_a_host_that_passes_over_a_database_error_is_told_again(host: TheHost, monkeypatch: Any) -> None:
+    """What it wrote before is rolled back with the rest of the transaction."""
+    message("B1")
+
+    def passes_over(each: Message) -> None:
+        host.delivered.append(each)
+        with suppress(DatabaseError), connection.cursor() as cursor:
+            cursor.execute("SELECT no_such_column")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(host, "deliver", passes_over)
+        assert outbox.deliver().refused == 1
+    assert OutboxMessage.objects.get().last_error == "BrokenTransactionError"
+    later()
+    assert outbox.deliver().delivered == 1
 
 
 def test_a_message_that_fails_alone_is_set_aside_early(host: TheHost) -> None:

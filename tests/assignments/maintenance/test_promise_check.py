@@ -9,7 +9,7 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.db import connection
 
-from assignments import conf
+from assignments import api, conf
 from assignments.coordination import dispatch
 from assignments.integration.planners import NOBODY, Route, SoleRouter
 from assignments.maintenance import promise_check
@@ -99,6 +99,11 @@ def lose_the_first_of_two_messages() -> None:
     OutboxMessage.objects.filter(booking_ref="gone").earliest("id").delete()
 
 
+def lose_the_message_of_a_move() -> None:
+    api.move(booking_ref="B1", table_refs=["T3"], actor="staff:7")
+    OutboxMessage.objects.get(booking_ref="B1", topic="booking.moved").delete()
+
+
 def wait_for_hours() -> None:
     host: TheHost = conf.load(HOST_PATH)
     host.book("waits", starts_at=host.rows["B1"].starts_at)
@@ -149,6 +154,7 @@ def die() -> None:
         (break_the_chain, "the history is one chain to the state", "B1"),
         (lose_a_message, "the host is told of everything", "B1"),
         (lose_the_first_of_two_messages, "the host is told of everything", "gone"),
+        (lose_the_message_of_a_move, "the host is told of everything", "B1"),
         (wait_for_hours, "nothing waits for long", "waits"),
         (be_woken_in_vain, "nothing waits for long", "large"),
         (follow_nothing, "nothing waits for long", "B1"),

@@ -27,6 +27,11 @@ class FailingSink:
         raise ConnectionError("the bus is down")
 
 
+class EndingSink:
+    def write(self, batch: Sequence[events.EventRecord]) -> None:
+        raise SystemExit(1)
+
+
 @pytest.fixture
 def buffer(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     """A buffer of its own, so that counts start at zero and a hanging thread hangs nobody else."""
@@ -45,8 +50,9 @@ def an_event(number: int = 0, **context: Any) -> events.EventRecord:
     return events.event(COORDINATOR, "coordinator.noop", booking_ref=f"B{number}", **context)
 
 
-def test_a_failing_sink_loses_events_and_counts_them(settings: Any, buffer: Any) -> None:
-    configure(settings, f"{__name__}.FailingSink")
+@pytest.mark.parametrize("sink", ["FailingSink", "EndingSink"])
+def test_a_failing_sink_loses_events_and_counts_them(settings: Any, buffer: Any, sink: str) -> None:
+    configure(settings, f"{__name__}.{sink}")
     events.emit_now(an_event())
     assert events.flush(5)
     assert events.counters()["dropped_failure"] == 1
