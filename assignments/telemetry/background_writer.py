@@ -1,7 +1,8 @@
 """A background writer: entries go into a bounded buffer and a thread writes them, so that no decision waits.
 
-Entries are gathered for a moment, because each write takes a connection of its own. If the buffer is full, or the writer
-fails or hangs, entries are lost and counted. Nothing else is affected.
+What comes within a moment is written together, because each write may open a connection of its own.
+
+If the buffer is full, or the writer fails or hangs, entries are lost and counted. Nothing else is affected.
 """
 
 import atexit
@@ -15,10 +16,10 @@ from typing import Any, Generic, TypeVar
 _T = TypeVar("_T")
 
 BULK = 500
-GATHERING_SECONDS = 0.2
-"""For how long entries wait for others, so that many decisions share a write. ``flush`` does not wait."""
-LAST_FLUSH_SECONDS = 2.0
-"""How long a process may take to write its last entries as it ends."""
+GATHER_SECONDS = 0.1
+"""How long the first entry waits for others, unless somebody waits for it or the buffer is full."""
+EXIT_SECONDS = 2.0
+"""How long a process that ends waits for what is not yet written."""
 
 _writers: list["BackgroundWriter[Any]"] = []
 
@@ -49,14 +50,18 @@ class BackgroundWriter(Generic[_T]):
     def _reset(self) -> None:
         self._changed = threading.Condition()
         self._entries: deque[_T] = deque()
-        self._writing = self._flushing = 0
+        self._writing = 0
+        self._waiting = 0
+        self._full = BULK
         self._counts: Counter[str] = Counter()
         self._thread: threading.Thread | None = None
 
     def append(self, entries: Sequence[_T]) -> None:
         """Queue entries, as many as there is room for."""
         with self._changed:
-            room = max(self._size() - len(self._entries), 0)
+            was_empty, size = not self._entries, self._size()
+            self._full = min(BULK, size)
+            room = max(size - len(self._entries), 0)
             self._entries.extend(entries[:room])
             dropped = max(len(entries) - room, 0)
             if dropped:
@@ -64,7 +69,8 @@ class BackgroundWriter(Generic[_T]):
             if self._thread is None or not self._thread.is_alive():
                 self._thread = threading.Thread(target=self._work, name=self._name, daemon=True)
                 self._thread.start()
-            self._changed.notify_all()
+            if was_empty or self._is_due():
+                self._changed.notify_all()
         if dropped:
             self._lost("overflow", dropped)
 
@@ -81,21 +87,25 @@ class BackgroundWriter(Generic[_T]):
     def flush(self, timeout_seconds: float) -> bool:
         """Wait until all queued entries are written. Returns False on timeout."""
         with self._changed:
-            self._flushing += 1
+            self._waiting += 1
             self._changed.notify_all()
             try:
                 return self._changed.wait_for(lambda: not self._entries and not self._writing, timeout_seconds)
             finally:
-                self._flushing -= 1
+                self._waiting -= 1
 
     def __len__(self) -> int:
         return len(self._entries)
+
+    def _is_due(self) -> bool:
+        """Return whether the entries are written now, and wait for no others."""
+        return bool(self._waiting) or len(self._entries) >= self._full
 
     def _work(self) -> None:
         while True:
             with self._changed:
                 self._changed.wait_for(lambda: bool(self._entries))
-                self._changed.wait_for(lambda: self._flushing or len(self._entries) >= BULK, GATHERING_SECONDS)
+                self._changed.wait_for(self._is_due, GATHER_SECONDS)
                 batch = [self._entries.popleft() for _ in range(min(BULK, len(self._entries)))]
                 self._writing = len(batch)
             started = time.monotonic()
@@ -119,4 +129,4 @@ def flush_all(timeout_seconds: float) -> bool:
     return all(flushed)
 
 
-atexit.register(flush_all, LAST_FLUSH_SECONDS)
+atexit.register(flush_all, EXIT_SECONDS)

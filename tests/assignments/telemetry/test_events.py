@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from assignments import conf
-from assignments.telemetry import events, process_metrics
+from assignments.telemetry import background_writer, events, process_metrics
+from assignments.telemetry.background_writer import BackgroundWriter
 from assignments.telemetry.event_catalogue import ALLOWED_CONTEXT, CATALOGUE, COORDINATOR
 
 
@@ -56,24 +57,6 @@ def test_a_failing_sink_loses_events_and_counts_them(settings: Any, buffer: Any,
     events.emit_now(an_event())
     assert events.flush(5)
     assert events.counters()["dropped_failure"] == 1
-
-
-def test_events_of_a_moment_share_a_write(settings: Any, buffer: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each write takes a connection of its own."""
-    writes: list[int] = []
-    monkeypatch.setattr(FailingSink, "write", lambda self, batch: writes.append(len(batch)))
-    configure(settings, f"{__name__}.FailingSink")
-    for number in range(10):
-        events.emit_now(an_event(number))
-        time.sleep(0.005)
-    assert events.flush(5)
-    assert sum(writes) == 10
-    assert len(writes) < 10
-    events.emit_now(an_event())
-    deadline = time.monotonic() + 10
-    while sum(writes) < 11 and time.monotonic() < deadline:
-        time.sleep(0.01)
-    assert sum(writes) == 11, "nobody has to flush"
 
 
 def test_a_process_that_ends_writes_its_last_events() -> None:
@@ -128,6 +111,28 @@ def test_whoever_hears_of_lost_events_holds_up_nobody(settings: Any, monkeypatch
     fresh.append([an_event(), an_event(), an_event()])
     assert ("overflow", 2) in heard
     assert events.flush(60)
+
+
+def test_what_comes_within_a_moment_is_written_together_and_at_once_where_somebody_waits(monkeypatch: Any) -> None:
+    monkeypatch.setattr(background_writer, "GATHER_SECONDS", 60)
+    written: list[list[int]] = []
+
+    def write(batch: Sequence[int]) -> bool:
+        written.append(list(batch))
+        return True
+
+    writer = BackgroundWriter[int]("test", write, size=lambda: 4)
+    for number in range(3):
+        writer.append([number])
+    assert written == []
+    assert writer.flush(10)
+    assert written == [[0, 1, 2]]
+    writer.append([3, 4, 5, 6])  # There is no room for more.
+    end = time.monotonic() + 10
+    while len(written) < 2:
+        assert time.monotonic() < end
+        time.sleep(0.001)
+    assert written[1] == [3, 4, 5, 6]
 
 
 def test_a_context_keeps_allowed_keys_only(settings: Any, buffer: Any) -> None:
