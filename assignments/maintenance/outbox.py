@@ -11,6 +11,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from django.db import connection
 from django.db.models import Case, Exists, F, OuterRef, QuerySet, When
 
 from assignments.concurrency import transactions
@@ -36,6 +37,23 @@ MOST_FAILURES = 20
 LONGEST_OUTAGE = timedelta(hours=24)
 PROCESS_DIED = "ProcessDied"
 """What ``last_error`` says of an attempt without a result."""
+
+_CLAIM = """
+UPDATE assignments_outboxmessage AS message
+   SET claimed_by = %(run)s, attempts = attempts + 1, due_at = assignments_now() + %(lease)s * interval '1 second'
+ WHERE id = %(id)s AND claimed_by IS NULL AND due_at <= %(due_before)s
+   AND delivered_at IS NULL AND set_aside_at IS NULL
+   AND NOT EXISTS (SELECT FROM assignments_outboxmessage AS earlier
+                    WHERE earlier.subject = message.subject AND earlier.id < message.id
+                      AND earlier.delivered_at IS NULL AND earlier.set_aside_at IS NULL)
+RETURNING *
+"""
+_DELIVERED = """
+UPDATE assignments_outboxmessage
+   SET delivered_at = assignments_now(), claimed_by = NULL, failed_since = NULL
+ WHERE id = %(id)s AND claimed_by = %(run)s AND attempts = %(attempts)s AND delivered_at IS NULL
+"""
+"""In SQL since each message needs both: to put them together takes longer than to run them."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -105,23 +123,22 @@ def _due(due_before: datetime) -> QuerySet[OutboxMessage]:
 
 
 def _claimed(pk: int, run: uuid.UUID, due_before: datetime) -> OutboxMessage | None:
-    """Commit that the message is tried now, and return it; None if another process tries it."""
-    lease = DatabaseNow() + timedelta(seconds=LEASE_SECONDS)
-    if not _due(due_before).filter(pk=pk).order_by().update(claimed_by=run, attempts=F("attempts") + 1, due_at=lease):
-        return None
-    return OutboxMessage.objects.get(pk=pk)
+    """Commit that the message is tried now, and return it; None if another process tries it. One query."""
+    given = {"id": pk, "run": run, "due_before": due_before, "lease": LEASE_SECONDS}
+    return next(iter(OutboxMessage.objects.raw(_CLAIM, given)), None)
 
 
 def _is_delivered(message: OutboxMessage, run: uuid.UUID) -> bool:
     """Deliver the message, and commit the result unless another process has taken it over. Return whether it succeeded."""
+    error = _tell(message)
     # A stale process changes no row.
+    if error is None:
+        with connection.cursor() as cursor:
+            cursor.execute(_DELIVERED, {"id": message.pk, "run": run, "attempts": message.attempts})
+        return True
     ours = OutboxMessage.objects.filter(
         pk=message.pk, claimed_by=run, attempts=message.attempts, delivered_at__isnull=True
     )
-    error = _tell(message)
-    if error is None:
-        ours.update(delivered_at=DatabaseNow(), claimed_by=None, failed_since=None)
-        return True
     failures = max(message.attempts - message.deaths, 1)
     delay = min(FIRST_DELAY_SECONDS * 2 ** min(failures - 1, 10), LONGEST_DELAY_SECONDS)
     ours.update(

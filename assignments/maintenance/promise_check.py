@@ -11,6 +11,7 @@ from django.db import connection
 from assignments import conf
 from assignments.concurrency import transactions
 from assignments.coordination import adoption, host_changes
+from assignments.integration import floor_cache
 from assignments.integration.host import pages
 from assignments.integration.planners import NOBODY, router
 from assignments.integration.project_host import configured
@@ -216,7 +217,8 @@ def _shown(now: datetime, restaurant_ref: str | None) -> Iterator[Shown]:
     start, until = now - reconcile.LONGEST_DINNER, now + reconcile.FURTHEST
     read = partial(host.history, start=start, until=until, limit=reconcile.CHUNK, restaurant_ref=restaurant_ref)
     for page in pages(lambda after: read(after=after)):
-        tables = adoption.given(page, host=host, now=now)
+        with floor_cache.one_reading():
+            tables = adoption.given(page, host=host, now=now)
         rows = ledger.seatings_of(list(tables))
         known = {row.booking_ref: row for row in Assignment.objects.filter(booking_ref__in=list(tables))}
         for booking in page:
@@ -225,12 +227,12 @@ def _shown(now: datetime, restaurant_ref: str | None) -> Iterator[Shown]:
                 assignment and not seatings and not host_changes.may_be_adopted(assignment)
             ):
                 continue
-            window = adoption.window_of(booking, host=host)
+            stay = seatings[0] if seatings else adoption.window_of(booking, host=host)
             for table_ref in tables[booking.ref]:
                 yield Shown(
                     booking_ref=booking.ref,
                     restaurant_ref=booking.restaurant_ref,
                     table_ref=table_ref,
-                    starts_at=seatings[0].starts_at if seatings else window.starts_at,
-                    ends_at=seatings[0].ends_at if seatings else window.ends_at,
+                    starts_at=stay.starts_at,
+                    ends_at=stay.ends_at,
                 )

@@ -9,10 +9,13 @@ import json
 import random
 import sys
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from tests.chaos.progress import Progress, shared_counts
 from tests.chaos.setting_up import STATE, set_up
 
 PROCESSES = 8
@@ -21,6 +24,10 @@ STARTS = 24
 """Quarters of an hour at which somebody may begin: a stay of two hours overlaps fifteen of them."""
 FREED_EVERY = 25
 """After so many attempts a process gives up its seatings, so that tables are free again."""
+EVENINGS = 4
+"""Evenings between which ``assign_now`` is asked for one, so that a process does not only wait for the others' decisions."""
+KEPT = 6
+"""Bookings that a process keeps, all together more than there is room for."""
 SEVEN = datetime(2031, 1, 14, 17, tzinfo=UTC)
 
 
@@ -28,6 +35,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.chaos.contention", description=__doc__)
     parser.add_argument("--attempts", type=int, default=1_000_000)
     parser.add_argument("--inline", type=int, help="Attempts by assign_now (default: a hundredth).")
+    parser.add_argument("--minutes", type=float, default=90, help="Begin no attempt after so many, in either way.")
     parser.add_argument("--state", type=Path, default=STATE, help="Folder of the server.")
     options = parser.parse_args()
     inline = options.attempts // 100 if options.inline is None else options.inline
@@ -38,8 +46,12 @@ def main() -> int:
         world = World(server)
         put_back({})
         said = {
-            "ledger": in_parallel(world, lambda number: by_ledger(number, options.attempts // PROCESSES)),
-            "assign_now": in_parallel(world, lambda number: inline_attempts(number, inline // PROCESSES)),
+            "ledger": in_parallel(
+                world, "ledger.seat", options.attempts, by_ledger, judge=double_bookings, minutes=options.minutes
+            ),
+            "assign_now": in_parallel(
+                world, "assign_now", inline, inline_attempts, judge=broken_promises, minutes=options.minutes
+            ),
         }
     print(json.dumps(said, indent=1))
     return int(not all(is_right(each) for each in said.values()))
@@ -47,28 +59,67 @@ def main() -> int:
 
 def is_right(counted: dict[str, Any]) -> bool:
     """Whether nobody shared a table, and it was contended: some had one, and some went without."""
-    return not counted["overlaps"] and not counted["errors"] and 0 < counted["seated"] < counted["attempts"]
+    is_clean = not counted["overlaps"] and not counted["errors"] and not counted["violations"]
+    return is_clean and 0 < counted["seated"] < counted["attempts"]
 
 
-def in_parallel(world: Any, work: Any) -> dict[str, Any]:
-    """Have eight processes do this at once; the sum of what they count, and the overlaps that are left."""
+def in_parallel(
+    world: Any,
+    what: str,
+    attempts: int,
+    work: Callable[[int, Callable[[], bool]], dict[str, int]],
+    *,
+    judge: Callable[[], list[str]],
+    minutes: float,
+) -> dict[str, Any]:
+    """Have eight processes share so many attempts; the sum of what they count, and what is wrong in the end."""
     from tests.chaos.world import put_back
 
     prepare_restaurant()
-    started = time.monotonic()
-    children = [world.fork(lambda number=number: print(json.dumps(work(number)))) for number in range(PROCESSES)]
+    started, progress, done = time.monotonic(), Progress(what, attempts), shared_counts(PROCESSES)
+
+    def child(number: int) -> None:
+        def goes_on() -> bool:
+            done[number] += 1
+            return bool(done[number] <= attempts // PROCESSES and time.monotonic() < started + 60 * minutes)
+
+        print(json.dumps(work(number, goes_on)))
+
+    children = [world.fork(partial(child, number)) for number in range(PROCESSES)]
+    while not all(each.has_ended() for each in children):
+        time.sleep(0.2)
+        progress.show(sum(done))
     total: dict[str, Any] = {"attempts": 0, "seated": 0, "overlaps": 0, "errors": []}
-    for child in children:
-        end = child.wait(24 * 3600)
+    for each in children:
+        end = each.wait()
         if end.code:
             total["errors"].append(end.output)
             continue
         for name, value in json.loads(end.output).items():
-            total[name] += value
-    total["overlaps"] += overlaps()
+            total[name] = total.get(name, 0) + value
     total["seconds"] = round(time.monotonic() - started, 1)
+    total["overlaps"] += overlaps()
+    total["violations"] = judge()[:20]
     put_back({})
     return total
+
+
+def double_bookings() -> list[str]:
+    """What ``reconcile_assignments --check`` finds wrong in the ledger, whose seatings belong to no bookings here."""
+    from assignments.concurrency import sql
+    from assignments.maintenance import promise_check
+
+    found = sql.rows(promise_check.CHECKS["no table is double-booked"], days=2)
+    return [f"{booking_ref}: {detail}" for booking_ref, detail in found]
+
+
+def broken_promises() -> list[str]:
+    """What ``reconcile_assignments --check`` finds after one more pass, for bookings whose day others had each time."""
+    from assignments.maintenance import promise_check
+    from tests.chaos.world import recover
+
+    recover(1)
+    return [f"{each.promise}: {each.booking_ref}: {each.detail}" for each in promise_check.violations(days=2)]
 
 
 def prepare_restaurant() -> None:
@@ -93,17 +144,19 @@ def overlaps() -> int:
     return int(found[0][0])
 
 
-def by_ledger(number: int, attempts: int) -> dict[str, int]:
-    """So many attempts of one process to take one of the tables."""
+def by_ledger(number: int, goes_on: Callable[[], bool]) -> dict[str, int]:
+    """Attempts of one process to take one of the tables."""
     from django.db import transaction
 
     from assignments.concurrency.transactions import is_lost_race
     from assignments.lifecycle import ledger
     from assignments.planning.seating_window import SeatingWindow
 
-    chance, counted = random.Random(number), {"attempts": attempts, "seated": 0, "overlaps": 0}
+    chance, counted = random.Random(number), {"attempts": 0, "seated": 0, "overlaps": 0}
     mine: list[str] = []
-    for attempt in range(attempts):
+    while goes_on():
+        attempt = counted["attempts"]
+        counted["attempts"] += 1
         start = SEVEN + timedelta(minutes=15 * chance.randrange(STARTS))
         end = start + timedelta(hours=2)
         placement = ledger.Placement(
@@ -130,32 +183,35 @@ def by_ledger(number: int, attempts: int) -> dict[str, int]:
     return counted
 
 
-def inline_attempts(number: int, attempts: int) -> dict[str, int]:
-    """So many bookings of one process, each decided at once, and cancelled a few bookings later."""
+def inline_attempts(number: int, goes_on: Callable[[], bool]) -> dict[str, int]:
+    """Bookings of one process, each decided at once, and cancelled a few bookings later."""
     from assignments import api
     from assignments.outcome import Kind
     from example import models
     from example.booking import cancel_booking, make_booking
 
     restaurant = models.Restaurant.objects.get()
-    chance, counted = random.Random(number), {"attempts": attempts, "seated": 0, "overlaps": 0}
+    chance, counted = random.Random(number), {"attempts": 0, "calls": 0, "seated": 0, "overlaps": 0}
     mine: list[models.Booking] = []
     evening = (datetime.now(UTC) + timedelta(days=30)).replace(hour=17, minute=0, second=0, microsecond=0)
-    for attempt in range(attempts):
+    while goes_on():
+        attempt = counted["attempts"]
+        counted["attempts"] += 1
         booking = make_booking(
             restaurant=restaurant,
             reference=f"{number}-{attempt}",
-            start=evening + timedelta(minutes=15 * chance.randrange(STARTS)),
+            start=evening + timedelta(days=chance.randrange(EVENINGS), minutes=15 * chance.randrange(STARTS)),
             party=chance.randint(1, 4),
         )
         for _ in range(10):
             outcome = api.assign_now(booking_ref=str(booking.pk))
+            counted["calls"] += 1
             if outcome.kind is not Kind.NOOP:
                 break
             time.sleep(chance.uniform(0.01, 0.05))  # Somebody else decides this day: their turn first.
         counted["seated"] += outcome.kind is Kind.CONFIRMED
         mine.append(booking)
-        if len(mine) == 3:
+        if len(mine) == KEPT:
             cancel_booking(mine.pop(0))
         if attempt % 50 == 0:
             counted["overlaps"] += overlaps()

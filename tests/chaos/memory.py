@@ -6,12 +6,14 @@ A worker that lives for weeks must not grow with what it has decided. Exit code 
 import argparse
 import os
 import sys
+import time
 from pathlib import Path
+from typing import Any
 
+from tests.chaos.progress import Progress, shared_counts
 from tests.chaos.setting_up import STATE, set_up
 
 MOST_GROWTH = 1.1
-DEADLINE_SECONDS = 4 * 3600.0
 
 
 def main() -> int:
@@ -21,13 +23,18 @@ def main() -> int:
     parser.add_argument("--state", type=Path, default=STATE, help="Folder of the server.")
     options = parser.parse_args()
     with set_up(options.state) as server:
-        from tests.chaos.survival import prepare
+        from tests.chaos.survival import Guests
         from tests.chaos.world import World, never_wait_for_the_disk, put_back
 
         never_wait_for_the_disk()
         put_back({})
-        prepare(options.last)
-        end = World(server).run(lambda: decide([options.first, options.last]), seconds=DEADLINE_SECONDS)
+        Guests(options.last).book(most_waiting=options.last)
+        progress, done = Progress("memory", options.last), shared_counts(1)
+        worker = World(server).fork(lambda: decide([options.first, options.last], done))
+        while not worker.has_ended():
+            time.sleep(0.2)
+            progress.show(done[0])
+        end = worker.wait()
     if end.code:
         print(f"The worker ended with {end.code}: {end.output}")
         return 1
@@ -38,8 +45,11 @@ def main() -> int:
     return int(last / first > MOST_GROWTH)
 
 
-def decide(marks: list[int]) -> None:
-    """Decide as a worker does, pass by pass, and print this process's memory in bytes when so many are decided."""
+def decide(marks: list[int], done: Any) -> None:
+    """Decide as a worker does, pass by pass, and print this process's memory in bytes when so many are decided.
+
+    ``done``: where it notes how many are.
+    """
     from django.conf import settings
 
     from assignments import conf
@@ -54,6 +64,7 @@ def decide(marks: list[int]) -> None:
         before = decided
         for progress in dispatch.run_pass():
             decided += len(progress.outcomes)
+            done[0] = decided
             while marks and decided >= marks[0]:
                 marks.pop(0)
                 print(resident())

@@ -5,9 +5,7 @@ code 1 if less than 70 % is left.
 """
 
 import argparse
-import os
 import random
-import signal
 import sys
 import time
 from pathlib import Path
@@ -36,63 +34,52 @@ def main() -> int:
 
 def measure(server: Any, options: argparse.Namespace) -> tuple[float, float]:
     """Bookings per second in the undisturbed minutes, and in the others."""
-    from assignments.coordination import dispatch
-    from tests.chaos.survival import prepare, start
+    from tests.chaos.survival import Fleet, Guests
     from tests.chaos.world import World, never_wait_for_the_disk, put_back
 
     never_wait_for_the_disk()
     put_back({})
-    prepare(options.bookings)
-    world = World(server)
-    register = world.run(dispatch.register_new, seconds=3600)
-    if register.code:
-        raise RuntimeError(register.output)
-    processes = {number: start(world, number) for number in range(WORKERS)}
+    guests = Guests(options.bookings)
+    guests.book()
+    fleet = Fleet(World(server), WORKERS)
     rates: dict[bool, list[float]] = {False: [], True: []}
     try:
-        minute(world, processes, options, kills=False)  # They have to start first.
+        minute(fleet, guests, options, kills=False)  # They have to start first.
         for number in range(2 * options.minutes):
             kills = bool(number % 2)
-            rates[kills].append(minute(world, processes, options, kills=kills))
+            rates[kills].append(minute(fleet, guests, options, kills=kills))
             print(f"{'with kills' if kills else 'undisturbed'}: {rates[kills][-1]:.1f} bookings/s", flush=True)
     finally:
-        for process in processes.values():
-            os.kill(process.pid, signal.SIGTERM)
-        for process in processes.values():
-            process.wait(60)
+        fleet.stop()
     return sum(rates[False]) / len(rates[False]), sum(rates[True]) / len(rates[True])
 
 
-def minute(world: Any, processes: dict[int, Any], options: argparse.Namespace, *, kills: bool) -> float:
+def minute(fleet: Any, guests: Any, options: argparse.Namespace, *, kills: bool) -> float:
     """Bookings per second that are decided in such a minute."""
-    from tests.chaos.survival import kill_one, start
+    from tests.chaos.survival import LOOK_SECONDS
 
-    chance, before, begun = random.Random(), decided(), time.monotonic()
-    kill_at = begun + options.kill_every
+    chance, before, begun = random.Random(), decided(guests), time.monotonic()
+    kill_at, look_at = begun + options.kill_every, begun + LOOK_SECONDS
     while time.monotonic() - begun < options.minute:
-        time.sleep(0.25)
-        for number, process in processes.items():
-            if process.has_ended():  # Cron or systemd starts it again.
-                processes[number] = start(world, number)
+        time.sleep(0.1)
+        fleet.restart()
         if kills and time.monotonic() >= kill_at:
-            kill_one(chance.choice(list(processes.values())), chance)
+            fleet.kill_one(chance)
             kill_at += options.kill_every
-    now = decided()
+        if time.monotonic() >= look_at:
+            decided(guests)
+            look_at = time.monotonic() + LOOK_SECONDS
+    now = decided(guests)
     if now >= options.bookings:
         raise SystemExit("All bookings are decided: give more of them with --bookings.")
     return (now - before) / (time.monotonic() - begun)
 
 
-def decided() -> int:
-    """How many bookings have an outcome. The session is given back: a fork comes without one."""
-    from django.db import connection
+def decided(guests: Any) -> int:
+    """How many bookings have an outcome. Others book meanwhile."""
+    from tests.chaos.survival import so_far
 
-    from assignments.models import Assignment
-
-    try:
-        return Assignment.objects.filter(state__in=("confirmed", "manual_review", "failed")).count()
-    finally:
-        connection.close()
+    return int(so_far(guests)[0])
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+from tests.chaos.progress import Progress
 from tests.chaos.setting_up import DIES_EVERY, STATE, TOLD, set_up
 
 COORDINATORS, MESSENGERS = 4, 4
@@ -27,7 +28,16 @@ LEAST_LOST = 3
 """Records that a run loses, even if it is so small that it has to lose them more often."""
 AN_EVENING = 25
 """Bookings of a restaurant's evening."""
-DAYS = 20
+RESTAURANTS = 20
+MOST_WAITING = 1_000
+"""Bookings that nobody has decided yet: guests come all the time, and not all at once."""
+LOOK_SECONDS = 1.0
+"""From one look at the rows to the next."""
+REST_SECONDS = 5.0
+"""From one start of a command to the next one at least: cron or systemd start it again, and not at once."""
+COORDINATOR = ("run_coordinator", "--watch", "--interval", "1", "--json")
+MESSENGER = ("deliver_outbox", "--limit", "100000")
+DECIDED = ("confirmed", "manual_review", "failed")
 OUTCOMES = ("confirm", "send_to_review", "fail")
 
 
@@ -35,7 +45,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.chaos.survival", description=__doc__)
     parser.add_argument("--bookings", type=int, default=100_000)
     parser.add_argument("--kill-every", type=float, default=KILL_SECONDS, help="Seconds between two kills (default 5).")
-    parser.add_argument("--minutes", type=float, default=360, help="Give up after so many (default 360).")
+    parser.add_argument("--minutes", type=float, default=90, help="Give up after so many (default 90).")
     parser.add_argument("--state", type=Path, default=STATE, help="Folder of the server.")
     options = parser.parse_args()
     told = options.state / "told"
@@ -51,43 +61,54 @@ def main() -> int:
 
 
 def survive(server: Any, options: argparse.Namespace, told: Path) -> dict[str, Any]:
-    from django.db import connection
-
-    from assignments.models import Assignment, OutboxMessage
     from tests.chaos.world import World, never_wait_for_the_disk, put_back
 
     never_wait_for_the_disk()
-    world = World(server)
     put_back({})
-    prepare(options.bookings)
+    guests, progress = Guests(options.bookings), Progress("survival", options.bookings)
+    guests.book()
     started = time.monotonic()
-    processes = {number: start(world, number) for number in range(COORDINATORS + MESSENGERS)}
-    chance, kills, kill_at = random.Random(1), Counter[str](), started + options.kill_every
+    fleet = Fleet(World(server), COORDINATORS + MESSENGERS)
+    chance, kills, kill_at, look_at = random.Random(1), Counter[str](), started + options.kill_every, started
     until = started + 60 * options.minutes
     while time.monotonic() < until:
-        time.sleep(0.25)
-        for number, process in processes.items():
-            if process.has_ended():  # Cron or systemd starts it again.
-                processes[number] = start(world, number)
+        time.sleep(0.1)
+        fleet.restart()
         if time.monotonic() >= kill_at:
-            kills[kill_one(chance.choice(list(processes.values())), chance)] += 1
+            kills[fleet.kill_one(chance)] += 1
             kill_at += options.kill_every
-        is_decided = Assignment.objects.count() >= options.bookings and not Assignment.objects.open().exists()
-        if is_decided and not OutboxMessage.objects.filter(delivered_at=None).exists():
-            break
-        connection.close()  # As each look is, so is a fork: without a session.
+        if time.monotonic() >= look_at:
+            decided, is_all = so_far(guests)
+            progress.show(decided)
+            if is_all:
+                break
+            look_at = time.monotonic() + LOOK_SECONDS
     seconds = time.monotonic() - started
-    for process in processes.values():
-        os.kill(process.pid, signal.SIGTERM)
-    for process in processes.values():
-        process.wait(60)
+    fleet.stop()
+    print("survival: judging", file=sys.stderr, flush=True)
     return {
         "bookings": options.bookings,
         "seconds": round(seconds, 1),
         "kills": dict(kills),
+        "starts": fleet.starts,
         **counts(options.bookings, told),
         "violations": recovered_problems()[:20],
     }
+
+
+def so_far(guests: "Guests") -> tuple[int, bool]:
+    """How many bookings are decided, and whether that is all and the host was told. More guests book meanwhile."""
+    from django.db import connection
+
+    from assignments.models import Assignment, OutboxMessage
+
+    try:
+        decided = Assignment.objects.filter(state__in=DECIDED).count()
+        guests.book(decided - decided % AN_EVENING)
+        is_told = decided >= guests.number and not OutboxMessage.objects.filter(delivered_at=None).exists()
+        return decided, is_told and not Assignment.objects.open().exists()
+    finally:
+        connection.close()  # A fork comes without a session.
 
 
 def recovered_problems() -> list[str]:
@@ -98,52 +119,92 @@ def recovered_problems() -> list[str]:
     return problems()
 
 
-def prepare(bookings: int) -> None:
+class Guests:
     """So many bookings, spread over restaurants and evenings, which the app does not know yet."""
-    from example import models
-    from tests.chaos.flows import v3
-    from tests.chaos.world import a_restaurant, evening
 
-    v3()
-    chance = random.Random(7)
-    restaurants = [a_restaurant(f"Chaos {number}") for number in range(-(-bookings // (AN_EVENING * DAYS)))]
-    first = evening()
-    models.Booking.objects.bulk_create(
-        [
-            models.Booking(
-                restaurant=restaurants[number // (AN_EVENING * DAYS)],
-                reference=f"B{number}",
-                start=first + timedelta(days=number // AN_EVENING % DAYS, minutes=15 * chance.randrange(-16, 12)),
-                party=chance.choice((1, 2, 2, 2, 3, 4, 4, 6)),
-            )
-            for number in range(bookings)
-        ],
-        batch_size=2000,
-    )
+    def __init__(self, number: int) -> None:
+        from tests.chaos.flows import v3
+        from tests.chaos.world import a_restaurant, evening
+
+        v3()
+        self.number, self._made = number, 0
+        self._first, self._chance = evening(), random.Random(7)
+        evenings = -(-number // AN_EVENING)
+        self._restaurants = [a_restaurant(f"Chaos {each}") for each in range(min(evenings, RESTAURANTS))]
+
+    def book(self, decided: int = 0, *, most_waiting: int = MOST_WAITING) -> None:
+        """Book until so many wait: an evening at each restaurant, then the next evening."""
+        from example import models
+
+        until = min(self.number, decided + most_waiting)
+        models.Booking.objects.bulk_create((self._booking(each) for each in range(self._made, until)), batch_size=2000)
+        self._made = max(self._made, until)
+
+    def _booking(self, number: int) -> Any:
+        from example import models
+
+        day, place = divmod(number // AN_EVENING, len(self._restaurants))
+        return models.Booking(
+            restaurant=self._restaurants[place],
+            reference=f"B{number}",
+            start=self._first + timedelta(days=day, minutes=15 * self._chance.randrange(-32, 16)),
+            party=self._chance.choice((1, 2, 2, 2, 3, 4, 4, 6)),
+        )
 
 
-def start(world: Any, number: int) -> Any:
-    """Start a command with its supervisor, as it runs in production."""
-    from django.core.management import execute_from_command_line
+class Fleet:
+    """The commands, each with its supervisor, as they run in production: first the coordinators, then the messengers.
 
-    watching = ["run_coordinator", "--watch", "--interval", "0.5"]
-    arguments = ["manage.py", *(watching if number < COORDINATORS else ["deliver_outbox"])]
-    return world.fork(lambda: execute_from_command_line(arguments))
+    They are forked from this process, which has loaded what they need.
+    """
 
+    def __init__(self, world: Any, number: int) -> None:
+        from django.core.management import call_command
 
-def kill_one(process: Any, chance: random.Random) -> str:
-    """Kill the worker, or one time in four its supervisor, with which the worker dies."""
-    import psutil  # type: ignore[import-untyped]
+        call_command("check", verbosity=0)
+        self.starts = 0
+        self._world = world
+        self._processes: dict[int, Any] = {}
+        self._started_at: dict[int, float] = {}
+        for each in range(number):
+            self._start(each)
 
-    try:
-        workers = psutil.Process(process.pid).children()
-        if not workers or chance.random() < 0.25:
-            os.kill(process.pid, signal.SIGKILL)
-            return "supervisor"
-        workers[0].kill()
-    except psutil.Error:
-        return "nobody"
-    return "worker"
+    def restart(self) -> None:
+        """Start each again that has ended, as cron or systemd does."""
+        for number, process in list(self._processes.items()):
+            if process.has_ended() and time.monotonic() - self._started_at[number] >= REST_SECONDS:
+                process.wait()
+                self._start(number)
+
+    def kill_one(self, chance: random.Random) -> str:
+        """Kill a worker, or one time in four its supervisor, with which the worker dies."""
+        import psutil  # type: ignore[import-untyped]
+
+        process = chance.choice(list(self._processes.values()))
+        try:
+            workers = psutil.Process(process.pid).children()
+            if not workers or chance.random() < 0.25:
+                os.kill(process.pid, signal.SIGKILL)
+                return "supervisor"
+            workers[0].kill()
+        except psutil.Error:
+            return "nobody"
+        return "worker"
+
+    def stop(self) -> None:
+        for process in self._processes.values():
+            if not process.has_ended():
+                os.kill(process.pid, signal.SIGTERM)
+        for process in self._processes.values():
+            process.wait(60)
+
+    def _start(self, number: int) -> None:
+        from django.core.management import execute_from_command_line
+
+        command = COORDINATOR if number < COORDINATORS else MESSENGER
+        self._processes[number] = self._world.fork(lambda: execute_from_command_line(["manage.py", *command]))
+        self._started_at[number] = time.monotonic()
+        self.starts += 1
 
 
 def counts(bookings: int, told: Path) -> dict[str, Any]:
@@ -162,7 +223,7 @@ def counts(bookings: int, told: Path) -> dict[str, Any]:
         for key, number, ref, topic in OutboxMessage.objects.values_list("id", "number", "booking_ref", "topic")
     }
     refs = {rest.split()[1] for each in heard.values() for rest in each}
-    terminal = Assignment.objects.filter(state__in=("confirmed", "manual_review", "failed"))
+    terminal = Assignment.objects.filter(state__in=DECIDED)
     return {
         "outcomes": dict(Counter(terminal.values_list("state", flat=True))),
         "poisonous": terminal.filter(reason="poisonous").count(),

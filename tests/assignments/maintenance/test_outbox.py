@@ -9,6 +9,7 @@ import pytest
 from django.contrib.admin.sites import site
 from django.core.management import call_command
 from django.db import DatabaseError, connection
+from django.test.utils import CaptureQueriesContext
 
 from assignments import api
 from assignments.integration.host import Message
@@ -72,6 +73,18 @@ def test_the_host_is_given_the_number(host: TheHost) -> None:
     message("B1")
     outbox.deliver()
     assert [each.number for each in host.delivered] == [1, 2]
+
+
+def test_each_message_takes_two_queries(host: TheHost) -> None:
+    for number in range(16):
+        message(f"B{number}")
+    asked = []
+    for limit in (4, 12):
+        with CaptureQueriesContext(connection) as captured:
+            outbox.deliver(limit=limit)
+        asked.append(sum("assignments_outboxmessage" in each["sql"] for each in captured))
+    assert asked[1] - asked[0] == 2 * (12 - 4)
+    assert len(host.delivered) == 16
 
 
 def test_what_was_accepted_is_not_told_again_when_the_process_dies_at_another_message(

@@ -48,6 +48,21 @@ def test_an_evening_as_it_should_be_has_no_finding(evening: TheHost) -> None:
     assert out.getvalue() == "Every promise holds.\n"
 
 
+def test_the_floor_of_a_restaurant_is_read_once_to_compare_its_tables(
+    evening: TheHost, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[str] = []
+    fingerprint = TheHost.floor_fingerprint
+
+    def noted(host: TheHost, restaurant_ref: str) -> str:
+        read.append(restaurant_ref)
+        return fingerprint(host, restaurant_ref)
+
+    monkeypatch.setattr(TheHost, "floor_fingerprint", noted)
+    assert list(promise_check.shown_twice()) == []
+    assert len(read) == 1
+
+
 def move_over() -> None:
     """B2 sits at B1's table, as it could without the exclusion constraint."""
     table = Allocation.objects.get(booking_ref="B1").table_ref
