@@ -503,8 +503,8 @@ def seat_walk_in(
     """Seat guests who have just come in, now: a booking that was just saved, or ``party`` covers at ``restaurant_ref``.
 
     Without ``table_refs`` they get the best tables that are free: by the rules, else by passing over some of ``overriding``.
-    The host makes the booking (``create_walk_in``) if it
-    can; otherwise the ref is ours, begins with ``walk-in:``, and is never given to the host. Walk-ins may go first: the
+    Tables whose guests are seated past their time, and may still be there, come last. The host makes the booking
+    (``create_walk_in``) if it can; otherwise the ref is ours, begins with ``walk-in:``, and is never given to the host. Walk-ins may go first: the
     outcome names in ``passed`` whoever asked earlier and could have had these tables.
     ``needs``: as for ``note_features``, besides what the host stores. ``queued_id``: they waited at the door, and leave the
     queue when they are seated; what they said there that they need counts as well.
@@ -518,7 +518,7 @@ def seat_walk_in(
         raise ValueError("Guests without a booking have no version.")
     if restaurant_ref and party < 1:
         raise ValueError(f"A party of walk-ins has at least one cover, not {party}.")
-    queued = None
+    is_new, queued = not booking_ref, None
     if queued_id is not None:
         queued = QueuedParty.objects.select_for_update().filter(pk=queued_id, left_at__isnull=True).first()
         if queued is None:
@@ -546,6 +546,7 @@ def seat_walk_in(
         until=until,
         overriding=overriding,
         queued_id=queued_id,
+        is_new=is_new,
     )
     if queued_id is not None:
         leave_queue(queued_id=queued_id, booking_ref=booking_ref)

@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from assignments.coordination import availability, stays
 from assignments.coordination.snapshots import snapshot_of
@@ -17,10 +17,12 @@ from assignments.planning import engine
 from assignments.planning.floor import Floor
 from assignments.planning.reasons import OVERRIDABLE, Reason, Refusal
 from assignments.planning.seating_window import SeatingWindow
-from assignments.planning.snapshot import Snapshot
+from assignments.planning.snapshot import Occupied, Snapshot
 from assignments.planning.text import Text, together
 from assignments.planning.text import gettext as _
 from assignments.planning.units import seatable_units, unit_of
+
+_AT_ONCE = timedelta(minutes=1)
 
 
 def seat(
@@ -34,12 +36,14 @@ def seat(
     until: datetime | None = None,
     overriding: Collection[Reason] = (),
     queued_id: int | None = None,
+    is_new: bool = False,
 ) -> Outcome:
     """Seat guests who are there now, at these tables or at the best free ones. The row and its day are locked.
 
-    ``queued_id``: their place in the queue at the door, if they have one.
+    ``queued_id``: their place in the queue at the door, if they have one. ``is_new``: the booking was made for them
+    just now, so that it has no tables.
     """
-    if ledger.seatings_of([booking.ref]):
+    if not is_new and ledger.seatings_of([booking.ref]):
         raise TransitionRefusedError(f"Booking {booking.ref} has tables already: mark it as seated.")
     here = replace(booking, starts_at=now, ends_at=until or intake.asked_until(booking))
     if table_refs:
@@ -63,6 +67,9 @@ def _best_now(
     snapshot = snapshot_of(booking, assignment, host=host, now=now, remove_expired=True)
     snapshot = replace(snapshot, rules=snapshot.rules.by_staff())
     decision = engine.plan(snapshot)
+    if decision.best is not None and (in_use := _in_use(snapshot, now=now)):
+        elsewhere = engine.plan(replace(snapshot, occupied=(*snapshot.occupied, *in_use)))
+        decision = elsewhere if elsewhere.best is not None else decision
     despite: frozenset[Reason] = frozenset()
     if decision.refusal is not None and decision.refusal.reason is Reason.PACING and Reason.PACING in overriding:
         decision = engine.plan(replace(snapshot, rules=replace(snapshot.rules, is_paced=False)))
@@ -83,6 +90,15 @@ def _best_now(
         table_refs=others.table_refs if others else (),
         against=others.against if others else (),
     )
+
+
+def _in_use(snapshot: Snapshot, *, now: datetime) -> list[Occupied]:
+    """Return the tables whose guests are seated past their time: they may still sit there. One query.
+
+    They are the last choice, and no more, because staff may have forgotten to say that the guests have left.
+    """
+    rows = ledger.seated_past_their_time(snapshot.floor.restaurant_ref, now=now)
+    return [Occupied(table_ref=ref, blocked_from=now, blocked_until=now + _AT_ONCE) for ref, _booking in rows]
 
 
 ABOUT_ROOM = frozenset({Reason.NO_CAPACITY, Reason.NO_FIT, Reason.NO_TABLES, Reason.PARTY_TOO_LARGE})

@@ -326,6 +326,17 @@ def tables_of(booking_refs: Sequence[str]) -> Mapping[str, tuple[str, ...]]:
     return {ref: tuple(row.table_ref for row in rows) for ref, rows in seatings_of(booking_refs).items()}
 
 
+def seated_past_their_time(restaurant_ref: str, *, now: datetime) -> list[tuple[str, str]]:
+    """Return tables, each with the booking whose guests sit there although its time is over. One query."""
+    rows = Allocation.objects.current().filter(
+        restaurant_ref=restaurant_ref, starts_at__gt=now - waiting.LONGEST_STAY, starts_at__lt=now, ends_at__lte=now
+    )
+    seated = Assignment.objects.filter(stage=Stage.SEATED, booking_ref=OuterRef("booking_ref"))
+    return list(
+        rows.filter(Exists(seated)).order_by("booking_ref", "table_ref").values_list("table_ref", "booking_ref")
+    )
+
+
 def seatings_of(booking_refs: Sequence[str]) -> Mapping[str, list[Allocation]]:
     """Return the current seatings of these bookings, by ref, in the order of tables. One query.
 

@@ -1069,6 +1069,15 @@ class TestStaff:
         api.request(booking_ref="W")
         assert api.seat_walk_in(restaurant_ref="R1", party=2, actor="staff:7").passed == ("W",)
 
+    def test_walk_ins_sit_last_where_guests_may_still_sit_past_their_time(self, open_now: TheHost) -> None:
+        first = api.seat_walk_in(restaurant_ref="R1", party=2, table_refs=["T1"], actor="staff:7")
+        row = Allocation.objects.get(booking_ref=first.booking_ref)
+        with at(row.blocked.upper + timedelta(minutes=1)):
+            other = api.seat_walk_in(restaurant_ref="R1", party=2, actor="staff:7")
+            assert other.table_refs == ("T2",)
+            last = api.seat_walk_in(restaurant_ref="R1", party=2, actor="staff:7")
+            assert last.table_refs == ("T1",), "staff may have forgotten to say that they left"
+
     def test_walk_ins_get_the_best_free_table_now(self, open_now: TheHost) -> None:
         outcome = api.seat_walk_in(restaurant_ref="R1", party=3, actor="staff:7")
         assert outcome.booking_ref.startswith("walk-in:")

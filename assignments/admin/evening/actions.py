@@ -43,7 +43,7 @@ from assignments.exceptions import (
 from assignments.integration.floor_cache import floor_or_none
 from assignments.lifecycle import ledger
 from assignments.lifecycle.staff_decisions import Undo
-from assignments.models import Allocation, Assignment, Closure, QueuedParty, StaffAction, Stage, TablePlace
+from assignments.models import Allocation, Assignment, Closure, QueuedParty, StaffAction, TablePlace
 from assignments.outcome import Change
 from assignments.planning.floor import Floor
 from assignments.planning.reasons import OVERRIDABLE, Reason
@@ -442,12 +442,8 @@ def _instead(form: _Form, error: NoTableFreeError) -> list[Button]:
 
 def _not_left(form: _Form, table_refs: tuple[str, ...], *, but: str) -> list[str]:
     """Return the bookings whose guests sit at these tables past their time. One query."""
-    sitting = Allocation.objects.current().filter(
-        restaurant_ref=form.state.restaurant, table_ref__in=table_refs, starts_at__lt=form.now, ends_at__lte=form.now
-    )
-    refs = sitting.exclude(booking_ref=but).values("booking_ref")
-    found = Assignment.objects.filter(booking_ref__in=refs, stage=Stage.SEATED).order_by("booking_ref")
-    return list(found.values_list("booking_ref", flat=True))
+    found = ledger.seated_past_their_time(form.state.restaurant, now=form.now)
+    return sorted({ref for table_ref, ref in found if table_ref in table_refs and ref != but})
 
 
 def _seat_anyway(form: _Form, error: NoTableFreeError) -> list[Button]:
