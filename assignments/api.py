@@ -504,8 +504,8 @@ def seat_walk_in(
 
     Without ``table_refs`` they get the best tables that are free: by the rules, else by passing over some of ``overriding``.
     Tables whose guests are seated past their time, and may still be there, come last. The host makes the booking
-    (``create_walk_in``) if it can; otherwise the ref is ours, begins with ``walk-in:``, and is never given to the host. Walk-ins may go first: the
-    outcome names in ``passed`` whoever asked earlier and could have had these tables.
+    (``create_walk_in``) if it can; otherwise the ref is ours, begins with ``walk-in:``, and is never given to the host.
+    Walk-ins may go first: the outcome names in ``passed`` whoever asked earlier and could have had these tables.
     ``needs``: as for ``note_features``, besides what the host stores. ``queued_id``: they waited at the door, and leave the
     queue when they are seated; what they said there that they need counts as well.
     With ``version`` nobody may have changed the assignment of ``booking_ref`` since it was that.

@@ -2,7 +2,9 @@
 
 import hashlib
 import re
+import warnings
 from collections.abc import Iterator, Mapping
+from typing import Any
 from urllib.parse import unquote
 
 from django.conf import settings
@@ -72,10 +74,17 @@ def _is_secret(name: str, value: str, secret: set[str]) -> bool:
 
 
 def _secrets() -> Iterator[str]:
-    known = (settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS, settings.EMAIL_HOST_PASSWORD)
+    known = (settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS, *_mail_passwords())
     for value in (*known, assignments.conf.settings().METRICS_TOKEN):
         if isinstance(value, str) and len(value) >= _SHORTEST:
             yield value
+
+
+def _mail_passwords() -> Iterator[Any]:
+    for mailer in (getattr(settings, "MAILERS", None) or {}).values():  # Since Django 6.1.
+        yield mailer.get("OPTIONS", {}).get("password")
+    with warnings.catch_warnings(action="ignore"):  # Django 6.1 and later deprecate it.
+        yield getattr(settings, "EMAIL_HOST_PASSWORD", None)
 
 
 def _database_values() -> Iterator[str]:

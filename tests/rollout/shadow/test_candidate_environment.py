@@ -89,3 +89,11 @@ def test_the_candidates_process_is_started_without_them(monkeypatch: pytest.Monk
     assert SECRET not in environ.values()
     assert not {GIVEN["METRICS_TOKEN"], GIVEN["STRIPE_API_KEY"], GIVEN["SMTP_PASSWORD"]} & set(environ.values())
     assert environ["PGPASSWORD"] == GIVEN["PGPASSWORD"]
+
+
+def test_so_do_the_passwords_of_mail_servers(settings: Any) -> None:
+    """Those of ``MAILERS`` since Django 6.1."""
+    settings.MAILERS = {"default": {"BACKEND": "smtp", "OPTIONS": {"password": "of-the-post-office"}}, "other": {}}
+    seen = without_secrets({"POST": "of-the-post-office", "PATH": "/usr/bin"})
+    assert seen["POST"].startswith("withheld-")
+    assert seen["PATH"] == "/usr/bin"
