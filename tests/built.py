@@ -1,28 +1,62 @@
-"""Rows that several tests need and that take long to come about: made once in a process, and copied afterwards."""
+"""Rows that several tests need and that take long to come about: made once in a run, and copied afterwards."""
 
+import fcntl
+import hashlib
+import json
 from collections.abc import Callable
 from functools import cache
+from pathlib import Path
 
 from django.db import connection, transaction
 from psycopg import sql
 
 _copies: dict[str, dict[str, bytes]] = {}
+_folder: list[Path] = []
 
 
-def built_once(name: str, build: Callable[[], object]) -> None:
+def share(folder: Path) -> None:
+    """Have in this folder what is built, for all processes of this run."""
+    _folder[:] = [folder]
+
+
+def built_once(name: str, build: Callable[[], object], *, shared: bool = True) -> None:
     """Have in the database what ``build`` leaves there: by calling it the first time, by copying its rows afterwards.
 
     Only tables that were empty before are copied. Ids and times are those of the first time, and only rows come back: not
     what a process remembers, and no events in memory. Not for tests that ask how the rows came about. Settings that the rows
-    depend on belong in the name.
+    depend on belong in the name. With ``shared``, all processes of the run have the rows of the one that came first.
     """
     key = f"{build.__module__}.{build.__qualname__}: {name}"  # Two files may call different rows by one name.
-    if key in _copies:
-        _put_back(_copies[key])
+    if key not in _copies and shared and _folder:
+        path = _folder[0] / hashlib.sha256(key.encode()).hexdigest()[:16]
+        with path.with_suffix(".lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not path.exists():
+                _copies[key] = _built(build)
+                _write(path, _copies[key])
+                return
+        _copies[key] = _read(path)
+    elif key not in _copies:
+        _copies[key] = _built(build)
         return
+    _put_back(_copies[key])
+
+
+def _built(build: Callable[[], object]) -> dict[str, bytes]:
     before = {table for table in _tables() if _holds_rows(table)}
     build()
-    _copies[key] = {table: _copy_of(table) for table in _tables() if table not in before and _holds_rows(table)}
+    return {table: _copy_of(table) for table in _tables() if table not in before and _holds_rows(table)}
+
+
+def _write(path: Path, copies: dict[str, bytes]) -> None:
+    """Write the rows. The file has its name only once it is complete."""
+    making = path.with_suffix(".making")
+    making.write_text(json.dumps({table: rows.decode() for table, rows in copies.items()}))
+    making.replace(path)
+
+
+def _read(path: Path) -> dict[str, bytes]:
+    return {table: rows.encode() for table, rows in json.loads(path.read_text()).items()}
 
 
 def _tables() -> list[str]:

@@ -11,7 +11,7 @@ import pytest
 from django.db import connection
 from django.test import TransactionTestCase
 
-from tests import emptying, process_state, sandboxes, template
+from tests import built, emptying, process_state, sandboxes, template
 from tests.schedule import Schedule
 
 APART = {
@@ -59,6 +59,15 @@ def _tables_are_emptied_and_not_made_anew() -> Iterator[None]:
     """
     with mock.patch.object(TransactionTestCase, "_fixture_teardown", _empty_all_tables):
         yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _what_is_built_is_shared(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """By all processes of this run."""
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        folder = tmp_path_factory.getbasetemp().parent / "built"
+        folder.mkdir(exist_ok=True)
+        built.share(folder)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -70,7 +70,7 @@ def as_built(name: str, host: TheHost, build: Callable[[], None]) -> TheHost:
         build()
         _remembered[name] = deepcopy(vars(host))
 
-    built_once(name, and_remember)
+    built_once(name, and_remember, shared=False)  # The host's memory is this process's.
     vars(host).update(deepcopy(_remembered[name]))
     return host
 
