@@ -15,9 +15,18 @@ from tests.built import built_once
 
 def load(planner: str = "v3", name: str = "") -> models.Restaurant:
     """A copy of the real evening on a coming day, and the switch set for the planner."""
-    text = demo.REAL_EVENING.read_text()
-    source = evening.parse_json_ahead(text, datetime.now(UTC) + timedelta(days=30))
-    restaurant = evening.store(source, restaurant_name=name).restaurants[0]
+
+    def store() -> models.Restaurant:
+        text = demo.REAL_EVENING.read_text()
+        source = evening.parse_json_ahead(text, datetime.now(UTC) + timedelta(days=30))
+        return evening.store(source, restaurant_name=name).restaurants[0]
+
+    # Beside another one it is stored, as it is where triggers have to go on afterwards.
+    if connection.in_atomic_block or models.Restaurant.objects.exists():
+        restaurant = store()
+    else:
+        built_once(f"the real evening as {name or 'itself'}", store)
+        restaurant = models.Restaurant.objects.get()
     switches.set_switch(resolution.V3_SWITCH, active=planner == "v3", actor="test", reason="test")
     return restaurant
 
