@@ -8,6 +8,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -24,9 +25,11 @@ from tests import debian
 from tests.example import processes
 from tests.example.conftest import load
 
-pytestmark = pytest.mark.django_db(transaction=True)
+# One process has the address of the pooler, and so the processes that are ready for it.
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.xdist_group("pooler")]
 
 
+@cache
 def free_address() -> str:
     """An address of the loopback range whose port 6543, by which the settings know a pooler, is free."""
     while True:
