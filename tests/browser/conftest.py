@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import Permission
+from django.db import connection
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from assignments import api
@@ -27,6 +28,8 @@ def browser() -> Iterator[Browser]:
     with pytest.MonkeyPatch.context() as patched, sync_playwright() as playwright:
         # Playwright's synchronous calls run an event loop underneath, for which Django would refuse to ask the database.
         patched.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
+        # Otherwise each request opens a connection to the database, which costs as much as what it asks there.
+        patched.setitem(connection.settings_dict, "CONN_MAX_AGE", None)
         browser = playwright.chromium.launch(executable_path=executable, args=FLAGS)
         yield browser
         browser.close()
