@@ -1,8 +1,11 @@
 """A background writer: entries go into a bounded buffer and a thread writes them, so that no decision waits.
 
+Where each write opens a connection of its own, what comes within a moment is written together.
+
 If the buffer is full, or the writer fails or hangs, entries are lost and counted. Nothing else is affected.
 """
 
+import atexit
 import os
 import threading
 import time
@@ -13,6 +16,11 @@ from typing import Any, Generic, TypeVar
 _T = TypeVar("_T")
 
 BULK = 500
+GATHER_SECONDS = 0.1
+"""How long the first entry waits for others where writes open connections, unless somebody waits for it or the buffer is
+full."""
+EXIT_SECONDS = 0.5
+"""How long a process that ends waits for what is not yet written."""
 
 _writers: list["BackgroundWriter[Any]"] = []
 
@@ -22,7 +30,7 @@ class BackgroundWriter(Generic[_T]):
 
     ``write`` gets at most ``BULK`` entries at once. It raises or returns False if they are lost. ``size`` is called for
     each append. ``lost`` is called with the cause (``overflow``, ``failure``) and number of lost entries, outside the
-    lock, and must not raise.
+    lock, and must not raise. ``gather_seconds``: how long the first entry waits for others.
     """
 
     def __init__(
@@ -32,7 +40,9 @@ class BackgroundWriter(Generic[_T]):
         *,
         size: Callable[[], int],
         lost: Callable[[str, int], None] = lambda cause, entries: None,
+        gather_seconds: float = 0.0,
     ) -> None:
+        self._gather_seconds = gather_seconds
         self._name, self._write, self._size, self._lost = name, write, size, lost
         self._reset()
         _writers.append(self)
@@ -44,13 +54,17 @@ class BackgroundWriter(Generic[_T]):
         self._changed = threading.Condition()
         self._entries: deque[_T] = deque()
         self._writing = 0
+        self._waiting = 0
+        self._full = BULK
         self._counts: Counter[str] = Counter()
         self._thread: threading.Thread | None = None
 
     def append(self, entries: Sequence[_T]) -> None:
         """Queue entries, as many as there is room for."""
         with self._changed:
-            room = max(self._size() - len(self._entries), 0)
+            was_empty, size = not self._entries, self._size()
+            self._full = min(BULK, size)
+            room = max(size - len(self._entries), 0)
             self._entries.extend(entries[:room])
             dropped = max(len(entries) - room, 0)
             if dropped:
@@ -58,7 +72,8 @@ class BackgroundWriter(Generic[_T]):
             if self._thread is None or not self._thread.is_alive():
                 self._thread = threading.Thread(target=self._work, name=self._name, daemon=True)
                 self._thread.start()
-            self._changed.notify_all()
+            if was_empty or self._is_due():
+                self._changed.notify_all()
         if dropped:
             self._lost("overflow", dropped)
 
@@ -75,15 +90,25 @@ class BackgroundWriter(Generic[_T]):
     def flush(self, timeout_seconds: float) -> bool:
         """Wait until all queued entries are written. Returns False on timeout."""
         with self._changed:
-            return self._changed.wait_for(lambda: not self._entries and not self._writing, timeout_seconds)
+            self._waiting += 1
+            self._changed.notify_all()
+            try:
+                return self._changed.wait_for(lambda: not self._entries and not self._writing, timeout_seconds)
+            finally:
+                self._waiting -= 1
 
     def __len__(self) -> int:
         return len(self._entries)
+
+    def _is_due(self) -> bool:
+        """Return whether the entries are written now, and wait for no others."""
+        return bool(self._waiting) or len(self._entries) >= self._full
 
     def _work(self) -> None:
         while True:
             with self._changed:
                 self._changed.wait_for(lambda: bool(self._entries))
+                self._changed.wait_for(self._is_due, self._gather_seconds)
                 batch = [self._entries.popleft() for _ in range(min(BULK, len(self._entries)))]
                 self._writing = len(batch)
             started = time.monotonic()
@@ -105,3 +130,6 @@ def flush_all(timeout_seconds: float) -> bool:
     deadline = time.monotonic() + timeout_seconds
     flushed = [writer.flush(max(0.0, deadline - time.monotonic())) for writer in _writers]
     return all(flushed)
+
+
+atexit.register(flush_all, EXIT_SECONDS)

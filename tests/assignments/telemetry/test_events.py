@@ -10,6 +10,7 @@ import pytest
 
 from assignments import conf
 from assignments.telemetry import events, process_metrics
+from assignments.telemetry.background_writer import BackgroundWriter
 from assignments.telemetry.event_catalogue import ALLOWED_CONTEXT, CATALOGUE, COORDINATOR
 
 
@@ -92,6 +93,27 @@ def test_whoever_hears_of_lost_events_holds_up_nobody(settings: Any, monkeypatch
     fresh.append([an_event(), an_event(), an_event()])
     assert ("overflow", 2) in heard
     assert events.flush(60)
+
+
+def test_what_comes_within_a_moment_is_written_together_and_at_once_where_somebody_waits() -> None:
+    written: list[list[int]] = []
+
+    def write(batch: Sequence[int]) -> bool:
+        written.append(list(batch))
+        return True
+
+    writer = BackgroundWriter[int]("test", write, size=lambda: 4, gather_seconds=60)
+    for number in range(3):
+        writer.append([number])
+    assert written == []
+    assert writer.flush(10)
+    assert written == [[0, 1, 2]]
+    writer.append([3, 4, 5, 6])  # There is no room for more.
+    end = time.monotonic() + 10
+    while len(written) < 2:
+        assert time.monotonic() < end
+        time.sleep(0.001)
+    assert written[1] == [3, 4, 5, 6]
 
 
 def test_a_context_keeps_allowed_keys_only(settings: Any, buffer: Any) -> None:
