@@ -121,28 +121,34 @@ def _mend_users() -> None:
         _USERS.write_text(json.dumps(sorted(alive | {os.getpid()})))
 
 
-def _ensure_options(uri: str, options: dict[str, str]) -> None:
-    """Set missing options, for all users of this server."""
-    if not options or PGDATA in _configured:
+def _ensure(uri: str, name: str, options: dict[str, str]) -> None:
+    """Set missing options, for all users of this server, and create the database ``name``, unless that is empty."""
+    lacks_options = bool(options) and PGDATA not in _configured
+    lacks_database = bool(name) and name not in _created
+    if not (lacks_options or lacks_database):
         return
     with psycopg.connect(uri, autocommit=True) as connection:
-        rows = connection.execute("SELECT name, setting FROM pg_file_settings WHERE name = ANY(%s)", [list(options)])
-        if dict(rows.fetchall()) != options:
-            for name, value in options.items():
-                connection.execute(sql.SQL("ALTER SYSTEM SET {} = {}").format(sql.Identifier(name), value))
-            connection.execute("SELECT pg_reload_conf()")
+        if lacks_options:
+            _ensure_options(connection, options)
+        if lacks_database:
+            _ensure_database(connection, name)
+
+
+def _ensure_options(connection: psycopg.Connection, options: dict[str, str]) -> None:
+    rows = connection.execute("SELECT name, setting FROM pg_file_settings WHERE name = ANY(%s)", [list(options)])
+    if dict(rows.fetchall()) != options:
+        for name, value in options.items():
+            connection.execute(sql.SQL("ALTER SYSTEM SET {} = {}").format(sql.Identifier(name), value))
+        connection.execute("SELECT pg_reload_conf()")
     _configured.add(PGDATA)
 
 
-def _ensure_database(uri: str, name: str) -> None:
-    if name in _created:
-        return
-    with psycopg.connect(uri, autocommit=True) as connection:
-        known = connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [name]).fetchone()
-        if not known:
-            # Unless another process has created it.
-            with suppress(psycopg.errors.DuplicateDatabase, psycopg.errors.UniqueViolation):
-                connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+def _ensure_database(connection: psycopg.Connection, name: str) -> None:
+    known = connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [name]).fetchone()
+    if not known:
+        # Unless another process has created it.
+        with suppress(psycopg.errors.DuplicateDatabase, psycopg.errors.UniqueViolation):
+            connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
     _created.add(name)
 
 
@@ -160,10 +166,8 @@ class DatabaseWrapper(base.DatabaseWrapper):
 
     def get_connection_params(self) -> dict[str, Any]:
         uri = server_uri()
-        _ensure_options(uri, self.settings_dict.get("SERVER_OPTIONS", {}))
-        name = self.settings_dict["NAME"]
-        if name:  # Without a name Django connects to the server's own database, to make or drop others.
-            _ensure_database(uri, name)
+        # Without a name Django connects to the server's own database, to make or drop others.
+        _ensure(uri, self.settings_dict["NAME"] or "", self.settings_dict.get("SERVER_OPTIONS", {}))
         given = psycopg.conninfo.conninfo_to_dict(uri)
         self.settings_dict.update(HOST=given["host"], USER=given.get("user", "postgres"))
         return super().get_connection_params()
