@@ -27,6 +27,7 @@ EXAMPLE = {"DJANGO_SETTINGS_MODULE": "example.settings"}
 def database_of_its_own(suffix: str) -> Iterator[dict[str, str]]:
     """The variables of a process whose database is another one than the tests', and its own."""
     name = f"{connection.settings_dict['NAME']}_{suffix}"
+    processes.drop_database(name)  # as a run that was killed left it
     yield {**EXAMPLE, "DATABASE_NAME": name}
     processes.drop_database(name)
 
