@@ -288,5 +288,10 @@ class TestCommand:
 @contextmanager
 def database_of_its_own(suffix: str) -> Iterator[dict[str, str]]:
     name = f"{connection.settings_dict['NAME']}_{suffix}"
+    # Empty, where there is a template: tests/example/test_demo.py has the demo make its own and carry out all migrations.
+    if template := connection.settings_dict["TEST"].get("TEMPLATE"):
+        processes.drop_database(name)
+        with connection._nodb_cursor() as cursor:
+            cursor.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
     yield {"DJANGO_SETTINGS_MODULE": "example.settings", "DATABASE_NAME": name}
     processes.drop_database(name)
