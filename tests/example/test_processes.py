@@ -17,6 +17,7 @@ from assignments.models import Assignment, Attempt, State, StateTransition
 from example import demo, evening, models
 from rollout.control import switches
 from rollout.flags import resolution
+from tests.built import built_once
 from tests.example import processes
 from tests.example.conftest import keep_few, load
 
@@ -41,7 +42,8 @@ def large_group(transactional_db: Any) -> list[models.Restaurant]:
 @pytest.fixture
 def group(transactional_db: Any) -> list[models.Restaurant]:
     """Twelve restaurants with twenty bookings each, all pending, and V3 on."""
-    return a_group(bookings=20)
+    built_once("twelve restaurants with twenty bookings", lambda: a_group(bookings=20))
+    return list(models.Restaurant.objects.order_by("pk"))
 
 
 def assert_every_booking_was_decided_once() -> None:
