@@ -281,9 +281,9 @@ def test_each_is_found_by_its_id_with_what_is_wrong_and_what_to_write(
 ) -> None:
     apply, named = CASES[id_]
     apply(settings, monkeypatch)
-    ids = {each.id for each in found()}
-    assert ids - BESIDE.get(id_, set()) == {id_}
-    (told, *_others) = [each for each in found() if each.id == id_ and named in each.msg]
+    every = found()
+    assert {each.id for each in every} - BESIDE.get(id_, set()) == {id_}
+    (told, *_others) = [each for each in every if each.id == id_ and named in each.msg]
     assert told.hint
     if told.is_serious() and id_ != "assignments.E008":
         with pytest.raises(SystemCheckError, match=id_.replace(".", r"\.")):
