@@ -1,6 +1,7 @@
 """No text makes a regular expression of ours search for long; no text of ours runs in a spreadsheet or a page."""
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -27,7 +28,10 @@ def modules() -> set[str]:
 
 
 def imports(path: Path, name: str) -> bool:
-    nodes = ast.walk(ast.parse(path.read_text()))
+    text = path.read_text()
+    if not re.search(rf"^\s*(?:import|from)\b.*\b{name}\b", text, re.MULTILINE):
+        return False  # To parse all of them takes seconds.
+    nodes = ast.walk(ast.parse(text))
     return any(
         (isinstance(node, ast.Import) and name in {each.name for each in node.names})
         or (isinstance(node, ast.ImportFrom) and node.module == name)
