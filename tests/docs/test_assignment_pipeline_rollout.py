@@ -141,14 +141,16 @@ def weeks_of_shadow() -> None:
     time_passes(30)()
 
 
-def bookings(restaurant: models.Restaurant, *, days: int, each: int, party: int, first: int = 40) -> list[str]:
-    """So many parties at eight in the evening, on each of so many coming days; their refs."""
-    evening = datetime.now(UTC).replace(hour=19, minute=0, second=0, microsecond=0)
+def bookings(
+    restaurant: models.Restaurant, *, days: int, each: int, party: int, first: int = 40, sittings: int = 1
+) -> list[str]:
+    """So many parties on each of so many coming days, in the evening, at once or in sittings; their refs."""
+    evening = datetime.now(UTC).replace(hour=19 if sittings == 1 else 17, minute=0, second=0, microsecond=0)
     made = models.Booking.objects.bulk_create(
         models.Booking(
             restaurant=restaurant,
             reference=f"{first + day}-{number}-{party}",
-            start=evening + timedelta(days=first + day),
+            start=evening + timedelta(days=first + day, minutes=90 * (number % sittings)),
             party=party,
         )
         for day in range(days)
@@ -187,7 +189,9 @@ def production(transactional_db: Any, tmp_path: Path) -> tuple[Environment, list
         "Production: canary-10",
         {
             "python manage.py rollout plan": weeks_of_shadow,
-            "python manage.py run_coordinator": lambda: bookings(here.restaurant, days=150, each=12, party=2),
+            "python manage.py run_coordinator": lambda: bookings(
+                here.restaurant, days=50, each=36, party=2, sittings=3
+            ),
         },
     )
     assert here.stage == "canary-10"
