@@ -12,12 +12,14 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from importlib import import_module
 from types import SimpleNamespace
 from typing import Any
 from unittest import mock
 
-OWN = frozenset({"PGOPTIONS", "PYTEST_CURRENT_TEST"})
-"""Variables that a process may have otherwise than the one that it is forked from: nothing has read them yet."""
+OWN = frozenset({"DATABASE_NAME", "PGOPTIONS", "PYTEST_CURRENT_TEST", "RESTAURANT", "TMPDIR"})
+"""Variables that a process may have otherwise than the one that it is forked from: nothing has read them yet, or they are
+taken over."""
 LONGEST_MESSAGE = 65536
 
 
@@ -87,13 +89,26 @@ def forked() -> Iterator[None]:
                 each.end()
 
 
+def import_what_connections_need() -> None:
+    """Otherwise each forked process would import it again."""
+    from django.db import connection
+
+    if connection.settings_dict["ENGINE"] == "example.embedded":
+        from example.embedded import base
+
+        base._package()
+        import_module("psutil")
+
+
 def main(requests: socket.socket) -> None:
     """Fork a process for each request, until nobody asks any more."""
     import django
 
     django.setup()
     from rollout.shadow import sandbox
+    from tests.example import forks
 
+    import_what_connections_need()
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # whoever asked waits for them, by their pipes
     while True:
         message, descriptors, _flags, _address = socket.recv_fds(requests, LONGEST_MESSAGE, 2)
@@ -104,7 +119,7 @@ def main(requests: socket.socket) -> None:
             requests.close()
             signal.signal(signal.SIGCHLD, signal.SIG_DFL)
             arguments, variables = json.loads(message)
-            os.environ.update(variables)
+            forks.use(variables)
             for target, descriptor in enumerate(descriptors):
                 os.dup2(descriptor, target)
                 os.close(descriptor)

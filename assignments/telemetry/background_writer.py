@@ -1,6 +1,6 @@
 """A background writer: entries go into a bounded buffer and a thread writes them, so that no decision waits.
 
-What comes within a moment is written together, because each write may open a connection of its own.
+Where each write opens a connection of its own, what comes within a moment is written together.
 
 If the buffer is full, or the writer fails or hangs, entries are lost and counted. Nothing else is affected.
 """
@@ -17,7 +17,8 @@ _T = TypeVar("_T")
 
 BULK = 500
 GATHER_SECONDS = 0.1
-"""How long the first entry waits for others, unless somebody waits for it or the buffer is full."""
+"""How long the first entry waits for others where writes open connections, unless somebody waits for it or the buffer is
+full."""
 EXIT_SECONDS = 2.0
 """How long a process that ends waits for what is not yet written."""
 
@@ -29,7 +30,7 @@ class BackgroundWriter(Generic[_T]):
 
     ``write`` gets at most ``BULK`` entries at once. It raises or returns False if they are lost. ``size`` is called for
     each append. ``lost`` is called with the cause (``overflow``, ``failure``) and number of lost entries, outside the
-    lock, and must not raise.
+    lock, and must not raise. ``gather_seconds``: how long the first entry waits for others.
     """
 
     def __init__(
@@ -39,7 +40,9 @@ class BackgroundWriter(Generic[_T]):
         *,
         size: Callable[[], int],
         lost: Callable[[str, int], None] = lambda cause, entries: None,
+        gather_seconds: float = 0.0,
     ) -> None:
+        self._gather_seconds = gather_seconds
         self._name, self._write, self._size, self._lost = name, write, size, lost
         self._reset()
         _writers.append(self)
@@ -105,7 +108,7 @@ class BackgroundWriter(Generic[_T]):
         while True:
             with self._changed:
                 self._changed.wait_for(lambda: bool(self._entries))
-                self._changed.wait_for(self._is_due, GATHER_SECONDS)
+                self._changed.wait_for(self._is_due, self._gather_seconds)
                 batch = [self._entries.popleft() for _ in range(min(BULK, len(self._entries)))]
                 self._writing = len(batch)
             started = time.monotonic()

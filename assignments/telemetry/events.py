@@ -24,7 +24,7 @@ from assignments.concurrency import clock
 from assignments.error_logging import log_error
 from assignments.exceptions import AssignmentsError
 from assignments.telemetry import correlation, process_metrics
-from assignments.telemetry.background_writer import BackgroundWriter
+from assignments.telemetry.background_writer import GATHER_SECONDS, BackgroundWriter
 from assignments.telemetry.event_catalogue import ALLOWED_CONTEXT, CATALOGUE
 
 logger = logging.getLogger("assignments.events")
@@ -163,6 +163,7 @@ class Sinks:
                 partial(_write, path),
                 size=lambda: conf.settings().EVENT_BUFFER_SIZE,
                 lost=process_metrics.count_dropped_events,
+                gather_seconds=GATHER_SECONDS if path == f"{__name__}.{DatabaseSink.__name__}" else 0.0,
             )
             self._writers.setdefault(path, writer)
         return self._writers[path]

@@ -19,7 +19,7 @@ from assignments.planning.decision import Decision
 from assignments.planning.floor import Floor
 from assignments.planning.service_day import service_date
 from assignments.planning.snapshot import Snapshot
-from assignments.telemetry.background_writer import BackgroundWriter
+from assignments.telemetry.background_writer import GATHER_SECONDS, BackgroundWriter
 from rollout import conf
 from rollout.models import FARTHEST_DAYS, Comparison, FloorRecord
 from rollout.shadow.serialization import decision_to_json, floor_to_json, snapshot_to_json
@@ -141,4 +141,4 @@ def is_joined(decision: Decision) -> bool:
     return decision.best is not None and len(decision.best.table_refs) > 1
 
 
-_writer = BackgroundWriter("rollout-shadow", _write, size=lambda: BUFFER_SIZE)
+_writer = BackgroundWriter("rollout-shadow", _write, size=lambda: BUFFER_SIZE, gather_seconds=GATHER_SECONDS)

@@ -16,6 +16,7 @@ import sys
 import threading
 import time
 from collections.abc import Mapping, Sequence
+from importlib import import_module
 from pathlib import Path
 from typing import IO
 
@@ -143,7 +144,11 @@ def main(requests: socket.socket) -> None:
     from django.core.management import execute_from_command_line
     from django.urls import get_resolver
 
+    from tests.sandboxes import import_what_connections_need
+
     assert get_resolver().url_patterns  # what the system checks import, before most commands
+    import_module("rich.table")  # what most commands print with
+    import_what_connections_need()
     gc.collect()
     gc.freeze()  # the forked ones share it, and need not go through it
     requests.send(b"ready")
@@ -182,7 +187,7 @@ def _fork_on_request(requests: socket.socket) -> list[str] | None:
                 os.dup2(descriptor, target)
                 os.close(descriptor)
             arguments, variables = json.loads(message)
-            _use(variables)
+            use(variables)
             sys.argv = ["manage.py", *arguments]
             return sys.argv
         os.close(stdout)
@@ -202,7 +207,7 @@ def _tell(ends: dict[int, int]) -> None:
         os.close(end)
 
 
-def _use(variables: Mapping[str, str]) -> None:
+def use(variables: Mapping[str, str]) -> None:
     """Take over the variables that the settings have read otherwise."""
     from django.conf import settings
     from django.db import connections

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from assignments import conf
-from assignments.telemetry import background_writer, events, process_metrics
+from assignments.telemetry import events, process_metrics
 from assignments.telemetry.background_writer import BackgroundWriter
 from assignments.telemetry.event_catalogue import ALLOWED_CONTEXT, CATALOGUE, COORDINATOR
 
@@ -113,15 +113,14 @@ def test_whoever_hears_of_lost_events_holds_up_nobody(settings: Any, monkeypatch
     assert events.flush(60)
 
 
-def test_what_comes_within_a_moment_is_written_together_and_at_once_where_somebody_waits(monkeypatch: Any) -> None:
-    monkeypatch.setattr(background_writer, "GATHER_SECONDS", 60)
+def test_what_comes_within_a_moment_is_written_together_and_at_once_where_somebody_waits() -> None:
     written: list[list[int]] = []
 
     def write(batch: Sequence[int]) -> bool:
         written.append(list(batch))
         return True
 
-    writer = BackgroundWriter[int]("test", write, size=lambda: 4)
+    writer = BackgroundWriter[int]("test", write, size=lambda: 4, gather_seconds=60)
     for number in range(3):
         writer.append([number])
     assert written == []
