@@ -185,7 +185,10 @@ class Fleet:
         """Kill a worker, or one time in four its supervisor, with which the worker dies."""
         import psutil  # type: ignore[import-untyped]
 
-        process = chance.choice(list(self._processes.values()))
+        running = [process for process in self._processes.values() if not process.has_ended()]
+        if not running:
+            return "nobody"
+        process = chance.choice(running)
         try:
             workers = psutil.Process(process.pid).children()
             if not workers or chance.random() < 0.25:
