@@ -6,6 +6,8 @@ was told twice has shown nothing, and fails.
 """
 
 import argparse
+import gc
+import io
 import json
 import os
 import random
@@ -159,9 +161,12 @@ class Fleet:
     """
 
     def __init__(self, world: Any, number: int) -> None:
-        from django.core.management import call_command
+        from django.core.management import call_command, load_command_class
 
-        call_command("check", verbosity=0)
+        call_command("check", stdout=io.StringIO())
+        for name, *_arguments in (COORDINATOR, MESSENGER):
+            load_command_class("assignments", name)
+        gc.freeze()  # Collections in the forks pass over what this process has made.
         self.starts = 0
         self._world = world
         self._processes: dict[int, Any] = {}
@@ -180,7 +185,10 @@ class Fleet:
         """Kill a worker, or one time in four its supervisor, with which the worker dies."""
         import psutil  # type: ignore[import-untyped]
 
-        process = chance.choice(list(self._processes.values()))
+        running = [process for process in self._processes.values() if not process.has_ended()]
+        if not running:
+            return "nobody"
+        process = chance.choice(running)
         try:
             workers = psutil.Process(process.pid).children()
             if not workers or chance.random() < 0.25:
