@@ -4,13 +4,14 @@ PYTHON ?= python3
 VENV := .venv
 FAKETIME = /usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1
 PYTEST = $(BIN)/python -m pytest --dist loadgroup --no-loadscope-reorder
+NEWEST = tests/assignments/coordination tests/example/test_queries.py tests/rollout/shadow
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 
 # The tests start hundreds of processes, and none should compile again what the first one did.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: demo shell test test-quick test-played test-random fuzz test-upgrade test-scripts test-night test-removal chaos mutants lint lint-types lint-rest lint-deploy serve bench power docs audit matrix messages screenshots clean help
+.PHONY: demo shell test test-quick test-played test-random fuzz test-upgrade test-scripts test-night test-removal test-newest chaos mutants lint lint-types lint-rest lint-deploy serve bench power docs audit matrix messages screenshots clean help
 
 help:  ## List the targets.
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
@@ -107,6 +108,9 @@ audit: $(STAMP)  ## Look for known vulnerabilities of what is installed; needs a
 
 matrix:  ## All tests on each Python, with each Django and each PostgreSQL; ARGS="--only 3.13 --quick", --list.
 	@$(PYTHON) -m tests.matrix $(ARGS)
+
+test-newest:  ## Some tests on the newest Python that is there and the newest Django; says what is missing.
+	@$(PYTHON) -m tests.matrix --newest -- $(NEWEST) $(ARGS) || [ $$? -eq 3 ]
 
 messages: $(STAMP)  ## Update the translation catalogues from the code; needs gettext.
 	@for package in $$(dirname */apps.py | grep -v example); do \

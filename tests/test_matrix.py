@@ -1,10 +1,12 @@
 """``make matrix``: it covers what is supported, and what could not be run is never passed over."""
 
 import re
+import subprocess
 import tomllib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -113,3 +115,28 @@ def test_the_page_is_written_with_the_date_in_place_of_the_last_results(tmp_path
 def test_a_python_that_is_not_there_is_named() -> None:
     with pytest.raises(MissingError, match=r"Python 3\.1 is not installed"):
         matrix.find_python("3.1")
+
+
+def test_the_newest_python_that_is_there_runs_the_newest_django(machine: dict[str, str], monkeypatch: Any) -> None:
+    run: list[Any] = []
+
+    def pytest_run(command: Any, **options: Any) -> Any:
+        run.append(command)
+        return SimpleNamespace(returncode=1 if "fails" in command else 0)
+
+    seen: list[matrix.Cell] = []
+    there = matrix.environment
+
+    def environment(cell: matrix.Cell) -> Path:
+        seen.append(cell)
+        return there(cell)
+
+    monkeypatch.setattr(matrix, "environment", environment)
+    monkeypatch.setattr(subprocess, "run", pytest_run)
+    machine["3.14"] = "missing"
+    assert matrix.main(["--newest", "tests/some.py"]) == 0
+    assert (seen[-1].python, seen[-1].django) == ("3.13", "6.1")
+    assert run[-1][-1] == "tests/some.py"
+    assert matrix.main(["--newest", "fails"]) == matrix.EXIT_FAILED
+    machine.update(dict.fromkeys({cell.python for cell in CELLS}, "missing"))
+    assert matrix.main(["--newest"]) == matrix.EXIT_MISSING
