@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 FAKETIME = /usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1
 PYTEST = $(BIN)/python -m pytest --dist loadgroup --no-loadscope-reorder
-NEWEST = tests/assignments/coordination tests/example/test_queries.py tests/rollout/shadow
+NEWEST = tests/assignments/coordination/test_coordinator.py tests/assignments/coordination/test_invocation.py tests/example/test_queries.py tests/rollout/shadow/test_recorder.py
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 

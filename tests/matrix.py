@@ -189,7 +189,10 @@ def environment(cell: Cell) -> Path:
     python = find_python(cell.python)
     folder = FOLDER / f"python{cell.python}-django{cell.django}"
     if not (folder / "bin" / "python").exists():
-        subprocess.run([python, "-m", "venv", folder], check=True)
+        made = subprocess.run([python, "-m", "venv", folder], capture_output=True, text=True, check=False)
+        if made.returncode:
+            shutil.rmtree(folder, ignore_errors=True)
+            raise MissingError(f"{python} makes no virtual environment: {_last_line(made)}")
     pip = [str(folder / "bin" / "python"), "-m", "pip", "install", "-qq", "--disable-pip-version-check"]
     done = subprocess.run(
         [*pip, "--requirement", "requirements.txt", f"django~={cell.django}.0"],
@@ -199,9 +202,12 @@ def environment(cell: Cell) -> Path:
         check=False,
     )
     if done.returncode:
-        last = done.stderr.strip().splitlines()[-1:] or ["pip says nothing"]
-        raise MissingError(f"the requirements cannot be installed with Django {cell.django}: {last[0]}")
+        raise MissingError(f"the requirements cannot be installed with Django {cell.django}: {_last_line(done)}")
     return folder / "bin" / "python"
+
+
+def _last_line(done: "subprocess.CompletedProcess[str]") -> str:
+    return next(reversed(f"{done.stdout or ''}{done.stderr or ''}".strip().splitlines()), "it says nothing")
 
 
 def find_server(version: str) -> Path | None:
