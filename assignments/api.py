@@ -121,7 +121,8 @@ def request(*, booking_ref: str) -> None:
     """Request a table: from now on the booking is due, and is tried until it is decided. It is safe to repeat.
 
     Reopens a booking that ``booking_cancelled`` has cancelled, or that the next pass would have cancelled because of it.
-    Raises BookingNotFoundError.
+    Raises BookingNotFoundError; for a cancelled booking also DayBusyError, if another process works on the
+    restaurant-day: nothing has changed then, and the caller's transaction can go on.
     """
     host = configured()
     with transactions.atomic():

@@ -15,7 +15,7 @@ from django.db import connection, transaction
 from assignments import api, conf
 from assignments.concurrency import locks, transactions
 from assignments.coordination import dispatch, quarantine
-from assignments.exceptions import CallbackTooSlowError
+from assignments.exceptions import CallbackTooSlowError, DayBusyError
 from assignments.integration import callback_budget, marks, project_host
 from assignments.integration.host import Move, Seating
 from assignments.integration.project_host import HostWithWalkIns
@@ -221,6 +221,24 @@ class TestABusyDay:
             api.request(booking_ref="B1")
         self.follow(busy)
         assert (Assignment.objects.get().state, tables_of("B1")) == (State.CONFIRMED, ["T4"])
+
+    def test_who_asks_again_for_a_cancelled_booking_is_told_that_the_day_is_busy(
+        self, host: TheHost, tonight: datetime, busy: Any
+    ) -> None:
+        host.book("B2", starts_at=tonight)
+        dispatch.register_new()
+        Assignment.objects.filter(booking_ref="B2").update(
+            state=State.CANCELLED, reason="cancelled_by_call", due_at=None
+        )
+        with pytest.raises(DayBusyError):
+            api.request(booking_ref="B2")
+        with transaction.atomic():
+            with pytest.raises(DayBusyError):
+                api.request(booking_ref="B2")
+            assert Assignment.objects.get(booking_ref="B2").state == State.CANCELLED
+        busy.close()
+        api.request(booking_ref="B2")
+        assert Assignment.objects.get(booking_ref="B2").state == State.ASSIGNMENT_PENDING
 
     def test_who_asks_again_while_the_cancellation_is_followed_keeps_the_table(
         self, host: TheHost, busy: Any, monkeypatch: Any
