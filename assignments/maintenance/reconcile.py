@@ -432,6 +432,10 @@ def _orphans(*, dry_run: bool, restaurant_ref: str | None) -> Iterator[Discrepan
     if restaurant_ref:
         rows = rows.filter(restaurant_ref=restaurant_ref)
     for ref in rows.order_by("booking_ref").values_list("booking_ref", flat=True).distinct():
-        yield Discrepancy(booking_ref=ref, problem="has tables, but no assignment", remedy="its tables are freed")
-        if not dry_run:
-            transactions.run(partial(ledger.release, [ref]))
+        found = Discrepancy(booking_ref=ref, problem="has tables, but no assignment", remedy="its tables are freed")
+        yield found if dry_run else _attempted(found, partial(_freed, found))
+
+
+def _freed(discrepancy: Discrepancy) -> Discrepancy:
+    transactions.run(partial(ledger.release, [discrepancy.booking_ref]))
+    return discrepancy
