@@ -105,9 +105,13 @@ def _in_transaction(work: Callable[_P, _T], *, retries: int | None = None) -> Ca
     return function
 
 
-def _left_for_a_pass(error: OperationalError, booking_ref: str, *, cancels: bool = False) -> bool:
-    """Leave a mark if our own transaction ended because the day is busy. Returns False for any other error."""
-    if connection.in_atomic_block or transactions.sqlstate(error) != transactions.LOCK_NOT_AVAILABLE:
+def _left_for_a_pass(error: OperationalError | BookingBusyError, booking_ref: str, *, cancels: bool = False) -> bool:
+    """Leave a mark if the booking or its day is busy, once that work is rolled back. Returns False for other errors.
+
+    A transaction of ours around this one fails instead, because it is run again.
+    """
+    is_busy = isinstance(error, BookingBusyError) or transactions.sqlstate(error) == transactions.LOCK_NOT_AVAILABLE
+    if not is_busy or transactions.is_ours():
         return False
     marks.leave_for_a_pass(booking_ref, cancels=cancels)
     return True
@@ -117,7 +121,8 @@ def request(*, booking_ref: str) -> None:
     """Request a table: from now on the booking is due, and is tried until it is decided. It is safe to repeat.
 
     Reopens a booking that ``booking_cancelled`` has cancelled, or that the next pass would have cancelled because of it.
-    Raises BookingNotFoundError.
+    Raises BookingNotFoundError; for a cancelled booking also DayBusyError, if another process works on the
+    restaurant-day: nothing has changed then, and the caller's transaction can go on.
     """
     host = configured()
     with transactions.atomic():
@@ -878,7 +883,7 @@ def booking_changed(*, booking_ref: str) -> Change:
     """
     try:
         return _in_transaction(_follow_change, retries=FOLLOWING_RETRIES)(booking_ref=booking_ref)
-    except OperationalError as error:
+    except (OperationalError, BookingBusyError) as error:
         if not _left_for_a_pass(error, booking_ref):
             raise
     return Change.LATER
@@ -895,11 +900,6 @@ def _follow_change(*, booking_ref: str) -> Change:
         _host, assignment, now = _locked_assignment(booking_ref, also=[_day_of(booking, host)])
     except AssignmentNotFoundError:
         return _register_new(booking, host=host)
-    except BookingBusyError:
-        if transactions.is_ours():
-            raise  # It is run again.
-        marks.leave_for_a_pass(booking_ref)
-        return Change.LATER
     return host_changes.follow(assignment, booking, host=host, now=now)
 
 
@@ -912,13 +912,7 @@ def _register_new(booking: HostBooking, *, host: Host) -> Change:
     intake.request([booking], now=now, host=host)
     if not is_seated:
         return Change.REQUESTED
-    try:
-        _host, assignment, now = _locked_assignment(booking.ref)
-    except BookingBusyError:
-        if transactions.is_ours():
-            raise  # It is run again.
-        marks.leave_for_a_pass(booking.ref)
-        return Change.LATER
+    _host, assignment, now = _locked_assignment(booking.ref)
     return host_changes.follow(assignment, booking, host=host, now=now)
 
 
@@ -927,11 +921,6 @@ def _cancel_gone(booking_ref: str) -> Change:
         _host, assignment, _now = _locked_assignment(booking_ref)
     except AssignmentNotFoundError:
         raise BookingNotFoundError(f"The host knows no booking {booking_ref!r}.") from None
-    except BookingBusyError:
-        if transactions.is_ours():
-            raise  # It is run again.
-        marks.leave_for_a_pass(booking_ref)
-        return Change.LATER
     if assignment.state == State.CANCELLED:
         return Change.NOTHING
     host_changes.cancel(assignment, host_changes.CANCELLED_IN_HOST)
@@ -946,20 +935,14 @@ def booking_cancelled(*, booking_ref: str) -> None:
     """
     try:
         _in_transaction(_follow_cancellation, retries=FOLLOWING_RETRIES)(booking_ref=booking_ref)
-    except OperationalError as error:
+    except (OperationalError, BookingBusyError) as error:
         if not _left_for_a_pass(error, booking_ref, cancels=True):
             raise
 
 
 def _follow_cancellation(*, booking_ref: str) -> None:
     marks.settle(booking_ref)
-    try:
-        assignment = _known_or_new(booking_ref)
-    except BookingBusyError:
-        if transactions.is_ours():
-            raise  # It is run again.
-        marks.leave_for_a_pass(booking_ref, cancels=True)
-        return
+    assignment = _known_or_new(booking_ref)
     if assignment is not None:
         host_changes.cancel(assignment, host_changes.CANCELLED_BY_CALL)
 

@@ -504,11 +504,12 @@ def _floor_data_passed_over(host: Host) -> list[checks.CheckMessage]:
 def _tables_not_taken_over() -> list[checks.CheckMessage]:
     """W002: bookings that the host has seated have no tables here, so planners could assign those to others."""
     from assignments.maintenance import reconcile
+    from assignments.maintenance.host_reading import Reading
 
+    reading = Reading(goes_on=False)
     try:
-        found = next(
-            reconcile.seated_without_us(now=transactions.database_now(), dry_run=True, restaurant_ref=None), None
-        )
+        now = transactions.database_now()
+        found = next(reconcile.seated_without_us(now=now, dry_run=True, restaurant_ref=None, reading=reading), None)
     except Exception as error:  # noqa: BLE001  (whatever the host raises, the check reports it)
         if transactions.sqlstate(error) in NOT_MIGRATED:
             return []

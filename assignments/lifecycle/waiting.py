@@ -4,12 +4,16 @@ Waking is a mark, not a transition: a try that seats nobody changes only the mar
 rule 5).
 """
 
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from enum import StrEnum
+from typing import Any
 
 from django.db import connection
 
+from assignments.concurrency import locks, transactions
+from assignments.exceptions import DayBusyError
 from assignments.models import Assignment
 from assignments.outcome import CoordinatorReason
 from assignments.planning.reasons import Reason
@@ -67,12 +71,12 @@ CURES: Mapping[Freed, frozenset[str]] = {
 }
 """Reasons for a review that each kind of freed capacity can cure."""
 
+PATIENCE_SECONDS = 0.5
+"""How long a caller's transaction waits for rows that another transaction has, besides its waits for days and rows."""
+
 _DELETE = "deleted AS (DELETE FROM assignments_allocation WHERE id = ANY(%(deleted)s)),"
-_WAKE = """
-woken AS (
-UPDATE assignments_assignment
-   SET wake_at = CASE WHEN state = 'manual_review' THEN coalesce(wake_at, assignments_now()) END,
-       due_at = CASE WHEN state <> 'manual_review' THEN least(due_at, assignments_now()) END
+_WAITING = """
+SELECT id FROM assignments_assignment
  WHERE (restaurant_ref = %(restaurant)s AND starts_at > %(first)s
         AND starts_at < %(last)s::timestamptz + %(buffer)s * interval '1 hour'
         AND starts_at > assignments_now() - %(hours)s * interval '1 hour'
@@ -82,6 +86,13 @@ UPDATE assignments_assignment
         AND asked_starts_at > assignments_now() - %(hours)s * interval '1 hour')
    AND (state = 'manual_review' AND wake_at IS NULL AND reason = ANY(%(reasons)s)
         OR state IN ('created', 'capacity_verified', 'assignment_pending') AND due_at > assignments_now())
+"""
+_WAKE = """
+woken AS (
+UPDATE assignments_assignment
+   SET wake_at = CASE WHEN state = 'manual_review' THEN coalesce(wake_at, assignments_now()) END,
+       due_at = CASE WHEN state <> 'manual_review' THEN least(due_at, assignments_now()) END
+ WHERE id = ANY(ARRAY(SELECT id FROM locked))
 RETURNING booking_ref, restaurant_ref, state, reason),
 told AS (
 INSERT INTO assignments_outboxmessage (topic, booking_ref, payload, attempts, last_error)
@@ -89,8 +100,14 @@ SELECT 'booking.woken', booking_ref,
        jsonb_build_object('restaurant_ref', restaurant_ref, 'state', state, 'reason', reason,
                           'freed', %(freed)s::text, 'correlation_id', %(correlation)s::text), 0, ''
   FROM woken WHERE state = 'manual_review')
-SELECT count(*) FROM woken
+SELECT (SELECT count(*) FROM woken),
 """
+_ALL = f"WITH {{deleted}} locked AS ({_WAITING} ORDER BY id FOR UPDATE), {_WAKE} 0"
+_FREE = f"""
+WITH {{deleted}} locked AS ({_WAITING} ORDER BY id FOR UPDATE SKIP LOCKED),
+{_WAKE} (SELECT count(*) FROM ({_WAITING}) AS waiting) - (SELECT count(*) FROM locked)
+"""  # noqa: S608  (our own text)
+"""Wakes those that no other transaction has, and counts the others."""
 
 
 def wake(
@@ -108,26 +125,41 @@ def wake(
 
     Bookings in review are marked, and the host is told (topic ``booking.woken``); those that would be retried later are
     due now. ``deleting``: keys of ledger rows to delete in the same query, which frees their time.
+
+    In the caller's transaction no statement waits for bookings that a planner has, perhaps on another day: they are
+    asked for again, and after ``PATIENCE_SECONDS`` DayBusyError is raised, because nobody would wake them later.
     """
-    with connection.cursor() as cursor:
-        cursor.execute(
-            f"WITH {_DELETE if deleting else ''} {_WAKE}",
-            {
-                "deleted": list(deleting),
-                "restaurant": restaurant_ref,
-                "first": start - LONGEST_STAY - LONGEST_BUFFER,
-                "last": until,
-                "buffer": LONGEST_BUFFER.total_seconds() / 3600,
-                "hours": LONGEST_STAY.total_seconds() / 3600,
-                "reasons": sorted(str(each) for each in CURES[freed]),
-                "freed": freed.value,
-                "correlation": str(correlation.id_or_new()),
-            },
-        )
-        woken = int(cursor.fetchone()[0])
+    given = {
+        "deleted": list(deleting),
+        "restaurant": restaurant_ref,
+        "first": start - LONGEST_STAY - LONGEST_BUFFER,
+        "last": until,
+        "buffer": LONGEST_BUFFER.total_seconds() / 3600,
+        "hours": LONGEST_STAY.total_seconds() / 3600,
+        "reasons": sorted(str(each) for each in CURES[freed]),
+        "freed": freed.value,
+        "correlation": str(correlation.id_or_new()),
+    }
+    sql = _ALL if transactions.is_ours() else _FREE
+    woken, missed = _woken(sql.format(deleted=_DELETE if deleting else ""), given)
+    asked_until = time.monotonic() + PATIENCE_SECONDS
+    while missed:
+        if time.monotonic() >= asked_until:
+            raise DayBusyError("Another process works on bookings that wait for these tables; try again.")
+        time.sleep(locks.ASKED_AGAIN_SECONDS)
+        more, missed = _woken(sql.format(deleted=""), given)
+        woken += more
     if woken:
         events.announce(STATE_MACHINE, "seating.woken", restaurant_ref=restaurant_ref, bookings=woken)
     return woken
+
+
+def _woken(sql: str, given: Mapping[str, Any]) -> tuple[int, int]:
+    """Return how many bookings were woken, and how many others must be asked for again."""
+    with connection.cursor() as cursor:
+        cursor.execute(sql, given)
+        woken, missed = cursor.fetchone()
+    return woken, missed
 
 
 def let_sleep(assignments: Iterable[Assignment]) -> None:

@@ -1,6 +1,6 @@
 """Checking this app's promises on stored data: by SQL that trusts no constraint, and by asking the host. Reads only."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import partial
@@ -12,11 +12,12 @@ from assignments import conf
 from assignments.concurrency import transactions
 from assignments.coordination import adoption, host_changes
 from assignments.integration import floor_cache
-from assignments.integration.host import pages
+from assignments.integration.host import Host, HostBooking
 from assignments.integration.planners import NOBODY, router
 from assignments.integration.project_host import configured
 from assignments.lifecycle import ledger
 from assignments.maintenance import reconcile
+from assignments.maintenance.host_reading import Reading
 from assignments.models import Assignment, HostMark, State
 
 TOLD_WITHIN_HOURS = 24
@@ -140,7 +141,8 @@ HOST_APART = "the host shows no table twice"
 def violations(*, days: int, restaurant_ref: str | None = None) -> Iterator[Violation]:
     """Yield promises that do not hold, for upcoming bookings and those of the last ``days`` days.
 
-    ``restaurant_ref`` limits the comparison with the host; our own tables are checked for all restaurants.
+    ``restaurant_ref`` limits the comparison with the host; our own tables are checked for all restaurants. What the
+    host raises an error for cannot be compared, and is among the violations.
     """
     given = {
         "days": days,
@@ -156,10 +158,15 @@ def violations(*, days: int, restaurant_ref: str | None = None) -> Iterator[Viol
             yield Violation(promise=promise, booking_ref=booking_ref, detail=detail)
     yield from _overdue(transactions.database_now())
     for found in reconcile.reconcile(dry_run=True, restaurant_ref=restaurant_ref):
-        yield Violation(promise=HOST_AND_LEDGER, booking_ref=found.booking_ref, detail=found.problem)
-    for one, other in shown_twice(restaurant_ref=restaurant_ref):
+        detail = f"{found.problem} ({found.error})" if found.error else found.problem
+        yield Violation(promise=HOST_AND_LEDGER, booking_ref=found.booking_ref, detail=detail)
+    reading = Reading()
+    for one, other in shown_twice(restaurant_ref=restaurant_ref, reading=reading):
         detail = f"the host shows it at table {one.table_ref}, and booking {other.booking_ref} as well"
         yield Violation(promise=HOST_APART, booking_ref=one.booking_ref, detail=detail)
+    for each in reading.troubles:
+        detail = f"the host raised an error for {each.what} ({each.error})"
+        yield Violation(promise=HOST_APART, booking_ref=each.booking_ref, detail=detail)
 
 
 def _overdue(now: datetime) -> Iterator[Violation]:
@@ -197,10 +204,10 @@ class Shown:
     ends_at: datetime
 
 
-def shown_twice(*, restaurant_ref: str | None = None) -> Iterator[tuple[Shown, Shown]]:
+def shown_twice(*, restaurant_ref: str | None = None, reading: Reading) -> Iterator[tuple[Shown, Shown]]:
     """Yield pairs of upcoming bookings that the host shows at one table at the same time, each pair in both orders."""
     by_table: dict[tuple[str, str], list[Shown]] = {}
-    for each in _shown(transactions.database_now(), restaurant_ref):
+    for each in _shown(transactions.database_now(), restaurant_ref, reading):
         by_table.setdefault((each.restaurant_ref, each.table_ref), []).append(each)
     for _table, rows in sorted(by_table.items()):
         sitting: list[Shown] = []
@@ -211,28 +218,31 @@ def shown_twice(*, restaurant_ref: str | None = None) -> Iterator[tuple[Shown, S
             sitting.append(each)
 
 
-def _shown(now: datetime, restaurant_ref: str | None) -> Iterator[Shown]:
+def _shown(now: datetime, restaurant_ref: str | None, reading: Reading) -> Iterator[Shown]:
     """Yield the tables that the host shows for bookings that are not over. Three queries per 500 bookings, plus floors."""
     host = configured()
-    start, until = now - reconcile.LONGEST_DINNER, now + reconcile.FURTHEST
-    read = partial(host.history, start=start, until=until, limit=reconcile.CHUNK, restaurant_ref=restaurant_ref)
-    for page in pages(lambda after: read(after=after)):
-        with floor_cache.one_reading():
-            tables = adoption.given(page, host=host, now=now)
-        rows = ledger.seatings_of(list(tables))
-        known = {row.booking_ref: row for row in Assignment.objects.filter(booking_ref__in=list(tables))}
-        for booking in page:
-            assignment, seatings = known.get(booking.ref), rows.get(booking.ref)
-            if booking.ref not in tables or (
-                assignment and not seatings and not host_changes.may_be_adopted(assignment)
-            ):
-                continue
-            stay = seatings[0] if seatings else adoption.window_of(booking, host=host)
-            for table_ref in tables[booking.ref]:
-                yield Shown(
-                    booking_ref=booking.ref,
-                    restaurant_ref=booking.restaurant_ref,
-                    table_ref=table_ref,
-                    starts_at=stay.starts_at,
-                    ends_at=stay.ends_at,
-                )
+    read = partial(
+        host.history, start=now - reconcile.LONGEST_DINNER, until=now + reconcile.FURTHEST, limit=reconcile.CHUNK
+    )
+    for page in reading.pages(lambda after, ref: read(after=after, restaurant_ref=ref), restaurant_ref):
+        yield from reading.of(page, partial(_shown_of, host=host, now=now), ref=lambda booking: booking.ref)
+
+
+def _shown_of(page: Sequence[HostBooking], *, host: Host, now: datetime) -> Iterator[Shown]:
+    with floor_cache.one_reading():
+        tables = adoption.given(page, host=host, now=now)
+    rows = ledger.seatings_of(list(tables))
+    known = {row.booking_ref: row for row in Assignment.objects.filter(booking_ref__in=list(tables))}
+    for booking in page:
+        assignment, seatings = known.get(booking.ref), rows.get(booking.ref)
+        if booking.ref not in tables or (assignment and not seatings and not host_changes.may_be_adopted(assignment)):
+            continue
+        stay = seatings[0] if seatings else adoption.window_of(booking, host=host)
+        for table_ref in tables[booking.ref]:
+            yield Shown(
+                booking_ref=booking.ref,
+                restaurant_ref=booking.restaurant_ref,
+                table_ref=table_ref,
+                starts_at=stay.starts_at,
+                ends_at=stay.ends_at,
+            )

@@ -17,10 +17,11 @@ from assignments.coordination import adoption, host_changes, shown_tables
 from assignments.error_logging import log_error
 from assignments.exceptions import TablesRefusedError, TableTakenError
 from assignments.integration.floor_cache import floor_or_none
-from assignments.integration.host import HostBooking, is_cancelled, pages
+from assignments.integration.host import HostBooking, is_cancelled
 from assignments.integration.project_host import configured
 from assignments.lifecycle import intake, ledger, promise, seating_validity, waiting
 from assignments.maintenance import mark_following
+from assignments.maintenance.host_reading import Reading
 from assignments.models import GONE, Allocation, Assignment, State
 from assignments.outcome import Change, CoordinatorReason
 from assignments.planning.floor import Floor
@@ -73,14 +74,16 @@ def reconcile(*, dry_run: bool = False, restaurant_ref: str | None = None) -> It
     """Compare all upcoming bookings with their assignments, and repair differences unless ``dry_run``.
 
     Bookings that have started are left alone, unless the host has seated them. Each repair has its own transaction,
-    which checks again. A failed repair does not stop the others. Due marks are followed first.
+    which checks again. A failed repair does not stop the others, nor does whatever the host raises an error for: that
+    is reported last. Due marks are followed first.
     """
+    reading = Reading()
     if not dry_run:
         mark_following.sweep()
-    yield from _waiting(dry_run=dry_run, restaurant_ref=restaurant_ref)
+    yield from _waiting(dry_run=dry_run, restaurant_ref=restaurant_ref, reading=reading)
     now = transactions.database_now()
     new: set[str] = set()
-    for found in seated_without_us(now=now, dry_run=dry_run, restaurant_ref=restaurant_ref):
+    for found in seated_without_us(now=now, dry_run=dry_run, restaurant_ref=restaurant_ref, reading=reading):
         new.add(found.booking_ref)
         yield found
     rows = Assignment.objects.filter(
@@ -93,8 +96,12 @@ def reconcile(*, dry_run: bool = False, restaurant_ref: str | None = None) -> It
     after = 0
     while chunk := list(rows.filter(pk__gt=after)[:CHUNK]):
         after = chunk[-1].pk
-        yield from _compared([each for each in chunk if each.booking_ref not in new], now=now, dry_run=dry_run)
+        known = [each for each in chunk if each.booking_ref not in new]
+        yield from _compared(known, now=now, dry_run=dry_run, reading=reading)
     yield from _orphans(dry_run=dry_run, restaurant_ref=restaurant_ref)
+    for each in reading.troubles:
+        problem = f"the host raised an error for {each.what}"
+        yield Discrepancy(booking_ref=each.booking_ref, problem=problem, remedy="not compared", error=each.error)
 
 
 def outdated_promises(*, repair: int = 0, restaurant_ref: str | None = None) -> Iterator[OutdatedPromise]:
@@ -102,17 +109,25 @@ def outdated_promises(*, repair: int = 0, restaurant_ref: str | None = None) -> 
 
     Promises are kept (docs/living-evening.md rule 1): an edited turn time, service or join applies only to new
     bookings. ``repair``: how many of them at most are planned again by today's rules; each keeps its tables unless
-    others are settled in the same transaction.
+    others are settled in the same transaction. Bookings for which the host raises an error are listed last, with it.
     """
+    reading = Reading()
     now, after, left = transactions.database_now(), 0, repair
     rows = Assignment.objects.filter(state=State.CONFIRMED, starts_at__gt=now).order_by("pk")
     if restaurant_ref:
         rows = rows.filter(restaurant_ref=restaurant_ref)
     while chunk := list(rows.filter(pk__gt=after)[:CHUNK]):
         after = chunk[-1].pk
-        for found in _outdated(chunk):
+        for found in reading.of(chunk, _outdated, ref=_booking_ref):
             yield _replanned(found) if left > 0 else found
             left -= 1
+    for each in reading.troubles:
+        because = f"unknown: the host raised an error for {each.what}"
+        yield OutdatedPromise(booking_ref=each.booking_ref, because=because, error=each.error)
+
+
+def _booking_ref(assignment: Assignment) -> str:
+    return assignment.booking_ref
 
 
 def _outdated(assignments: Sequence[Assignment]) -> Iterator[OutdatedPromise]:
@@ -138,8 +153,10 @@ def _replanned(found: OutdatedPromise) -> OutdatedPromise:
     return replace(found, remedy="planned again" if has_moved else "kept: nothing else fits")
 
 
-def _compared(assignments: Sequence[Assignment], *, now: datetime, dry_run: bool) -> Iterator[Discrepancy]:
-    for found in _findings(assignments, now=now):
+def _compared(
+    assignments: Sequence[Assignment], *, now: datetime, dry_run: bool, reading: Reading
+) -> Iterator[Discrepancy]:
+    for found in reading.of(assignments, partial(_findings, now=now), ref=_booking_ref):
         yield found.discrepancy if dry_run else _mended(found.discrepancy, now=now)
 
 
@@ -346,11 +363,13 @@ def _has_changed(
     return not promise.asks_the_same(assignment, booking)
 
 
-def _waiting(*, dry_run: bool, restaurant_ref: str | None) -> Iterator[Discrepancy]:
+def _waiting(*, dry_run: bool, restaurant_ref: str | None, reading: Reading) -> Iterator[Discrepancy]:
     """Find bookings that wait in the host and were never requested here, or have a past start here."""
     host = configured()
     now = transactions.database_now()
-    for bookings in intake.chunks_of_unassigned(host, since=now, restaurant_ref=restaurant_ref):
+    for bookings in reading.pages(
+        lambda after, ref: host.unassigned(after=after, limit=intake.CHUNK, now=now, restaurant_ref=ref), restaurant_ref
+    ):
         known = {
             assignment.booking_ref: assignment
             for assignment in Assignment.objects.filter(booking_ref__in=[booking.ref for booking in bookings])
@@ -361,24 +380,34 @@ def _waiting(*, dry_run: bool, restaurant_ref: str | None) -> Iterator[Discrepan
                     booking_ref=booking.ref, problem="waiting in the host, unknown here", remedy="requested"
                 )
         if not dry_run:
-            intake.request(bookings, now=now, host=host)
-        yield from _compared([each for each in known.values() if each.starts_at <= now], now=now, dry_run=dry_run)
+            list(reading.of(bookings, lambda part: [intake.request(part, now=now, host=host)], ref=_host_ref))
+        past = [each for each in known.values() if each.starts_at <= now]
+        yield from _compared(past, now=now, dry_run=dry_run, reading=reading)
 
 
-def seated_without_us(*, now: datetime, dry_run: bool, restaurant_ref: str | None) -> Iterator[Discrepancy]:
+def _host_ref(booking: HostBooking) -> str:
+    return booking.ref
+
+
+def seated_without_us(
+    *, now: datetime, dry_run: bool, restaurant_ref: str | None, reading: Reading
+) -> Iterator[Discrepancy]:
     """Find bookings that the host has confirmed with tables, or seated, and that were never requested here.
 
     Unless ``dry_run``, take over their tables.
     """
     host = configured()
     span = {"start": now - LONGEST_DINNER, "until": now + FURTHEST}
-    for bookings in pages(lambda after: host.history(**span, after=after, limit=CHUNK, restaurant_ref=restaurant_ref)):
+    for bookings in reading.pages(
+        lambda after, ref: host.history(**span, after=after, limit=CHUNK, restaurant_ref=ref), restaurant_ref
+    ):
         seated = {
             each.ref: each for each in bookings if each.is_confirmed or (each.keeps_tables and not each.wants_table)
         }
         known = Assignment.objects.filter(booking_ref__in=list(seated)).values_list("booking_ref", flat=True)
         unknown = sorted(set(seated) - set(known))
-        for ref, table_refs in sorted(host.tables_of(unknown).items()):
+        tables = reading.of(unknown, lambda part: host.tables_of(part).items(), ref=str)
+        for ref, table_refs in sorted(tables):
             discrepancy = Discrepancy(
                 booking_ref=ref, problem="seated by the host, unknown here", remedy="its tables are taken over"
             )
@@ -403,6 +432,10 @@ def _orphans(*, dry_run: bool, restaurant_ref: str | None) -> Iterator[Discrepan
     if restaurant_ref:
         rows = rows.filter(restaurant_ref=restaurant_ref)
     for ref in rows.order_by("booking_ref").values_list("booking_ref", flat=True).distinct():
-        yield Discrepancy(booking_ref=ref, problem="has tables, but no assignment", remedy="its tables are freed")
-        if not dry_run:
-            ledger.release([ref])
+        found = Discrepancy(booking_ref=ref, problem="has tables, but no assignment", remedy="its tables are freed")
+        yield found if dry_run else _attempted(found, partial(_freed, found))
+
+
+def _freed(discrepancy: Discrepancy) -> Discrepancy:
+    transactions.run(partial(ledger.release, [discrepancy.booking_ref]))
+    return discrepancy

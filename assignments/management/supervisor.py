@@ -5,6 +5,7 @@ also ends a worker that hangs. The unfinished work of a dead worker is found by 
 """
 
 import ctypes
+import logging
 import os
 import select
 import signal
@@ -21,8 +22,11 @@ from typing import Any, NoReturn
 from django.core.management.base import CommandError
 from django.db import connections
 
+from assignments.error_logging import log_error
 from assignments.integration import callback_budget
 from assignments.management.base import EXIT_UNEXPECTED, DatabaseCommand
+
+logger = logging.getLogger("assignments.supervisor")
 
 RESTART_SECONDS = 2.0
 """Longest wait before a dead worker is replaced."""
@@ -83,10 +87,20 @@ class SupervisedCommand(DatabaseCommand):
             silence_seconds=self.silence_seconds, restarts=None if self.watches(argv) else MOST_RESTARTS
         )
         callback_budget.enforce()
+        is_clean = True
         try:
             super().run_from_argv(argv)
+        except CommandError:  # With --traceback.
+            raise
+        except Exception as error:
+            if not self.watches(argv):
+                raise
+            is_clean = False
+            log_error(logger, error, "The worker ends after an unexpected error", has_place=True)
+            sys.exit(_DIED)
         finally:
-            self.worker.ends()
+            if is_clean:
+                self.worker.ends()
 
     def execute(self, *args: Any, **options: Any) -> str | None:
         try:
@@ -116,12 +130,23 @@ class SupervisedCommand(DatabaseCommand):
 
 
 def is_wanted() -> bool:
-    """Return whether this process can be forked safely: it has one thread, and no open connections."""
-    return (
-        hasattr(os, "fork")
-        and threading.active_count() == 1
-        and all(connection.connection is None for connection in connections.all(initialized_only=True))
-    )
+    """Return whether this process can be forked safely: it has one thread, and no open connections. Log if it cannot."""
+    hindrances = list(_hindrances())
+    if hindrances:
+        logger.warning(
+            "No supervisor: %s. Nothing restarts this process if it dies, and nothing ends it if it hangs.",
+            "; ".join(hindrances),
+        )
+    return not hindrances
+
+
+def _hindrances() -> Iterator[str]:
+    if not hasattr(os, "fork"):
+        yield "this system cannot fork"
+    if threads := [each.name for each in threading.enumerate() if each is not threading.current_thread()]:
+        yield f"other threads run at start ({', '.join(threads)})"
+    if used := [each.alias for each in connections.all(initialized_only=True) if each.connection is not None]:
+        yield f"database connections are open at start ({', '.join(used)})"
 
 
 def supervise(*, silence_seconds: float, restarts: int | None) -> Worker:

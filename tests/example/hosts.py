@@ -3,10 +3,12 @@
 import os
 import signal
 from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from django.db import connection
 
+from assignments.coordination import dispatch
 from assignments.integration.host import HostBooking, Message, Seating
 from example.host import ExampleHost
 from example.models import Booking, Restaurant
@@ -43,6 +45,21 @@ class ForgetfulHost(ExampleHost):
     """Cannot say which bookings wait."""
 
     def unassigned(self, **kwargs: Any) -> Sequence[HostBooking]:
+        raise KeyError("Canary Guest <canary@example.test>")
+
+
+class BreakingHost(ExampleHost):
+    """With which a pass meets an error that no booking has caused, once: as long as there is the file ``BREAKS``."""
+
+    def unassigned(self, **kwargs: Any) -> Sequence[HostBooking]:
+        once = Path(os.environ["BREAKS"])
+        if once.exists():
+            once.unlink()
+            dispatch.run_pass = self._break  # type: ignore[assignment]
+        return super().unassigned(**kwargs)
+
+    @staticmethod
+    def _break(limits: Any) -> Any:
         raise KeyError("Canary Guest <canary@example.test>")
 
 

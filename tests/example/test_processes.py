@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -153,6 +154,25 @@ def test_sigterm_ends_watching_within_ten_seconds_and_nothing_is_half_done(group
     watcher.send_signal(signal.SIGTERM)
     watcher.communicate(timeout=10)
     assert watcher.returncode == 0
+    assert_every_booking_was_decided_once()
+
+
+def test_a_worker_that_meets_an_unexpected_error_is_replaced(group: list[models.Restaurant], tmp_path: Path) -> None:
+    once = tmp_path / "breaks"
+    once.touch()
+    watcher = processes.start(
+        *("run_coordinator", "--watch", "--interval", "60", "--json"),
+        TEST_HOST="tests.example.hosts.BreakingHost",
+        BREAKS=str(once),
+    )
+    assert watcher.stdout is not None
+    assert json.loads(watcher.stdout.readline())["processed"] == models.Booking.objects.count()
+    watcher.send_signal(signal.SIGTERM)
+    _out, err = watcher.communicate(timeout=10)
+    assert watcher.returncode == 0
+    assert "The worker ends after an unexpected error: KeyError at" in err
+    assert "The worker died; another one goes on." in err
+    assert "Canary" not in err
     assert_every_booking_was_decided_once()
 
 

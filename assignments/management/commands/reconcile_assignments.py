@@ -22,8 +22,9 @@ class Command(DatabaseCommand):
         "or edited without notice, bookings never requested, tables assigned by the host itself, tables occupied "
         "without a booking. Promises are kept: confirmed bookings that today's floor and settings would seat "
         "differently are listed, and keep their tables. With --check, repair nothing and list every promise of the app "
-        "that does not hold. Exit codes: 0 done; 1 something could not be repaired (the rest was); 2 bad usage, "
-        "or migrations are missing; 4 --check found something; 75 the database is unavailable."
+        "that does not hold. Exit codes: 0 done; 1 something could not be repaired, or the host raised an error "
+        "for it (the rest was done); 2 bad usage, or migrations are missing; 4 --check found something, or the host raised "
+        "an error for it; 75 the database is unavailable."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -68,13 +69,13 @@ class Command(DatabaseCommand):
                 self.stdout.write(json.dumps(asdict(found)))
                 continue
             remedy = f"not repaired ({found.error})" if found.error else found.remedy
-            would_be = "would be: " if options["dry_run"] else ""
-            self.stdout.write(f"{found.booking_ref}: {found.problem} -> {would_be}{remedy}")
+            would_be = "would be: " if options["dry_run"] and not found.error else ""
+            self.stdout.write(f"{found.booking_ref or 'host'}: {found.problem} -> {would_be}{remedy}")
         if not options["json"]:
             self.stdout.write(f"{count} discrepancies." if count else "Host and ledger agree.")
         failed += self._outdated(options)
         if failed:
-            raise CommandError(f"{failed} could not be repaired; see the log.", returncode=EXIT_UNEXPECTED)
+            raise CommandError(f"{failed} could not be compared or repaired; see the log.", returncode=EXIT_UNEXPECTED)
 
     def _check(self, options: dict[str, Any]) -> None:
         if options["repair"]:
@@ -85,7 +86,7 @@ class Command(DatabaseCommand):
             line = (
                 json.dumps(asdict(found))
                 if options["json"]
-                else f"{found.booking_ref}: {found.promise}: {found.detail}"
+                else f"{found.booking_ref or 'host'}: {found.promise}: {found.detail}"
             )
             self.stdout.write(line)
         if count:
@@ -103,7 +104,10 @@ class Command(DatabaseCommand):
                 self.stdout.write(json.dumps({"outdated_promise": asdict(promise)}))
             else:
                 remedy = f"not planned again ({promise.error})" if promise.error else promise.remedy
-                self.stdout.write(f"{promise.booking_ref}: not by today's rules ({promise.because}) -> {remedy}")
-        if found and not options["json"]:
-            self.stdout.write(f"{len(found)} confirmed bookings would be seated differently today. Promises are kept.")
+                self.stdout.write(
+                    f"{promise.booking_ref or 'host'}: not by today's rules ({promise.because}) -> {remedy}"
+                )
+        seen = [promise for promise in found if promise.booking_ref]
+        if seen and not options["json"]:
+            self.stdout.write(f"{len(seen)} confirmed bookings would be seated differently today. Promises are kept.")
         return sum(bool(promise.error) for promise in found)

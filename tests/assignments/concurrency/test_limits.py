@@ -5,7 +5,7 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -130,6 +130,63 @@ def test_a_guest_does_not_wait_for_whoever_has_the_bookings_row(
     assert not HostMark.objects.exists()
     row = Assignment.objects.get()
     assert (row.party, row.state) == ((4, State.CONFIRMED) if change == "edited" else (2, State.CANCELLED))
+
+
+@pytest.mark.parametrize("change", ["edited", "cancelled"])
+def test_a_guest_does_not_wait_for_a_worker_that_has_bookings_of_the_next_day(
+    host: TheHost, tonight: datetime, change: str
+) -> None:
+    """What becomes free wakes those who wait, also on the days around."""
+    host.book("B1", starts_at=tonight, party=8)
+    for ref in ("C1", "C2", "C3", "waits"):
+        host.book(ref, starts_at=tonight + timedelta(days=1), party=4)
+    run_all()
+    before = Assignment.objects.get(booking_ref="waits")
+    assert before.state != State.CONFIRMED
+    assert not before.is_woken
+    worker = connection.copy()
+    try:
+        worker.set_autocommit(False)
+        with worker.cursor() as cursor:
+            cursor.execute("SELECT FROM assignments_assignment WHERE booking_ref = 'waits' FOR UPDATE")
+        started = time.monotonic()
+        with transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute("SET LOCAL statement_timeout = '5s'")
+            if change == "edited":
+                host.edit("B1", party=2)
+                assert api.booking_changed(booking_ref="B1") == "later"
+            else:
+                api.booking_cancelled(booking_ref="B1")
+            assert limits() == ("0", "5s", "0"), "the caller's limits are the caller's"
+        assert time.monotonic() - started < 2
+    finally:
+        worker.close()
+    assert mark_following.sweep().followed == 1
+    assert not HostMark.objects.exists()
+    followed = Assignment.objects.get(booking_ref="B1")
+    assert (followed.party, followed.state) == ((2, State.CONFIRMED) if change == "edited" else (8, State.CANCELLED))
+    after = Assignment.objects.get(booking_ref="waits")
+    assert after.wake_at is not None or (after.due_at is not None and after.due_at <= transactions.database_now())
+
+
+def test_a_guest_waits_for_the_short_work_of_a_worker_on_the_next_day(host: TheHost, tonight: datetime) -> None:
+    host.book("B1", starts_at=tonight)
+    for ref in ("C1", "C2", "C3", "waits"):
+        host.book(ref, starts_at=tonight + timedelta(days=1), party=4)
+    run_all()
+    worker = connection.copy()
+    worker.inc_thread_sharing()
+    worker.set_autocommit(False)
+    with worker.cursor() as cursor:
+        cursor.execute("SELECT FROM assignments_assignment WHERE booking_ref = 'waits' FOR UPDATE")
+    ends = threading.Timer(0.1, worker.close)
+    ends.start()
+    with transaction.atomic():
+        api.booking_cancelled(booking_ref="B1")
+    ends.join(10)
+    assert Assignment.objects.get(booking_ref="B1").state == State.CANCELLED
+    after = Assignment.objects.get(booking_ref="waits")
+    assert after.wake_at is not None or (after.due_at is not None and after.due_at <= transactions.database_now())
 
 
 def limits() -> tuple[str, ...]:

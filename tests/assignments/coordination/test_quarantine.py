@@ -15,7 +15,7 @@ from django.db import connection, transaction
 from assignments import api, conf
 from assignments.concurrency import locks, transactions
 from assignments.coordination import dispatch, quarantine
-from assignments.exceptions import CallbackTooSlowError
+from assignments.exceptions import CallbackTooSlowError, DayBusyError
 from assignments.integration import callback_budget, marks, project_host
 from assignments.integration.host import Move, Seating
 from assignments.integration.project_host import HostWithWalkIns
@@ -184,13 +184,16 @@ class TestABusyDay:
     def busy(self, host: TheHost, tonight: datetime) -> Any:
         host.book("B1", starts_at=tonight)
         run_all()
-        row = Assignment.objects.get()
         other = connection.copy()
+        self.lock_the_day(other)
+        yield other
+        other.close()
+
+    def lock_the_day(self, other: Any) -> None:
+        row = Assignment.objects.get()
         with other.cursor() as cursor:
             key = locks._day_key(row.restaurant_ref, row.service_date)
             cursor.execute("SELECT pg_advisory_lock(hashtextextended(%s, 0))", [key])
-        yield other
-        other.close()
 
     def follow(self, busy: Any) -> None:
         busy.close()
@@ -221,6 +224,23 @@ class TestABusyDay:
             api.request(booking_ref="B1")
         self.follow(busy)
         assert (Assignment.objects.get().state, tables_of("B1")) == (State.CONFIRMED, ["T4"])
+
+    def test_who_asks_again_for_a_cancelled_booking_is_told_that_the_day_is_busy(
+        self, host: TheHost, busy: Any
+    ) -> None:
+        with busy.cursor() as cursor:
+            cursor.execute("SELECT pg_advisory_unlock_all()")
+        api.booking_cancelled(booking_ref="B1")
+        self.lock_the_day(busy)
+        with pytest.raises(DayBusyError):
+            api.request(booking_ref="B1")
+        with transaction.atomic():
+            with pytest.raises(DayBusyError):
+                api.request(booking_ref="B1")
+            assert Assignment.objects.get().state == State.CANCELLED
+        busy.close()
+        api.request(booking_ref="B1")
+        assert Assignment.objects.get().due_at is not None
 
     def test_who_asks_again_while_the_cancellation_is_followed_keeps_the_table(
         self, host: TheHost, busy: Any, monkeypatch: Any

@@ -2,6 +2,7 @@
 
 import io
 import json
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -11,9 +12,12 @@ from django.db import connection
 
 from assignments import api, conf
 from assignments.coordination import dispatch
+from assignments.integration.host import Seating
 from assignments.integration.planners import NOBODY, Route, SoleRouter
-from assignments.maintenance import promise_check
-from assignments.models import Allocation, Assignment, HostMark, OutboxMessage
+from assignments.maintenance import promise_check, reconcile
+from assignments.maintenance.host_reading import MOST_ALONE, Reading
+from assignments.models import Allocation, Assignment, HostMark, OutboxMessage, State
+from assignments.testing import a_floor, a_table
 from tests.assignments.conftest import HOST_PATH, TheHost, rewritten_history, run_all
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -59,7 +63,7 @@ def test_the_floor_of_a_restaurant_is_read_once_to_compare_its_tables(
         return fingerprint(host, restaurant_ref)
 
     monkeypatch.setattr(TheHost, "floor_fingerprint", noted)
-    assert list(promise_check.shown_twice()) == []
+    assert list(promise_check.shown_twice(reading=Reading())) == []
     assert len(read) == 1
 
 
@@ -234,3 +238,91 @@ def test_options_that_do_not_go_together_are_refused(host: TheHost, options: dic
     with pytest.raises(CommandError) as refused:
         call_command("reconcile_assignments", **options)
     assert refused.value.returncode == 2
+
+
+@pytest.fixture
+def two_restaurants(host: TheHost, tonight: datetime) -> TheHost:
+    host.floors["R2"] = a_floor("R2", tables=[a_table("T1")])
+    for number in range(3):
+        host.book(f"A{number}", starts_at=tonight)
+    host.book("Z", restaurant_ref="R2", starts_at=tonight)
+    run_all()
+    host.edit("A2", wants_table=False)
+    host.edit("Z", wants_table=False)
+    return host
+
+
+def raises_for(host: TheHost, monkeypatch: Any, name: str, ref: str) -> None:
+    """The host raises an error, which quotes a guest, whenever it is asked about this booking."""
+    original = getattr(host, name)
+
+    def callback(refs: Any, **more: Any) -> Any:
+        if ref in refs:
+            raise KeyError("Canary Guest <canary@example.test>")
+        return original(refs, **more)
+
+    monkeypatch.setattr(host, name, callback)
+
+
+@pytest.mark.parametrize("name", ["bookings", "tables_of"])
+def test_a_booking_for_which_the_host_raises_keeps_no_other_from_being_compared(
+    two_restaurants: TheHost, monkeypatch: Any, capsys: Any, caplog: Any, name: str
+) -> None:
+    raises_for(two_restaurants, monkeypatch, name, "A1")
+    for options, code in ((["--check"], 4), (["--dry-run"], 1), ([], 1)):
+        with pytest.raises(CommandError) as ended:
+            call_command("reconcile_assignments", *options)
+        assert ended.value.returncode == code
+        out, _err = capsys.readouterr()
+        lines = out.splitlines()
+        assert any(line.startswith("A1: ") and "KeyError" in line for line in lines), out
+        assert {line.split(":")[0] for line in lines if "cancelled in the host" in line} == {"A2", "Z"}, out
+        assert "Canary" not in out + caplog.text + str(ended.value)
+    assert set(Assignment.objects.filter(state=State.CANCELLED).values_list("booking_ref", flat=True)) == {"A2", "Z"}
+
+
+@pytest.mark.parametrize("name", ["history", "unassigned"])
+def test_a_restaurant_whose_bookings_the_host_cannot_list_keeps_no_other_from_being_compared(
+    two_restaurants: TheHost, tonight: datetime, monkeypatch: Any, capsys: Any, name: str
+) -> None:
+    original = getattr(two_restaurants, name)
+    new = two_restaurants.book("new", restaurant_ref="R2", starts_at=tonight)
+    if name == "history":
+        two_restaurants.rows["new"] = replace(new, is_confirmed=True)
+        two_restaurants.seated["new"] = Seating(
+            booking_ref="new", table_refs=("T1",), starts_at=tonight, ends_at=tonight + timedelta(hours=2)
+        )
+
+    def callback(**asked: Any) -> Any:
+        if asked.get("restaurant_ref") in (None, "R1"):
+            raise KeyError("Canary Guest <canary@example.test>")
+        return original(**asked)
+
+    monkeypatch.setattr(two_restaurants, name, callback)
+    with pytest.raises(CommandError) as ended:
+        call_command("reconcile_assignments")
+    out, _err = capsys.readouterr()
+    assert ended.value.returncode == 1
+    assert "host: the host raised an error for the list of bookings of restaurant R1 -> not repaired (KeyError)" in out
+    assert {"A2", "Z", "new"} <= {line.split(":")[0] for line in out.splitlines()}
+    assert "Canary" not in out
+
+
+def test_of_many_bookings_for_which_the_host_raises_not_each_is_asked_for_alone(
+    host: TheHost, tonight: datetime, monkeypatch: Any
+) -> None:
+    for number in range(200):
+        host.book(f"B{number:03}", starts_at=tonight)
+    dispatch.register_new()
+    asked: list[Any] = []
+
+    def callback(refs: Any, **_more: Any) -> Any:
+        asked.append(refs)
+        raise KeyError("Canary")
+
+    monkeypatch.setattr(host, "bookings", callback)
+    found = list(reconcile.reconcile(dry_run=True))
+    assert len(asked) < 100
+    assert sum(bool(each.booking_ref) for each in found) <= MOST_ALONE + 1
+    assert {each.error for each in found} == {"KeyError"}
+    assert any("bookings, B" in each.problem for each in found)
