@@ -13,6 +13,7 @@ from assignments.exceptions import TablesRefusedError
 from assignments.maintenance.reconcile import reconcile
 from assignments.models import Allocation, Assignment, Stage, State
 from assignments.outcome import Change, Kind
+from assignments.planning.reasons import Reason
 from assignments.testing import a_floor, a_service, a_table
 from tests.assignments.conftest import TheHost, host_with, run_all, tables_of
 
@@ -200,7 +201,7 @@ def test_once_an_overstay_is_taken_back_there_is_time_to_clear_the_table_again(
     end = now + HOUR
     seat(open_now, "B1", "T1", now - HOUR / 2, ends_at=end)
     open_now.book("B2", starts_at=end + gap * MINUTE, party=2)
-    api.assign(booking_ref="B2", table_refs=["T1"], actor=STAFF, overriding=["buffer"] if gap < kept + 1 else [])
+    api.assign(booking_ref="B2", table_refs=["T1"], actor=STAFF, overriding=[Reason.BUFFER] if gap < 15 else [])
     api.seated(booking_ref="B1", actor=STAFF)
     assert api.extend(booking_ref="B1", until=end + HOUR, actor=STAFF).change is Change.TO_STAFF
     if how == "undone":

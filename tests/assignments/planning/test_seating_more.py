@@ -80,9 +80,10 @@ def test_who_was_moved_for_a_party_that_gives_way_was_moved_for_those_who_sit_th
 
 def test_who_was_moved_for_a_party_that_gives_way_has_the_table_again_that_nobody_else_needs() -> None:
     long, *short = a_long_stay_and_two_short_ones()
-    window = replace(table("C2", 2), features=frozenset({"window"}))
-    on = floor(table("A2", 2), table("B4", 4), window, adjacent=[("B4", "C2")])
-    requests = [replace(long, party=6), *(replace(each, needs=frozenset({"window"})) for each in short)]
+    at_window = [replace(table(ref, 3), features=frozenset({"window"})) for ref in ("C3", "D3")]
+    on = floor(table("A2", 2), table("B4", 4), *at_window, adjacent=[("B4", "C3"), ("C3", "D3")])
+    requests = [replace(long, party=7), *(replace(each, party=6, needs=frozenset({"window"})) for each in short)]
+    assert set(with_a_pair_moved(on, requests[:1]).moves) == {"pair"}
     evening = with_a_pair_moved(on, requests)
     assert seated(evening.decisions) == ["first", "second"]
     assert evening.moves == {}
