@@ -18,8 +18,8 @@ AT_ONCE = 200
 def mark_due(host: Host, *, now: datetime, restaurant_ref: str | None = None) -> int:
     """Mark guests who are NO_SHOW_MINUTES late as no-shows, which frees their tables. Return the number of bookings.
 
-    Those whose edit waits for staff are late, too. Does nothing, without a query, unless the setting is given and the host reports arrivals: otherwise nobody knows who
-    is there.
+    Those whose edit waits for staff are late, too. Does nothing, without a query, unless the setting is given and the
+    host reports arrivals: otherwise nobody knows who is there.
     """
     minutes = conf.settings().NO_SHOW_MINUTES
     if not minutes or not getattr(host, "reports_arrivals", False):
