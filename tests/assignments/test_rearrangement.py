@@ -19,7 +19,7 @@ from assignments.coordination.planned_day import PlannedDay, plan_requests
 from assignments.integration.planners import Route
 from assignments.integration.project_host import HostWithWalkIns, configured
 from assignments.models import Allocation, Assignment, Attempt, HostMark, OutboxMessage, State, StateTransition
-from assignments.outcome import Kind
+from assignments.outcome import Change, Kind
 from assignments.planning.reasons import Reason
 from assignments.planning.seating_window import SeatingWindow
 from assignments.planning.snapshot import Movable
@@ -471,6 +471,35 @@ def test_a_search_ends_in_time_however_many_find_nothing_free(
         "later1": Kind.RETRY,
     }
     assert len(telling.moves) == 1
+
+
+@pytest.mark.parametrize(
+    ("edit", "is_told"),
+    [
+        ({"starts_at": timedelta(days=1)}, False),
+        ({"starts_at": timedelta(hours=1)}, True),
+        ({"starts_at": timedelta(days=1), "party": 9}, True),
+    ],
+    ids=["another evening", "the same evening", "another evening with too many"],
+)
+def test_who_was_told_a_table_of_another_evening_may_be_moved(
+    misplaced: TheHost, tonight: datetime, edit: dict[str, Any], is_told: bool
+) -> None:
+    told_by_call(misplaced)
+    misplaced.edit("A", **{**edit, "starts_at": tonight + edit["starts_at"]})
+    change = api.booking_changed(booking_ref="A")
+    assert change is (Change.TO_STAFF if "party" in edit else Change.KEPT)
+    assert Assignment.objects.get(booking_ref="A").table_told == is_told
+
+
+def test_who_comes_another_evening_after_all_is_told_the_table_anew(misplaced: TheHost, tonight: datetime) -> None:
+    """Nobody had decided about that edit when staff gave up the promise."""
+    told_by_call(misplaced)
+    misplaced.edit("A", starts_at=tonight + timedelta(days=1), party=9)
+    assert api.booking_changed(booking_ref="A") is Change.TO_STAFF
+    api.release_tables(booking_ref="A", actor="staff:7")
+    row = Assignment.objects.get(booking_ref="A")
+    assert (row.service_date, row.table_told) == (tonight.date() + timedelta(days=1), False)
 
 
 def leave_to_staff(ref: str) -> None:
