@@ -395,7 +395,7 @@ class EveningPlanner:
     def _note_pace(self, guest: _Guest) -> None:
         if self._floor.is_paced:
             window = guest.window
-            self._pace.add(guest.request.booking_ref, guest.request.party, window.starts_at, window.ends_at)
+            self._pace.plan(guest.request.booking_ref, guest.request.party, window.starts_at, window.ends_at)
 
     def _with_moves(self, guest: _Guest) -> tuple[tuple[TablePlan, ...], tuple[TableMove, ...]]:
         """Try to seat a newcomer by moving others. Returns its plan and the moves of confirmed parties, or nothing."""
