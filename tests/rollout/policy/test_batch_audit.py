@@ -154,7 +154,7 @@ def test_a_refusal_that_one_move_would_avoid_is_told_apart() -> None:
     ],
 )
 def test_the_pace_counts_an_edit_that_goes_first_as_planning_does(
-    limits: dict[str, int], reason: Reason | None
+    limits: dict[str, Any], reason: Reason | None
 ) -> None:
     """A has a table for two, and asks to come an hour later with four. Then B asks for that time with three."""
     on = replace(a_floor(tables=[*FLOOR.tables, a_table("T3")]), pacing=(Pacing(**limits),))
