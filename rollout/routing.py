@@ -2,6 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 
+from django.db.models import Exists
+
 from assignments import conf as assignments_conf
 from assignments.integration.planners import NOBODY, V3, Batch, Planner, Route
 from assignments.models import Assignment
@@ -37,6 +39,10 @@ class RolloutRouter:
     def keep(self, batch: Batch) -> None:
         """Store V3's input, for the audit of each of its decisions."""
         frozen_batches.keep(batch)
+
+    def moves_are_on(self) -> Exists:
+        """Return SQL for whether the switch is on that lets V3 move confirmed parties."""
+        return bucketing.rearrangement_is_on()
 
     def planner(self, key: str) -> Planner:
         """Return the planner with this key. Raises LookupError if it is not installed."""

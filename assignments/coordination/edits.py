@@ -113,7 +113,7 @@ def settle(
     """
     ledger.note_promise(seatings, party=assignment.party, zone_ref=assignment.zone_ref)
     chosen_by_staff = assignment.planner == MANUAL
-    kept, promised = _copy(assignment), promise.facts_of(assignment)
+    kept, promised, was_told = _copy(assignment), promise.facts_of(assignment), assignment.table_told
     is_turned_down = promise.is_turned_down(assignment, booking)
     if is_turned_down:
         booking = promise.promised(booking, assignment, seatings, keeps_stay=keeps_stay)
@@ -144,6 +144,7 @@ def settle(
             if not earlier and _settle_promise(assignment, booking, seatings, reason=reason, settlement=settlement):
                 return Change.MOVED
             return Change.LATER if earlier and assignment.is_woken else Change.NOTHING
+        assignment.table_told = was_told
         _leave_to_staff(settlement, assignment, why=answer, unmet=unmet, promised=promised)
         waiting.stay_awake([assignment] if earlier else [])
         return Change.TO_STAFF
@@ -177,7 +178,7 @@ def settle(
     except HostRefusedError as error:
         if not getattr(host, "refuses_tables", False):
             raise
-        vars(assignment).update(before)
+        vars(assignment).update({**before, "table_told": was_told})
         if is_optional:
             vars(assignment).update(kept)
             return Change.NOTHING

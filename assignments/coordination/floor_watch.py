@@ -11,6 +11,8 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import partial
 
+from django.db.models import Value
+
 from assignments import conf
 from assignments.concurrency import transactions
 from assignments.coordination import edits, host_changes, one_booking
@@ -18,6 +20,7 @@ from assignments.coordination.one_booking import Locked
 from assignments.error_logging import log_error
 from assignments.integration.floor_cache import floor_or_none
 from assignments.integration.host import Host, HostBooking, is_cancelled
+from assignments.integration.planners import SwitchesMoves, router
 from assignments.lifecycle import ledger, seating_validity, waiting
 from assignments.models import GONE, OPEN_STATES, Allocation, Assignment, FloorSeen, State
 from assignments.outcome import Change
@@ -37,17 +40,18 @@ def check(host: Host, *, now: datetime, restaurant_ref: str | None = None) -> in
     asked = Assignment.objects.filter(
         state=State.MANUAL_REVIEW, asked_starts_at__gt=now - STILL_ON, asked_restaurant_ref__isnull=False
     )
-    refs = set(
+    keeper = router()
+    moves_are_on = keeper.moves_are_on() if isinstance(keeper, SwitchesMoves) else Value(True)
+    rows = set(
         promised.order_by()
-        .values_list("restaurant_ref", flat=True)
-        .union(asked.order_by().values_list("asked_restaurant_ref", flat=True))
+        .values_list("restaurant_ref", moves_are_on)
+        .union(asked.order_by().values_list("asked_restaurant_ref", moves_are_on))
         .order_by()  # Django 6.1 would order the union as the model is ordered, by columns that it does not have.
     )
-    if restaurant_ref:
-        refs &= {restaurant_ref}
+    refs = {ref for ref, _is_on in rows if not restaurant_ref or ref == restaurant_ref}
     if not refs:
         return 0
-    fingerprints = _fingerprints(host, refs)
+    fingerprints = _fingerprints(host, refs, moves_are_on=any(is_on for _ref, is_on in rows))
     seen = dict(FloorSeen.objects.filter(pk__in=fingerprints).values_list("restaurant_ref", "fingerprint"))
     edited = 0
     for ref, fingerprint in sorted(fingerprints.items()):
@@ -60,10 +64,10 @@ def check(host: Host, *, now: datetime, restaurant_ref: str | None = None) -> in
     return edited
 
 
-def _fingerprints(host: Host, refs: Collection[str]) -> Mapping[str, str]:
+def _fingerprints(host: Host, refs: Collection[str], *, moves_are_on: bool) -> Mapping[str, str]:
     """Return the fingerprint of each floor with the settings, by restaurant, without those for which the host raises."""
     read = _read(host, sorted(refs))
-    return {ref: f"{fingerprint}:{_fingerprint_of_settings(ref)}" for ref, fingerprint in read.items()}
+    return {ref: f"{fingerprint}:{_fingerprint_of_settings(ref, moves_are_on)}" for ref, fingerprint in read.items()}
 
 
 def _read(host: Host, refs: Sequence[str]) -> dict[str, str]:
@@ -92,9 +96,10 @@ def _is_followed(restaurant_ref: str, host: Host, *, now: datetime) -> bool:
         return False
 
 
-def _fingerprint_of_settings(restaurant_ref: str) -> str:
+def _fingerprint_of_settings(restaurant_ref: str, moves_are_on: bool) -> str:
     settings = conf.settings()
-    who_moves = settings.rearranges(restaurant_ref), settings.FIXED_MINUTES, settings.FREEZE_MINUTES, settings.MAX_MOVES
+    rearranges = moves_are_on and settings.rearranges(restaurant_ref)
+    who_moves = rearranges, settings.FIXED_MINUTES, settings.FREEZE_MINUTES, settings.MAX_MOVES
     return hashlib.sha256(repr((settings.rules(), who_moves)).encode()).hexdigest()[:12]
 
 

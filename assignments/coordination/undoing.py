@@ -96,6 +96,13 @@ class _Last:
             return True  # They are now expected at the later time for which they ask.
         return bool(self.of(What.FREED)) and any(Stage(each.stage) in GONE for each in self.of(What.STAGE))
 
+    @property
+    def is_stay(self) -> bool:
+        """Return whether it made the stay longer or shorter. Parties and closures next to it change its buffers alone."""
+        ends = {row.seating_id: _end(row) for row in self.before}
+        has_new_end = any(_end(row) != ends.get(row.seating_id, _end(row)) for row in self.of(What.CHANGED))
+        return has_new_end and not self.of(What.SEATED, What.FREED, What.ENDED)
+
     def of(self, *kinds: str) -> list[SeatingChange]:
         return [change for change in self.changes if change.what in kinds]
 
@@ -227,7 +234,7 @@ def _undo(assignment: Assignment, last: _Last, *, host: Host, now: datetime, act
         settlement.write()
         _overlap_again(assignment, last, host=host, now=now, actor=actor)
         return Undo.MOVE
-    elif last.of(What.CHANGED) and not last.of(What.SEATED, What.FREED, What.ENDED):
+    elif last.is_stay:
         seatings = ledger.seatings_of([assignment.booking_ref])[assignment.booking_ref]
         until = _stayed_until(last, now)
         against = _closing_before(seatings, until, host=host)
@@ -245,10 +252,14 @@ def _undo(assignment: Assignment, last: _Last, *, host: Host, now: datetime, act
 
 def _stayed_until(last: _Last, now: datetime) -> datetime:
     """Return the end of the stay that guests have again once a longer or shorter stay is undone."""
-    before = last.before[0]
-    until = promise.moment((before.facts or {}).get("overstays_until")) or before.ends_at
+    until = _end(last.before[0])
     assert until is not None
     return max(until, now)
+
+
+def _end(row: SeatingChange) -> datetime | None:
+    """Return when the guests of the seating leave, as of this change."""
+    return promise.moment((row.facts or {}).get("overstays_until")) or row.ends_at
 
 
 def _closing_before(seatings: Sequence[Allocation], until: datetime, *, host: Host) -> tuple[Refusal, ...]:
@@ -280,7 +291,7 @@ def offered(assignment: Assignment, *, now: datetime, host: Host) -> Offer | Non
         return _offer(decision.what, assignment, last, now=now, host=host)
     if what is Undo.STAGE and Stage(last.of(What.STAGE)[0].stage) not in GONE:
         return Offer(what=what)
-    if what is Undo.STAY and last.before:
+    if what is Undo.STAY:
         seatings = ledger.seatings_of([assignment.booking_ref]).get(assignment.booking_ref, [])
         return Offer(what=what, against=_closing_before(seatings, _stayed_until(last, now), host=host))
     return _offer(what, assignment, last, now=now, host=host)
@@ -311,8 +322,7 @@ def _what(assignment: Assignment, last: _Last) -> Undo | None:
         if not last.transition.actor.startswith(STAFF):
             return None
         return Undo.SWAP if last.is_swap else Undo.MOVE
-    is_stay = bool(last.of(What.CHANGED)) and not last.of(What.SEATED, What.FREED, What.ENDED)
-    return Undo.STAY if is_stay else None
+    return Undo.STAY if last.is_stay else None
 
 
 def _is_untouched(assignment: Assignment, last: _Last) -> bool:

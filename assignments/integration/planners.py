@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Protocol, runtime_checkable
 
+from django.db.models import Exists
+
 from assignments import conf
 from assignments.models import Assignment
 from assignments.outcome import Outcome
@@ -92,6 +94,15 @@ class KeepsBatches(Protocol):
 
     def keep(self, batch: Batch) -> None:
         """Store the batch. Called in the transaction that decides, after all else is written: one statement, no waiting."""
+        ...
+
+
+@runtime_checkable
+class SwitchesMoves(Protocol):
+    """A router with a switch for ``Route.may_rearrange``. Each pass notices if it was turned on or off."""
+
+    def moves_are_on(self) -> Exists:
+        """Return the switch as an SQL expression, which is read together with what a pass reads anyway."""
         ...
 
 

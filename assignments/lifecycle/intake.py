@@ -92,7 +92,10 @@ def take_over_facts(assignment: Assignment, booking: HostBooking, *, floor: Floo
     assignment.zone_ref, assignment.asked_until = booking.zone_ref or "", asked_until(booking)
     assignment.needs, assignment.wishes = (sorted(each) for each in asked_features(booking, assignment))
     assignment.forget_wish()
-    return (assignment.restaurant_ref, assignment.service_date) != before
+    is_elsewhere = (assignment.restaurant_ref, assignment.service_date) != before
+    if is_elsewhere:
+        assignment.table_told = booking.table_told  # What the guests were told before was a table of another evening.
+    return is_elsewhere
 
 
 def asked_features(booking: HostBooking, assignment: Assignment) -> tuple[frozenset[str], frozenset[str]]:

@@ -492,6 +492,8 @@ class Assignment(FSMModelMixin, models.Model):
         """Make the edit the assignment's own facts, in memory, because nothing is promised any more."""
         if self.asked_restaurant_ref is None or self.asked_date is None or self.asked_starts_at is None:
             return
+        if (self.asked_restaurant_ref, self.asked_date) != (self.restaurant_ref, self.service_date):
+            self.table_told = False  # That was a table of another evening.
         self.restaurant_ref, self.service_date = self.asked_restaurant_ref, self.asked_date
         self.starts_at, self.party = self.asked_starts_at, self.asked_party or self.party
         self.asked_until, self.zone_ref, self.needs = (

@@ -395,7 +395,7 @@ class EveningPlanner:
     def _note_pace(self, guest: _Guest) -> None:
         if self._floor.is_paced:
             window = guest.window
-            self._pace.add(guest.request.booking_ref, guest.request.party, window.starts_at, window.ends_at)
+            self._pace.plan(guest.request.booking_ref, guest.request.party, window.starts_at, window.ends_at)
 
     def _with_moves(self, guest: _Guest) -> tuple[tuple[TablePlan, ...], tuple[TableMove, ...]]:
         """Try to seat a newcomer by moving others. Returns its plan and the moves of confirmed parties, or nothing."""
@@ -461,6 +461,8 @@ class EveningPlanner:
             self._batch.meet(guest.party)
             self._seat(guest, found[guest.party])
             del self._unseated[guest.request.booking_ref]
+        while any(self._moved_back_for(guest) for guest in changed):
+            pass
         decisions = self._decisions
         for guest in moving:
             decisions[guest.request.booking_ref] = self._decision_on_moved(guest)
@@ -469,7 +471,35 @@ class EveningPlanner:
             decisions[ref] = replace(decisions[ref], plans=(self._plan_at_its_place(guest),), refusal=None)
         for guest in losing:
             ref, refusal = guest.request.booking_ref, self._no_capacity(guest, guest.fit)
+            if moves := decisions[ref].moves:  # Others have the tables that these have freed.
+                heir = _first_at_freed(moves, [*newcomers, *moving]).request.booking_ref
+                decisions[heir] = replace(decisions[heir], moves=(*decisions[heir].moves, *moves))
             decisions[ref] = replace(decisions[ref], plans=(), refusal=refusal, moved_from=(), moves=())
+
+    def _moved_back_for(self, guest: _Guest) -> bool:
+        """Give a confirmed party that was moved for this guest its earlier tables again, if one has them free now."""
+        ref = guest.request.booking_ref
+        decision = self._decisions[ref]
+        for move in reversed(decision.moves):
+            other = next(each for each in self._confirmed if each.request.booking_ref == move.booking_ref)
+            unit = self._vacated(other, move)
+            if unit is not None:
+                self._release(other)
+                self._take(other, unit)
+                moves = tuple(each for each in decision.moves if each is not move)
+                self._decisions[ref] = replace(decision, moves=moves)
+                return True
+        return False
+
+    def _vacated(self, guest: _Guest, move: TableMove) -> Unit | None:
+        """Return the tables that the guest left by this move, if they are free again; None if it was moved on since."""
+        now = guest.party.unit
+        if now is None or now.table_refs != move.to_table_refs:
+            return None
+        free = now.mask | self._occupancy.free(guest.window.blocked_from, guest.window.blocked_until)
+        known = [guest.first_unit, *guest.party.options]
+        former = next(unit for unit in known if unit is not None and unit.table_refs == move.from_table_refs)
+        return former if former.mask & free == former.mask else None
 
     def _decision_on_moved(self, guest: _Guest) -> Decision:
         ref = guest.request.booking_ref
@@ -535,6 +565,13 @@ class EveningPlanner:
             count=len(fit.units),
         )
         return Refusal(Reason.NO_CAPACITY, text)
+
+
+def _first_at_freed(moves: Iterable[TableMove], guests: Sequence[_Guest]) -> _Guest:
+    """Return the first of the guests who has a table that these moves have freed; the first of all if none has one."""
+    freed = {table_ref for move in moves for table_ref in move.from_table_refs}
+    having = (guest for guest in guests if guest.party.unit and freed & set(guest.party.unit.table_refs))
+    return next(having, guests[0])
 
 
 def closed_refusal(party: int, time: str, count: int) -> Refusal:

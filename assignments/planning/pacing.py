@@ -6,6 +6,7 @@ and counts everybody who is there, of whatever service.
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import date, datetime, timedelta
+from itertools import chain
 from typing import NamedTuple
 
 from assignments.planning.floor import Floor, Pacing
@@ -69,6 +70,7 @@ class Pace:
     def __init__(self, floor: Floor, occupied: Iterable[Occupied] = ()) -> None:
         self._floor = floor
         self._stays: dict[str, _Stay] = {}
+        self._planned: dict[str, _Stay] = {}
         if floor.is_paced:
             for each in occupied:
                 if each.booking_ref and each.starts_at is not None:
@@ -81,16 +83,22 @@ class Pace:
             starts_at, ends_at, party = min(known.start, starts_at), max(known.end, ends_at), max(known.party, party)
         self._stays[booking_ref] = _Stay(starts_at, ends_at, party)
 
+    def plan(self, booking_ref: str, party: int, starts_at: datetime, ends_at: datetime) -> None:
+        """Count a party that is seated now, beside the tables that it has until then."""
+        self._planned[booking_ref] = _Stay(starts_at, ends_at, party)
+
     def refusal(self, request: SeatingRequest, window: SeatingWindow, rules: PlanningRules) -> Refusal | None:
         """Return why the party may not come then, or None. A party that was promised that time may come."""
         limits = self._limits(request, window, rules)
         if limits is None:
             return None
         _service, pacing, first, last = limits
-        others = [stay for ref, stay in self._stays.items() if ref != request.booking_ref]
-        coming = [stay for stay in others if first <= stay.start < last]
+        others = [
+            (ref, stay) for ref, stay in chain(self._stays.items(), self._planned.items()) if ref != request.booking_ref
+        ]
+        coming = _covers((ref, stay) for ref, stay in others if first <= stay.start < last)
         values = {"party": request.party, "first": self._clock(first), "last": self._clock(last)}
-        covers = sum(stay.party for stay in coming)
+        covers = sum(coming.values())
         if pacing.most_covers is not None and covers + request.party > pacing.most_covers:
             text = _(
                 "Party of %(party)s: at most %(most)s covers may come from %(first)s to %(last)s; %(covers)s do already.",
@@ -223,8 +231,16 @@ def _ceilings(
     yield from found if found[-1].slack else found[-1:]
 
 
-def _present(stays: Iterable[_Stay], window: SeatingWindow) -> Iterator[int]:
+def _present(stays: Sequence[tuple[str, _Stay]], window: SeatingWindow) -> Iterator[int]:
     """Yield the number of covers present at each moment of the window at which it rises."""
-    meeting = [stay for stay in stays if stay.start < window.ends_at and window.starts_at < stay.end]
-    for moment in {window.starts_at, *(stay.start for stay in meeting if stay.start > window.starts_at)}:
-        yield sum(stay.party for stay in meeting if stay.start <= moment < stay.end)
+    meeting = [each for each in stays if each[1].start < window.ends_at and window.starts_at < each[1].end]
+    for moment in {window.starts_at, *(stay.start for _ref, stay in meeting if stay.start > window.starts_at)}:
+        yield sum(_covers((ref, stay) for ref, stay in meeting if stay.start <= moment < stay.end).values())
+
+
+def _covers(stays: Iterable[tuple[str, _Stay]]) -> dict[str, int]:
+    """Return the covers of each booking that is among the stays, once however many of them it has."""
+    found: dict[str, int] = {}
+    for ref, stay in stays:
+        found[ref] = max(stay.party, found.get(ref, 0))
+    return found

@@ -3,7 +3,7 @@
 import hashlib
 from dataclasses import dataclass
 
-from django.db.models import F, Func, TextField, Value
+from django.db.models import Exists, F, Func, TextField, Value
 from django.db.models.functions import Cast
 from waffle import get_waffle_switch_model
 
@@ -99,6 +99,11 @@ def read(restaurant_ref: str) -> RolloutState:
         percent=percent,
         forced_planner=next((planner for kind, planner, _, _ in rows if kind == "forced"), ""),
     )
+
+
+def rearrangement_is_on() -> Exists:
+    """Return SQL for whether the switch is on that lets V3 move confirmed parties."""
+    return Exists(get_waffle_switch_model().objects.filter(name=resolution.REARRANGEMENT_SWITCH, active=True))
 
 
 def _known_releases() -> Func:

@@ -6,13 +6,13 @@ It reads the fields of frozen values and calls none of their methods: see ``seat
 from __future__ import annotations
 
 from datetime import UTC, date, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 from zoneinfo import ZoneInfo
 
 from rollout.policy.audit_hours import service_at
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Iterable
     from datetime import datetime
 
     from assignments.planning.floor import Floor, Pacing
@@ -31,34 +31,55 @@ def is_too_many(
     limits = _limits(floor, period.key, opens.astimezone(ZoneInfo(floor.timezone)).date())
     if limits is None:
         return False
-    guests: dict[str, list[Occupied]] = {}
-    for row in others:
-        if row.booking_ref and row.starts_at is not None:
-            guests.setdefault(row.booking_ref, []).append(row)
-    sitting = [
-        (
-            min(row.starts_at for row in rows if row.starts_at),
-            max(row.ends_at or row.blocked_until for row in rows),
-            max(row.party for row in rows),
-        )
-        for rows in guests.values()
-    ]
+    sitting = _sitting(others)
 
     def slot(moment: datetime) -> int:
         return (moment - opens) // timedelta(minutes=limits.interval_minutes)
 
-    coming = [party for comes, _goes, party in sitting if slot(comes) == slot(start)]
+    coming = _parties(each for each in sitting if slot(each.comes) == slot(start))
     if limits.most_covers is not None and sum(coming) + covers > limits.most_covers:
         return True
     if limits.most_parties is not None and len(coming) + 1 > limits.most_parties:
         return True
     if limits.most_present is None:
         return False
-    moments = [start, *(comes for comes, _goes, _party in sitting if start < comes < ends_at)]
+    moments = [start, *(each.comes for each in sitting if start < each.comes < ends_at)]
     return any(
-        covers + sum(party for comes, goes, party in sitting if comes <= moment < goes) > limits.most_present
+        covers + sum(_parties(each for each in sitting if each.comes <= moment < each.goes)) > limits.most_present
         for moment in moments
     )
+
+
+class _Stay(NamedTuple):
+    booking_ref: str
+    comes: datetime
+    goes: datetime
+    party: int
+
+
+def _sitting(others: Collection[Occupied]) -> list[_Stay]:
+    """Return the stays of these rows. What a booking is given now is apart from what it had until then."""
+    guests: dict[tuple[str, type], list[Occupied]] = {}
+    for row in others:
+        if row.booking_ref and row.starts_at is not None:
+            guests.setdefault((row.booking_ref, type(row)), []).append(row)
+    return [
+        _Stay(
+            ref,
+            min(row.starts_at for row in rows if row.starts_at),
+            max(row.ends_at or row.blocked_until for row in rows),
+            max(row.party for row in rows),
+        )
+        for (ref, _kind), rows in guests.items()
+    ]
+
+
+def _parties(stays: Iterable[_Stay]) -> list[int]:
+    """Return the covers of each booking among the stays, once."""
+    found: dict[str, int] = {}
+    for each in stays:
+        found[each.booking_ref] = max(each.party, found.get(each.booking_ref, 0))
+    return list(found.values())
 
 
 def _limits(floor: Floor, service: str, day: date) -> Pacing | None:

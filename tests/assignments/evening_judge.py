@@ -248,7 +248,10 @@ def broken_promises(
         if ref not in now_seated:
             if "seat" in may_change:
                 continue
-            if no_show and assignment["stage"] == "no_show" and start + no_show <= now + A_MINUTE:
+            asked = before.assignments[ref]["asked_starts_at"]
+            comes_later = asked is not None and now < asked == assignment["starts_at"]
+            is_marked = assignment["stage"] == "no_show" or comes_later
+            if no_show and is_marked and start + no_show <= now + A_MINUTE:
                 judged["a no-show by the clock"] += action.by == "planner"
                 continue
             if assignment["stage"] == "left" and ref in action.refs and _is_over(before, ref, host, now):

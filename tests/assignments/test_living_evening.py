@@ -226,8 +226,23 @@ class TestWishesThatAreNotGranted:
             assert Assignment.objects.get(booking_ref="A").stage == Stage.EXPECTED
             with at(later + timedelta(minutes=31)):
                 dispatch.register_new()
-            is_marked = Assignment.objects.get(booking_ref="A").stage == Stage.NO_SHOW
-            assert is_marked == (answer == "rejected"), "who waits for staff is not marked"
+            assert (Assignment.objects.get(booking_ref="A").stage, tables_of("A")) == (Stage.NO_SHOW, [])
+
+    def test_the_clock_waits_for_guests_who_ask_to_come_later(
+        self, one_table: TheHost, tonight: datetime, settings: Any, answer: str
+    ) -> None:
+        """Once that start is as long ago, too, they are a no-show; who was rejected is one by the promise."""
+        for ref, start in (("A", tonight), ("B", tonight + timedelta(hours=2))):
+            one_table.book(ref, starts_at=start, party=2)
+            api.assign(booking_ref=ref, table_refs=["T1"], actor="staff:7")
+        self.ask(one_table, answer, starts_at=tonight + timedelta(minutes=30))
+        with override(settings, rows=one_table.rows, NO_SHOW_MINUTES=30):
+            conf.load(HOST_PATH).reports_arrivals = True
+            for minutes, is_marked in ((31, answer == "rejected"), (61, True)):
+                with at(tonight + timedelta(minutes=minutes)):
+                    dispatch.register_new()
+                stage = Stage.NO_SHOW if is_marked else Stage.EXPECTED
+                assert Assignment.objects.get(booking_ref="A").stage == stage
 
     def test_the_evening_shows_them_where_they_have_their_table(
         self, one_table: TheHost, tonight: datetime, answer: str

@@ -3,24 +3,29 @@
 Each test is named after what happens at the restaurant.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
+from django.core.management import call_command
 
 from assignments import api, checks
+from assignments.concurrency.transactions import database_now
 from assignments.conf import A_YEAR_OF_MINUTES
-from assignments.coordination import coordinator, day_planner, rearrangement
+from assignments.coordination import coordinator, day_planner, floor_watch, rearrangement
 from assignments.coordination.planned_day import PlannedDay, plan_requests
-from assignments.integration.project_host import HostWithWalkIns
+from assignments.integration.planners import Route
+from assignments.integration.project_host import HostWithWalkIns, configured
 from assignments.models import Allocation, Assignment, Attempt, HostMark, OutboxMessage, State, StateTransition
-from assignments.outcome import Kind
+from assignments.outcome import Change, Kind
 from assignments.planning.reasons import Reason
 from assignments.planning.seating_window import SeatingWindow
 from assignments.planning.snapshot import Movable
 from assignments.testing import a_floor, a_service, a_table
+from rollout.flags import bucketing, resolution
+from rollout.routing import RolloutRouter
 from tests.assignments.conftest import Keeping, TheHost, asked, host_with, override, run_all, tables_of
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -468,6 +473,35 @@ def test_a_search_ends_in_time_however_many_find_nothing_free(
     assert len(telling.moves) == 1
 
 
+@pytest.mark.parametrize(
+    ("edit", "is_told"),
+    [
+        ({"starts_at": timedelta(days=1)}, False),
+        ({"starts_at": timedelta(hours=1)}, True),
+        ({"starts_at": timedelta(days=1), "party": 9}, True),
+    ],
+    ids=["another evening", "the same evening", "another evening with too many"],
+)
+def test_who_was_told_a_table_of_another_evening_may_be_moved(
+    misplaced: TheHost, tonight: datetime, edit: dict[str, Any], is_told: bool
+) -> None:
+    told_by_call(misplaced)
+    misplaced.edit("A", **{**edit, "starts_at": tonight + edit["starts_at"]})
+    change = api.booking_changed(booking_ref="A")
+    assert change is (Change.TO_STAFF if "party" in edit else Change.KEPT)
+    assert Assignment.objects.get(booking_ref="A").table_told == is_told
+
+
+def test_who_comes_another_evening_after_all_is_told_the_table_anew(misplaced: TheHost, tonight: datetime) -> None:
+    """Nobody had decided about that edit when staff gave up the promise."""
+    told_by_call(misplaced)
+    misplaced.edit("A", starts_at=tonight + timedelta(days=1), party=9)
+    assert api.booking_changed(booking_ref="A") is Change.TO_STAFF
+    api.release_tables(booking_ref="A", actor="staff:7")
+    row = Assignment.objects.get(booking_ref="A")
+    assert (row.service_date, row.table_told) == (tonight.date() + timedelta(days=1), False)
+
+
 def leave_to_staff(ref: str) -> None:
     """Nothing is found for it as often as it is tried."""
     Assignment.objects.filter(booking_ref=ref).update(attempts=4)
@@ -501,6 +535,27 @@ def test_once_a_setting_lets_parties_move_who_waits_is_tried_again(misplaced: Th
     with override(settings, rows=rows, REARRANGE=False):
         leave_to_staff("four")
     with override(settings, rows=rows, REARRANGE=True):
+        assert run_all()["four"].table_refs == ("large",)
+
+
+class Switched(RolloutRouter):
+    """V3 decides everything, and moves guests only while the project's switch is on."""
+
+    def route(self, assignments: Sequence[Assignment]) -> Mapping[str, Route]:
+        is_on = bucketing.read("R1").may_rearrange
+        return {assignment.booking_ref: Route(planner="v3", may_rearrange=is_on) for assignment in assignments}
+
+
+def test_once_the_switch_lets_parties_move_who_waits_goes_first(
+    misplaced: TheHost, settings: Any, django_assert_num_queries: Any
+) -> None:
+    with override(settings, rows=misplaced.rows, ROUTER=f"{__name__}.{Switched.__name__}"):
+        leave_to_staff("four")
+        host, now = configured(), database_now()
+        floor_watch.check(host, now=now)
+        with django_assert_num_queries(2):
+            assert floor_watch.check(host, now=now) == 0
+        call_command("waffle_switch", resolution.REARRANGEMENT_SWITCH, "on", create=True)
         assert run_all()["four"].table_refs == ("large",)
 
 

@@ -9,6 +9,7 @@ from django.db import IntegrityError, connection, transaction
 from assignments import api
 from assignments.concurrency import transactions
 from assignments.concurrency.clock import at
+from assignments.exceptions import TransitionRefusedError
 from assignments.models import Allocation, Assignment, Stage, State
 from assignments.outcome import Kind
 from assignments.planning.floor import TurnTime
@@ -94,6 +95,8 @@ class TestWhoSitsThere:
         assert (tables_of("B1"), state_of("B1")) == (["T1"], (State.CONFIRMED, "table_stays_open"))
         row = Allocation.objects.get()
         assert (row.blocked.upper, row.overstays_until) == (tonight + 2 * HOUR, None)
+        with pytest.raises(TransitionRefusedError, match="nothing can be taken back"):
+            api.undo(booking_ref="B1", actor=STAFF)
 
     def test_what_a_closure_did_is_taken_back_by_lifting_it(self, at_ten_past: None, tonight: datetime) -> None:
         close(tonight + 105 * MINUTE, "T1")

@@ -70,6 +70,29 @@ def test_limits_that_come_later_take_nobodys_seat(paced: TheHost, tonight: datet
     assert tables_of("B")
 
 
+def test_nobody_passes_an_edit_that_waits_for_the_same_time(paced: TheHost, tonight: datetime) -> None:
+    """A asks to come an hour later and with more, still has its table for seven, and is locked by its host just now."""
+    tables = [*TABLES, a_table("T7", seats=6)]
+    paced.floors["R1"] = a_floor(tables=tables, pacing=[Pacing(most_parties=1)])
+    later = tonight + timedelta(hours=1)
+    paced.edit("B", starts_at=later)
+    paced.edit("C", wants_table=False)
+    run_all()
+    paced.edit("A", starts_at=later, party=6)
+    assert api.booking_changed(booking_ref="A") is Change.TO_STAFF
+    paced.edit("B", wants_table=False)
+    api.booking_changed(booking_ref="B")
+    paced.book("N", starts_at=later, party=2, requested_at=asked(9))
+    api.request(booking_ref="N")
+    paced.locked.add("A")
+    assert api.assign_now(booking_ref="N").kind is not Kind.CONFIRMED
+    paced.locked.clear()
+    run_all()
+    row = Assignment.objects.get(booking_ref="A")
+    assert (row.state, row.starts_at) == (State.CONFIRMED, later)
+    assert not tables_of("N")
+
+
 def test_walk_ins_are_paced_and_staff_may_pass_over_it(paced: TheHost, tonight: datetime) -> None:
     run_all()
     with at(tonight + timedelta(minutes=1)):

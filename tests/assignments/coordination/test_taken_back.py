@@ -1,6 +1,7 @@
 """What guests or staff take back leaves nothing behind: the promise stands again, and nobody waits for it to be decided."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import UTC, datetime, time, timedelta
 from typing import Any
 
@@ -12,6 +13,7 @@ from assignments.exceptions import TablesRefusedError
 from assignments.maintenance.reconcile import reconcile
 from assignments.models import Allocation, Assignment, Stage, State
 from assignments.outcome import Change, Kind
+from assignments.planning.reasons import Reason
 from assignments.testing import a_floor, a_service, a_table
 from tests.assignments.conftest import TheHost, host_with, run_all, tables_of
 
@@ -186,6 +188,30 @@ def test_who_was_rejected_and_asks_for_less_is_planned(host: TheHost, tonight: d
     assert api.booking_changed(booking_ref="A") is Change.NOTHING
     assert change(host, "A", **NO_WISH) is Change.REQUESTED
     assert run_all()["A"].kind is Kind.CONFIRMED
+
+
+@pytest.mark.parametrize("how", ["undone", "they leave in time"])
+@pytest.mark.parametrize(("gap", "kept"), [(10, 10), (40, 15)])
+def test_once_an_overstay_is_taken_back_there_is_time_to_clear_the_table_again(
+    open_now: TheHost, how: str, gap: int, kept: int
+) -> None:
+    """The next party comes within the buffer, which staff had shortened for it, or later."""
+    open_now.floors["R1"] = a_floor(tables=[a_table("T1")], services=[replace(ALL_DAY, buffer_after_minutes=15)])
+    now = datetime.now(UTC)
+    end = now + HOUR
+    seat(open_now, "B1", "T1", now - HOUR / 2, ends_at=end)
+    open_now.book("B2", starts_at=end + gap * MINUTE, party=2)
+    api.assign(booking_ref="B2", table_refs=["T1"], actor=STAFF, overriding=[Reason.BUFFER] if gap < 15 else [])
+    api.seated(booking_ref="B1", actor=STAFF)
+    assert api.extend(booking_ref="B1", until=end + HOUR, actor=STAFF).change is Change.TO_STAFF
+    if how == "undone":
+        api.undo(booking_ref="B1", actor=STAFF)
+    else:
+        api.extend(booking_ref="B1", until=end, actor=STAFF)
+    run_all()
+    row = Allocation.objects.get(booking_ref="B1")
+    assert (row.stays_until, row.blocked.upper) == (end, end + kept * MINUTE)
+    assert state_of("B1")[0] == state_of("B2")[0] == State.CONFIRMED
 
 
 class TestAnOverstay:

@@ -7,7 +7,8 @@ import pytest
 
 from assignments import api
 from assignments.concurrency.clock import at
-from assignments.exceptions import TablesRefusedError
+from assignments.coordination import undoing
+from assignments.exceptions import TablesRefusedError, TransitionRefusedError
 from assignments.models import Allocation, Assignment, State
 from assignments.outcome import Change
 from assignments.planning.reasons import OVERRIDABLE, Reason
@@ -57,6 +58,14 @@ def test_staff_give_the_table_by_name_and_it_is_offered_so(full: TheHost, tonigh
     assert blocked("B0") == (tonight - 2 * HOUR, tonight)
     assert blocked("B1") == (tonight, tonight + 135 * MINUTE), "what is left of its own buffer stays"
     assert "buffer" in Assignment.objects.get(booking_ref="B1").transitions.latest("id").detail
+
+
+def test_nothing_is_undone_for_a_party_beside_whom_another_was_squeezed_in(full: TheHost, tonight: datetime) -> None:
+    api.assign(booking_ref="B1", table_refs=["T1"], actor=STAFF, overriding=[Reason.BUFFER])
+    row = Assignment.objects.get(booking_ref="B0")
+    assert undoing.offered(row, now=tonight - 24 * HOUR, host=full) is None
+    with pytest.raises(TransitionRefusedError, match="nothing can be taken back"):
+        api.undo(booking_ref="B0", actor=STAFF)
 
 
 def test_the_guests_small_edit_leaves_them_there(full: TheHost, tonight: datetime) -> None:

@@ -5,8 +5,11 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import pytest
+
 from assignments.coordination.planned_day import plan_requests
 from assignments.planning.decision import Decision
+from assignments.planning.floor import Pacing
 from assignments.planning.reasons import Reason, Refusal
 from assignments.planning.request import SeatingRequest
 from assignments.planning.seating_window import SeatingWindow, seating_window
@@ -139,6 +142,46 @@ def test_a_refusal_that_one_move_would_avoid_is_told_apart() -> None:
     assert (judged.wrong_refusal, judged.avoidable_by_moves) == (False, True)
     judged = judge(before, [asks], refused, again=again)["B"]
     assert (judged.wrong_refusal, judged.avoidable_by_moves) == (False, False), "a party that is fixed stays"
+
+
+@pytest.mark.parametrize(
+    ("limits", "reason"),
+    [
+        ({"most_parties": 1}, Reason.PACING),
+        ({"most_covers": 6}, Reason.PACING),
+        ({"most_present": 6}, Reason.PACING),
+        ({"most_present": 7}, None),
+    ],
+)
+def test_the_pace_counts_an_edit_that_goes_first_as_planning_does(
+    limits: dict[str, Any], reason: Reason | None
+) -> None:
+    """A has a table for two, and asks to come an hour later with four. Then B asks for that time with three."""
+    on = replace(a_floor(tables=[*FLOOR.tables, a_table("T3")]), pacing=(Pacing(**limits),))
+    later = START + timedelta(hours=1)
+    window = seating_window(on, starts_at=START, party=2)
+    assert isinstance(window, SeatingWindow)
+    edit = SeatingRequest(booking_ref="A", starts_at=later, party=4, requested_at=START - timedelta(days=3))
+    asks = SeatingRequest(booking_ref="B", starts_at=later, party=3, requested_at=START - timedelta(days=2))
+    before = Snapshot(
+        floor=on,
+        occupied=tuple(occupied_by("A", ("T2",), window, party=2)),
+        request=edit,
+        now=START - timedelta(days=1),
+        rules=PlanningRules(),
+        success={},
+    )
+
+    def again(refs: Sequence[str]) -> Mapping[str, Decision]:
+        asking = [each for each in (edit, asks) if each.booking_ref in refs]
+        return v3.together(asking, floor=on, occupied=before.occupied, now=before.now, rules=before.rules, success={})
+
+    decisions = again(["A", "B"])
+    assert decisions["A"].best is not None
+    refusal = decisions["B"].refusal
+    assert (refusal and refusal.reason) == reason
+    judged = judge(before, [edit, asks], decisions, again=again)
+    assert not any(each.wrong_refusal or each.flaws for each in judged.values())
 
 
 def who_moved(evening: TwoBatches) -> tuple[str, str]:
