@@ -9,7 +9,7 @@ handles several of these.
 """
 
 import logging
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from time import monotonic
@@ -33,7 +33,6 @@ from assignments.planning.request import SeatingRequest
 from assignments.planning.snapshot import Snapshot
 from rollout import conf
 from rollout.models import Audit, FloorRecord, FrozenBatch
-from rollout.policy import written_audit
 from rollout.policy.batch_audit import Judgement, judge
 from rollout.policy.measurements import Seatings
 from rollout.policy.seating_audit import Flaw
@@ -264,14 +263,14 @@ class _Chunk:
         self, batch: FrozenBatch, attempts: Sequence[Attempt], bookings: Mapping[str, HostBooking]
     ) -> Sequence[Audit]:
         error, judged, read = self._judgement(batch)
-        movers, found = frozen_batches.movers_of(batch.content) if read else {}, []
+        found, movers = [], frozen_batches.movers_of(batch.content) if read else {}
         for attempt in attempts:
             about = judged.get(attempt.booking_ref)
             audit = _audit_of(batch, attempt, error or ("" if about else "not_in_the_batch"))
             if about is not None and read is not None:
-                audit.flaws = sorted(
-                    about.flaws.union(_flaws_of_writing(audit, read, movers.get(attempt.booking_ref, ())))
-                )
+                ref = attempt.booking_ref
+                is_otherwise = not audit.is_refusal and read.is_written_otherwise(ref, movers.get(ref, ()))
+                audit.flaws = sorted(about.flaws | ({Flaw.WRITTEN_OTHERWISE} if is_otherwise else set()))
                 audit.wrong_refusal, audit.avoidable_by_moves = about.wrong_refusal, about.avoidable_by_moves
                 audit.avoidable_join, audit.oversized = about.avoidable_join, about.oversized
                 booking = bookings.get(attempt.booking_ref)
@@ -345,18 +344,6 @@ def _judge(read: frozen_batches.Frozen, moved_for: Mapping[str, Sequence[str]]) 
         fixed=read.fixed,
         again=again,
     )
-
-
-def _flaws_of_writing(audit: Audit, read: frozen_batches.Frozen, movers: Sequence[str]) -> Collection[Flaw]:
-    """Return the flaw if the ledger got other tables or times than V3 decided, for the booking or who was moved for it."""
-    if audit.is_refusal or read.written is None:
-        return ()
-    ref = audit.booking_ref
-    moves = {mover: read.moves[mover] for mover in movers if mover in read.moves}
-    is_otherwise = written_audit.is_otherwise(read.decisions[ref], read.written.get(ref, ()))
-    if not is_otherwise and not written_audit.moved_otherwise(moves, read.moved_windows, read.written):
-        return ()
-    return {Flaw.WRITTEN_OTHERWISE}
 
 
 def _is_untold(booking: HostBooking, request: SeatingRequest) -> bool:

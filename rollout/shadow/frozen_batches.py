@@ -19,7 +19,7 @@ from assignments.planning.request import SeatingRequest
 from assignments.planning.seating_window import SeatingWindow
 from assignments.planning.snapshot import Movable, Snapshot
 from rollout.policy.fixed_parties import Confirmed, is_fixed
-from rollout.policy.written_audit import Written
+from rollout.policy.written_audit import Written, is_otherwise, moved_otherwise
 from rollout.shadow.serialization import (
     batch_decision_to_json,
     decision_from_json,
@@ -56,6 +56,14 @@ class Frozen:
     moved_windows: Mapping[str, SeatingWindow] = field(default_factory=dict)
     fixed: frozenset[str] = frozenset()
     written: Mapping[str, Sequence[Written]] | None = None
+
+    def is_written_otherwise(self, booking_ref: str, movers: Sequence[str]) -> bool:
+        """Return whether the ledger got other tables or times than were decided, for the booking or who was moved for it."""
+        if self.written is None:
+            return False
+        moves = {ref: self.moves[ref] for ref in movers if ref in self.moves}
+        decision, rows = self.decisions[booking_ref], self.written.get(booking_ref, ())
+        return is_otherwise(decision, rows) or bool(moved_otherwise(moves, self.moved_windows, self.written))
 
 
 def keep(batch: Batch) -> None:
