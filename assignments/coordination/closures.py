@@ -9,6 +9,7 @@ staff have moved them.
 Long because closing, editing and lifting share who is affected, by which tables, and from when.
 """
 
+import uuid
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -19,13 +20,14 @@ from django.db.models import QuerySet
 
 from assignments import conf
 from assignments.concurrency import locks
+from assignments.concurrency.stopwatch import Stopwatch
 from assignments.coordination import host_changes, stays
 from assignments.coordination.snapshots import occupied_during, promised_request
 from assignments.coordination.table_record import success_of
 from assignments.exceptions import ChangedMeanwhileError, ClosureLiftedError, ClosureNotFoundError
 from assignments.integration.floor_cache import floor_of, floor_or_none
 from assignments.integration.host import Host, HostBooking, is_cancelled, lock_bookings
-from assignments.integration.planners import V3
+from assignments.integration.planners import V3, Batch, KeepsBatches, router
 from assignments.lifecycle import ledger, promise, seating_validity, sentences, waiting
 from assignments.lifecycle.settlement import Settlement
 from assignments.lifecycle.staff_decisions import STAFF
@@ -423,15 +425,35 @@ class _Clearing:
         rules = replace(conf.settings().rules(), min_lead_minutes=0)  # They were confirmed in good time.
         success: Mapping[str, float] = success_of(self.restaurant_ref)
         evening = EveningPlanner(floor=self.floor, occupied=occupied, rules=rules, now=self.now, success=success)
-        for request in in_order(requests.values(), floor=self.floor, rules=rules):
+        ordered = in_order(requests.values(), floor=self.floor, rules=rules)
+        stopwatch, milliseconds = Stopwatch(), dict[str, float]()
+        for request in ordered:
             evening.decide(request)
+            milliseconds[request.booking_ref] = stopwatch.lap()
+        decisions, batch = evening.decisions, None
+        if isinstance(router(), KeepsBatches):
+            batch = Batch(
+                key=uuid.uuid4(),
+                service_date=group[0].assignment.service_date,
+                floor=self.floor,
+                occupied=tuple(occupied),
+                requests=tuple(ordered),
+                now=self.now,
+                rules=rules,
+                decisions=decisions,
+                success=success,
+            )
         for guests in group:
-            decision = evening.decisions[guests.booking.ref]
+            decision, decision_ms = decisions[guests.booking.ref], milliseconds[guests.booking.ref]
             if decision.best is None or decision.window is None:
                 assert decision.refusal is not None
                 ledger.vacate(guests.seatings, at=self.now, has_sat=False)
                 guests.assignment.take_up_wish()
                 self._ask_staff(guests.assignment, decision.refusal.detail)
+                if batch is not None:
+                    self.settlement.note_refusal(
+                        guests.assignment, decision.refusal, decision=decision, decision_ms=decision_ms, batch=batch
+                    )
                 continue
             self.settlement.reseat(
                 guests.assignment,
@@ -440,6 +462,8 @@ class _Clearing:
                 window=decision.window,
                 strategy=decision.best.strategy,
                 decision=decision,
+                decision_ms=decision_ms,
+                batch=batch,
                 reason=TABLE_OUT_OF_SERVICE,
                 stays_in_review=promise.is_open(guests.assignment),
             )

@@ -294,9 +294,8 @@ def _leave_to_staff(
         assignment.touch()
         settlement.changed(assignment)
     if isinstance(why, Refused) and why.batch is not None:
-        reason = why.refusal.reason.value
-        settlement.refuse_edit(
-            assignment, reason=reason, decision=why.decision, decision_ms=why.decision_ms, batch=why.batch
+        settlement.note_refusal(
+            assignment, why.refusal, decision=why.decision, decision_ms=why.decision_ms, batch=why.batch
         )
     settlement.write()
 

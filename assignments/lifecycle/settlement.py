@@ -24,6 +24,7 @@ from assignments.lifecycle.staff_decisions import STAFF
 from assignments.models import GONE, Allocation, Assignment, Attempt, OutboxMessage, Stage, State
 from assignments.outcome import Kind, Outcome
 from assignments.planning.decision import Decision
+from assignments.planning.reasons import Refusal
 from assignments.planning.seating_window import SeatingWindow
 from assignments.planning.text import Text
 from assignments.telemetry import correlation
@@ -73,7 +74,8 @@ class Settlement:
     _seatings: list[Seating] = field(default_factory=list)
     _reviews: dict[str, str] = field(default_factory=dict)
     _attempts: list[Attempt] = field(default_factory=list)
-    _batches: list[Batch] = field(default_factory=list)
+    _batches: dict[uuid.UUID, Batch] = field(default_factory=dict)
+    """By key: those that came with single decisions."""
 
     def confirm(
         self,
@@ -165,12 +167,17 @@ class Settlement:
             decision_ms=decision_ms,
         )
 
-    def refuse_edit(
-        self, assignment: Assignment, *, reason: str, decision: Decision, decision_ms: float, batch: Batch
+    def note_refusal(
+        self, assignment: Assignment, refusal: Refusal, *, decision: Decision, decision_ms: float, batch: Batch
     ) -> None:
-        """Note that the planner has found no tables for what the guest asks for, so that this can be audited, too."""
+        """Note that the planner has found no other tables for a booking that had some, so that this can be audited, too."""
         self._settle(
-            assignment, Kind.MANUAL_REVIEW, reason=reason, decision=decision, decision_ms=decision_ms, batch=batch
+            assignment,
+            Kind.MANUAL_REVIEW,
+            reason=refusal.reason.value,
+            decision=decision,
+            decision_ms=decision_ms,
+            batch=batch,
         )
 
     def rearrange(
@@ -360,7 +367,7 @@ class Settlement:
             self._tell_of_tables()
         if self._reviews and tells_of_reviews:
             self._tell_of_reviews(host_may_fail=host_may_fail)
-        for batch in self._batches:
+        for batch in self._batches.values():
             keeper = router()
             if isinstance(keeper, KeepsBatches):
                 self.keep(keeper, batch)
@@ -455,7 +462,7 @@ class Settlement:
         )
         self._attempts.append(attempt)
         if batch is not None:
-            self._batches.append(batch)
+            self._batches[batch.key] = batch
         return outcome
 
 

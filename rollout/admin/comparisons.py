@@ -87,6 +87,10 @@ FLAWS: Mapping[Flaw, str | Promise] = {
     Flaw.OTHER_TIMES: gettext_lazy("It tells the guests other times than they sit."),
     Flaw.TABLE_TAKEN: gettext_lazy("A table is taken by another booking."),
     Flaw.TABLE_CLOSED: gettext_lazy("A table is closed at that time."),
+    Flaw.FIXED_PARTY_MOVED: gettext_lazy("It moves a party that has to keep its table."),
+    Flaw.PACING: gettext_lazy("More guests come at that time than are allowed."),
+    Flaw.NEEDS: gettext_lazy("The tables lack what the party needs."),
+    Flaw.WRITTEN_OTHERWISE: gettext_lazy("Other tables or times were stored than V3 decided."),
 }
 PARTS: Mapping[str, str | Promise] = {
     "floor": gettext_lazy("the floor"),

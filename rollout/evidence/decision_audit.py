@@ -35,6 +35,7 @@ from rollout import conf
 from rollout.models import Audit, FloorRecord, FrozenBatch
 from rollout.policy.batch_audit import Judgement, judge
 from rollout.policy.measurements import Seatings
+from rollout.policy.seating_audit import Flaw
 from rollout.policy.verdict import Verdict, compare_with_a_sound_control
 from rollout.shadow import frozen_batches
 from rollout.shadow.candidate import v3
@@ -262,12 +263,14 @@ class _Chunk:
         self, batch: FrozenBatch, attempts: Sequence[Attempt], bookings: Mapping[str, HostBooking]
     ) -> Sequence[Audit]:
         error, judged, read = self._judgement(batch)
-        found = []
+        found, movers = [], frozen_batches.movers_of(batch.content) if read else {}
         for attempt in attempts:
             about = judged.get(attempt.booking_ref)
             audit = _audit_of(batch, attempt, error or ("" if about else "not_in_the_batch"))
             if about is not None and read is not None:
-                audit.flaws = sorted(about.flaws)
+                ref = attempt.booking_ref
+                is_otherwise = not audit.is_refusal and read.is_written_otherwise(ref, movers.get(ref, ()))
+                audit.flaws = sorted(about.flaws | ({Flaw.WRITTEN_OTHERWISE} if is_otherwise else set()))
                 audit.wrong_refusal, audit.avoidable_by_moves = about.wrong_refusal, about.avoidable_by_moves
                 audit.avoidable_join, audit.oversized = about.avoidable_join, about.oversized
                 booking = bookings.get(attempt.booking_ref)

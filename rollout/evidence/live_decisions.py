@@ -40,7 +40,7 @@ INSPECTED = 2000
 RESTAURANTS = 200
 """Maximum restaurants whose decisions are audited in a window. Up to so many, an unsafe seating at any is found at once."""
 EVERY_RESTAURANT = None
-"""No limit (SQL): there are few seatings that no window shows."""
+"""No limit (SQL): there are few seatings without a batch."""
 EARLIER_FLOORS = 3
 """Maximum earlier floors to audit a seating by, besides the current one: the floor may have been edited since."""
 NOT_THE_LEGACY_PLANNER = [V3, api.MANUAL]
@@ -151,13 +151,10 @@ def of_the_legacy_planners_seatings(since: datetime) -> Seatings:
     return seatings
 
 
-def of_unseen_seatings(since: datetime, *, shown_since: datetime | None, releases: Collection[str]) -> Seatings:
-    """Return the audit of V3's seatings since ``since``, of any release, without a frozen batch and not in any window."""
-    parameters = {"shown_since": shown_since or "infinity", "releases_shown": list(releases), "releases": None}
-    decided = [
-        _Decided(**row)
-        for row in dicts(_UNSEEN, planner=V3, since=since, limit=INSPECTED, restaurants=EVERY_RESTAURANT, **parameters)
-    ]
+def of_seatings_without_batch(since: datetime) -> Seatings:
+    """Return the audit of V3's seatings since ``since``, of any release and restaurant, that are in no frozen batch."""
+    parameters = {"planner": V3, "since": since, "limit": INSPECTED, "restaurants": EVERY_RESTAURANT, "releases": None}
+    decided = [_Decided(**row) for row in dicts(_WITHOUT_BATCH, **parameters)]
     if not decided:
         return Seatings()
     host_bookings = configured().bookings(sorted({each.booking_ref for each in decided}))
@@ -418,13 +415,11 @@ SELECT last.booking_ref, last.restaurant_ref, last.service_date, last.outcome, l
 
 
 _DECIDED = _decided("planner = %(planner)s")
-IS_UNSEEN = (
-    """batch IS NULL AND outcome = 'confirmed' AND (at < %(shown_since)s OR release <> ALL(%(releases_shown)s))"""
-)
-"""SQL for seatings that have no frozen batch, and that the window's audit does not show."""
-_UNSEEN = _decided(
+HAS_NO_BATCH = "batch IS NULL AND outcome = 'confirmed'"
+"""SQL for seatings that have no frozen batch, such as edits after which the guests keep their tables."""
+_WITHOUT_BATCH = _decided(
     "planner = %(planner)s",
-    among=f"""{IS_UNSEEN} AND NOT EXISTS (
+    among=f"""{HAS_NO_BATCH} AND NOT EXISTS (
         SELECT FROM assignments_attempt AS later
          WHERE later.booking_ref = assignments_attempt.booking_ref AND later.id > assignments_attempt.id)""",
 )

@@ -65,8 +65,6 @@ def measure(
         with one_moment(statement_timeout_ms) as moment:
             return measure(position, as_they_are=as_they_are, now=moment)
     ladder = conf.current_ladder()
-    shown: dict[str, Any] = {"since": stage_since(position, now), "releases": position.counted_for(release.running())}
-    unsettled_parameters = unsettled.parameters(position.environment, **shown)
     counted = at_once(
         {
             **_LIVE,
@@ -85,7 +83,7 @@ def measure(
         sample=_sample_limit(),
         farthest=RECORDED_DAYS,
         large=LARGE_PARTY,
-        **{**unsettled_parameters, **live_decisions.PARAMETERS},
+        **{**unsettled.parameters(position.environment), **live_decisions.PARAMETERS},
     )
     (bounds,) = counted["bounds"]
     since, live_since = datetime.fromisoformat(bounds["since"]), datetime.fromisoformat(bounds["live_since"])
@@ -120,7 +118,7 @@ def measure(
         days=Days(**counted["days"][0]),
         coverage=dict(zip(COVERAGE, (*seen.values(), *changed.values()), strict=True)),
         stage_seatings=decision_audit.seatings_of(counted["audits"][0]),
-        unsettled=unsettled.of(counted, **shown).seatings,
+        unsettled=unsettled.of(counted).seatings,
         unaudited=counted["overdue"][0]["decisions"],
         waivers_valid=waivers["valid"],
         waivers_expired=waivers["expired"],
@@ -154,10 +152,7 @@ def measure_live(position: Position, *, minutes: float) -> Facts:
             now=now,
             yesterday=now - timedelta(days=1),
             releases=releases,
-            **{
-                **unsettled.parameters(position.environment, since=since, releases=releases),
-                **live_decisions.PARAMETERS,
-            },
+            **{**unsettled.parameters(position.environment), **live_decisions.PARAMETERS},
         )
         (stage,) = counted["stage"]
         timed = {"candidate": 0, "v3": counted["outcomes"][0]["timed"]}
@@ -178,7 +173,7 @@ def measure_live(position: Position, *, minutes: float) -> Facts:
             stage_v3=Outcomes(attempts=stage["attempts"], errors=stage["errors"], p95=p95, p99=p99),
         )
         audits = decision_audit.seatings_of(counted["audits"][0])
-        left = unsettled.of(counted, since=since, releases=releases)
+        left = unsettled.of(counted)
         by_window = stage_audit.added_up(counted["windows"], window, facts.seatings)
         return replace(
             facts,

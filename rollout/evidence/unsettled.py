@@ -6,7 +6,7 @@ found.
 """
 
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -42,13 +42,14 @@ SELECT audit.id, audit.booking_ref, audit.flaws
  ORDER BY audit.id
 """  # noqa: S608
 
-_UNSEEN = f"""
+# The window's audit shows only those of its restaurants, its time and its releases.
+_WITHOUT_BATCH = f"""
 SELECT count(*) AS seatings, (SELECT until FROM looked) AS since
   FROM assignments_attempt
- WHERE planner = %(planner)s AND at >= (SELECT until FROM looked) AND {live_decisions.IS_UNSEEN}
+ WHERE planner = %(planner)s AND at >= (SELECT until FROM looked) AND {live_decisions.HAS_NO_BATCH}
 """  # noqa: S608
 
-QUERIES: Mapping[str, str] = {"unsettled": _AUDITS, "unseen": _UNSEEN}
+QUERIES: Mapping[str, str] = {"unsettled": _AUDITS, "without_batch": _WITHOUT_BATCH}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -60,35 +61,26 @@ class Unsettled:
     asked_ledger: bool = False
 
 
-def parameters(environment: str, *, since: datetime | None, releases: Collection[str]) -> dict[str, Any]:
-    """Return the parameters of LOOKED and QUERIES.
-
-    ``since`` and ``releases``: what the window's audit covers; None for nothing.
-    """
+def parameters(environment: str) -> dict[str, Any]:
+    """Return the parameters of LOOKED and QUERIES."""
     return {
         "environment": environment,
         "settled_minutes": conf.guard_rails()["window_minutes"],
         "evidence_days": conf.settings().EVIDENCE_DAYS,
-        "shown_since": since or "infinity",
-        "releases_shown": list(releases),
         "planner": V3,
     }
 
 
-def of(
-    counted: Mapping[str, Sequence[Mapping[str, Any]]], *, since: datetime | None, releases: Collection[str]
-) -> Unsettled:
-    """Return the unsettled seatings from the results of QUERIES. The ledger is asked only for what nothing else shows."""
+def of(counted: Mapping[str, Sequence[Mapping[str, Any]]]) -> Unsettled:
+    """Return the unsettled seatings from the results of QUERIES. The ledger is asked only if some have no batch."""
     rows = counted["unsettled"]
-    (unseen,) = counted["unseen"]
+    (without_batch,) = counted["without_batch"]
     unsafe = len({row["booking_ref"] for row in rows})
     reasons = Counter(flaw for row in rows for flaw in row["flaws"])
-    found = Seatings(checked=unsafe, unsafe=unsafe, reasons=dict(reasons))
-    if unseen["seatings"]:
-        found += live_decisions.of_unseen_seatings(
-            datetime.fromisoformat(unseen["since"]), shown_since=since, releases=releases
-        )
-    return Unsettled(seatings=found, audits=[row["id"] for row in rows], asked_ledger=bool(unseen["seatings"]))
+    found, asks_ledger = Seatings(checked=unsafe, unsafe=unsafe, reasons=dict(reasons)), bool(without_batch["seatings"])
+    if asks_ledger:
+        found += live_decisions.of_seatings_without_batch(datetime.fromisoformat(without_batch["since"]))
+    return Unsettled(seatings=found, audits=[row["id"] for row in rows], asked_ledger=asks_ledger)
 
 
 def while_v3_is_off(environment: str) -> tuple[Unsettled, str]:
@@ -96,6 +88,6 @@ def while_v3_is_off(environment: str) -> tuple[Unsettled, str]:
     counted = at_once(
         {**QUERIES, "moment": "SELECT assignments_now() AS now"},
         common=f"WITH {LOOKED}",
-        **parameters(environment, since=None, releases=()),
+        **parameters(environment),
     )
-    return of(counted, since=None, releases=()), counted["moment"][0]["now"]
+    return of(counted), counted["moment"][0]["now"]

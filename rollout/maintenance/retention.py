@@ -41,19 +41,16 @@ def count(days: int) -> Pruned:
 def prune(days: int) -> Iterator[Pruned]:
     """Delete data older than ``days``, a chunk per transaction; yield the totals so far after each.
 
-    Comparisons are first added to the metrics' totals, and counted into ``ComparisonTally`` by the statement that
-    deletes them. Comparisons that still wait for V3 stay, as do guard runs with a breach. Days are counted into
-    ``DayTally``, audits into ``AuditTally``. Frozen batches are deleted after BATCH_DAYS; unaudited ones after
-    ``days``, and counted in ``AuditTally``. Raises EvidenceNeededError.
+    Comparisons are first added to the metrics' totals. Those that still wait for V3 stay, as do guard runs with a
+    breach. Frozen batches are deleted after BATCH_DAYS, unaudited ones after ``days``. Triggers count what is deleted:
+    comparisons into ``ComparisonTally``, days into ``DayTally``, audits and unaudited decisions into ``AuditTally``.
+    Raises EvidenceNeededError.
     """
     _check(days)
     counter_store.compact(metrics.COMPARISON.key)
     comparisons = 0
     while True:
-        with transactions.atomic(limits=retention.LIMITS), connection.cursor() as cursor:
-            cursor.execute("SET LOCAL rollout.pruning = 'on'")  # Nothing else may delete comparisons.
-            cursor.execute(_TALLY, {"days": days, "limit": CHUNK})
-            deleted = cursor.fetchone()[0]
+        deleted = _chunk(_COMPARISONS, days=days)
         comparisons += deleted
         if deleted:
             yield Pruned(comparisons=comparisons)
@@ -78,16 +75,20 @@ def prune(days: int) -> Iterator[Pruned]:
 
 
 def _in_chunks(query: str, **parameters: int) -> int:
-    """Delete and count, a chunk per transaction; return how many were deleted."""
+    """Delete a chunk per transaction; return how many were deleted."""
     deleted = 0
     while True:
-        with transactions.atomic(limits=retention.LIMITS), connection.cursor() as cursor:
-            cursor.execute("SET LOCAL rollout.pruning = 'on'")
-            cursor.execute(query, {**parameters, "limit": CHUNK})
-            found: int = cursor.fetchone()[0]
+        found = _chunk(query, **parameters)
         deleted += found
         if found < CHUNK:
             return deleted
+
+
+def _chunk(query: str, **parameters: int) -> int:
+    with transactions.atomic(limits=retention.LIMITS), connection.cursor() as cursor:
+        cursor.execute("SET LOCAL rollout.pruning = 'on'")  # Nobody else may delete these.
+        cursor.execute(query, {**parameters, "limit": CHUNK})
+        return int(cursor.rowcount)
 
 
 def _check(days: int) -> None:
@@ -98,46 +99,20 @@ def _check(days: int) -> None:
         )
 
 
-_TALLY = """
-WITH deleted AS (
-     DELETE FROM rollout_comparison
-      WHERE id IN (SELECT id FROM rollout_comparison
-                    WHERE recorded_at < assignments_now() - %(days)s * interval '1 day' AND verdict <> ''
-                      AND (compared_at IS NULL
-                           OR compared_at < (SELECT until FROM assignments_folded WHERE source = 'rollout.comparison'))
-                    ORDER BY recorded_at LIMIT %(limit)s FOR UPDATE SKIP LOCKED)
-     RETURNING recorded_at, restaurant_ref, origin, verdict, candidate_ms),
-     tallied AS (
-     INSERT INTO rollout_comparisontally AS tally
-            (day, restaurant_ref, origin, verdict, comparisons, candidate_ms_sum, candidate_ms_max)
-     SELECT (recorded_at AT TIME ZONE 'UTC')::date, restaurant_ref, origin, verdict, count(*),
-            coalesce(sum(candidate_ms), 0), coalesce(max(candidate_ms), 0)
-       FROM deleted GROUP BY 1, 2, 3, 4
-     ON CONFLICT (day, restaurant_ref, origin, verdict) DO UPDATE
-        SET comparisons = tally.comparisons + excluded.comparisons,
-            candidate_ms_sum = tally.candidate_ms_sum + excluded.candidate_ms_sum,
-            candidate_ms_max = greatest(tally.candidate_ms_max, excluded.candidate_ms_max))
-SELECT count(*) FROM deleted
+_COMPARISONS = """
+DELETE FROM rollout_comparison
+ WHERE id IN (SELECT id FROM rollout_comparison
+               WHERE recorded_at < assignments_now() - %(days)s * interval '1 day' AND verdict <> ''
+                 AND (compared_at IS NULL
+                      OR compared_at < (SELECT until FROM assignments_folded WHERE source = 'rollout.comparison'))
+               ORDER BY recorded_at LIMIT %(limit)s FOR UPDATE SKIP LOCKED)
 """
 
 _DAYS = """
-WITH deleted AS (
-     DELETE FROM rollout_daycomparison
-      WHERE id IN (SELECT id FROM rollout_daycomparison
-                    WHERE recorded_at < assignments_now() - %(days)s * interval '1 day'
-                    ORDER BY recorded_at LIMIT %(limit)s)
-     RETURNING service_date, restaurant_ref, origin, candidate_seated, candidate_covers, control_seated, control_covers,
-               candidate_unsafe, error),
-     tallied AS (
-     INSERT INTO rollout_daytally AS tally (service_date, restaurant_ref, origin, comparisons, worse, unsafe, errors)
-     SELECT service_date, restaurant_ref, origin, count(*),
-            count(*) FILTER (WHERE (candidate_seated, candidate_covers) < (control_seated, control_covers)),
-            count(*) FILTER (WHERE candidate_unsafe > 0), count(*) FILTER (WHERE error <> '')
-       FROM deleted GROUP BY 1, 2, 3
-     ON CONFLICT (service_date, restaurant_ref, origin) DO UPDATE
-        SET comparisons = tally.comparisons + excluded.comparisons, worse = tally.worse + excluded.worse,
-            unsafe = tally.unsafe + excluded.unsafe, errors = tally.errors + excluded.errors)
-SELECT count(*) FROM deleted
+DELETE FROM rollout_daycomparison
+ WHERE id IN (SELECT id FROM rollout_daycomparison
+               WHERE recorded_at < assignments_now() - %(days)s * interval '1 day'
+               ORDER BY recorded_at LIMIT %(limit)s)
 """
 
 _FLOORS = """
@@ -149,45 +124,18 @@ DELETE FROM rollout_floorrecord AS floor
 """
 
 _BATCHES = """
-WITH deleted AS (
-     DELETE FROM rollout_frozenbatch
-      WHERE key IN (SELECT key FROM rollout_frozenbatch
-                     WHERE at < assignments_now() - %(batch_days)s * interval '1 day'
-                       AND (audited_at IS NOT NULL OR at < assignments_now() - %(days)s * interval '1 day')
-                     ORDER BY at LIMIT %(limit)s FOR UPDATE SKIP LOCKED)
-     RETURNING at, restaurant_ref, attempts, audited_at),
-     tallied AS (
-     INSERT INTO rollout_audittally AS tally
-            (day, restaurant_ref, decisions, refusals, unsafe, wrong_refusals, avoidable_by_moves, worse, unjudged,
-             unaudited)
-     SELECT (at AT TIME ZONE 'UTC')::date, restaurant_ref, 0, 0, 0, 0, 0, 0, 0, sum(attempts)
-       FROM deleted WHERE audited_at IS NULL GROUP BY 1, 2
-     ON CONFLICT (day, restaurant_ref) DO UPDATE SET unaudited = tally.unaudited + excluded.unaudited)
-SELECT count(*) FROM deleted
+DELETE FROM rollout_frozenbatch
+ WHERE key IN (SELECT key FROM rollout_frozenbatch
+                WHERE at < assignments_now() - %(batch_days)s * interval '1 day'
+                  AND (audited_at IS NOT NULL OR at < assignments_now() - %(days)s * interval '1 day')
+                ORDER BY at LIMIT %(limit)s FOR UPDATE SKIP LOCKED)
 """
 
 _AUDITS = """
-WITH deleted AS (
-     DELETE FROM rollout_audit
-      WHERE id IN (SELECT id FROM rollout_audit
-                    WHERE decided_at < assignments_now() - %(days)s * interval '1 day'
-                    ORDER BY decided_at LIMIT %(limit)s)
-     RETURNING decided_at, restaurant_ref, is_refusal, flaws, wrong_refusal, avoidable_by_moves, verdict, error),
-     tallied AS (
-     INSERT INTO rollout_audittally AS tally
-            (day, restaurant_ref, decisions, refusals, unsafe, wrong_refusals, avoidable_by_moves, worse, unjudged,
-             unaudited)
-     SELECT (decided_at AT TIME ZONE 'UTC')::date, restaurant_ref, count(*), count(*) FILTER (WHERE is_refusal),
-            count(*) FILTER (WHERE flaws <> '{}'), count(*) FILTER (WHERE wrong_refusal),
-            count(*) FILTER (WHERE avoidable_by_moves),
-            count(*) FILTER (WHERE verdict IN ('worse', 'only_legacy_seats')), count(*) FILTER (WHERE error <> ''), 0
-       FROM deleted GROUP BY 1, 2
-     ON CONFLICT (day, restaurant_ref) DO UPDATE
-        SET decisions = tally.decisions + excluded.decisions, refusals = tally.refusals + excluded.refusals,
-            unsafe = tally.unsafe + excluded.unsafe, wrong_refusals = tally.wrong_refusals + excluded.wrong_refusals,
-            avoidable_by_moves = tally.avoidable_by_moves + excluded.avoidable_by_moves,
-            worse = tally.worse + excluded.worse, unjudged = tally.unjudged + excluded.unjudged)
-SELECT count(*) FROM deleted
+DELETE FROM rollout_audit
+ WHERE id IN (SELECT id FROM rollout_audit
+               WHERE decided_at < assignments_now() - %(days)s * interval '1 day'
+               ORDER BY decided_at LIMIT %(limit)s)
 """
 
 _GUARD_RUNS = """

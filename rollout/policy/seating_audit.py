@@ -52,6 +52,7 @@ class Flaw(StrEnum):
     FIXED_PARTY_MOVED = "fixed_party_moved"
     PACING = "pacing"
     NEEDS = "needs"
+    WRITTEN_OTHERWISE = "written_otherwise"
 
 
 PREFERENCES = frozenset({Flaw.TOO_MANY_SPARE_SEATS, Flaw.PARTY_OUTSIDE_TABLE_LIMITS, Flaw.TOO_MANY_TABLES})

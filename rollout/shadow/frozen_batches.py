@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
+import msgspec
 from django.db import connection
 
 from assignments import conf
@@ -18,6 +19,7 @@ from assignments.planning.request import SeatingRequest
 from assignments.planning.seating_window import SeatingWindow
 from assignments.planning.snapshot import Movable, Snapshot
 from rollout.policy.fixed_parties import Confirmed, is_fixed
+from rollout.policy.written_audit import Written, is_otherwise, moved_otherwise
 from rollout.shadow.serialization import (
     batch_decision_to_json,
     decision_from_json,
@@ -42,7 +44,8 @@ class Frozen:
     """A stored batch. ``before``: the day before any of the batch is seated; its own request is the first one.
 
     ``moves``: the new tables of confirmed parties, by booking ref. ``moved_windows``: their windows there. ``fixed``: those
-    of them that had to stay. Batches of earlier releases have neither.
+    of them that had to stay. ``written``: the rows that the ledger had of all these bookings afterwards. Batches of earlier
+    releases have none of these.
     """
 
     before: Snapshot
@@ -52,13 +55,23 @@ class Frozen:
     moves: Mapping[str, tuple[str, ...]]
     moved_windows: Mapping[str, SeatingWindow] = field(default_factory=dict)
     fixed: frozenset[str] = frozenset()
+    written: Mapping[str, Sequence[Written]] | None = None
+
+    def is_written_otherwise(self, booking_ref: str, movers: Sequence[str]) -> bool:
+        """Return whether the ledger got other tables or times than were decided, for the booking or who was moved for it."""
+        if self.written is None:
+            return False
+        moves = {ref: self.moves[ref] for ref in movers if ref in self.moves}
+        decision, rows = self.decisions[booking_ref], self.written.get(booking_ref, ())
+        return is_otherwise(decision, rows) or bool(moved_otherwise(moves, self.moved_windows, self.written))
 
 
 def keep(batch: Batch) -> None:
     """Store the batch, in the caller's transaction. One statement, which waits for no lock.
 
     The floor is part of it if its version has no record, because creating one might wait for another process that does.
-    What is known of the parties that were moved is read by the statement itself, and not by the planner.
+    The statement itself reads what the ledger has now of these bookings, and what is known of the parties that were
+    moved: it does not rely on the planner or on who has written that.
     """
     first, *_others = batch.requests
     snapshot = Snapshot(
@@ -94,6 +107,7 @@ def keep(batch: Batch) -> None:
                 "refusals": batch.refusals,
                 "release": release.running(),
                 "moved": list(moves),
+                "refs": [*batch.decisions, *moves],
             },
         )
 
@@ -134,7 +148,12 @@ def read(content: Mapping[str, Any], floor: Floor) -> Frozen:
         moves={ref: tuple(tables) for ref, tables in content["moves"].items()},
         moved_windows={ref: window_from_json(each) for ref, each in content.get("moved_windows", {}).items()},
         fixed=_fixed(content, floor, before.now),
+        written=_written(content["written"]) if "written" in content else None,
     )
+
+
+def _written(stored: Mapping[str, Any]) -> Mapping[str, Sequence[Written]]:
+    return msgspec.convert(stored, dict[str, tuple[Written, ...]])
 
 
 def _fixed(content: Mapping[str, Any], floor: Floor, now: datetime) -> frozenset[str]:
@@ -162,7 +181,14 @@ INSERT INTO rollout_frozenbatch
 SELECT %(key)s, %(restaurant_ref)s, %(service_date)s, %(version)s,
        CASE WHEN EXISTS (SELECT FROM rollout_floorrecord WHERE version = %(version)s) THEN NULL
             ELSE %(floor)s::jsonb END,
-       %(content)s::jsonb{more}, %(attempts)s, %(refusals)s, %(release)s
+       %(content)s::jsonb || jsonb_build_object('written', (
+           SELECT coalesce(jsonb_object_agg(booking_ref, its_rows), '{{}}')
+             FROM (SELECT booking_ref, jsonb_agg(jsonb_build_object(
+                              'table_ref', table_ref, 'starts_at', starts_at, 'ends_at', ends_at,
+                              'blocked_from', lower(blocked), 'blocked_until', upper(blocked))) AS its_rows
+                     FROM assignments_allocation
+                    WHERE booking_ref = ANY(%(refs)s::text[]) AND kind = 'seating' AND ended_at IS NULL
+                    GROUP BY booking_ref) AS seated)){more}, %(attempts)s, %(refusals)s, %(release)s
 """  # noqa: S608  (text of our own)
 
 

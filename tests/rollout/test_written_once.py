@@ -2,12 +2,23 @@
 
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from django.core.management import call_command
 from django.db import IntegrityError, connection, transaction
 
-from rollout.models import FARTHEST_DAYS, Comparison, ComparisonTally
+from rollout.models import (
+    FARTHEST_DAYS,
+    Audit,
+    AuditTally,
+    Comparison,
+    ComparisonTally,
+    DayComparison,
+    DayTally,
+    FloorRecord,
+    FrozenBatch,
+)
 from tests.rollout.evidence.test_measuring import compared
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -77,3 +88,45 @@ def test_only_prune_deletes_and_it_keeps_the_counts() -> None:
     assert (Comparison.objects.count(), ComparisonTally.objects.get().comparisons) == (1, 3)
     with pytest.raises(IntegrityError), connection.cursor() as cursor:
         cursor.execute("DELETE FROM rollout_comparison")
+
+
+PRUNE_OF_THE_RELEASE_BEFORE = """
+WITH deleted AS (DELETE FROM rollout_comparison WHERE verdict <> '' RETURNING recorded_at, restaurant_ref, origin, verdict)
+INSERT INTO rollout_comparisontally AS tally
+       (day, restaurant_ref, origin, verdict, comparisons, candidate_ms_sum, candidate_ms_max)
+SELECT (recorded_at AT TIME ZONE 'UTC')::date, restaurant_ref, origin, verdict, count(*), 0, 0
+  FROM deleted GROUP BY 1, 2, 3, 4
+ON CONFLICT (day, restaurant_ref, origin, verdict) DO UPDATE SET comparisons = tally.comparisons + excluded.comparisons
+"""
+
+
+@pytest.mark.parametrize("delete", ["DELETE FROM rollout_comparison", PRUNE_OF_THE_RELEASE_BEFORE])
+def test_who_says_that_it_is_pruning_deletes_nothing_uncounted(delete: str) -> None:
+    """The database counts, once, even if a prune of the release before counts too."""
+    for number in (3, 2):
+        compared("only_legacy_seats", number, recorded_at=datetime.now(UTC) - timedelta(days=2))
+        with transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute("SET LOCAL rollout.pruning = 'on'")
+            cursor.execute(delete)
+    assert not Comparison.objects.exists()
+    (tally,) = ComparisonTally.objects.all()
+    assert (tally.verdict, tally.comparisons) == ("only_legacy_seats", 5)
+
+
+def test_days_audits_and_batches_are_counted_by_whoever_deletes_them() -> None:
+    old = datetime.now(UTC) - timedelta(days=2)
+    at: dict[str, Any] = {"restaurant_ref": "R1", "service_date": old.date()}
+    floor = FloorRecord.objects.create(version="f1", restaurant_ref="R1", content={})
+    DayComparison.objects.create(**at, environment="dev", floor=floor, content={}, bookings=1, recorded_at=old)
+    FrozenBatch.objects.create(**at, key=uuid4(), floor_version="f1", content={}, attempts=4, refusals=1, at=old)
+    for number, flaws in enumerate([[], ["table_taken"], []]):
+        Audit.objects.create(
+            **at, attempt=number, booking_ref=str(number), is_refusal=False, release="", flaws=flaws, decided_at=old
+        )
+    with transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("SET LOCAL rollout.pruning = 'on'")
+        for table in ("daycomparison", "frozenbatch", "audit"):
+            cursor.execute(f"DELETE FROM rollout_{table}")
+    assert DayTally.objects.get().comparisons == 1
+    tally = AuditTally.objects.get()
+    assert (tally.decisions, tally.unsafe, tally.unaudited) == (3, 1, 4)

@@ -187,6 +187,10 @@ class TestOne:
         assert "The decision is for another booking." in text
         assert flaws_of(a_snapshot(), chooses("T3", window=None)) == [Flaw.WITHOUT_TIMES]
 
+    def test_every_flaw_of_the_audit_has_a_sentence(self) -> None:
+        """A comparison with any other could not be opened."""
+        assert set(comparisons.FLAWS) == set(Flaw)
+
     def test_tables_that_no_floor_has_are_shown_by_their_refs(self, admin_client: Client) -> None:
         text = page(admin_client, kept(chooses("T3"), chooses("gone")))
         assert "A table is not on the floor, or none is named. unknown_table" in text

@@ -1,6 +1,6 @@
 """Each of V3's decisions is audited once, by what V3 was given, and compared with the legacy planner's."""
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from io import StringIO
@@ -17,6 +17,7 @@ from assignments.coordination import day_planner, dispatch, planned_day
 from assignments.coordination.planned_day import PlannedDay
 from assignments.integration import release
 from assignments.integration.planners import Batch
+from assignments.lifecycle import ledger
 from assignments.models import Attempt
 from assignments.planning.decision import Decision
 from assignments.planning.reasons import Reason, Refusal
@@ -248,6 +249,39 @@ def test_a_confirmed_party_that_is_moved_to_another_time_is_unsafe() -> None:
         content = FrozenBatch.objects.get(key=key).content
         judged = decision_audit._judge(frozen_batches.read(content, before.floor), frozen_batches.movers_of(content))
         assert judged[for_whom].flaws == flaws
+
+
+def at_another_table(placement: ledger.Placement) -> ledger.Placement:
+    return replace(placement, table_refs=("another",))
+
+
+def for_less_time(placement: ledger.Placement) -> ledger.Placement:
+    window = placement.window
+    return replace(placement, window=replace(window, blocked_until=window.blocked_until - timedelta(minutes=1)))
+
+
+def nowhere(placement: ledger.Placement) -> ledger.Placement:
+    return replace(placement, table_refs=())
+
+
+@pytest.mark.parametrize("otherwise", [at_another_table, for_less_time, nowhere])
+def test_a_ledger_that_gets_other_than_what_was_decided_is_unsafe(
+    otherwise: Callable[[ledger.Placement], ledger.Placement], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """V3 decides well, but what is written of one decision is another table, another time or nothing."""
+    seat, changed = ledger.seat, list[str]()
+
+    def seat_otherwise(placements: Iterable[ledger.Placement]) -> None:
+        first, *others = placements
+        changed.append(first.booking_ref)
+        seat([otherwise(first), *others])
+
+    monkeypatch.setattr(ledger, "seat", seat_otherwise)
+    decide()
+    decision_audit.run()
+    unsafe = Audit.objects.exclude(flaws=[])
+    assert [(audit.booking_ref, *audit.flaws) for audit in unsafe] == [(changed[0], "written_otherwise")]
+    assert "unsafe_seatings" in {breach.rail for breach in guardrails.breaches(measured(), guardrails.DEFAULT)}
 
 
 def test_what_was_given_and_what_was_found_are_written_once(evening: None) -> None:

@@ -18,7 +18,7 @@ from assignments.telemetry import events
 from example.booking import save_booking
 from example.models import Booking
 from rollout.control import guard, steering, switches
-from rollout.evidence import decision_audit, measuring
+from rollout.evidence import decision_audit, live_decisions, measuring
 from rollout.flags import resolution
 from rollout.models import Audit, GuardRun
 from rollout.policy.gates import ALWAYS, Status
@@ -187,6 +187,15 @@ def test_that_was_edited_before_a_gap_of_the_guard(capsys: Any) -> None:
     edit_unsafely()
     with clock.shifted(timedelta(hours=5)):
         assert rails(guarded(capsys)) == ["unsafe_seatings"]
+
+
+def test_that_was_edited_at_a_restaurant_that_no_window_has_drawn(capsys: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    decide()
+    assert rails(guarded(capsys)) == []
+    monkeypatch.setattr(live_decisions, "RESTAURANTS", 0)
+    edit_unsafely()
+    assert rails(guarded(capsys)) == ["unsafe_seatings"]
+    assert rails(guarded(capsys)) == [], "it was acted on"
 
 
 def test_a_healthy_v3_leaves_nothing_behind_it(settings: Any, capsys: Any) -> None:

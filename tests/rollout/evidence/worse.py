@@ -165,7 +165,10 @@ def evening_planner(candidate: Candidate) -> type[Any]:
             self._snapshot = {"floor": floor, "rules": rules, "now": now, "success": success}
             self._occupied = tuple(occupied)
 
-        def decide_all(self, requests: Iterable[SeatingRequest]) -> Iterator[SeatingRequest]:
+        def decide_all(
+            self, requests: Iterable[SeatingRequest], own: Mapping[str, Sequence[Occupied]]
+        ) -> Iterator[SeatingRequest]:
+            assert not any(own.values()), "no booking of these evenings has tables already"
             for request in requests:
                 self.decide(request)
                 yield request
