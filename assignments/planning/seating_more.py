@@ -54,9 +54,10 @@ class _Search:
         self._stays = {party: (*span, party) for party, span in self._grid.spans.items()}
         self._at_table: defaultdict[int, list[_Stay]] = defaultdict(list)
         """Who sits at a table at any time, by the table's place."""
+        self._arrivals = [0] * len(self._grid.taken)
+        """The tables (a mask) at which a party sits down at each moment."""
         for party, unit in self._grid.placed.items():
-            for place in unit.places:
-                self._at_table[place].append(self._stays[party])
+            self._note(party, unit)
         self._loose = set(loose) | set(unseated)
         self._unseated = list(unseated)
         self._covers = covers
@@ -142,18 +143,24 @@ class _Search:
 
     def _choice(self, party: Party) -> tuple[Unit, Party | None] | None:
         """Return a unit that is free, or taken by one other party, for this party; None if there is none."""
-        taken = self._grid.taken_around(party)
         options = party.options
-        for unit in options:
-            if not unit.mask & taken:
-                return unit, None
+        begins, ends = self._grid.spans[party]
+        taken, several = self._grid.taken[begins], 0
+        for arrivals in self._arrivals[begins + 1 : ends]:
+            several |= taken & arrivals  # Here two parties sit one after the other during the stay.
+            taken |= arrivals
+        if party.tables & ~taken:
+            for unit in options:
+                if not unit.mask & taken:
+                    return unit, None
         least = self._room[party] if self._random() > _LONGER else 0.0
         first = int(self._random() * len(options))
-        begins, ends = self._grid.spans[party]
         at_table, loose, room = self._at_table, self._loose, self._room
         # Start anywhere among the options, so that all of them are tried in the long run.
         for number in range(first - len(options), first):
             unit = options[number]
+            if unit.mask & several:
+                continue
             found, is_one = None, True
             for place in unit.places:  # Inlined ``_only_one_at``, to avoid half a million calls an evening.
                 for begin, end, other in at_table[place]:
@@ -191,9 +198,16 @@ class _Search:
 
     def _sit(self, party: Party, unit: Unit) -> None:
         self._grid.sit(party, unit)
+        self._note(party, unit)
+
+    def _note(self, party: Party, unit: Unit) -> None:
+        stay = self._stays[party]
+        self._arrivals[stay[0]] |= unit.mask
         for place in unit.places:
-            self._at_table[place].append(self._stays[party])
+            self._at_table[place].append(stay)
 
     def _rise(self, party: Party) -> None:
-        for place in self._grid.rise(party).places:
-            self._at_table[place].remove(self._stays[party])
+        stay, unit = self._stays[party], self._grid.rise(party)
+        self._arrivals[stay[0]] &= ~unit.mask
+        for place in unit.places:
+            self._at_table[place].remove(stay)
