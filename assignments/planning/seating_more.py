@@ -144,36 +144,31 @@ class _Search:
     def _choice(self, party: Party) -> tuple[Unit, Party | None] | None:
         """Return a unit that is free, or taken by one other party, for this party; None if there is none."""
         options = party.options
-        begins, ends = self._grid.spans[party]
-        taken, several = self._grid.taken[begins], 0
-        for arrivals in self._arrivals[begins + 1 : ends]:
-            several |= taken & arrivals  # Here two parties sit one after the other during the stay.
-            taken |= arrivals
+        taken, shared = self._taken_during(party)
         if party.tables & ~taken:
             for unit in options:
                 if not unit.mask & taken:
                     return unit, None
         least = self._room[party] if self._random() > _LONGER else 0.0
         first = int(self._random() * len(options))
-        at_table, loose, room = self._at_table, self._loose, self._room
         # Start anywhere among the options, so that all of them are tried in the long run.
         for number in range(first - len(options), first):
             unit = options[number]
-            if unit.mask & several:
+            if unit.mask & shared:
                 continue
-            found, is_one = None, True
-            for place in unit.places:  # Inlined ``_only_one_at``, to avoid half a million calls an evening.
-                for begin, end, other in at_table[place]:
-                    if begin < ends and begins < end and other is not found:
-                        if found is not None:
-                            is_one = False
-                            break
-                        found = other
-                if not is_one:
-                    break
-            if is_one and found is not None and found in loose and room[found] >= least:
-                return unit, found
+            other = self._only_one_at(unit, party)
+            if other is not None and other in self._loose and self._room[other] >= least:
+                return unit, other
         return None
+
+    def _taken_during(self, party: Party) -> tuple[int, int]:
+        """Return the tables that are taken during the stay, and those of them where two parties sit in turn."""
+        first, last = self._grid.spans[party]
+        taken, shared = self._grid.taken[first], 0
+        for arrivals in self._arrivals[first + 1 : last]:
+            shared |= taken & arrivals
+            taken |= arrivals
+        return taken, shared
 
     def _only_one_at(self, unit: Unit, party: Party) -> Party | None:
         """Return the party that sits at the unit during the stay, if it is the only one."""
