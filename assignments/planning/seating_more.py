@@ -54,9 +54,10 @@ class _Search:
         self._stays = {party: (*span, party) for party, span in self._grid.spans.items()}
         self._at_table: defaultdict[int, list[_Stay]] = defaultdict(list)
         """Who sits at a table at any time, by the table's place."""
+        self._arrivals = [0] * len(self._grid.taken)
+        """The tables (a mask) at which a party sits down at each moment."""
         for party, unit in self._grid.placed.items():
-            for place in unit.places:
-                self._at_table[place].append(self._stays[party])
+            self._note(party, unit)
         self._loose = set(loose) | set(unseated)
         self._unseated = list(unseated)
         self._covers = covers
@@ -142,31 +143,32 @@ class _Search:
 
     def _choice(self, party: Party) -> tuple[Unit, Party | None] | None:
         """Return a unit that is free, or taken by one other party, for this party; None if there is none."""
-        taken = self._grid.taken_around(party)
         options = party.options
-        for unit in options:
-            if not unit.mask & taken:
-                return unit, None
+        taken, shared = self._taken_during(party)
+        if party.tables & ~taken:
+            for unit in options:
+                if not unit.mask & taken:
+                    return unit, None
         least = self._room[party] if self._random() > _LONGER else 0.0
         first = int(self._random() * len(options))
-        begins, ends = self._grid.spans[party]
-        at_table, loose, room = self._at_table, self._loose, self._room
         # Start anywhere among the options, so that all of them are tried in the long run.
         for number in range(first - len(options), first):
             unit = options[number]
-            found, is_one = None, True
-            for place in unit.places:  # Inlined ``_only_one_at``, to avoid half a million calls an evening.
-                for begin, end, other in at_table[place]:
-                    if begin < ends and begins < end and other is not found:
-                        if found is not None:
-                            is_one = False
-                            break
-                        found = other
-                if not is_one:
-                    break
-            if is_one and found is not None and found in loose and room[found] >= least:
-                return unit, found
+            if unit.mask & shared:
+                continue
+            other = self._only_one_at(unit, party)
+            if other is not None and other in self._loose and self._room[other] >= least:
+                return unit, other
         return None
+
+    def _taken_during(self, party: Party) -> tuple[int, int]:
+        """Return the tables that are taken during the stay, and those of them where two parties sit in turn."""
+        first, last = self._grid.spans[party]
+        taken, shared = self._grid.taken[first], 0
+        for arrivals in self._arrivals[first + 1 : last]:
+            shared |= taken & arrivals
+            taken |= arrivals
+        return taken, shared
 
     def _only_one_at(self, unit: Unit, party: Party) -> Party | None:
         """Return the party that sits at the unit during the stay, if it is the only one."""
@@ -191,9 +193,16 @@ class _Search:
 
     def _sit(self, party: Party, unit: Unit) -> None:
         self._grid.sit(party, unit)
+        self._note(party, unit)
+
+    def _note(self, party: Party, unit: Unit) -> None:
+        stay = self._stays[party]
+        self._arrivals[stay[0]] |= unit.mask
         for place in unit.places:
-            self._at_table[place].append(self._stays[party])
+            self._at_table[place].append(stay)
 
     def _rise(self, party: Party) -> None:
-        for place in self._grid.rise(party).places:
-            self._at_table[place].remove(self._stays[party])
+        stay, unit = self._stays[party], self._grid.rise(party)
+        self._arrivals[stay[0]] &= ~unit.mask
+        for place in unit.places:
+            self._at_table[place].remove(stay)

@@ -19,7 +19,7 @@ from assignments.planning.snapshot import Movable, PlanningRules
 from assignments.planning.violations import violations
 from assignments.testing import a_floor, a_table
 from tests.evenings import generate, load
-from tests.evenings.measure import measure, possible
+from tests.evenings.measure import measure, possible, thinned
 from tests.evenings.playing import NOW, one_by_one, shuffled, taken_by
 
 FLOOR = a_floor(tables=[a_table("small", seats=2), a_table("large", seats=4)])
@@ -190,6 +190,17 @@ def test_generated_evenings_are_busy_and_the_same_each_time() -> None:
     best = possible(evening)
     assert best.is_proven
     assert len(evening.bookings) / best.value >= 1.15
+
+
+def test_a_thinner_evening_has_as_few_bookings_as_make_the_ratio() -> None:
+    evening = replace(load(12), bookings=load(12).bookings[:150])
+    thinner = thinned(evening, 12, 1.05)
+    assert {row.ref for row in thinner.bookings} < {row.ref for row in evening.bookings}
+    fewer = replace(thinner, bookings=thinner.bookings[:-10])
+    assert len(fewer.bookings) / possible(fewer).value < 1.05 <= len(thinner.bookings) / possible(thinner).value
+    assert set(thinned(replace(evening, bookings=evening.bookings[:50]), 12, 1.5).bookings) == set(
+        evening.bookings[:50]
+    )
 
 
 def test_moves_seat_more_than_none_and_never_more_than_possible() -> None:
