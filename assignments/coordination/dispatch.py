@@ -19,7 +19,7 @@ from django.db.models.functions import Coalesce
 from assignments import conf
 from assignments.concurrency import transactions
 from assignments.concurrency.transactions import database_now, is_database_away, refuse_nesting
-from assignments.coordination import floor_watch, no_shows, quarantine, service_dates, woken
+from assignments.coordination import floor_watch, no_shows, quarantine, service_dates, woken_bookings
 from assignments.coordination.coordinator import Coordinator, merged
 from assignments.coordination.handover import hand_back
 from assignments.coordination.invocation import DayResult, Invocation
@@ -198,7 +198,7 @@ def _offered_first(assignment: Assignment) -> list[Assignment]:
     day = assignment.restaurant_ref, assignment.service_date
     due = Assignment.objects.asking_for(*day).due(database_now())
     before = due.filter(requested_at__lt=assignment.requested_at).order_by("requested_at", "id")
-    return _of_day(day, woken.settle(list(before)))
+    return _of_day(day, woken_bookings.settle(list(before)))
 
 
 def _in_turn(key: str, assignments: Sequence[Assignment], invocation: Invocation) -> Sequence[Outcome]:
@@ -242,7 +242,7 @@ def _decide(
     aside = [quarantine.set_aside(each, trigger=trigger) for each in batch if quarantine.is_culprit(each)]
     first_outcomes = tuple(outcome for result in aside for outcome in result.outcomes)
     innocent = [each for each in batch if not quarantine.is_culprit(each)]
-    batch = _of_day(day, woken.settle(innocent, should_stop=should_stop))
+    batch = _of_day(day, woken_bookings.settle(innocent, should_stop=should_stop))
     if not batch:
         return DayResult(outcomes=first_outcomes)
     try:

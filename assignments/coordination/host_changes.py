@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from assignments import conf
-from assignments.coordination import adoption, coming_back, edits, shown_tables, sitting, stays
+from assignments.coordination import adoption, edits, returned_guests, shown_tables, sitting, stays
 from assignments.integration.floor_cache import floor_or_none
 from assignments.integration.host import Host, HostBooking, is_cancelled
 from assignments.integration.planners import V3
@@ -33,10 +33,10 @@ def follow(assignment: Assignment, booking: HostBooking, *, host: Host, now: dat
     if is_cancelled(booking):
         cancel(assignment, CANCELLED_IN_HOST)
         return Change.CANCELLED
-    stage = None if seatings else coming_back.stage_of_return(assignment, booking, now=now)
+    stage = None if seatings else returned_guests.stage_of_return(assignment, booking, now=now)
     if stage is None:
         return _follow(assignment, booking, seatings, host=host, now=now)
-    change = coming_back.take_back(assignment, booking, stage, host=host, now=now)
+    change = returned_guests.take_back(assignment, booking, stage, host=host, now=now)
     if change is not Change.RESTORED:
         transitions.store([assignment])
         return change or Change.NOTHING
@@ -103,7 +103,7 @@ def is_followed(assignment: Assignment, booking: HostBooking | None, *, now: dat
         return assignment.reason == CANCELLED_BY_CALL or is_cancelled(booking)
     if booking is None or is_cancelled(booking) or not _asks_the_same(assignment, booking):
         return False
-    if coming_back.stage_of_return(assignment, booking, now=now) is not None:
+    if returned_guests.stage_of_return(assignment, booking, now=now) is not None:
         return False
     if not booking.wants_table:
         end = intake.asked_until(booking)
