@@ -390,6 +390,25 @@ def test_a_tablet_has_room_for_the_grid(browser: Browser, live_server: Any, admi
         assert first["y"] - top["y"] <= 200
 
 
+def test_on_a_phone_the_tables_are_near_the_top_and_everything_is_at_hand(
+    browser: Browser, live_server: Any, admin_user: Any, tonight: datetime
+) -> None:
+    width, height = PHONE
+    with visiting(browser, live_server.url, admin_user, viewport={"width": width, "height": height}) as page:
+        open_evening(page)
+        top, first = page.locator("#content").bounding_box(), page.locator(TABLES).first.bounding_box()
+        assert top is not None
+        assert first is not None
+        assert first["y"] - top["y"] <= 200
+        page.get_by_role("link", name="Walk-in").scroll_into_view_if_needed()
+        page.locator("#evening-more > summary").click()
+        more = page.locator("#evening-more > div").bounding_box()
+        assert more is not None
+        assert more["x"] >= 0
+        assert more["x"] + more["width"] <= width
+        assert more["y"] + more["height"] <= height
+
+
 def test_zones_fold_and_stay_folded(page: Page, tonight: datetime) -> None:
     open_evening(page)
     fold = page.locator(".evening-fold").first
