@@ -8,6 +8,7 @@ from django.contrib.admin.views.main import ChangeList
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
+from assignments.admin.booking_column import booking
 from assignments.admin.bounded_changelist import BoundedList
 from assignments.admin.datetime_columns import local, recorded
 from assignments.admin.filters import known, since
@@ -40,7 +41,7 @@ class AllocationAdmin(ReadOnlyAdmin):
         "starts",
         "ends",
         "kind",
-        "booking_ref",
+        booking,
         "planner",
         restaurant,
         recorded("ended_at", _("ended (UTC)")),

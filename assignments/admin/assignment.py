@@ -14,6 +14,7 @@ from django.utils.translation import gettext_lazy
 
 from assignments.admin import links, statechart
 from assignments.admin.actor import names
+from assignments.admin.booking_column import booking
 from assignments.admin.datetime_columns import recorded
 from assignments.admin.filters import known, since
 from assignments.admin.host_lookup import guests_of, host_view, restaurant_names
@@ -64,7 +65,7 @@ class AssignmentAdmin(RowPageAdmin):
     row_template = "admin/assignments/booking/page.html"
     missing = gettext_lazy("Assignment %(id)s does not exist.")
     list_display = [
-        "booking_ref",
+        booking,
         recorded("starts_at", gettext_lazy("starts (UTC)")),
         "party",
         "state_label",

@@ -87,7 +87,8 @@ class EventAdmin(RowPageAdmin):
     @admin.display(description=gettext_lazy("booking"))
     def booking(self, event: Event) -> str:
         """Link to all other events of the booking."""
-        return _filtered("booking_ref", event.booking_ref, event.booking_ref)
+        ref = event.booking_ref
+        return _filtered("booking_ref", ref, label_of(ref) if ref else "")
 
     @admin.display(description=gettext_lazy("why"))
     def why(self, event: Event) -> str:

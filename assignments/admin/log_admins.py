@@ -8,6 +8,7 @@ from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 from django.utils.translation import ngettext
 
+from assignments.admin.booking_column import booking
 from assignments.admin.datetime_columns import recorded
 from assignments.admin.filters import known, since
 from assignments.admin.readonly import ReadOnlyAdmin
@@ -23,7 +24,7 @@ from assignments.staff import labels
 class StateTransitionAdmin(ReadOnlyAdmin):
     restaurant_column = "assignment__restaurant_ref"
     list_display = [
-        "booking_ref",
+        booking,
         "version",
         "name",
         "source",
@@ -42,7 +43,7 @@ class StateTransitionAdmin(ReadOnlyAdmin):
 class AttemptAdmin(ReadOnlyAdmin):
     restaurant_column = "assignment__restaurant_ref"
     list_display = [
-        "booking_ref",
+        booking,
         "number",
         "planner",
         "outcome",
@@ -69,7 +70,7 @@ class OutboxMessageAdmin(ReadOnlyAdmin):
     list_display = [
         "id",
         "topic",
-        "booking_ref",
+        booking,
         "number",
         recorded("created_at", _("created (UTC)")),
         recorded("delivered_at", _("delivered (UTC)")),

@@ -10,6 +10,7 @@ from django.http import HttpRequest
 from django.utils.html import format_html, format_html_join
 from django.utils.translation import gettext_lazy as _
 
+from assignments.admin.booking_column import booking
 from assignments.admin.datetime_columns import recorded
 from assignments.admin.filters import known, since
 from assignments.admin.readonly import ReadOnlyAdmin
@@ -232,7 +233,7 @@ class AuditAdmin(ByRestaurant):
     list_display = [
         recorded("decided_at", _("when (UTC)")),
         restaurant,
-        "booking_ref",
+        booking,
         "is_refusal",
         "all_flaws",
         "wrong_refusal",
