@@ -116,8 +116,10 @@ class ServiceDayAdmin(PageAdmin):
             raise PermissionDenied
         assignment = evening_page.booking_of(state)
         if state.booking is not None and assignment is None:
-            raise Http404
-        said = actions.carry_out(request, name, state, assignment=assignment, day=state.day)
+            text = _("Nothing was changed: this booking is at another restaurant by now, or no longer exists.")
+            said = actions.Said(level="error", text=text, state=state.bare)
+        else:
+            said = actions.carry_out(request, name, state, assignment=assignment, day=state.day)
         if request.headers.get("X-Evening"):
             version = day_version(state.restaurant, state.day, now=movable_clock.now())
             answer = self._parts(request, said.state, version, part="all", said=said)

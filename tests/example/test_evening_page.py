@@ -231,12 +231,18 @@ class TestForms:
                 assert f"Nothing was changed: the booking project refused it ({name})." in answer.content.decode()
         assert list(Allocation.objects.order_by("pk").values()) == before
 
-    def test_unknown_actions_bookings_and_methods_are_refused(
+    def test_a_booking_that_has_gone_to_another_restaurant_is_named_as_such(
         self, admin_client: Client, query: dict[str, str]
     ) -> None:
+        booking = seated()
+        Assignment.objects.filter(pk=booking.pk).update(restaurant_ref="elsewhere")
+        answer = act(admin_client, "arrived", query, booking)
+        assert "Nothing was changed: this booking is at another restaurant by now" in said_in(answer.content.decode())
+        assert stage_of(booking) == Stage.EXPECTED
+
+    def test_unknown_actions_and_methods_are_refused(self, admin_client: Client, query: dict[str, str]) -> None:
         assert act(admin_client, "explode", query).status_code == 404
         where = reverse("admin:assignments_serviceday_act", args=["arrived"])
-        assert admin_client.post(where, {}, query_params={**query, "booking": "999999"}).status_code == 404
         assert admin_client.get(where, query).status_code == 405
 
     def test_closing_freezing_and_the_way_back(self, admin_client: Client, query: dict[str, str]) -> None:
