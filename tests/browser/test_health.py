@@ -20,5 +20,5 @@ def test_a_run_and_an_open_breaker_are_seen(page: Page, evening: models.Restaura
         circuit_breaker.record_failure(str(evening.pk), transactions.database_now())
     page.reload()
     breakers = page.get_by_role("region", name="Circuit breakers")
-    expect(breakers.get_by_role("row", name=str(evening.pk))).to_contain_text("open")
+    expect(breakers.get_by_role("row", name=evening.name)).to_contain_text("open")
     expect(page.get_by_role("heading", name="Needs attention")).to_be_visible()
