@@ -293,7 +293,7 @@ def whereabouts(refs: Collection[str], codes: Mapping[str, str]) -> dict[str, st
     """Where each of these is now, or why it waits; by the time and the number of its guests."""
     now, found = seated(), {}
     for row in Assignment.objects.filter(booking_ref__in=refs):
-        where = "+".join(codes[table] for table in now.get(row.booking_ref, ())[0::3])
+        where = "+".join(sorted(codes[table] for table in now.get(row.booking_ref, ())[0::3]))
         found[f"{row.starts_at.astimezone(LONDON):%H:%M} for {row.party}"] = where or f"{row.state}: {row.reason}"
     return found
 
