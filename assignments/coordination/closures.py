@@ -9,7 +9,6 @@ staff have moved them.
 Long because closing, editing and lifting share who is affected, by which tables, and from when.
 """
 
-import uuid
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -27,7 +26,7 @@ from assignments.coordination.table_record import success_of
 from assignments.exceptions import ChangedMeanwhileError, ClosureLiftedError, ClosureNotFoundError
 from assignments.integration.floor_cache import floor_of, floor_or_none
 from assignments.integration.host import Host, HostBooking, is_cancelled, lock_bookings
-from assignments.integration.planners import V3, Batch, KeepsBatches, router
+from assignments.integration.planners import V3, Preview, kept_batch
 from assignments.lifecycle import ledger, promise, seating_validity, sentences, waiting
 from assignments.lifecycle.settlement import Settlement
 from assignments.lifecycle.staff_decisions import STAFF
@@ -430,19 +429,16 @@ class _Clearing:
         for request in ordered:
             evening.decide(request)
             milliseconds[request.booking_ref] = stopwatch.lap()
-        decisions, batch = evening.decisions, None
-        if isinstance(router(), KeepsBatches):
-            batch = Batch(
-                key=uuid.uuid4(),
-                service_date=group[0].assignment.service_date,
-                floor=self.floor,
-                occupied=tuple(occupied),
-                requests=tuple(ordered),
-                now=self.now,
-                rules=rules,
-                decisions=decisions,
-                success=success,
-            )
+        decisions = evening.decisions
+        preview = Preview(
+            floor=self.floor,
+            occupied=tuple(occupied),
+            requests=tuple(ordered),
+            now=self.now,
+            rules=rules,
+            success=success,
+        )
+        batch = kept_batch(preview, decisions, service_date=group[0].assignment.service_date)
         for guests in group:
             decision, decision_ms = decisions[guests.booking.ref], milliseconds[guests.booking.ref]
             if decision.best is None or decision.window is None:

@@ -30,7 +30,7 @@ from assignments.exceptions import (
     TimeBudgetExceededError,
 )
 from assignments.integration.host import Host
-from assignments.integration.planners import NOBODY, V3, KeepsBatches, Preview, router
+from assignments.integration.planners import NOBODY, V3, Preview, router
 from assignments.integration.project_host import configured
 from assignments.integration.swaps import obstacle_to_swaps
 from assignments.lifecycle import waiting
@@ -286,7 +286,6 @@ class Coordinator:
         record.about_day += invocation.entered(restaurant_ref, service_date, entry, len(mine))
         settlement = self._settlement(entry.now, invocation)
         try:
-            keeper = router()
             later = [each for each in later if routes[each.booking_ref].planner == V3]
             may_all_move = all(routes[each.booking_ref].may_rearrange for each in (*mine, *later))
             day_planner = DayPlanner(
@@ -295,7 +294,6 @@ class Coordinator:
                 restaurant_ref,
                 service_date,
                 may_rearrange=invocation.may_move and may_all_move and not leaves_shown,
-                keeps_batch=isinstance(keeper, KeepsBatches),
                 leaves_shown=leaves_shown,
             )
             day_planner.settle(mine, earlier=earlier, later=later, ahead=ahead)
@@ -304,8 +302,6 @@ class Coordinator:
             raise LockContentionError(f"Restaurant {restaurant_ref} on {service_date}: {contended}.") from contended
         invocation.check_budget()
         settlement.write()
-        if isinstance(keeper, KeepsBatches):
-            settlement.keep(keeper, day_planner.batch)
         waiting.stay_awake(each for each in day_planner.gave_way if each.state == State.MANUAL_REVIEW)
         invocation.check_budget()
         circuit_breaker.record_success(restaurant_ref, entry.breaker)

@@ -1,8 +1,6 @@
 """Planning the claimed bookings of one restaurant-day, and settling each."""
 
-import uuid
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from datetime import date
 
 from assignments import conf
@@ -23,7 +21,7 @@ from assignments.coordination.table_record import success_of
 from assignments.exceptions import LockContentionError
 from assignments.integration.floor_cache import floor_or_none, floor_or_problem
 from assignments.integration.host import Host, HostBooking, is_cancelled
-from assignments.integration.planners import V3, Batch
+from assignments.integration.planners import V3, Preview, kept_batch
 from assignments.integration.swaps import obstacle_to_swaps
 from assignments.lifecycle import intake, ledger, waiting
 from assignments.lifecycle.settlement import Settlement
@@ -34,7 +32,7 @@ from assignments.planning.decision import Decision
 from assignments.planning.floor import Floor
 from assignments.planning.reasons import Reason
 from assignments.planning.request import SeatingRequest
-from assignments.planning.snapshot import Occupied
+from assignments.planning.snapshot import Movable, Occupied
 
 MOST_PLANS = 4
 """How often a day is planned again, at most, where the host's rows allow no swaps."""
@@ -52,7 +50,6 @@ class DayPlanner:
         service_date: date,
         *,
         may_rearrange: bool = False,
-        keeps_batch: bool = False,
         leaves_shown: bool = False,
     ) -> None:
         self.host = host
@@ -62,9 +59,6 @@ class DayPlanner:
         self._may_rearrange = may_rearrange
         self.gave_way: list[Assignment] = []
         """Who got no table, while others that asked earlier and are decided later may have it."""
-        self.batch: Batch | None = None
-        """What was planned together, to be kept; None unless it was asked for and something was planned."""
-        self._keeps_batch = keeps_batch
         self._leaves_shown = leaves_shown
         """Whether tables that the host shows for others who wait count as taken, and nothing else that these may get.
 
@@ -101,7 +95,7 @@ class DayPlanner:
         together = [*first, *requests, *behind]
         occupied = self._occupied(together, requests, floor)
         success = success_of(self.restaurant_ref)
-        batch = self._batch(together, floor, occupied, success) if requests else None
+        found: Rearrangement | None = None
         own, now = [request.booking_ref for request in requests], self.settlement.now
         if ahead is not None and ahead.holds_for(together, occupied, own=own, floor=floor, now=now):
             decisions, milliseconds = ahead.decisions, ahead.milliseconds
@@ -110,18 +104,20 @@ class DayPlanner:
                 together, occupied, floor, success=success, first=first, seats=requests, behind=behind
             )
             together = [request for request in together if request.booking_ref in decisions]
-            if found is not None:
-                batch = batch and replace(batch, movable=found.movable, occupied=found.occupied)
             if ahead is not None and behind and not (found and found.moves):
                 ahead.keep(together, decisions, milliseconds, occupied=occupied, own=own, floor=floor, now=now)
             elif ahead is not None:
                 ahead.forget()
-        self.batch = batch and replace(
-            batch,
-            occupied=batch.occupied + self._kept,
-            requests=tuple(together),
-            decisions={request.booking_ref: decisions[request.booking_ref] for request in together},
-        )
+        if requests:
+            preview = Preview(
+                floor=floor,
+                occupied=(found.occupied if found else occupied) + self._kept,
+                requests=tuple(together),
+                now=now,
+                rules=conf.settings().rules(),
+                success=success,
+            )
+            self._keep(preview, decisions, movable=found.movable if found else ())
         holding = {taken.booking_ref for taken in occupied}
         mine = [assignment.booking_ref for assignment, _booking in plannable]
         ledger.release([ref for ref in mine if decisions[ref].best is not None and ref in holding], for_others=False)
@@ -142,27 +138,13 @@ class DayPlanner:
         own = {request.booking_ref for request in requests}
         return occupied + shown_for_others(self.restaurant_ref, self.service_date, own, floor, host=self.host)
 
-    def _batch(
-        self,
-        requests: Sequence[SeatingRequest],
-        floor: Floor,
-        occupied: tuple[Occupied, ...],
-        success: Mapping[str, float],
-    ) -> Batch | None:
-        if not self._keeps_batch:
-            return None
-        self.settlement.batch = uuid.uuid4()
-        return Batch(
-            key=self.settlement.batch,
-            service_date=self.service_date,
-            floor=floor,
-            occupied=occupied,
-            requests=tuple(requests),
-            now=self.settlement.now,
-            rules=conf.settings().rules(),
-            success=success,
-            decisions={},
-        )
+    def _keep(self, preview: Preview, decisions: Mapping[str, Decision], *, movable: tuple[Movable, ...]) -> None:
+        """Have what was planned together kept for the audit, and the attempts that follow refer to it."""
+        planned = {request.booking_ref: decisions[request.booking_ref] for request in preview.requests}
+        batch = kept_batch(preview, planned, service_date=self.service_date, movable=movable)
+        if batch is not None:
+            self.settlement.batch = batch.key
+            self.settlement.keep(batch)
 
     def _plan(
         self,

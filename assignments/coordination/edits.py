@@ -7,7 +7,6 @@ and the booking keeps its tables.
 Long because all ways in which a booking with tables gets others, or keeps its own, stand beside each other.
 """
 
-import uuid
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
@@ -35,7 +34,7 @@ from assignments.coordination.table_record import success_of
 from assignments.exceptions import HostRefusedError
 from assignments.integration.floor_cache import floor_or_problem
 from assignments.integration.host import Host, HostBooking
-from assignments.integration.planners import MANUAL, NOBODY, V3, Batch, Judged, KeepsBatches, Preview, router
+from assignments.integration.planners import MANUAL, NOBODY, V3, Batch, Judged, Preview, kept_batch, router
 from assignments.lifecycle import intake, ledger, promise, seating_validity, sentences, waiting
 from assignments.lifecycle.settlement import Settlement
 from assignments.models import Allocation, Assignment, Stage, State
@@ -113,7 +112,7 @@ def settle(
     """
     ledger.note_promise(seatings, party=assignment.party, zone_ref=assignment.zone_ref)
     chosen_by_staff = assignment.planner == MANUAL
-    kept, promised, was_told = _copy(assignment), promise.facts_of(assignment), assignment.table_told
+    kept, promised = _copy(assignment), promise.facts_of(assignment)
     is_turned_down = promise.is_turned_down(assignment, booking)
     if is_turned_down:
         booking = promise.promised(booking, assignment, seatings, keeps_stay=keeps_stay)
@@ -144,8 +143,7 @@ def settle(
             if not earlier and _settle_promise(assignment, booking, seatings, reason=reason, settlement=settlement):
                 return Change.MOVED
             return Change.LATER if earlier and assignment.is_woken else Change.NOTHING
-        assignment.table_told = was_told
-        _leave_to_staff(settlement, assignment, why=answer, unmet=unmet, promised=promised)
+        _leave_to_staff(settlement, assignment, why=answer, unmet=unmet, kept=kept)
         waiting.stay_awake([assignment] if earlier else [])
         return Change.TO_STAFF
     before = _copy(assignment)
@@ -178,12 +176,12 @@ def settle(
     except HostRefusedError as error:
         if not getattr(host, "refuses_tables", False):
             raise
-        vars(assignment).update({**before, "table_told": was_told})
+        vars(assignment).update(before)
         if is_optional:
             vars(assignment).update(kept)
             return Change.NOTHING
         settlement = Settlement(host=host, planner=V3, actor=actor, trigger="edit", now=now)
-        _leave_to_staff(settlement, assignment, why=_refusal(error), unmet=unmet, promised=promised)
+        _leave_to_staff(settlement, assignment, why=_refusal(error), unmet=unmet, kept=kept)
         return Change.TO_STAFF
     return Change.KEPT if stays else Change.MOVED
 
@@ -281,11 +279,14 @@ def _refusal(error: HostRefusedError) -> str:
 
 
 def _leave_to_staff(
-    settlement: Settlement, assignment: Assignment, *, why: Refused | str, unmet: str, promised: Mapping[str, Any]
+    settlement: Settlement, assignment: Assignment, *, why: Refused | str, unmet: str, kept: Mapping[str, Any]
 ) -> None:
+    """Send the booking to review with its edit. ``kept``: the assignment's attributes as they were promised."""
     detail = why if isinstance(why, str) else why.refusal.detail
-    if promise.facts_of(assignment) != promised:
-        promise.set_aside(assignment, promised)
+    facts = promise.facts_of(assignment)
+    promised = {name: kept[name] for name in facts}
+    if facts != promised:  # What the guests have been told of that evening holds again, too.
+        promise.set_aside(assignment, promised | {"table_told": kept["table_told"]})
     if assignment.state == State.CONFIRMED:
         settlement.keep_for_review(assignment, reason=unmet, detail=detail)
     elif assignment.reason == waiting.EDIT_UNMET:  # There is something new for staff to decide.
@@ -399,7 +400,8 @@ def _asked(
         snapshot = Snapshot(floor=floor, occupied=occupied, request=request, now=now, rules=rules, success=success)
         judged = Judged(snapshot=snapshot, decision=decision, decision_ms=milliseconds, is_recorded=True)
         transaction.on_commit(partial(other.decided, judged), robust=True)
-    batch = _batch(preview, decision, assignment) if other is None else None
+    decided = {decision.booking_ref: decision}
+    batch = kept_batch(preview, decided, service_date=assignment.service_date) if other is None else None
     if decision.best is None or decision.window is None:
         return Refused(decision=decision, decision_ms=milliseconds, batch=batch)
     return Answer(
@@ -410,23 +412,6 @@ def _asked(
         decision=decision,
         decision_ms=milliseconds,
         batch=batch,
-    )
-
-
-def _batch(preview: Preview, decision: Decision, assignment: Assignment) -> Batch | None:
-    """Return V3's input and its answer, to be audited; None if the router does not keep it."""
-    if not isinstance(router(), KeepsBatches):
-        return None
-    return Batch(
-        key=uuid.uuid4(),
-        service_date=assignment.service_date,
-        floor=preview.floor,
-        occupied=preview.occupied,
-        requests=preview.requests,
-        now=preview.now,
-        rules=preview.rules,
-        decisions={decision.booking_ref: decision},
-        success=preview.success,
     )
 
 

@@ -7,7 +7,6 @@ Long because an evening is read, solved, compared and written here, by what was 
 """
 
 import logging
-import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
@@ -27,7 +26,7 @@ from assignments.error_logging import log_error
 from assignments.integration import release
 from assignments.integration.floor_cache import floor_or_none
 from assignments.integration.host import Host
-from assignments.integration.planners import V3, Batch, KeepsBatches, router
+from assignments.integration.planners import V3, Batch, Preview, kept_batch, router
 from assignments.integration.project_host import configured
 from assignments.integration.swaps import obstacle_to_swaps
 from assignments.lifecycle import ledger, waiting
@@ -360,13 +359,11 @@ class _Day:
                 self._busy |= busy
                 raise _ChangedError
             settlement = Settlement(host=self.host, planner=V3, actor=V3, trigger=TRIGGER, now=entry.now)
-            keeper = router()
-            batch = self._batch(current, decisions) if isinstance(keeper, KeepsBatches) else None
-            settlement.batch = batch.key if batch else None
+            if batch := self._batch(current, decisions):
+                settlement.batch = batch.key
+                settlement.keep(batch)
             self._settle(settlement, current, answer, decisions)
             settlement.write()
-            if isinstance(keeper, KeepsBatches):
-                settlement.keep(keeper, batch)
             circuit_breaker.record_success(self.restaurant_ref, entry.breaker)
             OptimizedEvening.objects.create(
                 restaurant_ref=self.restaurant_ref,
@@ -387,21 +384,18 @@ class _Day:
 
         invocation.execute(lambda: invocation.transact(work))
 
-    def _batch(self, evening: _Evening, decisions: Mapping[str, Decision]) -> Batch:
+    def _batch(self, evening: _Evening, decisions: Mapping[str, Decision]) -> Batch | None:
         """Return the answer as planned together. Who gets no table goes on waiting, and is no part of it."""
         problem = evening.problem
-        return Batch(
-            key=uuid.uuid4(),
-            service_date=self.service_date,
+        preview = Preview(
             floor=problem.floor,
             occupied=problem.occupied,
             requests=tuple(each for each in problem.requests if each.booking_ref in decisions),
             now=problem.now,
             rules=problem.rules,
-            decisions=decisions,
             success=evening.success,
-            movable=problem.movable,
         )
+        return kept_batch(preview, decisions, service_date=self.service_date, movable=problem.movable)
 
     def _settle(
         self, settlement: Settlement, evening: _Evening, answer: Optimum, decisions: Mapping[str, Decision]

@@ -97,6 +97,30 @@ class KeepsBatches(Protocol):
         ...
 
 
+def kept_batch(
+    preview: Preview,
+    decisions: Mapping[str, Decision],
+    *,
+    service_date: date,
+    movable: tuple[Movable, ...] = (),
+) -> Batch | None:
+    """Return V3's input and its decisions, to be given to ``Settlement.keep``; None if the router keeps no batches."""
+    if not isinstance(router(), KeepsBatches):
+        return None
+    return Batch(
+        key=uuid.uuid4(),
+        service_date=service_date,
+        floor=preview.floor,
+        occupied=preview.occupied,
+        requests=preview.requests,
+        now=preview.now,
+        rules=preview.rules,
+        decisions=decisions,
+        success=preview.success,
+        movable=movable,
+    )
+
+
 @runtime_checkable
 class SwitchesMoves(Protocol):
     """A router with a switch for ``Route.may_rearrange``. Each pass notices if it was turned on or off."""

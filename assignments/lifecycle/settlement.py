@@ -75,7 +75,7 @@ class Settlement:
     _reviews: dict[str, str] = field(default_factory=dict)
     _attempts: list[Attempt] = field(default_factory=list)
     _batches: dict[uuid.UUID, Batch] = field(default_factory=dict)
-    """By key: those that came with single decisions."""
+    """By key."""
 
     def confirm(
         self,
@@ -367,17 +367,21 @@ class Settlement:
             self._tell_of_tables()
         if self._reviews and tells_of_reviews:
             self._tell_of_reviews(host_may_fail=host_may_fail)
-        for batch in self._batches.values():
-            keeper = router()
-            if isinstance(keeper, KeepsBatches):
-                self.keep(keeper, batch)
+        self._write_batches()
 
-    def keep(self, keeper: KeepsBatches, batch: Batch | None) -> None:
-        """Have the router keep what was planned, so that it can be audited, if attempts refer to it."""
-        referring = [attempt for attempt in self._attempts if batch is not None and attempt.batch == batch.key]
-        if batch is not None and referring:
-            refusals = sum(attempt.outcome != Kind.CONFIRMED for attempt in referring)
-            keeper.keep(replace(batch, placed=self.placed, attempts=len(referring), refusals=refusals))
+    def keep(self, batch: Batch) -> None:
+        """Have ``write`` give this to the router, so that it can be audited, if attempts refer to it by its key."""
+        self._batches[batch.key] = batch
+
+    def _write_batches(self) -> None:
+        keeper = router()
+        if not isinstance(keeper, KeepsBatches):
+            return
+        for batch in self._batches.values():
+            referring = [attempt for attempt in self._attempts if attempt.batch == batch.key]
+            if referring:
+                refusals = sum(attempt.outcome != Kind.CONFIRMED for attempt in referring)
+                keeper.keep(replace(batch, placed=self.placed, attempts=len(referring), refusals=refusals))
 
     def _tell_of_tables(self) -> None:
         """Tell the host who has which tables: moves first, since others may get the tables that these leave."""
@@ -462,7 +466,7 @@ class Settlement:
         )
         self._attempts.append(attempt)
         if batch is not None:
-            self._batches[batch.key] = batch
+            self.keep(batch)
         return outcome
 
 

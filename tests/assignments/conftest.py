@@ -3,13 +3,14 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from django.db import connection
 
 from assignments import conf
 from assignments.coordination import dispatch
+from assignments.integration import planners
 from assignments.integration.planners import Batch, SoleRouter
 from assignments.models import Allocation
 from assignments.testing import MemoryHost, a_floor, a_table
@@ -37,6 +38,14 @@ class Keeping(SoleRouter):
 
     def keep(self, batch: Batch) -> None:
         self.kept.append(batch)
+
+
+@pytest.fixture
+def keeping(monkeypatch: pytest.MonkeyPatch) -> Keeping:
+    """The router of everything in this test."""
+    monkeypatch.setattr(planners, "router_path", lambda: "tests.assignments.conftest.Keeping")
+    made: Any = planners.router()
+    return cast("Keeping", made)
 
 
 @pytest.fixture

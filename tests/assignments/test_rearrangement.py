@@ -14,7 +14,7 @@ from django.core.management import call_command
 from assignments import api, checks
 from assignments.concurrency.transactions import database_now
 from assignments.conf import A_YEAR_OF_MINUTES
-from assignments.coordination import coordinator, day_planner, floor_watch, rearrangement
+from assignments.coordination import day_planner, floor_watch, rearrangement
 from assignments.coordination.planned_day import PlannedDay, plan_requests
 from assignments.integration.planners import Route
 from assignments.integration.project_host import HostWithWalkIns, configured
@@ -101,11 +101,7 @@ def test_the_cron_run_moves_it_too(misplaced: TheHost) -> None:
     assert tables_of("A") == ["small"]
 
 
-def test_what_is_kept_of_the_batch_says_for_when_it_has_its_tables(
-    misplaced: TheHost, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    keeping = Keeping()
-    monkeypatch.setattr(coordinator, "router", lambda: keeping)
+def test_what_is_kept_of_the_batch_says_for_when_it_has_its_tables(misplaced: TheHost, keeping: Keeping) -> None:
     api.assign_now(booking_ref="four")
     (batch,) = keeping.kept
     row = Allocation.objects.get(booking_ref="A", ended_at=None)

@@ -84,11 +84,7 @@ def test_a_waiting_party_is_seated_by_moving_another(waiting: TheHost) -> None:
 
 
 @pytest.mark.parametrize("worse", ["", "beyond_its_seats"])
-def test_its_decisions_and_the_moves_for_them_are_audited(
-    waiting: TheHost, monkeypatch: pytest.MonkeyPatch, worse: str
-) -> None:
-    keeping = Keeping()
-    monkeypatch.setattr(optimizing, "router", lambda: keeping)
+def test_its_decisions_and_the_moves_for_them_are_audited(waiting: TheHost, keeping: Keeping, worse: str) -> None:
     optimized()
     (batch,) = keeping.kept
     row = Allocation.objects.get(booking_ref="A", ended_at=None)
