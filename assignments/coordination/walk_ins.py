@@ -22,7 +22,8 @@ from assignments.planning.text import Text, together
 from assignments.planning.text import gettext as _
 from assignments.planning.units import seatable_units, unit_of
 
-_AT_ONCE = timedelta(minutes=1)
+_AS_THEY_SIT_DOWN = timedelta(minutes=1)
+"""Enough to keep a walk-in from a table, because it would sit down now."""
 
 
 def seat(
@@ -98,7 +99,7 @@ def _in_use(snapshot: Snapshot, *, now: datetime) -> list[Occupied]:
     They are the last choice, and no more, because staff may have forgotten to say that the guests have left.
     """
     rows = ledger.seated_past_their_time(snapshot.floor.restaurant_ref, now=now)
-    return [Occupied(table_ref=ref, blocked_from=now, blocked_until=now + _AT_ONCE) for ref, _booking in rows]
+    return [Occupied(table_ref=ref, blocked_from=now, blocked_until=now + _AS_THEY_SIT_DOWN) for ref, _booking in rows]
 
 
 ABOUT_ROOM = frozenset({Reason.NO_CAPACITY, Reason.NO_FIT, Reason.NO_TABLES, Reason.PARTY_TOO_LARGE})

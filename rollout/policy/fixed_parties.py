@@ -6,14 +6,12 @@ It shares no code with a planner, does no I/O, and calls no method of a frozen v
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
 from rollout.policy.audit_hours import service_at
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
     from assignments.planning.floor import Floor
 
 BY_STAFF = "manual"

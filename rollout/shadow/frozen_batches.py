@@ -158,15 +158,11 @@ def _written(stored: Mapping[str, Any]) -> Mapping[str, Sequence[Written]]:
 
 def _fixed(content: Mapping[str, Any], floor: Floor, now: datetime) -> frozenset[str]:
     """Return the parties that were moved although they had to stay."""
-    parties = content.get("moved_parties", {})
+    parties = msgspec.convert(content.get("moved_parties", {}), dict[str, Confirmed])
     if content.get("is_evening_frozen"):
         return frozenset(parties)
     limits = content.get("limits_of_moves", {})
-    return frozenset(ref for ref, party in parties.items() if is_fixed(_confirmed(party), floor, now, **limits))
-
-
-def _confirmed(stored: Mapping[str, Any]) -> Confirmed:
-    return Confirmed(**{**stored, "starts_at": datetime.fromisoformat(stored["starts_at"])})
+    return frozenset(ref for ref, party in parties.items() if is_fixed(party, floor, now, **limits))
 
 
 def movers_of(content: Mapping[str, Any]) -> Mapping[str, Sequence[str]]:
