@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, time, timedelta
 from typing import Any, cast
 
 import pytest
@@ -12,10 +12,11 @@ from assignments import conf
 from assignments.coordination import dispatch
 from assignments.integration import planners
 from assignments.integration.planners import Batch, SoleRouter
-from assignments.models import Allocation
-from assignments.testing import MemoryHost, a_floor, a_table
+from assignments.models import Allocation, Assignment
+from assignments.testing import MemoryHost, a_floor, a_service, a_table
 
 HOST_PATH = "tests.assignments.conftest.TheHost"
+ALL_DAY = a_service(key="all_day", starts=time(0), ends=time(0), allow_overrun=True)
 
 
 class TheHost(MemoryHost):
@@ -38,6 +39,13 @@ class Keeping(SoleRouter):
 
     def keep(self, batch: Batch) -> None:
         self.kept.append(batch)
+
+
+@pytest.fixture
+def open_now(host: TheHost) -> TheHost:
+    """A restaurant with two tables for four that is open at any hour."""
+    host.floors["R1"] = a_floor(tables=[a_table("T1"), a_table("T2")], services=[ALL_DAY])
+    return host
 
 
 @pytest.fixture
@@ -65,6 +73,12 @@ def host_with(settings: Any, **changed: Any) -> TheHost:
     settings.ASSIGNMENTS = {**settings.ASSIGNMENTS, **changed}
     loaded: TheHost = conf.load(HOST_PATH)
     return loaded
+
+
+def state_of(ref: str) -> tuple[str, str]:
+    """The state of a booking, and the reason for it."""
+    assignment = Assignment.objects.get(booking_ref=ref)
+    return assignment.state, assignment.reason
 
 
 def asked(number: int) -> datetime:

@@ -21,7 +21,7 @@ from assignments.models import Allocation, Assignment, Attempt, State, StateTran
 from assignments.outcome import Change, Kind
 from assignments.planning.reasons import Reason
 from assignments.testing import a_floor, a_table
-from tests.assignments.conftest import HOST_PATH, TheHost, run_all
+from tests.assignments.conftest import HOST_PATH, TheHost, run_all, state_of
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -32,11 +32,6 @@ def seated(host: TheHost, tonight: datetime) -> TheHost:
     host.book("B1", starts_at=tonight, party=2)
     assert run_all()["B1"].table_refs == ("T4",)
     return host
-
-
-def state_of(ref: str) -> tuple[str, str]:
-    assignment = Assignment.objects.get(booking_ref=ref)
-    return assignment.state, assignment.reason
 
 
 def tables_of(ref: str) -> list[str]:

@@ -25,16 +25,9 @@ from assignments.staff import review_queue, service_day
 from assignments.staff.moves import moves_of
 from assignments.staff.review_queue import Section
 from assignments.testing import a_floor, a_service, a_table, at
-from tests.assignments.conftest import HOST_PATH, TheHost, asked, override, run_all, tables_of
+from tests.assignments.conftest import ALL_DAY, HOST_PATH, TheHost, asked, override, run_all, state_of, tables_of
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-ALL_DAY = a_service(key="all_day", starts=time(0), ends=time(0), allow_overrun=True)
-
-
-def state_of(ref: str) -> tuple[str, str]:
-    assignment = Assignment.objects.get(booking_ref=ref)
-    return assignment.state, assignment.reason
 
 
 def shown(host: TheHost, ref: str, table_ref: str) -> None:
@@ -66,13 +59,6 @@ def one_table(host: TheHost) -> TheHost:
 @pytest.fixture
 def two_tables(host: TheHost) -> TheHost:
     host.floors["R1"] = a_floor(tables=[a_table("T1"), a_table("T2")])
-    return host
-
-
-@pytest.fixture
-def open_now(host: TheHost) -> TheHost:
-    """A restaurant with two tables for four that is open at any hour."""
-    host.floors["R1"] = a_floor(tables=[a_table("T1"), a_table("T2")], services=[ALL_DAY])
     return host
 
 

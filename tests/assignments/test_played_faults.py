@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import UTC, datetime, time, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -13,12 +13,11 @@ from assignments.models import Allocation, Assignment, State
 from assignments.outcome import Change
 from assignments.planning.floor import TurnTime
 from assignments.planning.reasons import OVERRIDABLE, Reason
-from assignments.testing import a_floor, a_service, a_table
-from tests.assignments.conftest import TheHost, run_all
+from assignments.testing import a_floor, a_table
+from tests.assignments.conftest import ALL_DAY, TheHost, run_all
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-ALL_DAY = a_service(key="all_day", starts=time(0), ends=time(0), allow_overrun=True)
 ASKED = datetime(2026, 1, 1, tzinfo=UTC)
 
 

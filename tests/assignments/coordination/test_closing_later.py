@@ -16,17 +16,12 @@ from assignments.planning.floor import TurnTime
 from assignments.planning.reasons import Reason
 from assignments.telemetry.invariants import SHARED_SOON, STAY_HOURS
 from assignments.testing import a_floor, a_service, a_table
-from tests.assignments.conftest import TheHost, run_all, tables_of
+from tests.assignments.conftest import TheHost, run_all, state_of, tables_of
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 HOUR, MINUTE = timedelta(hours=1), timedelta(minutes=1)
 STAFF = "staff:7"
-
-
-def state_of(ref: str) -> tuple[str, str]:
-    assignment = Assignment.objects.get(booking_ref=ref)
-    return assignment.state, assignment.reason
 
 
 def close(starts_at: datetime, *tables: str, hours: float = 2) -> int:

@@ -26,7 +26,7 @@ from assignments.planning.reasons import Reason
 from assignments.telemetry import events
 from assignments.telemetry.events import MemorySink
 from assignments.testing import a_floor, a_service, a_table
-from tests.assignments.conftest import HOST_PATH, TheHost, run_all
+from tests.assignments.conftest import HOST_PATH, TheHost, run_all, state_of
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -36,11 +36,6 @@ STAFF = "staff:7"
 
 def tables_of(ref: str) -> list[str]:
     return sorted(Allocation.objects.current().filter(booking_ref=ref).values_list("table_ref", flat=True))
-
-
-def state_of(ref: str) -> tuple[str, str]:
-    assignment = Assignment.objects.get(booking_ref=ref)
-    return assignment.state, assignment.reason
 
 
 def close(starts_at: datetime, hours: float | None = 5, **kwargs: Any) -> int:

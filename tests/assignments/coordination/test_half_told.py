@@ -1,6 +1,6 @@
 """Staff hear of everything that they have to decide: of both halves of an overlap, and of a table that closes too early."""
 
-from datetime import UTC, datetime, time, timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -9,25 +9,12 @@ from assignments.lifecycle.staff_decisions import Undo
 from assignments.models import Allocation, Assignment, State
 from assignments.outcome import Change
 from assignments.planning.reasons import Reason
-from assignments.testing import a_floor, a_service, a_table
-from tests.assignments.conftest import TheHost, run_all, tables_of
+from tests.assignments.conftest import TheHost, run_all, state_of, tables_of
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-ALL_DAY = a_service(key="all_day", starts=time(0), ends=time(0), allow_overrun=True)
 HOUR = timedelta(hours=1)
 STAFF = "staff:7"
-
-
-@pytest.fixture
-def open_now(host: TheHost) -> TheHost:
-    host.floors["R1"] = a_floor(tables=[a_table("T1"), a_table("T2")], services=[ALL_DAY])
-    return host
-
-
-def state_of(ref: str) -> tuple[str, str]:
-    assignment = Assignment.objects.get(booking_ref=ref)
-    return assignment.state, assignment.reason
 
 
 def detail_of(ref: str) -> str:

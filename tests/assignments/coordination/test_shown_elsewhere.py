@@ -15,7 +15,7 @@ from assignments.maintenance.reconcile import reconcile
 from assignments.models import Allocation, Assignment, Stage, State
 from assignments.outcome import Change, Kind
 from assignments.testing import a_floor, a_service, a_table
-from tests.assignments.conftest import TheHost, run_all, tables_of
+from tests.assignments.conftest import TheHost, run_all, state_of, tables_of
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -28,11 +28,6 @@ def show(host: TheHost, ref: str, *tables: str) -> None:
     start = host.rows[ref].starts_at
     known = host.seated.get(ref) or Seating(booking_ref=ref, table_refs=(), starts_at=start, ends_at=start + HOUR)
     host.seated[ref] = replace(known, table_refs=tables)
-
-
-def state_of(ref: str) -> tuple[str, str]:
-    assignment = Assignment.objects.get(booking_ref=ref)
-    return assignment.state, assignment.reason
 
 
 def promise_of(ref: str) -> tuple[datetime, int, datetime | None, int | None]:

@@ -13,8 +13,8 @@ from assignments.maintenance.reconcile import reconcile
 from assignments.models import Allocation, Assignment, State, StateTransition
 from assignments.outcome import Change, Kind
 from assignments.testing import a_floor, a_table
-from tests.assignments.conftest import TheHost, tables_of
-from tests.assignments.test_living_evening import ALL_DAY, shown, state_of
+from tests.assignments.conftest import ALL_DAY, TheHost, state_of, tables_of
+from tests.assignments.test_living_evening import shown
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

@@ -15,26 +15,13 @@ from assignments.models import Allocation, Assignment, Stage, State
 from assignments.outcome import Change, Kind
 from assignments.planning.reasons import Reason
 from assignments.testing import a_floor, a_service, a_table
-from tests.assignments.conftest import TheHost, host_with, run_all, tables_of
+from tests.assignments.conftest import ALL_DAY, TheHost, host_with, run_all, state_of, tables_of
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-ALL_DAY = a_service(key="all_day", starts=time(0), ends=time(0), allow_overrun=True)
 MINUTE, HOUR = timedelta(minutes=1), timedelta(hours=1)
 STAFF = "staff:7"
 SITS: Mapping[str, Any] = {"stage": "seated", "wants_table": False, "keeps_tables": True}
-
-
-@pytest.fixture
-def open_now(host: TheHost) -> TheHost:
-    """A restaurant that is open at any hour, with two tables for four."""
-    host.floors["R1"] = a_floor(tables=[a_table("T1"), a_table("T2")], services=[ALL_DAY])
-    return host
-
-
-def state_of(ref: str) -> tuple[str, str]:
-    assignment = Assignment.objects.get(booking_ref=ref)
-    return assignment.state, assignment.reason
 
 
 def seat(host: TheHost, ref: str, table: str, starts_at: datetime, **facts: Any) -> None:

@@ -18,8 +18,7 @@ from assignments.models import Allocation, Assignment, State, StateTransition
 from assignments.outcome import Change, Kind
 from assignments.planning.reasons import Reason
 from assignments.testing import a_floor, a_table
-from tests.assignments.conftest import TheHost, run_all, tables_of
-from tests.assignments.test_living_evening import ALL_DAY
+from tests.assignments.conftest import ALL_DAY, TheHost, run_all, tables_of
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

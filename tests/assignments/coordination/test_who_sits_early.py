@@ -1,7 +1,7 @@
 """Guests who sit before their booked time have their table from then on: staff move them, and nobody else does."""
 
 from collections.abc import Callable
-from datetime import UTC, datetime, time, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -12,12 +12,11 @@ from assignments.exceptions import TablesRefusedError
 from assignments.models import Allocation, Assignment, OutboxMessage, Stage, State
 from assignments.outcome import Change
 from assignments.planning.reasons import Reason
-from assignments.testing import a_floor, a_service, a_table
-from tests.assignments.conftest import TheHost, run_all, tables_of
+from assignments.testing import a_floor, a_table
+from tests.assignments.conftest import ALL_DAY, TheHost, run_all, state_of, tables_of
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
-ALL_DAY = a_service(key="all_day", starts=time(0), ends=time(0), allow_overrun=True)
 MINUTE, HOUR = timedelta(minutes=1), timedelta(hours=1)
 STAFF = "staff:7"
 
@@ -40,11 +39,6 @@ def early(open_now: TheHost) -> TheHost:
     api.assign(booking_ref="B1", table_refs=["T1"], actor=STAFF)
     api.seated(booking_ref="B1", actor=STAFF)
     return open_now
-
-
-def state_of(ref: str) -> tuple[str, str]:
-    assignment = Assignment.objects.get(booking_ref=ref)
-    return assignment.state, assignment.reason
 
 
 def is_blocked_now(ref: str) -> bool:

@@ -18,8 +18,8 @@ from assignments.outcome import Change
 from assignments.staff import evening, review_queue
 from assignments.staff.review_queue import Section
 from assignments.testing import a_floor, a_table, at
-from tests.assignments.conftest import TheHost, run_all, tables_of
-from tests.assignments.test_living_evening import ALL_DAY, state_of, to_review
+from tests.assignments.conftest import ALL_DAY, TheHost, run_all, state_of, tables_of
+from tests.assignments.test_living_evening import to_review
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
