@@ -1,5 +1,6 @@
 """Admin forms for floor data that the host's tables do not have."""
 
+from collections import Counter
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -11,6 +12,7 @@ from django.http import HttpRequest
 from django.utils.text import capfirst
 from django.utils.translation import gettext_lazy as _
 
+from assignments.admin import restaurant_field
 from assignments.admin.nul import RefusesNul
 from assignments.admin.restaurant_column import NamedRows, restaurant
 from assignments.admin.restaurants import limited, may_see, refusal
@@ -44,11 +46,19 @@ else:
 
 
 class FloorForm(_FloorForm):
-    """A form that checks refs against the host, because they are text without foreign keys."""
+    """A form that checks refs against the host, because they are text without foreign keys. Names do as well."""
 
     table_fields: ClassVar[tuple[str, ...]] = ("table_ref", "first_table_ref", "second_table_ref", "table_refs")
     request: ClassVar[HttpRequest | None] = None
     """The request that shows it, set by ``ShortRefs``."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if "restaurant_ref" in self.fields:
+            self.fields["restaurant_ref"].help_text = restaurant_field.HELP
+
+    def clean_restaurant_ref(self) -> str:
+        return restaurant_field.ref_of(self.cleaned_data["restaurant_ref"])
 
     def clean(self) -> dict[str, Any]:
         cleaned: dict[str, Any] = super().clean() or self.cleaned_data
@@ -65,14 +75,17 @@ class FloorForm(_FloorForm):
             return cleaned
         except InvalidFloorError:  # This form may be what repairs it.
             return cleaned
+        by_name = _by_name(known)
         for name in self.table_fields:
-            given = cleaned.get(name) or []
-            unknown = [ref for ref in ([given] if isinstance(given, str) else given) if ref not in known]
-            if unknown:
+            if not (given := cleaned.get(name)):
+                continue
+            refs = [each if each in known else by_name.get(each, each) for each in _listed(given)]
+            cleaned[name] = refs[0] if isinstance(given, str) else refs
+            if unknown := [ref for ref in refs if ref not in known]:
                 self.add_error(
                     name,
                     _("This restaurant has no table %(unknown)s. Its tables: %(known)s.")
-                    % {"unknown": ", ".join(unknown), "known": ", ".join(known) or _("none")},
+                    % {"unknown": ", ".join(unknown), "known": ", ".join(by_name) or ", ".join(known) or _("none")},
                 )
         self._check_limits(cleaned, known)
         return cleaned
@@ -88,6 +101,16 @@ class FloorForm(_FloorForm):
         for name in ("min_party", "max_party"):
             if table is not None and (cleaned.get(name) or 0) > table.seats:
                 self.add_error(name, _("It has only %(seats)s seats.") % {"seats": table.seats})
+
+
+def _by_name(tables: Mapping[str, Table]) -> dict[str, str]:
+    """Return the refs of tables by their names, without names that several tables have."""
+    names = Counter(table.name for table in tables.values())
+    return {table.name: ref for ref, table in tables.items() if names[table.name] == 1}
+
+
+def _listed(given: str | list[str]) -> list[str]:
+    return [given] if isinstance(given, str) else given
 
 
 def _named(field: Any) -> Any:

@@ -1,25 +1,20 @@
 """Forms of the confirmations. Each needs a reason; ``rollout.control.steering`` validates the values."""
 
-import logging
 from collections.abc import Sequence
 from typing import Any
 
 from django import forms
 from django.contrib.admin.widgets import AdminTextareaWidget, AdminTextInputWidget
-from django.db import DatabaseError
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from assignments.error_logging import log_error
+from assignments.admin import restaurant_field
 from assignments.planning.reasons import Reason
-from assignments.staff import restaurants
-from assignments.staff.labels import reason, render
+from assignments.staff.labels import reason
 from rollout.admin import labels
 from rollout.control import steering
 from rollout.models import WAIVED_AT_MOST, ForcedPlanner
 from rollout.policy.ladder import Stage
-
-logger = logging.getLogger(__name__)
 
 
 class ReasonForm(forms.Form):
@@ -70,20 +65,11 @@ class RestaurantForm(ReasonForm):
     restaurant_ref = forms.CharField(
         label=_("Restaurant"),
         widget=AdminTextInputWidget,
-        help_text=_("Its name, or its key in the booking project."),
+        help_text=restaurant_field.HELP,
     )
 
     def clean_restaurant_ref(self) -> str:
-        text: str = self.cleaned_data["restaurant_ref"]
-        try:
-            return restaurants.ref_of(text) if text else text
-        except restaurants.AmbiguousRestaurantError as error:
-            raise forms.ValidationError(render(error)) from error
-        except DatabaseError:
-            raise
-        except Exception as error:  # noqa: BLE001  (a host that fails must not keep anybody from steering: it is the key then)
-            log_error(logger, error, "The host raised an error when asked which restaurant is meant")
-            return text
+        return restaurant_field.ref_of(self.cleaned_data["restaurant_ref"])
 
 
 class ForcedPlannerForm(RestaurantForm):

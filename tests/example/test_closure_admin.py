@@ -12,8 +12,10 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from assignments import api
+from assignments.admin import floor
 from assignments.integration import floor_cache
 from assignments.models import Allocation, Assignment, CalendarEntry, Closure, PacingLimit
+from assignments.testing import a_table
 from example import models
 
 ADD, LIST = reverse("admin:assignments_closure_add"), reverse("admin:assignments_closure_changelist")
@@ -91,6 +93,27 @@ def test_what_cannot_be_closed_is_said_beside_its_field(
     answer = admin_client.post(ADD, form(seated, **changes))
     assert field in answer.context["adminform"].form.errors
     assert not Closure.objects.exists()
+
+
+def test_restaurants_and_tables_may_be_written_by_name(admin_client: Client, seated: models.Booking) -> None:
+    key = table_of(seated)
+    name = models.Table.objects.get(pk=key).code
+    sent = form(seated, table_refs=name, restaurant_ref=seated.restaurant.name)
+    assert admin_client.post(ADD, sent).status_code == 302
+    closure = Closure.objects.get()
+    assert (closure.restaurant_ref, closure.table_refs) == (str(seated.restaurant_id), [key])
+
+
+def test_a_restaurant_that_may_be_another_one_is_asked_about(admin_client: Client, seated: models.Booking) -> None:
+    models.Restaurant.objects.create(name=seated.restaurant.name, reference="other")
+    answer = admin_client.post(ADD, form(seated, restaurant_ref=seated.restaurant.name))
+    assert "restaurant_ref" in answer.context["adminform"].form.errors
+    assert not Closure.objects.exists()
+
+
+def test_a_name_that_two_tables_have_means_neither() -> None:
+    tables = {ref: a_table(ref, name=name) for ref, name in (("1", "Twin"), ("2", "Twin"), ("3", "Bay"))}
+    assert floor._by_name(tables) == {"Bay": "3"}
 
 
 def test_lists_name_restaurants(admin_client: Client, seated: models.Booking) -> None:
