@@ -576,6 +576,20 @@ def test_the_open_lane_stays_open_when_a_stay_or_a_closure_is_dragged(page: Page
     expect(lane).to_be_visible()
 
 
+def test_the_open_lane_stays_where_it_was_scrolled_to_when_others_change_the_evening(
+    page: Page, tonight: datetime
+) -> None:
+    booking = coming(tonight)
+    page.set_viewport_size({"width": 1200, "height": 200})
+    open_evening(page)
+    page.get_by_role("link", name="Without a table").click()
+    lane = page.locator("ul.evening-waiting")
+    assert lane.evaluate("(each) => { each.scrollTop = 30; return each.scrollTop; }") == 30
+    api.booking_cancelled(booking_ref=booking.booking_ref)
+    expect(bar(page, booking)).to_have_count(0)
+    assert lane.evaluate("(each) => each.scrollTop") == 30
+
+
 def pull(page: Page, what: Locator, minutes: int = 20) -> None:
     """Drag the end of a bar to a later time."""
     end = what.locator(".evening-grip:not(.evening-grip-start)").first

@@ -8,6 +8,8 @@ const PLAN_STEP = 4;
 const NUDGE_MS = 600;
 const SENDING_MS = 400; // After that the page says that a form is being sent.
 const PANEL = ["booking", "to", "table", "zone", "closure", "panel"]; // The parameters that say what the panel shows.
+// What is drawn anew stays where the reader has scrolled to.
+const SCROLLED = [".evening-scroll", ".plan-scroll", "#evening-line > .evening-waiting:last-of-type", ".evening-where", ".evening-tools"];
 
 const root = document.getElementById("evening");
 if (root) start();
@@ -38,8 +40,10 @@ function start() {
     }
     // Where forms are sent says what the page shows: a zoom, the open lane, the plan.
     for (const name of ["live", "extend", "reclose"]) if (parts.dataset[name]) root.dataset[name] = parts.dataset[name];
-    const scroll = document.querySelector(".evening-scroll");
-    const place = scroll && [scroll.scrollLeft, scroll.scrollTop];
+    const places = SCROLLED.map((each) => {
+      const box = document.querySelector(each);
+      return box && [box.scrollLeft, box.scrollTop];
+    });
     const focus = focusKey();
     let isWhole = Boolean(parts.querySelector('[data-part="evening-grid"]'));
     for (const part of parts.querySelectorAll("[data-part]")) {
@@ -53,8 +57,10 @@ function start() {
     }
     // Who adopts the version of what is not on the page would never be told of it.
     if (isWhole) tag = parts.dataset.tag || tag;
-    const fresh = document.querySelector(".evening-scroll");
-    if (fresh && place) [fresh.scrollLeft, fresh.scrollTop] = place;
+    for (const [at, each] of SCROLLED.entries()) {
+      const box = document.querySelector(each);
+      if (box && places[at]) [box.scrollLeft, box.scrollTop] = places[at];
+    }
     if (parts.querySelector('[data-part="evening-panel"]')) noteAddress();
     keepPlacing();
     dress();
