@@ -464,11 +464,15 @@ def waiting_before(assignment: Assignment, *, host: Host) -> list[SeatingRequest
 
 
 def _first_served(earlier: Sequence[SeatingRequest], taken: tuple[Occupied, ...], snapshot: Snapshot) -> list[Occupied]:
-    """Return the tables that V3 would give to the earlier requests, which go first."""
+    """Return the tables that V3 would give to the earlier requests, which go first.
+
+    Those that are edits keep what they have until then: pacing counts both.
+    """
     if not earlier:
         return []
     planned = plan_requests(earlier, floor=snapshot.floor, occupied=taken, now=snapshot.now, success=snapshot.success)
     parties = {request.booking_ref: request.party for request in earlier}
+    have = {each.booking_ref for each in taken}
     return [
         each
         for ref, decision in planned.decisions.items()
@@ -478,5 +482,6 @@ def _first_served(earlier: Sequence[SeatingRequest], taken: tuple[Occupied, ...]
             decision.best.table_refs,
             decision.window,
             party=parties[ref] if snapshot.floor.is_paced else 0,
+            is_wish=snapshot.floor.is_paced and ref in have,
         )
     ]
