@@ -20,7 +20,15 @@ from assignments import conf
 from assignments.concurrency import transactions
 from assignments.concurrency.stopwatch import Stopwatch
 from assignments.coordination.coordinator import Coordinator
-from assignments.coordination.own_tables import NOT_OF_WHO_SITS, as_they_sit, judge_own, staffs_word, without_buffers
+from assignments.coordination.own_tables import (
+    NOT_OF_WHO_SITS,
+    as_they_sit,
+    judge_own,
+    judge_promised,
+    staffs_word,
+    within_promise,
+    without_buffers,
+)
 from assignments.coordination.planned_day import plan_requests
 from assignments.coordination.snapshots import (
     as_promised,
@@ -134,6 +142,7 @@ def settle(
             earlier=earlier,
             now=now,
             is_lenient=chosen_by_staff,
+            keeps_promise=keeps_stay and promise.asks_no_more(assignment, asks, seatings, facts=promised),
             may_move=not is_elsewhere,
             host=host,
         )
@@ -311,14 +320,17 @@ def _answer(
     earlier: Sequence[SeatingRequest],
     now: datetime,
     is_lenient: bool,
+    keeps_promise: bool,
     may_move: bool,
     host: Host,
 ) -> Answer | Refused | str:
     """Return an answer that meets the edit, or says why there is none: the planner's refusal, or a sentence.
 
-    ``promised``: the facts of the promise. ``earlier``: requests that wait and were made earlier.
+    ``promised``: the facts of the promise. ``earlier``: requests that wait and were made earlier. ``keeps_promise``: no
+    more is asked for than was promised, so rules for new bookings do not count against the guests' own tables.
     """
     own, sits = floor.in_order(row.table_ref for row in seatings), assignment.stage == Stage.SEATED
+    keeps_promise = keeps_promise and not sits and not any(row.overstays_until for row in seatings)
     if sits:
         if intake.stored_start(booking) not in {seatings[0].starts_at, promised["starts_at"]}:
             return sentences.SIT_ALREADY
@@ -336,6 +348,8 @@ def _answer(
         success=success_of(booking.restaurant_ref),
     )
     occupied = (*kept, *_first_served(earlier, taken, snapshot))
+    if keeps_promise:
+        window = within_promise(booking, seatings, floor)
     said = staffs_word(seatings, request, window, needs=promised["needs"])
     if sits:
         window = replace(window, blocked_from=max(now, seatings[0].blocked.lower))
@@ -344,28 +358,44 @@ def _answer(
         window, beside = without_buffers(window, own, occupied)
     found = judge_own(replace(snapshot, occupied=beside), own, window)
     tolerated = {*said, *(PREFERENCES if is_lenient else ()), *(NOT_OF_WHO_SITS if sits else ())}
-    refusals = [each for each in found if each.reason not in tolerated]
+    against = judge_promised(replace(snapshot, occupied=beside), own, window) if keeps_promise else found
+    refusals = [each for each in against if each.reason not in tolerated]
     is_here = seatings[0].restaurant_ref == floor.restaurant_ref  # Another restaurant may have the same refs.
-    if is_here and not refusals:
-        holds = said & {*(each.reason for each in found), Reason.BUFFER}
-        if Reason.CLOSED in said and engine.taken(floor, [each for each in kept if each.closed], own, window):
-            holds |= {Reason.CLOSED}  # Also if the closure is over by now, because the row begins before its end.
-        by = next((row.overridden_by for row in seatings if row.overridden_by), "") if Reason.CLOSED in holds else ""
-        planner = seatings[0].planner or V3
-        return Answer(
-            table_refs=own,
-            window=window,
-            planner=planner,
-            strategy=SAME_TABLES,
-            despite=frozenset(holds),
-            overridden_by=by,
-        )
-    why = " ".join(str(refusal.detail) for refusal in refusals)
-    if has_begun(assignment, booking, seatings, now=now):
-        return why or sentences.SIT_ALREADY
-    if not may_move:
-        return why
-    return _asked(assignment, request, floor, occupied, host=host, now=now) or why
+    if not is_here or refusals:
+        why = " ".join(str(refusal.detail) for refusal in refusals)
+        elsewhere: Answer | Refused | str = why
+        if has_begun(assignment, booking, seatings, now=now):
+            elsewhere = why or sentences.SIT_ALREADY
+        elif may_move:
+            elsewhere = _asked(assignment, request, floor, occupied, host=host, now=now) or why
+        may_stay = keeps_promise and all(each.reason in PREFERENCES for each in refusals)
+        if isinstance(elsewhere, Answer) or not may_stay:
+            return elsewhere
+    holds = said & {*(each.reason for each in found), Reason.BUFFER}
+    return _same_tables(seatings, own, window, snapshot, said=said, holds=holds)
+
+
+def _same_tables(
+    seatings: Sequence[Allocation],
+    own: tuple[str, ...],
+    window: SeatingWindow,
+    snapshot: Snapshot,
+    *,
+    said: frozenset[str],
+    holds: frozenset[str],
+) -> Answer:
+    """Return the answer that leaves the guests where they are. ``holds``: what of ``said`` by staff is still needed."""
+    if Reason.CLOSED in said and engine.taken(snapshot.floor, snapshot.closures, own, window):
+        holds |= {Reason.CLOSED}  # Also if the closure is over by now, because the row begins before its end.
+    by = next((row.overridden_by for row in seatings if row.overridden_by), "") if Reason.CLOSED in holds else ""
+    return Answer(
+        table_refs=own,
+        window=window,
+        planner=seatings[0].planner or V3,
+        strategy=SAME_TABLES,
+        despite=holds,
+        overridden_by=by,
+    )
 
 
 def has_begun(assignment: Assignment, booking: HostBooking, seatings: Sequence[Allocation], *, now: datetime) -> bool:
@@ -464,11 +494,15 @@ def waiting_before(assignment: Assignment, *, host: Host) -> list[SeatingRequest
 
 
 def _first_served(earlier: Sequence[SeatingRequest], taken: tuple[Occupied, ...], snapshot: Snapshot) -> list[Occupied]:
-    """Return the tables that V3 would give to the earlier requests, which go first."""
+    """Return the tables that V3 would give to the earlier requests, which go first.
+
+    Those that are edits keep what they have until then: pacing counts both.
+    """
     if not earlier:
         return []
     planned = plan_requests(earlier, floor=snapshot.floor, occupied=taken, now=snapshot.now, success=snapshot.success)
     parties = {request.booking_ref: request.party for request in earlier}
+    have = {each.booking_ref for each in taken}
     return [
         each
         for ref, decision in planned.decisions.items()
@@ -478,5 +512,6 @@ def _first_served(earlier: Sequence[SeatingRequest], taken: tuple[Occupied, ...]
             decision.best.table_refs,
             decision.window,
             party=parties[ref] if snapshot.floor.is_paced else 0,
+            is_wish=snapshot.floor.is_paced and ref in have,
         )
     ]

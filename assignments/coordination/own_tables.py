@@ -7,11 +7,14 @@ from typing import Any
 
 from assignments.integration.host import HostBooking
 from assignments.lifecycle import buffers
+from assignments.lifecycle.seating_validity import UNUSABLE
 from assignments.models import Allocation
 from assignments.planning import engine
-from assignments.planning.reasons import ABOUT_TIME, Reason, Refusal
+from assignments.planning.feasibility import objections
+from assignments.planning.floor import Floor
+from assignments.planning.reasons import ABOUT_TIME, PREFERENCES, Reason, Refusal
 from assignments.planning.request import SeatingRequest
-from assignments.planning.seating_window import SeatingWindow, from_now_on
+from assignments.planning.seating_window import SeatingWindow, from_now_on, seating_window
 from assignments.planning.snapshot import Occupied, Snapshot
 from assignments.planning.text import gettext as _
 
@@ -77,11 +80,55 @@ def without_buffers(
     return window, tuple(each for each in occupied if each not in beside)
 
 
+def within_promise(booking: HostBooking, seatings: Sequence[Allocation], floor: Floor) -> SeatingWindow:
+    """Return when guests who ask for no more than was promised have their tables.
+
+    That is never longer than was promised, however long turn times and buffers are today, and whatever the hours are.
+    """
+    first = seatings[0]
+    lower, upper = max(row.blocked.lower for row in seatings), min(row.blocked.upper for row in seatings)
+    window = seating_window(floor, starts_at=first.starts_at, party=booking.party, ends_at=booking.ends_at)
+    if isinstance(window, Refusal):
+        end = booking.ends_at or first.stays_until
+        until = min(upper, end + first.buffer_after)
+        return SeatingWindow(starts_at=first.starts_at, ends_at=end, blocked_from=lower, blocked_until=until)
+    return replace(
+        window,
+        ends_at=min(window.ends_at, first.stays_until),
+        blocked_from=max(window.blocked_from, lower),
+        blocked_until=min(window.blocked_until, upper),
+    )
+
+
 def judge_own(snapshot: Snapshot, table_refs: Sequence[str], window: SeatingWindow) -> tuple[Refusal, ...]:
     """Return what speaks against leaving guests at their tables. ``window``: when they have them, even out of hours."""
+    if pinned := _pinned_elsewhere(snapshot, table_refs):
+        return (pinned,)
+    return tuple(dict.fromkeys([*engine.judge(snapshot, table_refs), *_taken(snapshot, table_refs, window)]))
+
+
+def judge_promised(snapshot: Snapshot, table_refs: Sequence[str], window: SeatingWindow) -> tuple[Refusal, ...]:
+    """Return what speaks against leaving guests who ask for no more than was promised at their tables.
+
+    Rules that are for new bookings do not (docs/living-evening.md rule 1).
+    """
+    if pinned := _pinned_elsewhere(snapshot, table_refs):
+        return (pinned,)
+    unfit = [
+        each
+        for each in objections(snapshot.floor, snapshot.request, snapshot.rules, table_refs)
+        if each.reason in UNUSABLE | PREFERENCES
+    ]
+    return (*unfit, *_taken(snapshot, table_refs, window))
+
+
+def _pinned_elsewhere(snapshot: Snapshot, table_refs: Sequence[str]) -> Refusal | None:
     pinned = snapshot.request.pinned_table_refs
-    if pinned and set(pinned) != set(table_refs):
-        text = _("It is pinned to %(tables)s.", tables=", ".join(snapshot.floor.in_order(pinned)))
-        return (Refusal(Reason.PINNED_TABLES_UNFIT, text),)
-    taken = engine.taken(snapshot.floor, snapshot.occupied, table_refs, from_now_on(window, snapshot.now))
-    return tuple(dict.fromkeys([*engine.judge(snapshot, table_refs), *taken]))
+    if not pinned or set(pinned) == set(table_refs):
+        return None
+    text = _("It is pinned to %(tables)s.", tables=", ".join(snapshot.floor.in_order(pinned)))
+    return Refusal(Reason.PINNED_TABLES_UNFIT, text)
+
+
+def _taken(snapshot: Snapshot, table_refs: Sequence[str], window: SeatingWindow) -> list[Refusal]:
+    return engine.taken(snapshot.floor, snapshot.occupied, table_refs, from_now_on(window, snapshot.now))

@@ -238,7 +238,7 @@ def _window(
     """Return when the booking has the tables: from now on if its time has begun. Where it sat before stays on record."""
     if assignment.stage == Stage.SEATED:
         end = max(seatings[0].stays_until, now + timedelta(minutes=1))
-        until = end + max(seatings[0].buffer_after, timedelta(0))
+        until = end + buffers.after(seatings[0], floor)
         return SeatingWindow(starts_at=now, ends_at=end, blocked_from=now, blocked_until=until)
     window = seating_validity.window_as_the_host_has_it(booking, floor)
     if window.starts_at < now < window.ends_at:

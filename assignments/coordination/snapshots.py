@@ -22,8 +22,10 @@ from assignments.planning.snapshot import Occupied, Snapshot, occupied_by
 
 
 def seating_request(booking: HostBooking, assignment: Assignment) -> SeatingRequest:
-    """Return the booking as planning sees it."""
+    """Return the booking as planning sees it. An edit for the same start has its promise still, beside today's pacing."""
     needs, wishes = intake.asked_features(booking, assignment)
+    place = (booking.restaurant_ref, intake.stored_start(booking))
+    is_same_start = place == (assignment.restaurant_ref, assignment.starts_at)
     return SeatingRequest(
         booking_ref=booking.ref,
         starts_at=booking.starts_at,
@@ -34,6 +36,7 @@ def seating_request(booking: HostBooking, assignment: Assignment) -> SeatingRequ
         pinned_table_refs=tuple(assignment.pinned_table_refs),
         needs=needs,
         wishes=wishes,
+        promised_party=assignment.party if assignment.is_wish_undecided and is_same_start else 0,
     )
 
 

@@ -458,9 +458,9 @@ def _window(
 ) -> SeatingWindow | Refusal:
     """Return when the party has tables: from now on if its time has begun. ``seatings``: where it sits."""
     if seatings:
-        buffer = seatings[0].buffer_after
         end = max(seatings[0].stays_until, now + timedelta(minutes=1))
-        return SeatingWindow(starts_at=now, ends_at=end, blocked_from=now, blocked_until=end + buffer)
+        until = end + buffers.after(seatings[0], floor)
+        return SeatingWindow(starts_at=now, ends_at=end, blocked_from=now, blocked_until=until)
     window = seating_window(floor, starts_at=booking.starts_at, party=booking.party, ends_at=booking.ends_at)
     return _from_now_on(window, now) if isinstance(window, SeatingWindow) else window
 

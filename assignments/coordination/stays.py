@@ -1,7 +1,7 @@
 """Stays: guests arrive, stay longer, leave earlier, or never come. The past stays on record; changes begin now."""
 
 from collections.abc import Sequence, Set
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 from assignments.concurrency import locks
@@ -9,15 +9,13 @@ from assignments.concurrency.transactions import database_now
 from assignments.coordination.edits import Answer, tables_elsewhere
 from assignments.exceptions import TableTakenError
 from assignments.integration.floor_cache import floor_or_none
-from assignments.integration.host import Host, HostBooking, lock_bookings
-from assignments.lifecycle import ledger, promise, sentences, waiting
+from assignments.integration.host import HostBooking, lock_bookings
+from assignments.lifecycle import buffers, ledger, promise, sentences, waiting
 from assignments.lifecycle.settlement import Settlement
 from assignments.lifecycle.staff_decisions import STAFF
 from assignments.models import Allocation, Assignment, Stage, State
 from assignments.outcome import Change
 from assignments.planning.floor import Floor
-from assignments.planning.reasons import Reason
-from assignments.planning.seating_window import service_of
 from assignments.planning.snapshot import Occupied, occupied_by
 from assignments.planning.text import Text
 
@@ -112,7 +110,7 @@ def stay_until(
     if until < before and not settlement.actor.startswith(STAFF) and _closes_before(seatings, until):
         ledger.leave_earlier(seatings, until)
         return _note_stay(assignment, seatings, until, "shortened", settlement=settlement)
-    blocked_until = until + _buffer_after(seatings, settlement.host)
+    blocked_until = until + buffers.after(seatings[0], floor_or_none(seatings[0].restaurant_ref, host=settlement.host))
     next_ones = ledger.followers(seatings, blocked_until)
     if seatings[0].overstays_until:  # What was left of the buffer is not known: nobody who comes in time goes for it.
         blocked_until = min([blocked_until, *(row.blocked.lower for row in next_ones if until <= row.blocked.lower)])
@@ -138,16 +136,6 @@ def stay_until(
     what = "extended" if until >= before else "shortened"
     change = _note_stay(assignment, seatings, until, what, settlement=settlement, **_passed_over(seatings, despite))
     return Change.TO_STAFF if ask_about_cut(assignment, seatings, settlement=settlement) else change
-
-
-def _buffer_after(seatings: Sequence[Allocation], host: Host) -> timedelta:
-    """Return the time to clear the tables after the guests; of guests who overstay, what their service has today."""
-    first = seatings[0]
-    if not first.overstays_until or Reason.BUFFER in first.despite:
-        return first.buffer_after
-    floor = floor_or_none(first.restaurant_ref, host=host)
-    service = service_of(floor, first.starts_at) if floor else None
-    return timedelta(minutes=service.period.buffer_after_minutes) if service else first.buffer_after
 
 
 def _note_stay(

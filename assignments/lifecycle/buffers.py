@@ -2,13 +2,15 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
 from psycopg.types.range import TimestamptzRange
 
 from assignments.models import Allocation
-from assignments.planning.seating_window import SeatingWindow
+from assignments.planning.floor import Floor
+from assignments.planning.reasons import Reason
+from assignments.planning.seating_window import SeatingWindow, service_of
 
 Interval = tuple[datetime, datetime]
 
@@ -19,6 +21,14 @@ class Span(NamedTuple):
     lower: datetime
     upper: datetime
     leave_at: datetime
+
+
+def after(row: Allocation, floor: Floor | None) -> timedelta:
+    """Return the time to clear the table after a seating; of guests who overstay, what their service has today."""
+    service = service_of(floor, row.starts_at) if floor and row.overstays_until else None
+    if service is None or Reason.BUFFER in row.despite:
+        return max(row.buffer_after, timedelta(0))
+    return timedelta(minutes=service.period.buffer_after_minutes)
 
 
 def stay_in(window: SeatingWindow) -> Interval:

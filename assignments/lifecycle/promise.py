@@ -115,6 +115,24 @@ def is_withdrawn(assignment: Assignment, booking: HostBooking) -> bool:
     )
 
 
+def asks_no_more(
+    assignment: Assignment, booking: HostBooking, seatings: Sequence[Allocation], *, facts: Mapping[str, Any]
+) -> bool:
+    """Return whether the booking asks for what was promised or less: the same start, no more guests, time or needs.
+
+    ``facts``: those of the promise.
+    """
+    place = (booking.restaurant_ref, intake.stored_start(booking))
+    until = min(seatings[0].stays_until, seatings[0].blocked.upper)
+    return (
+        place == (facts["restaurant_ref"], facts["starts_at"])
+        and intake.stored_party(booking) <= facts["party"]
+        and (booking.ends_at is None or booking.ends_at <= until)
+        and (booking.zone_ref or "") in ("", facts["zone_ref"])
+        and intake.asked_features(booking, assignment)[0] <= set(facts["needs"])
+    )
+
+
 def promised(
     booking: HostBooking, assignment: Assignment, seatings: Sequence[Allocation], *, keeps_stay: bool = True
 ) -> HostBooking:

@@ -11,7 +11,13 @@ from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
-from assignments.planning.floor import A_DAY_OF_MINUTES, MOST_JOINS, MOST_PRIORITY, MOST_SEATS
+from assignments.planning.floor import (
+    A_DAY_OF_MINUTES,
+    MOST_JOINS,
+    MOST_PRIORITY,
+    MOST_SEATS,
+    takes_guests_too_long,
+)
 from assignments.planning.natural_order import natural_key
 from assignments.planning.timezone import time_zone
 
@@ -249,6 +255,8 @@ class ServiceHours(models.Model):
         if self.late_minutes and not self.allow_overrun:
             problem = _("Guests who come after the end stay past it. Allow overruns, or set this to 0.")
             raise ValidationError({"late_minutes": problem})
+        if self.starts and self.ends and takes_guests_too_long(self.starts, self.ends, self.late_minutes or 0):
+            raise ValidationError({"late_minutes": _("By then it is the day after next. Enter fewer minutes.")})
 
 
 class TurnMinutes(models.Model):

@@ -4,7 +4,7 @@ import hashlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Set
 from dataclasses import dataclass, field, replace
-from datetime import date, time
+from datetime import date, time, timedelta
 from functools import cached_property
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -412,6 +412,16 @@ def _pacing_problems(pacing: Pacing) -> Iterator[str]:
         yield f"pacing ends on {pacing.last_date} before it begins on {pacing.first_date}"
 
 
+def takes_guests_too_long(starts: time, ends: time, late_minutes: int) -> bool:
+    """Return whether a service still takes guests two days after the one on which it starts.
+
+    By then nobody could tell to which of its evenings they belong.
+    """
+    nights = 0 if ends > starts else 1
+    last = timedelta(days=nights, hours=ends.hour, minutes=ends.minute + late_minutes)
+    return last >= timedelta(days=2)
+
+
 def _hours_problems(service: ServicePeriod) -> Iterator[str]:
     for name, minutes in (("early", service.early_minutes), ("late", service.late_minutes)):
         if not 0 <= minutes <= A_DAY_OF_MINUTES:
@@ -420,3 +430,6 @@ def _hours_problems(service: ServicePeriod) -> Iterator[str]:
         yield (
             f"service {service.key!r} takes guests up to {service.late_minutes} minutes after its end, but allows no overrun"
         )
+    if takes_guests_too_long(service.starts, service.ends, service.late_minutes):
+        late = service.late_minutes
+        yield f"service {service.key!r} takes guests for {late} minutes after its end, into the day after next"

@@ -74,7 +74,8 @@ class Pace:
         if floor.is_paced:
             for each in occupied:
                 if each.booking_ref and each.starts_at is not None:
-                    self.add(each.booking_ref, each.party, each.starts_at, each.ends_at or each.blocked_until)
+                    count = self.plan if each.is_wish else self.add
+                    count(each.booking_ref, each.party, each.starts_at, each.ends_at or each.blocked_until)
 
     def add(self, booking_ref: str, party: int, starts_at: datetime, ends_at: datetime) -> None:
         """Count a party. Several seatings of one booking count from the first one's start to the last one's end."""
@@ -84,7 +85,7 @@ class Pace:
         self._stays[booking_ref] = _Stay(starts_at, ends_at, party)
 
     def plan(self, booking_ref: str, party: int, starts_at: datetime, ends_at: datetime) -> None:
-        """Count a party that is seated now, beside the tables that it has until then."""
+        """Count a party that is seated now, or asks to be, beside the tables that it has until then."""
         self._planned[booking_ref] = _Stay(starts_at, ends_at, party)
 
     def refusal(self, request: SeatingRequest, window: SeatingWindow, rules: PlanningRules) -> Refusal | None:

@@ -15,7 +15,8 @@ class Occupied:
     """A table occupied for ``[blocked_from, blocked_until)``, with buffers, and its booking.
 
     ``closed``: it is closed then, and no booking has it. ``party`` (covers) sits for ``[starts_at, ends_at)``; known
-    only if the floor's pacing counts them.
+    only if the floor's pacing counts them. ``is_wish``: the booking asks for it, and pacing counts it beside what the
+    booking has until then.
     """
 
     table_ref: str
@@ -26,10 +27,11 @@ class Occupied:
     party: int = 0
     starts_at: datetime | None = None
     ends_at: datetime | None = None
+    is_wish: bool = False
 
 
 def occupied_by(
-    booking_ref: str, table_refs: Iterable[str], window: SeatingWindow, *, party: int = 0
+    booking_ref: str, table_refs: Iterable[str], window: SeatingWindow, *, party: int = 0, is_wish: bool = False
 ) -> list[Occupied]:
     """Return the occupied tables of a booking. ``party``: its covers, if the floor's pacing counts them."""
     return [
@@ -41,6 +43,7 @@ def occupied_by(
             party=party,
             starts_at=window.starts_at if party else None,
             ends_at=window.ends_at if party else None,
+            is_wish=is_wish,
         )
         for ref in table_refs
     ]

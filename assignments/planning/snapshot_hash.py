@@ -88,9 +88,11 @@ class SnapshotDigest:
 
 def _entry(taken: Occupied) -> int:
     stay = _in_utc(taken.blocked_from), _in_utc(taken.blocked_until)
-    paced: tuple[int, str | None, str | None] | None = None
+    paced: tuple[object, ...] | None = None
     if taken.starts_at is not None:
         paced = taken.party, _moment(taken.starts_at), _moment(taken.ends_at)
+    if paced is not None and taken.is_wish:
+        paced = (*paced, "wish")
     return _digest_of(taken.table_ref, *stay, taken.booking_ref, taken.closed, paced)
 
 

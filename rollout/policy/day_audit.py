@@ -42,6 +42,7 @@ class Taken:
     party: int = 0
     starts_at: datetime | None = None
     ends_at: datetime | None = None
+    is_wish: bool = False
 
 
 @dataclass(kw_only=True, slots=True)

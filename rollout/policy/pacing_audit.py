@@ -58,11 +58,11 @@ class _Stay(NamedTuple):
 
 
 def _sitting(others: Collection[Occupied]) -> list[_Stay]:
-    """Return the stays of these rows. What a booking is given now is apart from what it had until then."""
-    guests: dict[tuple[str, type], list[Occupied]] = {}
+    """Return the stays of these rows. What a booking is given now, or asks for, is apart from what it had until then."""
+    guests: dict[tuple[str, type, bool], list[Occupied]] = {}
     for row in others:
         if row.booking_ref and row.starts_at is not None:
-            guests.setdefault((row.booking_ref, type(row)), []).append(row)
+            guests.setdefault((row.booking_ref, type(row), row.is_wish), []).append(row)
     return [
         _Stay(
             ref,
@@ -70,7 +70,7 @@ def _sitting(others: Collection[Occupied]) -> list[_Stay]:
             max(row.ends_at or row.blocked_until for row in rows),
             max(row.party for row in rows),
         )
-        for (ref, _kind), rows in guests.items()
+        for (ref, *_kind), rows in guests.items()
     ]
 
 

@@ -3,7 +3,7 @@
 import inspect
 import itertools
 import logging
-from datetime import datetime, timedelta
+from datetime import datetime, time, timedelta
 from typing import Any
 
 import pytest
@@ -97,6 +97,15 @@ def test_a_floor_that_cannot_be_used_costs_its_own_bookings_no_breaker(host: The
 def test_a_form_refuses_them_too(row: Any) -> None:
     with pytest.raises(ValidationError, match="less than or equal to"):
         row.clean_fields(exclude=["service"])
+
+
+@pytest.mark.django_db
+def test_a_form_refuses_guests_of_the_day_before_yesterday() -> None:
+    hours = ServiceHours(restaurant_ref="R1", starts=time(18), ends=time(2), allow_overrun=True, late_minutes=1319)
+    hours.clean()
+    hours.late_minutes = 1320
+    with pytest.raises(ValidationError, match="day after next"):
+        hours.clean()
 
 
 @pytest.mark.django_db

@@ -387,6 +387,21 @@ def test_who_gave_up_a_buffer_to_a_neighbour_does_not_go_elsewhere_without_it(
     assert Allocation.objects.get(booking_ref="A", ended_at=None).blocked == whole
 
 
+def test_who_was_confirmed_before_buffers_were_made_longer_stays(telling: TheHost, tonight: datetime) -> None:
+    """As its table is blocked for less than today's rules ask for, elsewhere it would go on without the rest."""
+    tables = [a_table("small", seats=2), a_table("large", seats=4)]
+    telling.floors["R1"] = a_floor(tables=tables, services=[a_service(buffer_after_minutes=30)])
+    telling.book("B", starts_at=tonight, party=2, requested_at=asked(0))
+    telling.book("A", starts_at=tonight, party=2, requested_at=asked(1))
+    run_all()
+    telling.edit("B", wants_table=False)
+    api.booking_changed(booking_ref="B")
+    telling.floors["R1"] = a_floor(tables=tables, services=[a_service(buffer_after_minutes=45)])
+    telling.book("four", starts_at=tonight, party=4, requested_at=asked(3))
+    run_all()
+    assert (tables_of("A"), tables_of("four")) == (["large"], [])
+
+
 def at_the_wrong_tables(host: TheHost, tonight: datetime, pairs: int) -> list[str]:
     """So many pairs at tables for four, since those for two, which are free by now, were taken when they asked."""
     tables = [a_table(f"{size}{number}", seats=size) for size in (2, 4) for number in range(pairs)]

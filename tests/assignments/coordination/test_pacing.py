@@ -93,6 +93,27 @@ def test_nobody_passes_an_edit_that_waits_for_the_same_time(paced: TheHost, toni
     assert not tables_of("N")
 
 
+def test_no_edit_passes_an_earlier_edit_that_waits_for_the_same_time(paced: TheHost, tonight: datetime) -> None:
+    """A asked first to come an hour later, when B comes; then B is gone, and C asks for that time too."""
+    paced.floors["R1"] = a_floor(tables=TABLES, pacing=[Pacing(most_parties=1)])
+    later = tonight + timedelta(hours=1)
+    paced.edit("B", starts_at=later)
+    paced.edit("C", starts_at=later + timedelta(minutes=30))
+    run_all()
+    paced.edit("A", starts_at=later)
+    assert api.booking_changed(booking_ref="A") is Change.TO_STAFF
+    paced.edit("B", wants_table=False)
+    api.booking_changed(booking_ref="B")
+    paced.edit("C", starts_at=later)
+    assert api.booking_changed(booking_ref="C") is Change.TO_STAFF
+    run_all()
+    rows = {row.booking_ref: row for row in Assignment.objects.filter(booking_ref__in="AC")}
+    assert {ref: (row.state, row.starts_at) for ref, row in rows.items()} == {
+        "A": (State.CONFIRMED, later),
+        "C": (State.MANUAL_REVIEW, later + timedelta(minutes=30)),
+    }
+
+
 def test_walk_ins_are_paced_and_staff_may_pass_over_it(paced: TheHost, tonight: datetime) -> None:
     run_all()
     with at(tonight + timedelta(minutes=1)):

@@ -194,3 +194,29 @@ def test_a_long_buffer_before_a_party_gives_way_and_its_stay_does_not(host: TheH
     api.request(booking_ref="B2")
     with pytest.raises(TablesRefusedError):
         api.assign(booking_ref="B2", table_refs=["T1"], actor=STAFF, overriding=OVERRIDABLE)
+
+
+@pytest.mark.parametrize("how", ["by staff", "by the host"])
+def test_guests_who_overstay_and_are_moved_leave_time_to_clear_their_new_table(
+    host: TheHost, tonight: datetime, how: str
+) -> None:
+    """A stays at T1 until B comes, who needs it. There is no buffer left there; at T2 nobody is waiting."""
+    host.floors["R1"] = a_floor(
+        tables=[a_table("T1"), a_table("T2", seats=2)], services=[a_service(buffer_after_minutes=15)]
+    )
+    host.book("A", starts_at=tonight, party=2)
+    host.book("B", starts_at=tonight + 135 * MINUTE, party=4, ends_at=tonight + 200 * MINUTE)
+    for ref in "AB":
+        api.assign(booking_ref=ref, table_refs=["T1"], actor=STAFF)
+    with at(tonight + HOUR):
+        api.seated(booking_ref="A", actor=STAFF)
+        assert api.extend(booking_ref="A", until=tonight + 150 * MINUTE, actor=STAFF).change is Change.TO_STAFF
+        if how == "by staff":
+            api.move(booking_ref="A", table_refs=["T2"], actor=STAFF)
+        else:
+            host.edit("A", wants_table=False, keeps_tables=True, stage="seated", table_refs=("T2",))
+            assert api.booking_changed(booking_ref="A") is Change.MOVED
+        run_all()
+    assert tables_of("A") == ["T2"]
+    assert blocked("A")[1] == tonight + 165 * MINUTE
+    assert Assignment.objects.get(booking_ref="B").state == State.CONFIRMED

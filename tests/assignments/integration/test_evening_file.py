@@ -136,6 +136,7 @@ def test_a_file_says_how_early_and_how_late_guests_may_come() -> None:
         ({"late_minutes": 15}, r"services\[0\]: late_minutes 15 need allow_overrun"),
         ({"early_minutes": -1}, r"services\[0\].early_minutes must be between 0"),
         ({"early_minutes": 1441}, r"services\[0\].early_minutes must be at most 1440"),
+        ({"start": "18:00", "end": "02:00", "allow_overrun": True, "late_minutes": 1320}, "into the day after next"),
         ({"early_minuts": 15}, r"services\[0\]: unknown keys 'early_minuts'"),
     ],
 )

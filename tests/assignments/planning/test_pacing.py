@@ -68,6 +68,24 @@ def test_counts_a_party_at_two_tables_once_and_not_the_one_that_asks() -> None:
     assert plan(snapshot(on, ask("b1", party=2, start="19:00"), *joined, *own)).best
 
 
+def test_counts_a_party_that_asks_for_another_time_at_both_until_it_is_settled() -> None:
+    on = paced(most_covers=5)
+    had = guests("a", "19:00", "20:30", 4, "T1")
+    asked = [replace(row, is_wish=True) for row in guests("a", "20:00", "21:30", 4, "T1")]
+    both = had + asked
+    for start, may_come in [("19:00", False), ("19:30", True), ("20:00", False)]:
+        one = snapshot(on, ask(party=2, start=start), *both)
+        decision = plan(one)
+        assert bool(decision.best) is may_come
+        assert could_be_seated(one) is may_come
+        assert bool(judge(one, ["T2"])) is not may_come
+    again = snapshot(paced(most_present=6), ask(party=2, start="20:10"), *both)
+    assert plan(again).best, "while both times overlap it is there once"
+    assert could_be_seated(again)
+    granted = snapshot(on, ask(party=2, start="19:00"), *had, *guests("a", "20:00", "21:30", 4, "T1"))
+    assert snapshot_hash(granted) != snapshot_hash(snapshot(on, ask(party=2, start="19:00"), *both))
+
+
 def test_limits_covers_that_are_there_at_once() -> None:
     on = paced(most_present=8)
     taken = guests("a", "18:30", "19:30", 4, "T1") + guests("b", "19:40", "21:00", 4, "T2")

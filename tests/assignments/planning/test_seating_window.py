@@ -72,6 +72,10 @@ def test_the_next_service_comes_before_the_last_one() -> None:
         (replace(DINNER, late_minutes=15), "service 'dinner' takes guests up to 15 minutes after its end"),
         (replace(DINNER, early_minutes=-1), "service 'dinner' has -1 early minutes"),
         (replace(LUNCH, late_minutes=1441), "service 'lunch' has 1441 late minutes"),
+        (
+            replace(LUNCH, starts=time(18), ends=time(2), late_minutes=1320),
+            "'lunch' takes guests for 1320 minutes after",
+        ),
     ],
 )
 def test_hours_that_make_no_sense_are_refused_by_name(service: ServicePeriod, said: str) -> None:

@@ -32,6 +32,7 @@ WEDNESDAY, THURSDAY, FRIDAY = date(2025, 11, 5), date(2025, 11, 6), date(2025, 1
         ((LATE, BREAKFAST), "04:00", THURSDAY),  # within breakfast's early minutes
         ((LATE, BREAKFAST), "03:59", WEDNESDAY),
         ((replace(LATE, late_minutes=240),), "05:30", WEDNESDAY),
+        ((replace(LATE, late_minutes=1319, weekdays=frozenset({2})),), "23:58", WEDNESDAY),
         ((), "04:59", WEDNESDAY),
         ((), "12:00", THURSDAY),
     ],
