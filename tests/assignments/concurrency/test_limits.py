@@ -220,7 +220,7 @@ def test_a_first_statement_that_locks_the_day_costs_no_second_one(
     with django_assert_num_queries(3):  # BEGIN, locks and limits, COMMIT
         transactions.run(lambda: locks.lock_days([("R1", tonight.date())]))
     with django_assert_num_queries(4):
-        transactions.run(ledger.remove_expired_holds)
+        transactions.run(lambda: ledger.remove_expired_holds("R1"))
 
 
 def test_what_is_deleted_in_chunks_has_a_long_time_for_statements_alone(monkeypatch: Any) -> None:
