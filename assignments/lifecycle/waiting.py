@@ -156,7 +156,7 @@ def wake(
         "freed": freed.value,
         "correlation": str(correlation.id_or_new()),
     }
-    sql = _ALL if transactions.is_ours() else _FREE
+    sql = _ALL if transactions.is_retried() else _FREE
     woken, missed = _woken(sql.format(deleted=_DELETE if deleting else ""), given)
     asked_until = time.monotonic() + PATIENCE_SECONDS
     while missed:
