@@ -111,7 +111,7 @@ def _left_for_a_pass(error: OperationalError | BookingBusyError, booking_ref: st
     A transaction of ours around this one fails instead, because it is run again.
     """
     is_busy = isinstance(error, BookingBusyError) or transactions.sqlstate(error) == transactions.LOCK_NOT_AVAILABLE
-    if not is_busy or transactions.is_ours():
+    if not is_busy or transactions.is_retried():
         return False
     marks.leave_for_a_pass(booking_ref, cancels=cancels)
     return True

@@ -141,7 +141,7 @@ def lock_days(days: Iterable[tuple[str, date]]) -> datetime:
     keys = [*shared, *(_day_key(ref, day) for ref, day in wanted)]
     if not wanted:
         raise AssignmentNotFoundError
-    if not transactions.is_ours():
+    if not transactions.is_retried():
         return _lock_patiently(keys, shared=len(shared))
     with connection.cursor() as cursor:
         cursor.execute(
@@ -175,7 +175,7 @@ def lock_rows(booking_refs: Collection[str]) -> list[Assignment]:
     ``LOCK_TIMEOUT_MS`` DayBusyError is raised, so that the transaction can go on.
     """
     rows = Assignment.objects.filter(booking_ref__in=booking_refs).order_by("id")
-    if transactions.is_ours():
+    if transactions.is_retried():
         return list(rows.select_for_update())
     until = time.monotonic() + conf.settings().LOCK_TIMEOUT_MS / 1000
     while True:
@@ -194,7 +194,7 @@ def lock_restaurant(restaurant_ref: str) -> datetime:
     the transaction if it is ours. After that time raises OperationalError (SQLSTATE 55P03), which ``transactions.run``
     retries, and DayBusyError in the caller's transaction.
     """
-    if not transactions.is_ours():
+    if not transactions.is_retried():
         return _lock_patiently([_restaurant_key(restaurant_ref)], shared=0)
     with connection.cursor() as cursor:
         cursor.execute(f"SELECT {transactions.SET_LIMITS}", Limits().values())

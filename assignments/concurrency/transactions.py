@@ -217,7 +217,7 @@ def run(work: Callable[[], _T], *, deadline: float | None = None, retries: int |
     raise AssertionError("unreachable")
 
 
-def is_ours() -> bool:
+def is_retried() -> bool:
     """Return whether ``run`` has opened the current transaction, so that it may fail, and is then retried."""
     ours = _ours()
     return ours is not None and ours.is_retried

@@ -12,7 +12,9 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
+from functools import partial
 
+from django.db import OperationalError
 from django.db.models import Min, Q
 from django.db.models.functions import Coalesce
 
@@ -84,8 +86,18 @@ def _begin() -> datetime:
     if has_marks:
         quarantine.note_deaths()
     if has_expired:
-        transactions.run(ledger.remove_expired_holds)
+        _remove_expired_holds()
     return database_now() if has_expired or has_marks else now
+
+
+def _remove_expired_holds() -> None:
+    """Remove expired holds, except where a planner keeps those who wait for their tables: the next pass tries again."""
+    for restaurant_ref in ledger.restaurants_with_expired_holds():
+        try:
+            transactions.run(partial(ledger.remove_expired_holds, restaurant_ref), retries=0)
+        except OperationalError as error:
+            if not transactions.is_lost_race(error):
+                raise
 
 
 def count_due(restaurant_ref: str | None = None) -> int:

@@ -12,6 +12,9 @@ from dataclasses import dataclass
 
 from django.db import connection, transaction
 
+from assignments import conf
+from assignments.exceptions import DayBusyError
+
 HANDS_OFF_SECONDS = 10
 """How long a mark is left to the process whose transaction stored it, before a pass looks at it."""
 
@@ -117,22 +120,40 @@ def settle(booking_ref: str) -> None:
 
 
 def may_cancel(booking_ref: str) -> bool:
-    """Return whether the booking's mark still cancels, and lock it. Never waits for a host that writes the booking."""
+    """Return whether the booking's mark still cancels; until the transaction ends, nobody takes that back.
+
+    The mark itself is not locked, so that a host that writes the booking again never waits for us.
+    """
     with connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT FROM assignments_hostmark WHERE booking_ref = %s AND cancels FOR UPDATE SKIP LOCKED", [booking_ref]
-        )
+        cursor.execute("SELECT pg_try_advisory_xact_lock(hashtextextended(%s, 0))", [_cancellation_key(booking_ref)])
+        if not cursor.fetchone()[0]:
+            return False
+        # Asked once the lock is ours: whoever took the cancellation back before had it.
+        cursor.execute("SELECT FROM assignments_hostmark WHERE booking_ref = %s AND cancels", [booking_ref])
         return cursor.fetchone() is not None
 
 
 def take_back_cancellation(booking_ref: str) -> None:
-    """Have the booking's mark no longer cancel it. Waits for whoever is cancelling it right now."""
+    """Have the booking's mark no longer cancel it. Raises DayBusyError if a pass is cancelling the booking right now."""
     with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT assignments_lock(%s, 0, %s) FROM assignments_hostmark WHERE booking_ref = %s AND cancels",
+            [[_cancellation_key(booking_ref)], str(conf.settings().LOCK_TIMEOUT_MS), booking_ref],
+        )
+        locked = cursor.fetchone()
+        if locked is None:
+            return
+        if locked[0] is None:
+            raise DayBusyError("A pass is cancelling this booking right now; try again.")
         cursor.execute(
             "UPDATE assignments_hostmark SET cancels = false, stamp = %s, due_at = assignments_now()"
             " WHERE booking_ref = %s AND cancels",
             [uuid.uuid4(), booking_ref],
         )
+
+
+def _cancellation_key(booking_ref: str) -> str:
+    return f"assignments:cancellation:{booking_ref}"
 
 
 def _latest_hook(follow: Follow) -> _OnCommit | None:

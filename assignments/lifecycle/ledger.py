@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import IntegrityError, connection
-from django.db.models import Exists, OuterRef, Q
+from django.db.models import Exists, OuterRef, Q, QuerySet
 from psycopg.types.range import TimestamptzRange
 
 from assignments.concurrency import sql, transactions
@@ -144,15 +144,24 @@ def tables_closed(table_refs: Sequence[str], zone_ref: str, floor: Floor | None)
     return tuple(dict.fromkeys([*table_refs, *there]))
 
 
-def remove_expired_holds(restaurant_ref: str = "") -> int:
+def remove_expired_holds(restaurant_ref: str) -> int:
     """Delete expired holds, so that the constraint no longer sees them, and wake bookings that wait for their tables.
 
-    Returns how many tables they had. Covers all restaurants unless one is named.
+    Returns how many tables they had.
     """
-    expired = Allocation.objects.filter(kind=Allocation.Kind.HOLD, expires_at__lte=DatabaseNow())
-    rows = list(expired.filter(restaurant_ref=restaurant_ref) if restaurant_ref else expired)
+    rows = list(_expired_holds().filter(restaurant_ref=restaurant_ref))
     _delete(rows)
     return len(rows)
+
+
+def _expired_holds() -> QuerySet[Allocation]:
+    return Allocation.objects.filter(kind=Allocation.Kind.HOLD, expires_at__lte=DatabaseNow())
+
+
+def restaurants_with_expired_holds() -> list[str]:
+    """Return the refs of the restaurants that have expired holds, in order. One query."""
+    refs = _expired_holds().order_by("restaurant_ref").values_list("restaurant_ref", flat=True)
+    return list(refs.distinct())
 
 
 def expired_by_now() -> tuple[datetime, bool, bool]:

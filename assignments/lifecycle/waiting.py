@@ -11,6 +11,7 @@ from enum import StrEnum
 from typing import Any
 
 from django.db import connection
+from psycopg.types.range import TimestamptzRange
 
 from assignments.concurrency import locks, transactions
 from assignments.exceptions import DayBusyError
@@ -74,9 +75,23 @@ CURES: Mapping[Freed, frozenset[str]] = {
 PATIENCE_SECONDS = 0.5
 """How long a caller's transaction waits for rows that another transaction has, besides its waits for days and rows."""
 
+NEAR = timedelta(hours=12)
+"""How far around what becomes free a booking starts that a planner may be refusing for want of it at this moment."""
+
 _DELETE = "deleted AS (DELETE FROM assignments_allocation WHERE id = ANY(%(deleted)s)),"
-_WAITING = """
-SELECT id FROM assignments_assignment
+_WAITS = """
+(state = 'manual_review' AND wake_at IS NULL AND reason = ANY(%(reasons)s)
+ OR state IN ('created', 'capacity_verified', 'assignment_pending') AND due_at > assignments_now())
+"""
+"""Nobody tries the booking again soon, unless it is woken."""
+_IS_BEING_DECIDED = """
+((starts_at <@ %(near)s OR asked_starts_at <@ %(near)s)
+ AND (state = 'manual_review' AND wake_at IS NOT NULL
+      OR state IN ('created', 'capacity_verified', 'assignment_pending') AND due_at <= assignments_now()))
+"""
+"""A planner may have begun to decide the booking, by what was taken before."""
+_CANDIDATES = f"""
+SELECT id, state, reason, due_at, wake_at FROM assignments_assignment
  WHERE (restaurant_ref = %(restaurant)s AND starts_at > %(first)s
         AND starts_at < %(last)s::timestamptz + %(buffer)s * interval '1 hour'
         AND starts_at > assignments_now() - %(hours)s * interval '1 hour'
@@ -84,15 +99,14 @@ SELECT id FROM assignments_assignment
         OR asked_restaurant_ref = %(restaurant)s AND asked_starts_at > %(first)s
         AND asked_starts_at < %(last)s::timestamptz + %(buffer)s * interval '1 hour'
         AND asked_starts_at > assignments_now() - %(hours)s * interval '1 hour')
-   AND (state = 'manual_review' AND wake_at IS NULL AND reason = ANY(%(reasons)s)
-        OR state IN ('created', 'capacity_verified', 'assignment_pending') AND due_at > assignments_now())
-"""
-_WAKE = """
+   AND ({_WAITS} OR {_IS_BEING_DECIDED})
+"""  # noqa: S608  (our own text)
+_WAKE = f"""
 woken AS (
 UPDATE assignments_assignment
    SET wake_at = CASE WHEN state = 'manual_review' THEN coalesce(wake_at, assignments_now()) END,
        due_at = CASE WHEN state <> 'manual_review' THEN least(due_at, assignments_now()) END
- WHERE id = ANY(ARRAY(SELECT id FROM locked))
+ WHERE id = ANY(ARRAY(SELECT id FROM locked WHERE {_WAITS}))
 RETURNING booking_ref, restaurant_ref, state, reason),
 told AS (
 INSERT INTO assignments_outboxmessage (topic, booking_ref, payload, attempts, last_error)
@@ -101,11 +115,11 @@ SELECT 'booking.woken', booking_ref,
                           'freed', %(freed)s::text, 'correlation_id', %(correlation)s::text), 0, ''
   FROM woken WHERE state = 'manual_review')
 SELECT (SELECT count(*) FROM woken),
-"""
-_ALL = f"WITH {{deleted}} locked AS ({_WAITING} ORDER BY id FOR UPDATE), {_WAKE} 0"
+"""  # noqa: S608  (our own text)
+_ALL = f"WITH {{deleted}} locked AS ({_CANDIDATES} ORDER BY id FOR UPDATE), {_WAKE} 0"
 _FREE = f"""
-WITH {{deleted}} locked AS ({_WAITING} ORDER BY id FOR UPDATE SKIP LOCKED),
-{_WAKE} (SELECT count(*) FROM ({_WAITING}) AS waiting) - (SELECT count(*) FROM locked)
+WITH {{deleted}} locked AS ({_CANDIDATES} ORDER BY id FOR UPDATE SKIP LOCKED),
+{_WAKE} (SELECT count(*) FROM ({_CANDIDATES}) AS candidates) - (SELECT count(*) FROM locked)
 """  # noqa: S608  (our own text)
 """Wakes those that no other transaction has, and counts the others."""
 
@@ -126,13 +140,15 @@ def wake(
     Bookings in review are marked, and the host is told (topic ``booking.woken``); those that would be retried later are
     due now. ``deleting``: keys of ledger rows to delete in the same query, which frees their time.
 
-    In the caller's transaction no statement waits for bookings that a planner has, perhaps on another day: they are
-    asked for again, and after ``PATIENCE_SECONDS`` DayBusyError is raised, because nobody would wake them later.
+    A planner may be about to refuse a booking, because it read what is taken before this: it is waited for, and then that
+    booking is woken too. In the caller's transaction no statement waits: bookings that a planner has, perhaps on another
+    day, are asked for again, and after ``PATIENCE_SECONDS`` DayBusyError is raised, because nobody would wake them later.
     """
     given = {
         "deleted": list(deleting),
         "restaurant": restaurant_ref,
         "first": start - LONGEST_STAY - LONGEST_BUFFER,
+        "near": TimestamptzRange(start - NEAR, until + NEAR),
         "last": until,
         "buffer": LONGEST_BUFFER.total_seconds() / 3600,
         "hours": LONGEST_STAY.total_seconds() / 3600,
@@ -140,7 +156,7 @@ def wake(
         "freed": freed.value,
         "correlation": str(correlation.id_or_new()),
     }
-    sql = _ALL if transactions.is_ours() else _FREE
+    sql = _ALL if transactions.is_retried() else _FREE
     woken, missed = _woken(sql.format(deleted=_DELETE if deleting else ""), given)
     asked_until = time.monotonic() + PATIENCE_SECONDS
     while missed:

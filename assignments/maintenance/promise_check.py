@@ -1,5 +1,6 @@
 """Checking this app's promises on stored data: by SQL that trusts no constraint, and by asking the host. Reads only."""
 
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -11,6 +12,7 @@ from django.db import connection
 from assignments import conf
 from assignments.concurrency import transactions
 from assignments.coordination import adoption, host_changes
+from assignments.error_logging import log_error
 from assignments.integration import floor_cache
 from assignments.integration.host import Host, HostBooking
 from assignments.integration.planners import NOBODY, router
@@ -19,6 +21,8 @@ from assignments.lifecycle import ledger
 from assignments.maintenance import reconcile
 from assignments.maintenance.host_reading import Reading
 from assignments.models import Assignment, HostMark, State
+
+logger = logging.getLogger("assignments.promise_check")
 
 TOLD_WITHIN_HOURS = 24
 """A message is tried for a day; one that is older and has not arrived will not."""
@@ -156,7 +160,9 @@ def violations(*, days: int, restaurant_ref: str | None = None) -> Iterator[Viol
             rows = cursor.fetchall()
         for booking_ref, detail in sorted(rows):
             yield Violation(promise=promise, booking_ref=booking_ref, detail=detail)
-    yield from _overdue(transactions.database_now())
+    now = transactions.database_now()
+    yield from _overdue(now)
+    yield from _unreadable_floors(now, restaurant_ref)
     for found in reconcile.reconcile(dry_run=True, restaurant_ref=restaurant_ref):
         detail = f"{found.problem} ({found.error})" if found.error else found.problem
         yield Violation(promise=HOST_AND_LEDGER, booking_ref=found.booking_ref, detail=detail)
@@ -178,15 +184,43 @@ def _overdue(now: datetime) -> Iterator[Violation]:
     rows = Assignment.objects.due(before).order_by("restaurant_ref", "booking_ref")
     for _restaurant, group in groupby(rows, key=lambda row: row.restaurant_ref):
         waiting = list(group)
-        routes = router().route(waiting)
-        for row in waiting:
+        meant, because = _meant_for_a_planner(waiting)
+        for row in meant:
             since = (row.wake_at if row.state == State.MANUAL_REVIEW else row.due_at) or now
-            if routes[row.booking_ref].planner != NOBODY:
-                detail = f"it has been due for {_minutes(now - since)} minutes, and nobody has decided it"
-                yield Violation(promise=WAITS, booking_ref=row.booking_ref, detail=detail)
+            detail = f"it has been due for {_minutes(now - since)} minutes, and {because}"
+            yield Violation(promise=WAITS, booking_ref=row.booking_ref, detail=detail)
     for mark in HostMark.objects.filter(created_at__lt=before):
         detail = f"the host changed it {_minutes(now - mark.created_at)} minutes ago, and that was not followed"
         yield Violation(promise=WAITS, booking_ref=mark.booking_ref, detail=detail)
+
+
+def _meant_for_a_planner(waiting: Sequence[Assignment]) -> tuple[Sequence[Assignment], str]:
+    """Return which of these bookings of a restaurant a planner should have decided, and why none has."""
+    try:
+        routes = router().route(waiting)
+        meant = [row for row in waiting if routes[row.booking_ref].planner != NOBODY]
+    except Exception as error:
+        if transactions.is_database_away(error):
+            raise
+        log_error(logger, error, "The router failed for restaurant %s", waiting[0].restaurant_ref, has_place=True)
+        return waiting, f"the router raised {type(error).__name__}"
+    return meant, "nobody has decided it"
+
+
+def _unreadable_floors(now: datetime, restaurant_ref: str | None) -> Iterator[Violation]:
+    """Yield restaurants with upcoming bookings whose floor the host cannot give: their tables cannot be compared."""
+    upcoming = Assignment.objects.filter(starts_at__gt=now - reconcile.LONGEST_DINNER)
+    if restaurant_ref:
+        upcoming = upcoming.filter(restaurant_ref=restaurant_ref)
+    for ref in upcoming.order_by("restaurant_ref").values_list("restaurant_ref", flat=True).distinct():
+        try:
+            floor_cache.floor_of(ref)
+        except Exception as error:
+            if transactions.is_database_away(error):
+                raise
+            log_error(logger, error, "The floor of restaurant %s could not be read", ref)
+            detail = f"the floor of restaurant {ref} cannot be read ({type(error).__name__})"
+            yield Violation(promise=HOST_AND_LEDGER, booking_ref="", detail=detail)
 
 
 def _minutes(duration: timedelta) -> int:

@@ -14,6 +14,8 @@ from django.db import DatabaseError, connection, connections, transaction
 from assignments import api, conf
 from assignments.concurrency import locks, transactions
 from assignments.coordination import dispatch, handover, quarantine
+from assignments.exceptions import DayBusyError
+from assignments.integration import marks
 from assignments.lifecycle import ledger
 from assignments.maintenance import mark_following, outbox, retention
 from assignments.models import Assignment, BatchMark, HostMark, State
@@ -189,6 +191,32 @@ def test_a_guest_waits_for_the_short_work_of_a_worker_on_the_next_day(host: TheH
     assert after.wake_at is not None or (after.due_at is not None and after.due_at <= transactions.database_now())
 
 
+@pytest.mark.parametrize("change", ["saved", "cancelled again", "requested again"])
+def test_a_guest_does_not_wait_for_a_worker_that_follows_the_cancellation(
+    host: TheHost, settings: Any, tonight: datetime, monkeypatch: Any, change: str
+) -> None:
+    monkeypatch.setattr(transactions, "IDLE_TIMEOUT_MS", 20_000)
+    host = host_with(settings, LOCK_TIMEOUT_MS=300)
+    host.book("B1", starts_at=tonight)
+    run_all()
+    marks.leave_for_a_pass("B1", cancels=True)
+    with stopped(mark_following.sweep, monkeypatch, marks, "may_cancel"):
+        started = time.monotonic()
+        with transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute("SET LOCAL statement_timeout = '5s'")
+            if change == "saved":
+                marks.leave("B1", follow=lambda stamps: None)
+            elif change == "cancelled again":
+                marks.leave_for_a_pass("B1", cancels=True)
+            else:
+                with pytest.raises(DayBusyError):
+                    api.request(booking_ref="B1")
+            assert limits() == ("0", "5s", "0"), "the caller's limits are the caller's"
+        assert time.monotonic() - started < 2
+    assert Assignment.objects.get().state == State.CANCELLED
+    assert HostMark.objects.exists() is (change != "requested again"), "what was left meanwhile is followed as well"
+
+
 def limits() -> tuple[str, ...]:
     with connection.cursor() as cursor:
         cursor.execute("SELECT " + ", ".join(f"current_setting('{name}')" for name in LIMITS))
@@ -220,7 +248,7 @@ def test_a_first_statement_that_locks_the_day_costs_no_second_one(
     with django_assert_num_queries(3):  # BEGIN, locks and limits, COMMIT
         transactions.run(lambda: locks.lock_days([("R1", tonight.date())]))
     with django_assert_num_queries(4):
-        transactions.run(ledger.remove_expired_holds)
+        transactions.run(lambda: ledger.remove_expired_holds("R1"))
 
 
 def test_what_is_deleted_in_chunks_has_a_long_time_for_statements_alone(monkeypatch: Any) -> None:

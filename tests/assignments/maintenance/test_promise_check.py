@@ -12,6 +12,7 @@ from django.db import connection
 
 from assignments import api, conf
 from assignments.coordination import dispatch
+from assignments.integration import floor_cache
 from assignments.integration.host import Seating
 from assignments.integration.planners import NOBODY, Route, SoleRouter
 from assignments.maintenance import promise_check, reconcile
@@ -200,6 +201,46 @@ def test_what_is_due_is_no_finding_where_nobody_is_meant_to_decide(evening: TheH
         SoleRouter, "route", lambda _self, rows: {row.booking_ref: Route(planner=NOBODY) for row in rows}
     )
     assert checked() == (0, [])
+
+
+@pytest.mark.parametrize("answer", ["an error", "no route"])
+def test_a_router_that_raises_is_no_traceback_and_hides_no_other_finding(
+    evening: TheHost, monkeypatch: Any, capsys: Any, answer: str
+) -> None:
+    wait_for_hours()
+    evening.rows.pop("B1")
+
+    def route(_self: SoleRouter, rows: Any) -> dict[str, Route]:
+        if answer == "an error":
+            raise ValueError("Canary Guest")
+        return {}
+
+    monkeypatch.setattr(SoleRouter, "route", route)
+    with pytest.raises(CommandError) as ended:
+        call_command("reconcile_assignments", "--check")
+    out, _err = capsys.readouterr()
+    error = "ValueError" if answer == "an error" else "KeyError"
+    assert f"waits: {promise_check.WAITS}: it has been due for 180 minutes, and the router raised {error}" in out
+    assert f"B1: {promise_check.HOST_AND_LEDGER}" in out
+    assert ended.value.returncode == 4
+    assert "Canary" not in out
+
+
+@pytest.mark.parametrize("name", ["floor", "floor_fingerprint"])
+def test_a_floor_that_the_host_cannot_give_is_a_finding_since_tables_cannot_be_compared(
+    evening: TheHost, monkeypatch: Any, capsys: Any, name: str
+) -> None:
+    def callback(_ref: str) -> Any:
+        raise ValueError("Canary Guest")
+
+    floor_cache.forget()
+    monkeypatch.setattr(evening, name, callback)
+    with pytest.raises(CommandError) as ended:
+        call_command("reconcile_assignments", "--check")
+    out, _err = capsys.readouterr()
+    assert f"host: {promise_check.HOST_AND_LEDGER}: the floor of restaurant R1 cannot be read (ValueError)\n" in out
+    assert ended.value.returncode == 4
+    assert "Canary" not in out
 
 
 CONSTRAINTS = ("allocation_no_overlap", "assignment_open_iff_due")
