@@ -1,5 +1,6 @@
 """Checking this app's promises on stored data: by SQL that trusts no constraint, and by asking the host. Reads only."""
 
+import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -11,6 +12,7 @@ from django.db import connection
 from assignments import conf
 from assignments.concurrency import transactions
 from assignments.coordination import adoption, host_changes
+from assignments.error_logging import log_error
 from assignments.integration import floor_cache
 from assignments.integration.host import Host, HostBooking
 from assignments.integration.planners import NOBODY, router
@@ -19,6 +21,8 @@ from assignments.lifecycle import ledger
 from assignments.maintenance import reconcile
 from assignments.maintenance.host_reading import Reading
 from assignments.models import Assignment, HostMark, State
+
+logger = logging.getLogger("assignments.promise_check")
 
 TOLD_WITHIN_HOURS = 24
 """A message is tried for a day; one that is older and has not arrived will not."""
@@ -178,12 +182,19 @@ def _overdue(now: datetime) -> Iterator[Violation]:
     rows = Assignment.objects.due(before).order_by("restaurant_ref", "booking_ref")
     for _restaurant, group in groupby(rows, key=lambda row: row.restaurant_ref):
         waiting = list(group)
-        routes = router().route(waiting)
-        for row in waiting:
+        try:
+            routes = router().route(waiting)
+            overdue = [row for row in waiting if routes[row.booking_ref].planner != NOBODY]
+            because = "and nobody has decided it"
+        except Exception as error:
+            if transactions.is_database_away(error):
+                raise
+            log_error(logger, error, "The router failed for restaurant %s", waiting[0].restaurant_ref, has_place=True)
+            overdue, because = waiting, f"and nobody can decide it: the router raised {type(error).__name__}"
+        for row in overdue:
             since = (row.wake_at if row.state == State.MANUAL_REVIEW else row.due_at) or now
-            if routes[row.booking_ref].planner != NOBODY:
-                detail = f"it has been due for {_minutes(now - since)} minutes, and nobody has decided it"
-                yield Violation(promise=WAITS, booking_ref=row.booking_ref, detail=detail)
+            detail = f"it has been due for {_minutes(now - since)} minutes, {because}"
+            yield Violation(promise=WAITS, booking_ref=row.booking_ref, detail=detail)
     for mark in HostMark.objects.filter(created_at__lt=before):
         detail = f"the host changed it {_minutes(now - mark.created_at)} minutes ago, and that was not followed"
         yield Violation(promise=WAITS, booking_ref=mark.booking_ref, detail=detail)

@@ -36,6 +36,7 @@ LEGACY = {"ENVIRONMENT": "dev", "LEGACY_PLANNER": f"{__name__}.RightPlanner"}
 class RightPlanner:
     """Has what the checks ask of a legacy planner."""
 
+    key = "old"
     process = preview = decided = judge = lambda *given, **named: None
 
 
@@ -79,6 +80,13 @@ class Unreadable(StayHost):
 
     def history(self, **options: Any) -> Any:
         raise ZeroDivisionError("unreadable")
+
+
+class Undecided(planners.SoleRouter):
+    """Cannot say who decides."""
+
+    def route(self, assignments: Any) -> Any:
+        raise ZeroDivisionError("unroutable")
 
 
 class Immovable(MemoryHost):
@@ -227,6 +235,7 @@ CASES: dict[str, tuple[Callable[[Any, Any], None], str]] = {
     "assignments.E012": (host(Unreadable), "ZeroDivisionError"),
     "assignments.E013": (unknown_time_zone, "'Berlin' of restaurant"),
     "assignments.E014": (unreachable, "cannot be reached: connection refused Is the server running?"),
+    "assignments.E015": (assignments(ROUTER=f"{__name__}.Undecided"), "ZeroDivisionError"),
     "assignments.W001": (host(MuddleHost, cancelled_statuses=("N",)), "['N']"),
     "assignments.W002": (seated_already, "is seated by the host but unknown here"),
     "assignments.W006": (unusable_join, "gone"),
