@@ -15,7 +15,7 @@ from assignments.coordination import adoption, host_changes
 from assignments.error_logging import log_error
 from assignments.integration import floor_cache
 from assignments.integration.host import Host, HostBooking
-from assignments.integration.planners import NOBODY, router
+from assignments.integration.planners import NOBODY, routes_of
 from assignments.integration.project_host import configured
 from assignments.lifecycle import ledger
 from assignments.maintenance import reconcile
@@ -183,7 +183,7 @@ def _overdue(now: datetime) -> Iterator[Violation]:
     for _restaurant, group in groupby(rows, key=lambda row: row.restaurant_ref):
         waiting = list(group)
         try:
-            routes = router().route(waiting)
+            routes = routes_of(waiting)
             overdue = [row for row in waiting if routes[row.booking_ref].planner != NOBODY]
             because = "and nobody has decided it"
         except Exception as error:

@@ -77,6 +77,6 @@ def test_without_a_legacy_planner_the_first_migrate_says_that_somebody_must_deci
     found = {each.id: each for each in run_checks(databases=["default"])}
     assert "rollout.E009" not in found
     assert not found["rollout.W001"].is_serious()  # So that migrate goes on.
-    assert "manage.py rollout set v3 on" in found["rollout.W001"].hint
+    assert "manage.py rollout set v3 on" in (found["rollout.W001"].hint or "")
     settings.ROLLOUT = {**alone, "ENVIRONMENT_VARIABLES": {"FEATURE_ASSIGNMENT_PIPELINE_V3": "true"}}
     assert "rollout.W001" not in {each.id for each in run_checks(databases=["default"])}

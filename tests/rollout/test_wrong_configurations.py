@@ -318,6 +318,23 @@ def test_a_host_that_cannot_be_created_is_named_with_what_it_raises_and_what_to_
         call_command("check", databases=["default"])
 
 
+class Unruly:
+    """A router of databases that raises."""
+
+    def db_for_read(self, model: Any, **hints: Any) -> str | None:
+        raise ZeroDivisionError("Canary Guest")
+
+    db_for_write = db_for_read
+
+
+def test_a_router_of_databases_that_raises_is_named(settings: Any) -> None:
+    settings.DATABASE_ROUTERS = [Unruly()]
+    (told,) = found()
+    assert told.id == "assignments.E010"
+    assert told.msg.startswith("DATABASE_ROUTERS raised ZeroDivisionError at ")
+    assert told.hint
+
+
 def test_every_id_has_its_wrong_configuration() -> None:
     documented = {id_ for id_, _found, _cure in ROW.findall(TEXT)}
     assert documented - {"assignments.E000"} == set(CASES)  # Which is a check that raised: no configuration's fault.

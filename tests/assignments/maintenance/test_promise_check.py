@@ -202,6 +202,18 @@ def test_what_is_due_is_no_finding_where_nobody_is_meant_to_decide(evening: TheH
     assert checked() == (0, [])
 
 
+@pytest.mark.parametrize("route", [lambda _self, _rows: {}, lambda _self, _rows: 1 / 0])
+def test_what_is_due_is_a_finding_where_the_router_fails(evening: TheHost, monkeypatch: Any, route: Any) -> None:
+    wait_for_hours()
+    monkeypatch.setattr(SoleRouter, "route", route)
+    assert checked() == (4, [(promise_check.WAITS, "waits")])
+    out = io.StringIO()
+    call_command("run_coordinator", dry_run=True, stdout=out)
+    assert "The router raised" in out.getvalue()
+    with pytest.raises(CommandError, match="Unexpected error with a booking"):
+        call_command("run_coordinator", stdout=out)
+
+
 CONSTRAINTS = ("allocation_no_overlap", "assignment_open_iff_due")
 
 
