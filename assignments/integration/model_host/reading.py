@@ -178,7 +178,7 @@ class Reading(Attributes):
         for ref in restaurant_refs:
             with suppress(ValidationError, ValueError):
                 keys.append(key.to_python(ref))
-        known = field.related_model._default_manager.filter(**{f"{key.attname}__in": keys})
+        known = self._known(field.related_model).filter(**{f"{key.attname}__in": keys})
         return {str(getattr(restaurant, key.attname)): str(restaurant) for restaurant in known}
 
     def restaurants_called(self, text: str) -> Collection[str]:
@@ -194,7 +194,7 @@ class Reading(Attributes):
         if not texts:
             return []
         is_called = reduce(or_, (Q(**{name: text}) for name in texts))
-        called = field.related_model._default_manager.filter(is_called).order_by("pk")
+        called = self._known(field.related_model).filter(is_called).order_by("pk")
         return [str(each) for each in called.values_list(field.target_field.attname, flat=True)[:MOST_CALLED]]
 
     def label(self, booking_ref: str) -> str:

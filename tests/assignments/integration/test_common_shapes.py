@@ -31,6 +31,7 @@ from tests.shapes.hosts import (
     PlusHost,
     StayHost,
     SupperHost,
+    TenantStayHost,
     TicketHost,
 )
 from tests.shapes.models import (
@@ -329,6 +330,20 @@ class TestReading:
         assert is_cancelled(read(everything(), row))
         assert not everything().unassigned(after=None, limit=9, now=NOON)
         assert not everything().history(start=NOON, until=TONIGHT + timedelta(days=1), after=None, limit=9)
+
+    def test_rows_that_only_their_tenant_sees_are_read_by_the_managers_that_the_project_names(
+        self, boards: list[Board]
+    ) -> None:
+        host = TenantStayHost()
+        assert host.check() == []
+        row = Stay.objects.create(start=TONIGHT, covers=2)
+        assert list(host.bookings([str(row.pk)])) == [str(row.pk)]
+        floor = host.floor("venue")
+        assert [each.ref for each in floor.tables] == [str(each.pk) for each in boards]
+        assert host.floor_fingerprint("venue") == StayHost().floor_fingerprint("venue")
+        hidden = type("Hidden", (TenantStayHost,), {"bookings_manager": None, "tables_manager": None})()
+        assert [each.id for each in hidden.check()] == ["assignments.E048", "assignments.E048"]
+        assert hidden.floor_fingerprint("venue") != host.floor_fingerprint("venue")
 
     def test_a_flag_that_ends_with_the_cancellation_cancels_beside_any_other(self, boards: list[Board]) -> None:
         attributes = {"status_field": None, "confirmed_field": "accepted", "cancelled_unless_field": "is_kept"}

@@ -180,6 +180,11 @@ def test_hours_turn_times_and_time_zones_of_restaurants_are_found() -> None:
     assert "guess: which number is Monday?" in text
 
 
+def test_managers_that_find_nothing_without_a_tenant_are_passed_by() -> None:
+    host = host_of(scaffold("shapes", "--booking-model", "TenantStay", "--table-model", "TenantBoard"))
+    assert (host.bookings_manager, host.tables_manager) == ("unscoped", "unscoped")
+
+
 def test_it_never_overwrites(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(apps.get_app_config("shapes"), "path", str(tmp_path))
     said = scaffold("shapes", "--write")
