@@ -445,7 +445,7 @@ def _start(made: Scaffold, model: type[models.Model]) -> None:
         made.set("date_field", both[0], "guess: the date of what it leads to")
         made.set("time_field", both[1], "guess: the time of what it leads to")
     else:
-        made.notes.append("No start was found: set start_field, or date_field and time_field.")
+        made.notes.append(f"No time was found beside {days[0].name}." if days else "No start was found.")
 
 
 def _end(made: Scaffold, model: type[models.Model]) -> None:

@@ -133,7 +133,7 @@ class Checking(Reading, Writing, Floors):
             for name, path in names:
                 yield from self._wrong_name(model, label, name, path)
         if not self._is_own("start_of") and not self.start_field and not (self.date_field and self.time_field):
-            yield "Set start_field, or date_field and time_field."
+            yield "Set start_field, or date_field and time_field, or write start_of()."
         if not self._is_own("party_of") and not self._party_fields:
             yield "Set party_field, or write party_of()."
 
