@@ -52,11 +52,25 @@ class Reading(Attributes):
 
     def _locked(self, rows: QuerySet[Any]) -> QuerySet[Any]:
         """Lock these bookings. Rows that a manager groups or makes distinct cannot be locked, so their keys are."""
+        if self._is_in_a_schema:
+            return self._locked_first(rows)
         if rows.query.group_by is not None or rows.query.distinct:
             model: type[models.Model] = self.bookings_table
             keys = rows.order_by().values("pk")
             rows = models.QuerySet(model).filter(pk__in=keys).order_by("pk")
         return rows.select_for_update(skip_locked=True, no_key=True, of=("self", *self._parents))
+
+    def _locked_first(self, rows: QuerySet[Any]) -> QuerySet[Any]:
+        """Lock these bookings with a query of its own: PostgreSQL refuses a lock ``OF`` a table named with its schema."""
+        model: type[models.Model] = self.bookings_table
+        alone: QuerySet[Any] = models.QuerySet(model).filter(pk__in=rows.order_by().values("pk")).order_by("pk")
+        return rows.filter(pk__in=[row.pk for row in alone.select_for_update(skip_locked=True, no_key=True)])
+
+    @cached_property
+    def _is_in_a_schema(self) -> bool:
+        """Return whether a booking's table is named with its schema, as in ``db_table = 'crm"."booking'``."""
+        model: Any = self.bookings_table
+        return any('"' in each._meta.db_table for each in (model, *model._meta.all_parents))
 
     def unassigned(
         self, *, after: str | None, limit: int, now: datetime, restaurant_ref: str | None = None

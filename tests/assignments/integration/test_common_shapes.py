@@ -345,6 +345,18 @@ class TestReading:
         assert [each.id for each in hidden.check()] == ["assignments.E048", "assignments.E048"]
         assert hidden.floor_fingerprint("venue") != host.floor_fingerprint("venue")
 
+    def test_bookings_in_another_schema_are_locked(self, boards: list[Board], monkeypatch: pytest.MonkeyPatch) -> None:
+        for model in (Stay, Board):
+            monkeypatch.setattr(model._meta, "db_table", f'public"."{model._meta.db_table}')
+        host = StayHost()
+        row, gone = (Stay.objects.create(start=TONIGHT, covers=2) for _number in range(2))
+        refs = [str(row.pk), str(gone.pk)]
+        with transaction.atomic(), CaptureQueriesContext(connection) as queries:
+            assert set(host.bookings(refs, lock=True)) == set(refs)
+        assert ["FOR NO KEY UPDATE" in each["sql"] for each in queries][-2:] == [True, False]
+        host.on_confirmed([seating(row, boards[0])])
+        assert host.tables_of(refs) == {refs[0]: (str(boards[0].pk),)}
+
     def test_a_flag_that_ends_with_the_cancellation_cancels_beside_any_other(self, boards: list[Board]) -> None:
         attributes = {"status_field": None, "confirmed_field": "accepted", "cancelled_unless_field": "is_kept"}
         host = type("Kept", (StayHost,), attributes)()
