@@ -468,8 +468,8 @@ def test_an_operator_works_a_shift(page: Page, everything: models.Restaurant) ->
 
     ben.starts(12)
     ben.click(page.locator(".first-page-cards").get_by_role("link", name="Events"))
-    label = page.locator("td a", has_text=re.compile(r"^Booking \d+$"))
-    of_bookings = page.locator("#result_list tbody tr").filter(has=label)
+    named = page.locator("td a", has_text=re.compile(r"^Booking \d+$"))
+    of_bookings = page.locator("#result_list tbody tr").filter(has=named)
     ben.click(of_bookings.first.locator("a").first)
     ben.click(content.locator("dl.page-facts a").first)
     expect(page.get_by_role("heading", name="State history")).to_be_visible()

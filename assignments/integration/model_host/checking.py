@@ -286,8 +286,13 @@ class Checking(Reading, Writing, Floors):
             do = f"Name a manager of {label}, or None for its default manager."
             yield "E038", f"{name} is {given!r}, but {label} has no such manager.", do
         elif finds_nothing(rows):
-            what = f"{name} is {given!r}: this manager of {label} finds no rows where no request is answered."
-            yield "E048", what, f"Name a manager of {label} that finds the rows of every tenant and user."
+            manager = f"manager {given!r}" if given else "default manager"
+            what = f"The {manager} of {label} finds no rows where no request is answered, as in cron."
+            yield (
+                "E048",
+                what,
+                f"Set {name} to the name of a manager of {label} that finds the rows of every tenant and user.",
+            )
 
     def _wrong_zones(self) -> Iterator[Problem]:
         if path := self.restaurant_timezone_field:
