@@ -12,19 +12,21 @@ from django.apps import AppConfig, apps
 from django.conf import settings as django_settings
 from django.core import checks
 from django.core.exceptions import ImproperlyConfigured
-from django.db import DEFAULT_DB_ALIAS, DatabaseError, InterfaceError, ProgrammingError, connection, router
+from django.db import DEFAULT_DB_ALIAS, DatabaseError, InterfaceError, connection, router
 from django.db.models import Model
 
 from assignments import conf
-from assignments.concurrency import transactions
+from assignments.concurrency import clock, transactions
 from assignments.error_logging import place_of
+from assignments.integration import planners
 from assignments.integration.host import Host
 from assignments.integration.model_host import ModelHost
 from assignments.integration.model_host.attributes import field_at
-from assignments.integration.planners import SOLE_ROUTER, router_path
+from assignments.integration.planners import NOBODY, SOLE_ROUTER, V3, Route, Router, router_path
 from assignments.integration.swaps import obstacle_to_swaps
 from assignments.maintenance import retention
 from assignments.models import Assignment, ListedJoin, ServiceHours, TableDetails
+from assignments.telemetry.events import Sink
 
 UNDEFINED_TABLE = "42P01"
 NOT_MIGRATED = frozenset({UNDEFINED_TABLE, "42703"})
@@ -36,7 +38,17 @@ PATIENCE = {"keepalives_idle": 5, "keepalives_interval": 2, "keepalives_count": 
 """How a worker notices soon that the database's machine is gone, as in docs/production.md."""
 HOOKS = ("start_of", "end_of", "party_of", "write_tables", "stored_form")
 """Methods that a ``ModelHost`` may write anew."""
-ROUTER_METHODS = ("route", "planner")
+NAMED: Mapping[str, tuple[type, tuple[str, ...], str]] = {
+    "HOST": (Host, HOST_METHODS, "booking.host.BookingHost"),
+    "ROUTER": (Router, ("route", "planner"), SOLE_ROUTER),
+    "EVENT_SINKS": (Sink, ("write",), "assignments.telemetry.events.DatabaseSink"),
+}
+"""Settings that name classes: the protocol, its methods, and a path that fits."""
+CREATED_BY_ITSELF = (
+    "Write an __init__(self) without other parameters that raises nothing: the class is created without arguments, once "
+    "per process. What can fail, such as a query, belongs in its methods."
+)
+UNKNOWN_BOOKING = "assignments-check-no-such-booking"
 
 
 def _error(id_: str, problem: str, *, hint: str | None = None) -> list[checks.CheckMessage]:
@@ -139,13 +151,12 @@ def check_classes(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> lis
     if conf.problems():
         return []
     settings = conf.settings()
-    found: list[checks.CheckMessage] = []
-    for name, path, methods in (
-        ("HOST", settings.HOST, HOST_METHODS),
-        ("ROUTER", router_path(), ROUTER_METHODS),
-        *(("EVENT_SINKS", path, ("write",)) for path in settings.EVENT_SINKS),
-    ):
-        found += _class_problems(name, path, methods)
+    named = [
+        ("HOST", settings.HOST),
+        ("ROUTER", router_path()),
+        *(("EVENT_SINKS", path) for path in settings.EVENT_SINKS),
+    ]
+    found = [problem for name, path in named for problem in _class_problems(name, path)]
     return found + (_task_problems(settings.TASKS) if settings.TASKS else [])
 
 
@@ -156,70 +167,83 @@ def _task_problems(path: str) -> list[checks.CheckMessage]:
         enqueue = conf.imported(path)
     except ImproperlyConfigured as error:
         return _error("assignments.E002", f"{conf.NAME}['TASKS'] is wrong: {error}", hint=hint)
-    if callable(enqueue):
+    if takes(enqueue, restaurant_ref="", service_date=""):
         return []
-    return _error("assignments.E003", f"{path} ({conf.NAME}['TASKS']) cannot be called.", hint=hint)
+    problem = f"{path} ({conf.NAME}['TASKS']) cannot be called with restaurant_ref and service_date."
+    return _error("assignments.E003", problem, hint=hint)
 
 
-def _class_problems(name: str, path: str, methods: Sequence[str]) -> list[checks.CheckMessage]:
+def _class_problems(name: str, path: str) -> list[checks.CheckMessage]:
+    protocol, methods, example = NAMED[name]
+    given = f"{path} ({conf.NAME}[{name!r}])"
+    as_declared = f"Write it as {protocol.__module__}.{protocol.__qualname__} says"
+    hint = f"{as_declared}, or inherit from assignments.host.ModelHost." if protocol is Host else f"{as_declared}."
     try:
         cls = conf.imported(path)
     except ImproperlyConfigured as error:
         return _error(
             "assignments.E002",
             f"{conf.NAME}[{name!r}] is wrong: {error}",
-            hint="Correct what its module raises, or give the dotted path of a class, such as 'booking.host.BookingHost'.",
+            hint=f"Correct what its module raises, or give the dotted path of a class, such as {example!r}.",
         )
+    if not isinstance(cls, type):
+        return _error("assignments.E003", f"{given} is not a class, but of type {type(cls).__name__}.", hint=hint)
     missing = [method for method in methods if not callable(getattr(cls, method, None))]
     if missing:
-        return _error(
-            "assignments.E003",
-            f"{path} ({conf.NAME}[{name!r}]) lacks {', '.join(missing)}.",
-            hint="Implement them, or inherit from assignments.integration.model_host.ModelHost.",
-        )
+        return _error("assignments.E003", f"{given} lacks {', '.join(missing)}.", hint=hint)
     try:
         instance = conf.load(path)
     except ImproperlyConfigured as error:
         return _error(
             "assignments.E002",
-            f"{path} ({conf.NAME}[{name!r}]) cannot be created as it is configured: {error}",
+            f"{given} cannot be created as it is configured: {error}",
             hint="Set what the message asks for, or name another class.",
         )
-    except Exception as error:  # noqa: BLE001  (whatever a host's __init__ does, the check reports it)
-        return _error(
-            "assignments.E002",
-            f"{path} ({conf.NAME}[{name!r}]) cannot be instantiated: {_raised(error)}",
-            hint="Write an __init__(self) without other parameters that raises nothing: the class is created without "
-            "arguments, once per process. What can fail, such as a query, belongs in its methods.",
-        )
-    hooks = HOOKS if isinstance(instance, ModelHost) else ()
-    if uncallable := [each for each in (*methods, "on_moved", *hooks) if not _can_be_called(instance, each)]:
+    except Exception as error:  # noqa: BLE001  (whatever its __init__ does, the check reports it)
+        return _error("assignments.E002", f"{given} cannot be instantiated: {_raised(error)}", hint=CREATED_BY_ITSELF)
+    try:
+        return _instance_problems(instance, given, protocol, methods)
+    except Exception as error:  # noqa: BLE001  (whatever a class of the project raises, the check reports it)
+        problem = f"{given} cannot be checked: {_raised(error)}"
+        return _error("assignments.E002", problem, hint="Correct what is raised there.")
+
+
+def _instance_problems(instance: Any, given: str, protocol: type, methods: Sequence[str]) -> list[checks.CheckMessage]:
+    """E003: methods have other parameters. Then what its own ``check()`` finds."""
+    optional = [] if protocol is not Host else ["on_moved", *(HOOKS if isinstance(instance, ModelHost) else ())]
+    if uncallable := [each for each in (*methods, *optional) if not _can_be_called(instance, each, protocol)]:
         return _error(
             "assignments.E003",
-            f"{path} ({conf.NAME}[{name!r}]) has methods with other parameters: {', '.join(uncallable)}.",
-            hint="Write them as docs/reference/host.md says: bookings(refs, *, lock=False), for example.",
+            f"{given} has methods with other parameters: {', '.join(uncallable)}.",
+            hint="Write them as docs/reference/host.md says: bookings(refs, *, lock=False), for example."
+            if protocol is Host
+            else f"Write them as {protocol.__module__}.{protocol.__qualname__} says.",
         )
     own_check = getattr(instance, "check", None)
-    try:
-        return list(own_check()) if callable(own_check) else []
-    except Exception as error:  # noqa: BLE001  (whatever a class of the project raises, the check reports it)
-        return _error(
-            "assignments.E002",
-            f"{path} ({conf.NAME}[{name!r}]) cannot be checked: {_raised(error)}",
-            hint="Correct what is raised there.",
-        )
+    found = list(own_check()) if callable(own_check) else []
+    if all(isinstance(each, checks.CheckMessage) for each in found):
+        return found
+    problem = f"{given} has a check() that returns something else than messages of django.core.checks."
+    return _error("assignments.E003", problem, hint="Return a list of checks.Error and checks.Warning.")
 
 
-def _can_be_called(instance: object, method: str) -> bool:
+def _can_be_called(instance: object, method: str, protocol: type) -> bool:
     """Return whether a method takes what it is given: what the protocol says, or ``ModelHost`` for its own hooks."""
-    declared = getattr(Host, method, None) or getattr(ModelHost, method, None)
-    if declared is None or not callable(getattr(instance, method, None)):
+    declared = getattr(protocol, method, None) or getattr(ModelHost, method, None)
+    own = getattr(instance, method, None)
+    if declared is None or not callable(own):
         return True
     given = list(signature(declared).parameters.values())[1:]
     positional = [each for each in given if each.kind is not each.KEYWORD_ONLY]
-    named = {each.name: None for each in given if each.kind is each.KEYWORD_ONLY}
+    return takes(own, *positional, **{each.name: None for each in given if each.kind is each.KEYWORD_ONLY})
+
+
+def takes(function: Any, *positional: Any, **named: Any) -> bool:
+    """Return whether a function can be called with these arguments, as far as anything is known of its parameters."""
+    if not callable(function):
+        return False
     try:
-        signature(getattr(instance, method)).bind(*positional, **named)
+        signature(function).bind(*positional, **named)
     except TypeError:
         return False
     except ValueError:
@@ -234,9 +258,10 @@ def check_moves(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[
         return []
     try:
         host = conf.load(conf.settings().HOST)
+        is_told = callable(getattr(host, "on_moved", None)) or not isinstance(host, Host)
     except Exception:  # noqa: BLE001  (E002 says so)
         return []
-    if callable(getattr(host, "on_moved", None)) or not isinstance(host, Host):
+    if is_told:
         return []
     return [
         checks.Warning(
@@ -256,9 +281,10 @@ def check_rearrangement(app_configs: Sequence[AppConfig] | None, **kwargs: Any) 
         return []
     try:
         host = conf.load(conf.settings().HOST)
+        is_told = callable(getattr(host, "on_moved", None)) and getattr(host, "reports_told_tables", False)
     except Exception:  # noqa: BLE001  (E002 says so)
         return []
-    if callable(getattr(host, "on_moved", None)) and getattr(host, "reports_told_tables", False):
+    if is_told:
         return []
     return [
         checks.Warning(
@@ -351,6 +377,17 @@ def is_postgresql() -> bool:
 @checks.register("assignments")
 def check_routed_tables(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[checks.CheckMessage]:
     """E010: this app's tables are on another database. E011: bookings, tables or restaurants of the host are."""
+    try:
+        return _routed_tables()
+    except Exception as error:  # noqa: BLE001  (whatever a router of the project raises, the check reports it)
+        return _error(
+            "assignments.E010",
+            f"DATABASE_ROUTERS raised {_raised(error)} when asked where tables are.",
+            hint="Correct the router. For a model that it does not know it returns None.",
+        )
+
+
+def _routed_tables() -> list[checks.CheckMessage]:
     found = []
     if elsewhere := _other_database(Assignment):
         found += _error(
@@ -403,7 +440,9 @@ def _model_host() -> ModelHost | None:
 def check_host_answers(
     app_configs: Sequence[AppConfig] | None, databases: Sequence[str] | None = None, **kwargs: Any
 ) -> list[checks.CheckMessage]:
-    """E014: there is no database. E005: the host must return nothing for unknown bookings. Then E012, W002 and W006.
+    """E014: there is no database. E015: the router fails. E005: the host must return nothing for unknown bookings.
+
+    Then E012, E013, W002 and W006.
 
     Run with --database default.
     """
@@ -419,24 +458,69 @@ def check_host_answers(
         return []
     if any(each.is_serious() for each in [*check_classes(None), *check_routed_tables(None)]):
         return []  # It could not answer; the others report why.
+    host = conf.load(conf.settings().HOST)
+    return [*_router_problems(), *(_answer_to_an_unknown_ref(host) or _problems_of_rows(host))]
+
+
+def _router_problems() -> list[checks.CheckMessage]:
+    """E015: the router does not say who decides a booking."""
+    path = router_path()
+    asked = Assignment(
+        booking_ref=UNKNOWN_BOOKING, restaurant_ref="", service_date=clock.now().date(), requested_at=clock.now()
+    )
     try:
-        host = conf.load(conf.settings().HOST)
-        known = host.bookings(["assignments-check-no-such-booking"])
-    except Exception as error:  # noqa: BLE001  (whatever the host raises, the check reports it)
+        route: object = planners.router().route([asked])[UNKNOWN_BOOKING]
+        if isinstance(route, Route):
+            if route.planner not in {NOBODY, V3}:
+                planners.router().planner(route.planner)
+            return []
+        problem = f"{path} (ROUTER) routes a booking to something of type {type(route).__name__}, which is no Route."
+    except Exception as error:  # noqa: BLE001  (whatever the router raises, the check reports it)
         if transactions.sqlstate(error) in NOT_MIGRATED:
             return []  # ``migrate``, which runs checks first, is about to create them.
-        return _error(
-            "assignments.E005",
-            f"For a booking that does not exist the host raised {_raised(error)}",
-            hint="Host.bookings() must leave out unknown refs, including malformed ones.",
+        problem = f"{path} (ROUTER) raised {_raised(error)} when asked who decides a booking."
+    hint = (
+        "Have route(assignments) return a Route for each booking_ref, also of restaurants that it does not know, and "
+        "planner(key) the planner of each key that it names. Until then no booking is decided."
+    )
+    return _error("assignments.E015", problem, hint=hint)
+
+
+def _answer_to_an_unknown_ref(host: Host) -> list[checks.CheckMessage]:
+    """E005: the host has an answer for a booking that does not exist."""
+    try:
+        known = host.bookings([UNKNOWN_BOOKING])
+    except Exception as error:  # noqa: BLE001  (whatever the host raises, the check reports it)
+        if transactions.sqlstate(error) in NOT_MIGRATED:
+            return []
+        problem = f"For a booking that does not exist the host raised {_raised(error)}"
+    else:
+        if known == {}:
+            return []
+        problem = (
+            "The host returned a booking that does not exist."
+            if isinstance(known, Mapping)
+            else f"Host.bookings() returned something of type {type(known).__name__}, which is no mapping by booking ref."
         )
-    if known:
-        return _error(
-            "assignments.E005",
-            "The host returned a booking that does not exist.",
-            hint="Host.bookings() must leave out unknown refs, including malformed ones.",
-        )
-    return [*_tables_not_taken_over(), *_floor_data_passed_over(host), *_unknown_time_zones(host)]
+    hint = "Host.bookings() must leave out unknown refs, including malformed ones."
+    return _error("assignments.E005", problem, hint=hint)
+
+
+def _problems_of_rows(host: Host) -> list[checks.CheckMessage]:
+    """W002, W006 and E013. E012: the host raises an error instead."""
+    found: list[checks.CheckMessage] = []
+    for look in (_tables_not_taken_over, _floor_data_passed_over, _unknown_time_zones):
+        try:
+            found += look(host)
+        except Exception as error:  # noqa: BLE001  (whatever the host raises, the check reports it)
+            if transactions.sqlstate(error) in NOT_MIGRATED:
+                continue
+            found += _error(
+                "assignments.E012",
+                f"The host raised {_raised(error)} while its bookings and floors were read.",
+                hint="Run manage.py inspect_host, which names the rows that cannot be read.",
+            )
+    return found
 
 
 def _why_unreachable() -> str:
@@ -454,12 +538,7 @@ def _unknown_time_zones(host: Host) -> list[checks.CheckMessage]:
     """E013: restaurants of the host have time zones that do not exist."""
     if not isinstance(host, ModelHost):
         return []
-    try:
-        found = list(host.unknown_time_zones(limit=RESTAURANTS_CHECKED))
-    except ProgrammingError as error:
-        if transactions.sqlstate(error) in NOT_MIGRATED:
-            return []
-        raise
+    found = list(host.unknown_time_zones(limit=RESTAURANTS_CHECKED))
     if not found:
         return []
     named = ", ".join(f"{zone!r} of restaurant {ref}" for ref, zone in found[:3])
@@ -476,19 +555,14 @@ def _floor_data_passed_over(host: Host) -> list[checks.CheckMessage]:
     if not isinstance(host, ModelHost) or type(host).floor is not ModelHost.floor:
         return []
     refs: set[str] = set()
-    try:
-        for model in (TableDetails, ListedJoin, ServiceHours):
-            rows = model._default_manager.values_list("restaurant_ref", flat=True)
-            refs.update(rows.distinct()[:RESTAURANTS_CHECKED])
-        found = [
-            f"restaurant {ref}, {problem}"
-            for ref in sorted(refs)[:RESTAURANTS_CHECKED]
-            for problem in host.passed_over(ref)
-        ]
-    except ProgrammingError as error:
-        if transactions.sqlstate(error) in NOT_MIGRATED:
-            return []
-        raise
+    for model in (TableDetails, ListedJoin, ServiceHours):
+        rows = model._default_manager.values_list("restaurant_ref", flat=True)
+        refs.update(rows.distinct()[:RESTAURANTS_CHECKED])
+    found = [
+        f"restaurant {ref}, {problem}"
+        for ref in sorted(refs)[:RESTAURANTS_CHECKED]
+        for problem in host.passed_over(ref)
+    ]
     if not found:
         return []
     more = f" (and {len(found) - 3} more)" if len(found) > 3 else ""
@@ -501,23 +575,14 @@ def _floor_data_passed_over(host: Host) -> list[checks.CheckMessage]:
     ]
 
 
-def _tables_not_taken_over() -> list[checks.CheckMessage]:
+def _tables_not_taken_over(host: Host) -> list[checks.CheckMessage]:
     """W002: bookings that the host has seated have no tables here, so planners could assign those to others."""
     from assignments.maintenance import reconcile
     from assignments.maintenance.host_reading import Reading
 
     reading = Reading(goes_on=False)
-    try:
-        now = transactions.database_now()
-        found = next(reconcile.seated_without_us(now=now, dry_run=True, restaurant_ref=None, reading=reading), None)
-    except Exception as error:  # noqa: BLE001  (whatever the host raises, the check reports it)
-        if transactions.sqlstate(error) in NOT_MIGRATED:
-            return []
-        return _error(
-            "assignments.E012",
-            f"The host raised {type(error).__name__} at {place_of(error)} while its bookings were read.",
-            hint="Run manage.py inspect_host, which names the rows that cannot be read.",
-        )
+    now = transactions.database_now()
+    found = next(reconcile.seated_without_us(now=now, dry_run=True, restaurant_ref=None, reading=reading), None)
     if found is None:
         return []
     return [

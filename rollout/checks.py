@@ -12,8 +12,10 @@ from django.db import InterfaceError, OperationalError, connection
 from waffle import get_waffle_switch_model
 
 from assignments import conf as assignments_conf
+from assignments.checks import CREATED_BY_ITSELF, check_classes, check_routed_tables, takes
 from assignments.concurrency import transactions
-from assignments.integration.planners import router_path
+from assignments.error_logging import place_of
+from assignments.integration.planners import MANUAL, NOBODY, V3, router_path
 from rollout import conf
 from rollout.flags import resolution
 
@@ -67,27 +69,41 @@ def _candidate_problems(path: str) -> list[checks.CheckMessage]:
     except ImproperlyConfigured as error:
         problem = f"{conf.NAME}['CANDIDATE'] is wrong: {error}"
     else:
-        if callable(candidate):
+        if takes(candidate, None):
             return []
-        problem = f"{path} ({conf.NAME}['CANDIDATE']) cannot be called."
+        problem = f"{path} ({conf.NAME}['CANDIDATE']) cannot be called with a snapshot."
     hint = f"Leave the setting out, or give the dotted path of a function, such as {conf.Settings().CANDIDATE!r}."
     return [checks.Error(problem, hint=hint, id="rollout.E010")]
 
 
 def _legacy_planner_problems(path: str) -> list[checks.CheckMessage]:
-    """E003: the class cannot be imported, or lacks methods."""
+    """E003: the class cannot be imported or created, or lacks methods or its key."""
+    given = f"{path} ({conf.NAME}['LEGACY_PLANNER'])"
+    hint = "Write it as assignments.integration.planners.Planner says; judge(snapshot) decides a stored snapshot again."
     try:
-        planner = assignments_conf.imported(path)
+        cls = assignments_conf.imported(path)
+        missing = [name for name in PLANNER_METHODS if not callable(getattr(cls, name, None))]
+        if not isinstance(cls, type):
+            problem = f"{given} is not a class, but of type {type(cls).__name__}."
+        elif missing:
+            problem = f"{given} lacks {', '.join(missing)}."
+        elif assignments_conf.problems() or any(each.is_serious() for each in check_classes(None)):
+            return []  # It may need the host when it is created; the others report what is wrong.
+        elif _is_key(key := getattr(assignments_conf.load(path), "key", None)):
+            return []
+        else:
+            problem = f"{given} lacks a key of its own, a text by which its decisions are known. Its key is {key!r}."
     except ImproperlyConfigured as error:
         problem = f"{conf.NAME}['LEGACY_PLANNER'] is wrong: {error}"
         hint = "Set it to the legacy planner's class while that is installed, and remove the setting afterwards."
-        return [checks.Error(problem, hint=hint, id="rollout.E003")]
-    missing = [name for name in PLANNER_METHODS if not callable(getattr(planner, name, None))]
-    if not missing:
-        return []
-    problem = f"{path} ({conf.NAME}['LEGACY_PLANNER']) lacks {', '.join(missing)}."
-    hint = "Write them: see assignments.integration.planners.Planner; judge(snapshot) decides a stored snapshot again."
+    except Exception as error:  # noqa: BLE001  (whatever its __init__ does, the check reports it)
+        problem = f"{given} cannot be instantiated: {type(error).__name__} at {place_of(error)}"
+        hint = CREATED_BY_ITSELF
     return [checks.Error(problem, hint=hint, id="rollout.E003")]
+
+
+def _is_key(key: Any) -> bool:
+    return isinstance(key, str) and key not in {NOBODY, V3, MANUAL}
 
 
 @checks.register("rollout")
@@ -161,13 +177,15 @@ def check_switches(
 ) -> list[checks.CheckMessage]:
     """Check that switches and variables do not turn on both flags (E005), and that somebody decides (E009).
 
-    Needs --database default.
+    Needs --database default. The first ``migrate`` has no switches yet, and says W001 instead of E009.
     """
     if not databases or "default" not in databases or conf.problems() or not apps.is_installed("waffle"):
         return []
+    if check_routed_tables(None):
+        return []  # assignments.E010 and E011 say so.
     try:
         if get_waffle_switch_model()._meta.db_table not in connection.introspection.table_names():
-            return []  # There are no switches before the first migrate.
+            return _perhaps_nobody_decides()  # There are no switches before the first migrate.
     except (OperationalError, InterfaceError) as error:
         if transactions.is_database_away(error):
             return []  # assignments.E014 says so.
@@ -193,16 +211,22 @@ def check_v3(
 
     Only for deployments: if only a switch turns V3 on, every command would warn without cause.
     """
-    if (databases and "default" in databases) or conf.problems() or not _is_v3_alone():
+    if (databases and "default" in databases) or conf.problems():
         return []
+    return _perhaps_nobody_decides()
+
+
+def _perhaps_nobody_decides() -> list[checks.CheckMessage]:
+    """W001: no planner decides, unless the switch of V3 is on, which is not known here."""
     texts = conf.settings().ENVIRONMENT_VARIABLES
-    if resolution.is_killed() or resolution.as_boolean(texts.get(conf.V3_VARIABLE, "")):
+    if not _is_v3_alone() or resolution.is_killed() or resolution.as_boolean(texts.get(conf.V3_VARIABLE, "")):
         return []
     return [
         checks.Warning(
             f"No legacy planner is installed, and {conf.V3_VARIABLE} does not turn V3 on. Unless its switch does, nobody "
             f"decides, and every booking waits.",
-            hint=f"Run manage.py check --database default, which reads the switch; or set {conf.V3_VARIABLE}=true.",
+            hint=f"Set {conf.V3_VARIABLE}=true. Or, once the database is migrated, run manage.py rollout set v3 on "
+            "--reason ..., and manage.py check --database default, which reads the switch.",
             id="rollout.W001",
         )
     ]
@@ -224,8 +248,8 @@ def _nobody_decides(current: resolution.Flags) -> list[checks.CheckMessage]:
     return [
         checks.Error(
             f"No legacy planner is installed, and V3 is off ({current.v3.source}): nobody decides, and every booking waits.",
-            hint=f"Turn V3 on ({conf.V3_VARIABLE}=true, or manage.py rollout set v3 on), or install the legacy planner. "
-            f"To use V3 without a rollout, take rollout out of INSTALLED_APPS.",
+            hint=f"Turn V3 on ({conf.V3_VARIABLE}=true, or manage.py rollout set v3 on --reason ...), or install the "
+            "legacy planner. To use V3 without a rollout, take rollout out of INSTALLED_APPS.",
             id="rollout.E009",
         )
     ]

@@ -30,7 +30,7 @@ from assignments.exceptions import (
     TimeBudgetExceededError,
 )
 from assignments.integration.host import Host
-from assignments.integration.planners import NOBODY, V3, Preview, router
+from assignments.integration.planners import NOBODY, V3, Preview, routes_of
 from assignments.integration.project_host import configured
 from assignments.integration.swaps import obstacle_to_swaps
 from assignments.lifecycle import waiting
@@ -265,7 +265,7 @@ class Coordinator:
                 raise _TakenForDeadError(f"Restaurant {restaurant_ref} on {service_date}: {detail}.")
             raise LockContentionError(f"Restaurant {restaurant_ref} on {service_date}: {detail}.")
         claimed, earlier, later = claim()
-        routes = router().route([*claimed, *later]) if claimed else {}
+        routes = routes_of([*claimed, *later]) if claimed else {}
         invocation.check_budget()
         mine = [assignment for assignment in claimed if routes[assignment.booking_ref].planner == V3]
         handed_over = hand_over(claimed, routes, correlation_id=invocation.correlation_id)

@@ -28,7 +28,7 @@ from assignments.coordination.invocation import DayResult, Invocation
 from assignments.coordination.plan_ahead import PlanAhead
 from assignments.error_logging import log_error
 from assignments.exceptions import AssignmentNotFoundError, BookingNotFoundError, TimeBudgetExceededError
-from assignments.integration.planners import NOBODY, V3, Planner, Route, router
+from assignments.integration.planners import NOBODY, V3, Planner, Route, router, routes_of
 from assignments.integration.project_host import configured
 from assignments.lifecycle import intake, ledger
 from assignments.models import Assignment
@@ -296,7 +296,7 @@ class _RouterError(Exception):
 def _routes(assignments: Sequence[Assignment]) -> Mapping[str, Route]:
     """Return the router's routes for bookings of one restaurant. Raises _RouterError if the router fails."""
     try:
-        return router().route(assignments) if assignments else {}
+        return routes_of(assignments)
     except TimeBudgetExceededError:
         raise
     except Exception as error:

@@ -4,6 +4,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 
+from django.db import DatabaseError
+
 from assignments import conf
 from assignments.concurrency import transactions
 from assignments.coordination.coordinator import Coordinator
@@ -11,7 +13,7 @@ from assignments.coordination.snapshots import occupied_during, seating_request
 from assignments.coordination.table_record import success_of
 from assignments.integration.floor_cache import floor_or_any_problem, floor_or_none
 from assignments.integration.host import Host, HostBooking
-from assignments.integration.planners import NOBODY, V3, Preview, router
+from assignments.integration.planners import NOBODY, V3, Preview, router, routes_of
 from assignments.integration.project_host import configured
 from assignments.lifecycle import intake
 from assignments.models import Assignment
@@ -19,6 +21,7 @@ from assignments.planning.decision import Decision
 from assignments.planning.floor import Floor
 from assignments.planning.request import SeatingRequest
 from assignments.planning.snapshot import Occupied
+from assignments.planning.text import gettext as _
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -95,7 +98,13 @@ def _waiting(
 def _preview_day(
     host: Host, restaurant_ref: str, service_date: date, assignments: Sequence[Assignment], now: datetime
 ) -> DayPreview:
-    routes = router().route(assignments)
+    try:
+        routes = routes_of(assignments)
+    except DatabaseError:
+        raise
+    except Exception as error:  # noqa: BLE001  (named by type; other restaurants are planned all the same)
+        failed = _("The router raised %(error)s.", error=type(error).__name__)
+        return DayPreview(restaurant_ref=restaurant_ref, service_date=service_date, decisions={}, problem=failed)
     bookings = host.bookings([assignment.booking_ref for assignment in assignments])
     requests: dict[str, list[SeatingRequest]] = {}
     for assignment in assignments:

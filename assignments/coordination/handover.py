@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 
 from assignments import signals
 from assignments.concurrency import transactions
-from assignments.integration.planners import NOBODY, V3, Route, router
+from assignments.integration.planners import NOBODY, V3, Route, routes_of
 from assignments.lifecycle import transitions
 from assignments.models import Assignment
 from assignments.telemetry import correlation
@@ -55,6 +55,6 @@ def hand_back(booking_refs: Sequence[str]) -> None:
             Assignment.objects.open().filter(booking_ref__in=booking_refs, planner=V3).order_by("id").claim()
         )
         if claimed:
-            hand_over(claimed, router().route(claimed), correlation_id=correlation.id_or_new())
+            hand_over(claimed, routes_of(claimed), correlation_id=correlation.id_or_new())
 
     transactions.run(work)

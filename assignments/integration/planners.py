@@ -195,3 +195,15 @@ def router() -> Router:
     """Return the router of this process."""
     configured: Router = conf.load(router_path())
     return configured
+
+
+def routes_of(assignments: Sequence[Assignment]) -> Mapping[str, Route]:
+    """Return the router's route of each booking, by ref; all are of one restaurant.
+
+    Raises whatever the router raises, and LookupError if it leaves out a booking.
+    """
+    routes = router().route(assignments) if assignments else {}
+    for assignment in assignments:
+        if assignment.booking_ref not in routes:
+            raise LookupError(f"The router has no route for booking {assignment.booking_ref}.")
+    return routes

@@ -100,6 +100,7 @@ def inspect(*, restaurant_ref: str | None = None) -> Inspection:
         if isinstance(host, ModelHost):
             found.fields = _fields(host)
             found.total = host.known_bookings().count()
+            found.problems += _hidden(host)
         refs, others = Counter[str](), Counter[str]()
         for booking in _read(host, found, now, restaurant_ref):
             if restaurant_ref in {None, booking.restaurant_ref}:
@@ -118,6 +119,19 @@ def inspect(*, restaurant_ref: str | None = None) -> Inspection:
         elif not refs and not found.odd:
             found.problems.append("No bookings were found, so little could be tried. Add one and run this again.")
     return found
+
+
+def _hidden(host: ModelHost) -> Iterator[str]:
+    """Say which managers find no row, although there are some."""
+    found = {"bookings_manager": host.known_bookings()}
+    if host.table_model:
+        found["tables_manager"] = host.known_tables()
+    for name, rows in found.items():
+        if not rows.exists() and rows.model._base_manager.exists():  # noqa: SLF001
+            yield (
+                f"{rows.model._meta.label} has rows, but the default manager hides them all. If it only shows those of a "
+                f"tenant or a user, set {name} to the name of a manager that finds all."
+            )
 
 
 def _is_unknown(restaurants: Sequence[RestaurantFound]) -> bool:

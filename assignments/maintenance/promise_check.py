@@ -15,7 +15,7 @@ from assignments.coordination import adoption, host_changes
 from assignments.error_logging import log_error
 from assignments.integration import floor_cache
 from assignments.integration.host import Host, HostBooking
-from assignments.integration.planners import NOBODY, router
+from assignments.integration.planners import NOBODY, routes_of
 from assignments.integration.project_host import configured
 from assignments.lifecycle import ledger
 from assignments.maintenance import reconcile
@@ -197,7 +197,7 @@ def _overdue(now: datetime) -> Iterator[Violation]:
 def _meant_for_a_planner(waiting: Sequence[Assignment]) -> tuple[Sequence[Assignment], str]:
     """Return which of these bookings of a restaurant a planner should have decided, and why none has."""
     try:
-        routes = router().route(waiting)
+        routes = routes_of(waiting)
         meant = [row for row in waiting if routes[row.booking_ref].planner != NOBODY]
     except Exception as error:
         if transactions.is_database_away(error):

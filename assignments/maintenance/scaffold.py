@@ -15,6 +15,7 @@ from django.core import checks
 from django.db import models
 
 from assignments.integration.model_host import ModelHost, values
+from assignments.integration.model_host.attributes import finds_nothing
 from assignments.models import Stage
 
 BOOKINGS = ("booking", "reservation", "visit", "stay", "banquet", "appointment", "ticket", "dinner", "guest")
@@ -114,6 +115,7 @@ BY_CHOICES = "guess: by the names of the choices"
 UNLESS = "guess: by its name; a booking without it counts as cancelled"
 BEGINNINGS = frozenset({"min", "max", "end", "date"})
 """Words that are inside of others: an ``end`` in ``calendar``, a ``date`` in ``updated``."""
+OF_ALL = "guess: the default manager finds nothing where no request is answered"
 FIRST_OF_KIND = "guess: nothing is named like it; this is the first field of a fitting type"
 FLOOR = (
     "",
@@ -240,6 +242,7 @@ def scaffold(app: AppConfig, *, booking: str | None = None, table: str | None = 
         )
     made = Scaffold(class_name=f"{chosen.__name__.removesuffix('Model')}Host")
     made.set("booking_model", chosen._meta.label, _instead(bookings, "--booking-model"))
+    made.set("bookings_manager", _manager_of_all(chosen), OF_ALL)
     _time(made, chosen)
     _party(made, chosen)
     if tables:
@@ -442,7 +445,7 @@ def _start(made: Scaffold, model: type[models.Model]) -> None:
         made.set("date_field", both[0], "guess: the date of what it leads to")
         made.set("time_field", both[1], "guess: the time of what it leads to")
     else:
-        made.notes.append("No start was found: set start_field, or date_field and time_field.")
+        made.notes.append(f"No time was found beside {days[0].name}." if days else "No start was found.")
 
 
 def _end(made: Scaffold, model: type[models.Model]) -> None:
@@ -659,6 +662,13 @@ def _cancelled(model: type[models.Model]) -> str | None:
     return next((name for word in words for name in fitting if _has_word(name, word)), None)
 
 
+def _manager_of_all(model: type[models.Model]) -> str | None:
+    """Return the first manager that finds rows without knowing whose, if the default one never does."""
+    if not finds_nothing(model._default_manager.all):
+        return None
+    return next((each.name for each in model._meta.managers if not finds_nothing(each.all)), None)
+
+
 def _seated_by_tables(made: Scaffold) -> None:
     """Without a status or a confirmation, treat bookings with a table as seated, if a booking can be without one."""
     if {"status_field", "confirmed_field"} & made.values.keys() or made.is_told_elsewhere:
@@ -772,6 +782,7 @@ def _table_fields(made: Scaffold, table: type[models.Model], candidates: Sequenc
         table._meta.label,
         _instead([table, *(each for each in candidates if each is not table)], "--table-model"),
     )
+    made.set("tables_manager", _manager_of_all(table), OF_ALL)
     made.set("table_name_field", _best(table, NAMES, (models.CharField, models.IntegerField)))
     made.set("table_seats_field", _seats(table))
     made.set("table_active_field", _best(table, ACTIVE, models.BooleanField))

@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 from django.core.checks import run_checks
+from django.db import connection
 
 from rollout import checks
 from tests.example import processes
@@ -62,3 +63,20 @@ def test_migrate_refuses_it_whatever_its_options(arguments: list[str]) -> None:
     )
     assert code != 0
     assert "remote PostgreSQL" in err
+
+
+@pytest.mark.django_db
+def test_without_a_legacy_planner_the_first_migrate_says_that_somebody_must_decide(
+    settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alone = {"ENVIRONMENT": "dev", "LEGACY_PLANNER": "", "ENVIRONMENT_VARIABLES": {}}
+    settings.ROLLOUT = alone
+    found = {each.id: each for each in run_checks(databases=["default"])}
+    assert found["rollout.E009"].is_serious()
+    monkeypatch.setattr(connection.introspection, "table_names", lambda *given: [])
+    found = {each.id: each for each in run_checks(databases=["default"])}
+    assert "rollout.E009" not in found
+    assert not found["rollout.W001"].is_serious()  # So that migrate goes on.
+    assert "manage.py rollout set v3 on" in (found["rollout.W001"].hint or "")
+    settings.ROLLOUT = {**alone, "ENVIRONMENT_VARIABLES": {"FEATURE_ASSIGNMENT_PIPELINE_V3": "true"}}
+    assert "rollout.W001" not in {each.id for each in run_checks(databases=["default"])}

@@ -36,6 +36,7 @@ LEGACY = {"ENVIRONMENT": "dev", "LEGACY_PLANNER": f"{__name__}.RightPlanner"}
 class RightPlanner:
     """Has what the checks ask of a legacy planner."""
 
+    key = "old"
     process = preview = decided = judge = lambda *given, **named: None
 
 
@@ -79,6 +80,13 @@ class Unreadable(StayHost):
 
     def history(self, **options: Any) -> Any:
         raise ZeroDivisionError("unreadable")
+
+
+class Undecided(planners.SoleRouter):
+    """Cannot say who decides."""
+
+    def route(self, assignments: Any) -> Any:
+        raise ZeroDivisionError("unroutable")
 
 
 class Immovable(MemoryHost):
@@ -227,6 +235,7 @@ CASES: dict[str, tuple[Callable[[Any, Any], None], str]] = {
     "assignments.E012": (host(Unreadable), "ZeroDivisionError"),
     "assignments.E013": (unknown_time_zone, "'Berlin' of restaurant"),
     "assignments.E014": (unreachable, "cannot be reached: connection refused Is the server running?"),
+    "assignments.E015": (assignments(ROUTER=f"{__name__}.Undecided"), "ZeroDivisionError"),
     "assignments.W001": (host(MuddleHost, cancelled_statuses=("N",)), "['N']"),
     "assignments.W002": (seated_already, "is seated by the host but unknown here"),
     "assignments.W006": (unusable_join, "gone"),
@@ -307,6 +316,23 @@ def test_a_host_that_cannot_be_created_is_named_with_what_it_raises_and_what_to_
     assert cure in told.hint
     with pytest.raises(SystemCheckError, match=r"assignments\.E002"):
         call_command("check", databases=["default"])
+
+
+class Unruly:
+    """A router of databases that raises."""
+
+    def db_for_read(self, model: Any, **hints: Any) -> str | None:
+        raise ZeroDivisionError("Canary Guest")
+
+    db_for_write = db_for_read
+
+
+def test_a_router_of_databases_that_raises_is_named(settings: Any) -> None:
+    settings.DATABASE_ROUTERS = [Unruly()]
+    (told,) = found()
+    assert told.id == "assignments.E010"
+    assert told.msg.startswith("DATABASE_ROUTERS raised ZeroDivisionError at ")
+    assert told.hint
 
 
 def test_every_id_has_its_wrong_configuration() -> None:

@@ -42,6 +42,13 @@ class StayHost(_BoardHost):
     tables_field = "board"
 
 
+class TenantStayHost(StayHost):
+    booking_model = "shapes.TenantStay"
+    bookings_manager = "unscoped"
+    table_model = "shapes.TenantBoard"
+    tables_manager = "unscoped"
+
+
 class CardHost(_BoardHost):
     booking_model = "shapes.Card"
     start_field = "start"

@@ -520,3 +520,30 @@ class Muddle(models.Model):
 
     def __str__(self) -> str:
         return str(self.pk)
+
+
+class NobodysManager(models.Manager[Any]):
+    """Shows the current tenant's rows: none where nobody is logged in."""
+
+    def get_queryset(self) -> models.QuerySet[Any]:
+        return super().get_queryset().none()
+
+
+class TenantStay(Stay):
+    """A stay that only its tenant sees."""
+
+    objects: ClassVar[models.Manager[Any]] = NobodysManager()
+    unscoped: ClassVar[models.Manager[Any]] = models.Manager()
+
+    class Meta:
+        proxy = True
+
+
+class TenantBoard(Board):
+    """A board that only its tenant sees."""
+
+    objects: ClassVar[models.Manager[Any]] = NobodysManager()
+    unscoped: ClassVar[models.Manager[Any]] = models.Manager()
+
+    class Meta:
+        proxy = True

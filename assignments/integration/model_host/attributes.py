@@ -1,6 +1,6 @@
 """The attributes that a project sets: names of its models and fields, and the meaning of its statuses."""
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from functools import cached_property
 from typing import Any
@@ -98,6 +98,9 @@ class Attributes:
     """What the guest's own confirmation calls the booking, such as its code, like ``guest_name_field``."""
     table_model: str = ""
     """``"app.Model"`` of the tables. They are active rows with a number of seats."""
+    tables_manager: str | None = None
+    """Name of the manager that finds tables; restaurants, opening hours and turn times too, where their models have one of
+    that name. Default: each model's default manager."""
     table_key_field: str | None = None
     """The table's field whose value ``tables_field`` holds, if that is no relation: ``"number"``. Unique in a restaurant."""
     table_name_field: str | None = None
@@ -186,6 +189,16 @@ class Attributes:
         model: Any = self.bookings_table
         manager = getattr(model, self.bookings_manager) if self.bookings_manager else model._default_manager
         return manager.all()  # type: ignore[no-any-return]
+
+    def known_tables(self) -> QuerySet[Any]:
+        """Return all tables of the project, by ``tables_manager``."""
+        return self._known(self.tables_table)
+
+    def _known(self, model: Any) -> QuerySet[Any]:
+        """Return all rows of a model from which floors are read: tables, restaurants, opening hours or turn times."""
+        named = getattr(model, self.tables_manager, None) if self.tables_manager else None
+        manager = named if isinstance(named, models.Manager) else model._default_manager
+        return manager.all()
 
     def _column(self, field_name: str) -> str:
         """Return the column for the plain value: ``restaurant_id`` for a foreign key."""
@@ -281,7 +294,7 @@ class Attributes:
         if not self.restaurant_timezone_field:
             return self._venue_zones()
         key = self._restaurant_key
-        rows = key.model._default_manager.values_list(key.attname, self.restaurant_timezone_field)
+        rows = self._known(key.model).values_list(key.attname, self.restaurant_timezone_field)
         return {**{str(ref): str(zone) for ref, zone in rows if zone}, **self._venue_zones()}
 
     @cached_property
@@ -292,7 +305,7 @@ class Attributes:
     def _zones_of(self, restaurant_ref: str) -> QuerySet[Any]:
         """Return the restaurant's time zone in the project, for ``restaurant_timezone_field``."""
         key = self._restaurant_key
-        rows = key.model._default_manager.filter(**{key.attname: key.to_python(restaurant_ref)})
+        rows: Any = self._known(key.model).filter(**{key.attname: key.to_python(restaurant_ref)})
         return rows.values_list(self.restaurant_timezone_field, flat=True)  # type: ignore[no-any-return]
 
     @cached_property
@@ -339,6 +352,14 @@ class Attributes:
         field: Any = self.bookings_table._meta.get_field(self.tables_field or "")
         meta = self._through._meta
         return meta.get_field(field.m2m_field_name()), meta.get_field(field.m2m_reverse_field_name())
+
+
+def finds_nothing(rows: Callable[[], QuerySet[Any]]) -> bool:
+    """Return whether these rows are none by definition, as where no request says whose they are. No query."""
+    try:
+        return rows().query.is_empty()
+    except Exception:  # noqa: BLE001  (a manager of the project refuses, instead of finding nothing)
+        return True
 
 
 def _names(field: str | Sequence[str] | None) -> tuple[str, ...]:

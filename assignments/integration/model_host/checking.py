@@ -4,7 +4,7 @@ Long because each mistake has its own check, with what to write instead.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from difflib import get_close_matches
 from typing import Any
 
@@ -16,7 +16,7 @@ from django.db import models
 from django.db.models.constants import LOOKUP_SEP
 
 from assignments.integration.model_host import values
-from assignments.integration.model_host.attributes import Attributes, column_at, field_at, fits
+from assignments.integration.model_host.attributes import Attributes, column_at, field_at, finds_nothing, fits
 from assignments.integration.model_host.floors import Floors
 from assignments.integration.model_host.python_types import wrong_types
 from assignments.integration.model_host.reading import Reading
@@ -81,7 +81,7 @@ class Checking(Reading, Writing, Floors):
         """Find what is wrong with the attributes.
 
         E041: an attribute is of another Python type; then nothing else is checked. E006: a configured model or field does
-        not exist or does not fit. E020 to E047: a field has another type, a status does not fit, tables cannot be stored;
+        not exist or does not fit. E020 to E048: a field has another type, a status does not fit, tables cannot be stored;
         each says what to write. W001: no status counts as cancelled. W020 to W029, W031: what may surprise. See
         docs/checks.md.
         """
@@ -133,7 +133,7 @@ class Checking(Reading, Writing, Floors):
             for name, path in names:
                 yield from self._wrong_name(model, label, name, path)
         if not self._is_own("start_of") and not self.start_field and not (self.date_field and self.time_field):
-            yield "Set start_field, or date_field and time_field."
+            yield "Set start_field, or date_field and time_field, or write start_of()."
         if not self._is_own("party_of") and not self._party_fields:
             yield "Set party_field, or write party_of()."
 
@@ -244,12 +244,7 @@ class Checking(Reading, Writing, Floors):
     # Bookings
 
     def _wrong_bookings(self) -> Iterator[Problem]:
-        if self.bookings_manager and not isinstance(
-            getattr(self.bookings_table, self.bookings_manager, None), models.Manager
-        ):
-            label = self.bookings_table._meta.label
-            do = f"Name a manager of {label}, or None for its default manager."
-            yield "E038", f"bookings_manager is {self.bookings_manager!r}, but {label} has no such manager.", do
+        yield from self._wrong_manager("bookings_manager", self.bookings_table, self.known_bookings)
         yield from self._paths_to_many()
         yield from self._wrong_start()
         yield from self._wrong_end()
@@ -281,6 +276,23 @@ class Checking(Reading, Writing, Floors):
         if self.requested_field:
             do = "Name the datetime at which the booking was made, or None."
             yield from self._typed("E036", "requested_field", (models.DateTimeField,), do)
+
+    def _wrong_manager(
+        self, name: str, model: type[models.Model], rows: Callable[[], models.QuerySet[Any]]
+    ) -> Iterator[Problem]:
+        """E038: the named manager does not exist. E048: it finds nothing here."""
+        given, label = getattr(self, name), model._meta.label
+        if given and not isinstance(getattr(model, given, None), models.Manager):
+            do = f"Name a manager of {label}, or None for its default manager."
+            yield "E038", f"{name} is {given!r}, but {label} has no such manager.", do
+        elif finds_nothing(rows):
+            manager = f"manager {given!r}" if given else "default manager"
+            what = f"The {manager} of {label} finds no rows where no request is answered, as in cron."
+            yield (
+                "E048",
+                what,
+                f"Set {name} to the name of a manager of {label} that finds the rows of every tenant and user.",
+            )
 
     def _wrong_zones(self) -> Iterator[Problem]:
         if path := self.restaurant_timezone_field:
@@ -532,6 +544,7 @@ class Checking(Reading, Writing, Floors):
             yield "E031", what, "Set tables_field, or status_field or confirmed_field."
         if not self.table_model or type(self).floor is not Floors.floor:
             return
+        yield from self._wrong_manager("tables_manager", self.tables_table, self.known_tables)
         if self.table_restaurant_field and not self.restaurant_field and self.venue_ref == Attributes.venue_ref:
             what = (
                 f"table_restaurant_field is {self.table_restaurant_field!r}, but restaurant_field is None: bookings are all "

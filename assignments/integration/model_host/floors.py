@@ -11,6 +11,7 @@ from functools import cached_property, partial
 from typing import Any
 
 from django.apps import apps
+from django.core.exceptions import EmptyResultSet
 from django.db import connection
 from django.db.models import QuerySet
 from django.db.models.constants import LOOKUP_SEP
@@ -132,7 +133,7 @@ class Floors(Attributes):
         if not self.restaurant_timezone_field:
             return
         key, ours = self._restaurant_key, self._venue_zones()
-        rows = key.model._default_manager.order_by("pk").values_list(key.attname, self.restaurant_timezone_field)
+        rows = self._known(key.model).order_by("pk").values_list(key.attname, self.restaurant_timezone_field)
         for ref, zone in rows[:limit]:
             if str(ref) in ours:
                 continue
@@ -250,13 +251,16 @@ class Floors(Attributes):
         known = self._compiled.get(restaurant_ref)
         if known is not None and known[0] == quarter:
             return known[1]
-        parts: list[str] = []
+        parts = ["'|'"]
         parameters: list[Any] = []
         for queryset in self.floor_querysets(restaurant_ref):
-            sql, given = queryset.order_by().query.sql_with_params()
+            try:
+                sql, given = queryset.order_by().query.sql_with_params()
+            except EmptyResultSet:
+                continue  # Nothing can be found, so nothing can change.
             parts.append(f"(SELECT string_agg(md5(part::text), '' ORDER BY part::text) FROM ({sql}) AS part)")  # noqa: S608
             parameters += given
-        digest = f"md5(concat_ws('|', {', '.join(parts)}))", tuple(parameters)
+        digest = f"md5(concat_ws({', '.join(parts)}))", tuple(parameters)
         if len(self._compiled) >= MOST_COMPILED:
             self._compiled.clear()
         self._compiled[restaurant_ref] = quarter, digest
@@ -271,7 +275,7 @@ class Floors(Attributes):
         field: Any = self.restaurant_field and field_at(self.bookings_table, self.restaurant_field)
         if field and field.related_model:
             key = field.target_field
-            if not field.related_model._default_manager.filter(**{key.attname: key.to_python(restaurant_ref)}).exists():
+            if not self._known(field.related_model).filter(**{key.attname: key.to_python(restaurant_ref)}).exists():
                 raise LookupError(f"Restaurant {restaurant_ref!r} does not exist.")
 
     def _tables(self, restaurant_ref: str) -> QuerySet[Any]:
@@ -286,7 +290,7 @@ class Floors(Attributes):
             self.table_features_field,
             self.table_priority_field,
         )
-        return with_steps(self.tables_table._default_manager.filter(here), read).order_by("pk")
+        return with_steps(self.known_tables().filter(here), read).order_by("pk")
 
     def passed_over(self, restaurant_ref: str) -> Iterator[str]:
         """Yield sentences about floor data of this app that ``floor`` ignores or changes. For checks."""
@@ -373,7 +377,7 @@ class Floors(Attributes):
         names = [
             getattr(self, name) for name in vars(Attributes) if name.startswith(f"{kind}_") and name.endswith("_field")
         ]
-        return with_steps(model._default_manager.filter(here), names).order_by("pk")
+        return with_steps(self._known(model).filter(here), names).order_by("pk")
 
     def _host_services(self, rows: Sequence[Any]) -> Iterable[ServicePeriod]:
         """Yield a service for each combination of name and hours, on the weekdays that have them."""

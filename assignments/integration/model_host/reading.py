@@ -52,11 +52,25 @@ class Reading(Attributes):
 
     def _locked(self, rows: QuerySet[Any]) -> QuerySet[Any]:
         """Lock these bookings. Rows that a manager groups or makes distinct cannot be locked, so their keys are."""
+        if self._is_in_a_schema:
+            return self._locked_first(rows)
         if rows.query.group_by is not None or rows.query.distinct:
             model: type[models.Model] = self.bookings_table
             keys = rows.order_by().values("pk")
             rows = models.QuerySet(model).filter(pk__in=keys).order_by("pk")
         return rows.select_for_update(skip_locked=True, no_key=True, of=("self", *self._parents))
+
+    def _locked_first(self, rows: QuerySet[Any]) -> QuerySet[Any]:
+        """Lock these bookings with a query of its own: PostgreSQL refuses a lock ``OF`` a table named with its schema."""
+        model: type[models.Model] = self.bookings_table
+        alone: QuerySet[Any] = models.QuerySet(model).filter(pk__in=rows.order_by().values("pk")).order_by("pk")
+        return rows.filter(pk__in=[row.pk for row in alone.select_for_update(skip_locked=True, no_key=True)])
+
+    @cached_property
+    def _is_in_a_schema(self) -> bool:
+        """Return whether a booking's table is named with its schema, as in ``db_table = 'crm"."booking'``."""
+        model: Any = self.bookings_table
+        return any('"' in each._meta.db_table for each in (model, *model._meta.all_parents))
 
     def unassigned(
         self, *, after: str | None, limit: int, now: datetime, restaurant_ref: str | None = None
@@ -178,7 +192,7 @@ class Reading(Attributes):
         for ref in restaurant_refs:
             with suppress(ValidationError, ValueError):
                 keys.append(key.to_python(ref))
-        known = field.related_model._default_manager.filter(**{f"{key.attname}__in": keys})
+        known = self._known(field.related_model).filter(**{f"{key.attname}__in": keys})
         return {str(getattr(restaurant, key.attname)): str(restaurant) for restaurant in known}
 
     def restaurants_called(self, text: str) -> Collection[str]:
@@ -194,7 +208,7 @@ class Reading(Attributes):
         if not texts:
             return []
         is_called = reduce(or_, (Q(**{name: text}) for name in texts))
-        called = field.related_model._default_manager.filter(is_called).order_by("pk")
+        called = self._known(field.related_model).filter(is_called).order_by("pk")
         return [str(each) for each in called.values_list(field.target_field.attname, flat=True)[:MOST_CALLED]]
 
     def label(self, booking_ref: str) -> str:

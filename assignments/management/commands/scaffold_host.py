@@ -4,9 +4,10 @@ from argparse import ArgumentParser
 from pathlib import Path
 from typing import Any
 
-from django.apps import apps
+from django.apps import AppConfig, apps
 from django.core.management.base import BaseCommand, CommandError
 
+from assignments import conf
 from assignments.maintenance.scaffold import NothingFoundError, Scaffold, scaffold
 from assignments.management.base import EXIT_USAGE
 
@@ -34,6 +35,7 @@ class Command(BaseCommand):
         try:
             app = apps.get_app_config(options["app"])
             made = scaffold(app, booking=options["booking_model"], table=options["table_model"])
+            made.class_name = _name_in_settings(app) or made.class_name
         except NothingFoundError as error:
             raise CommandError(str(error), returncode=EXIT_USAGE) from error
         except LookupError as error:
@@ -45,9 +47,17 @@ class Command(BaseCommand):
             return
         path = Path(app.path) / "host.py"
         _create(path, made)
-        self.stdout.write(f"Created {path}. Read its comments, then put into the settings:")
-        self.stdout.write(f'ASSIGNMENTS = {{"HOST": "{app.name}.host.{made.class_name}"}}')
+        self.stdout.write(f"Created {path}. Read its comments.")
+        if not _name_in_settings(app):
+            self.stdout.write("Put into the settings:")
+            self.stdout.write(f'ASSIGNMENTS = {{"HOST": "{app.name}.host.{made.class_name}"}}')
         self.stdout.write("Then run manage.py check, and manage.py inspect_host.")
+
+
+def _name_in_settings(app: AppConfig) -> str:
+    """Return the class that the settings name as the host in this app's host.py; empty if they name none there."""
+    module, _point, name = ("" if conf.problems() else conf.settings().HOST).rpartition(".")
+    return name if module == f"{app.name}.host" and name.isidentifier() else ""
 
 
 def _create(path: Path, made: Scaffold) -> None:

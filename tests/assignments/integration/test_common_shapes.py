@@ -31,6 +31,7 @@ from tests.shapes.hosts import (
     PlusHost,
     StayHost,
     SupperHost,
+    TenantStayHost,
     TicketHost,
 )
 from tests.shapes.models import (
@@ -329,6 +330,32 @@ class TestReading:
         assert is_cancelled(read(everything(), row))
         assert not everything().unassigned(after=None, limit=9, now=NOON)
         assert not everything().history(start=NOON, until=TONIGHT + timedelta(days=1), after=None, limit=9)
+
+    def test_rows_that_only_their_tenant_sees_are_read_by_the_managers_that_the_project_names(
+        self, boards: list[Board]
+    ) -> None:
+        host = TenantStayHost()
+        assert host.check() == []
+        row = Stay.objects.create(start=TONIGHT, covers=2)
+        assert list(host.bookings([str(row.pk)])) == [str(row.pk)]
+        floor = host.floor("venue")
+        assert [each.ref for each in floor.tables] == [str(each.pk) for each in boards]
+        assert host.floor_fingerprint("venue") == StayHost().floor_fingerprint("venue")
+        hidden = type("Hidden", (TenantStayHost,), {"bookings_manager": None, "tables_manager": None})()
+        assert [each.id for each in hidden.check()] == ["assignments.E048", "assignments.E048"]
+        assert hidden.floor_fingerprint("venue") != host.floor_fingerprint("venue")
+
+    def test_bookings_in_another_schema_are_locked(self, boards: list[Board], monkeypatch: pytest.MonkeyPatch) -> None:
+        for model in (Stay, Board):
+            monkeypatch.setattr(model._meta, "db_table", f'public"."{model._meta.db_table}')
+        host = StayHost()
+        row, gone = (Stay.objects.create(start=TONIGHT, covers=2) for _number in range(2))
+        refs = [str(row.pk), str(gone.pk)]
+        with transaction.atomic(), CaptureQueriesContext(connection) as queries:
+            assert set(host.bookings(refs, lock=True)) == set(refs)
+        assert ["FOR NO KEY UPDATE" in each["sql"] for each in queries][-2:] == [True, False]
+        host.on_confirmed([seating(row, boards[0])])
+        assert host.tables_of(refs) == {refs[0]: (str(boards[0].pk),)}
 
     def test_a_flag_that_ends_with_the_cancellation_cancels_beside_any_other(self, boards: list[Board]) -> None:
         attributes = {"status_field": None, "confirmed_field": "accepted", "cancelled_unless_field": "is_kept"}

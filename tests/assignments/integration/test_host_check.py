@@ -13,7 +13,7 @@ from django.db import models
 from assignments.host import ModelHost
 from assignments.integration.model_host import checking
 from tests.shapes.hosts import CardHost, InvitationHost, SupperHost
-from tests.shapes.models import Card, Muddle
+from tests.shapes.models import Card, Muddle, Stay
 
 
 class Letters(str, Enum):  # noqa: UP042  (as projects had them before StrEnum; Python prints it otherwise)
@@ -137,6 +137,12 @@ WRONG: list[tuple[str, dict[str, Any], str]] = [
     ("E036", {"requested_field": "day"}, "requested_field is 'day', which is a DateField"),
     ("E037", {"stage_statuses": {"C": "eating"}}, "'C' means 'eating', which is no stage"),
     ("E038", {"bookings_manager": "everything"}, "shapes.Muddle has no such manager"),
+    ("E038", {"tables_manager": "everything"}, "shapes.Board has no such manager"),
+    (
+        "E048",
+        {"known_bookings": lambda host: Stay.objects.none()},
+        "The default manager of shapes.Muddle finds no rows",
+    ),
     ("E039", {"start_field": "boards__muddles__moment"}, "a booking may have several boards"),
     ("E039", {"table_name_field": "kept_for__room"}, "but a row of shapes.Board may have several kept_for"),
     ("E039", {"table_zone_field": "muddles__word"}, "but a row of shapes.Board may have several muddles"),

@@ -949,7 +949,7 @@ class TestFloorAdmin:
         )
         (error,) = answer.context["adminform"].form.errors[field]
         assert "no table T" in error
-        assert str(boards[0].pk) in error
+        assert boards[0].label in error
 
     def test_limits_above_the_seats_and_joins_of_tables_out_of_service_are_refused(
         self, admin_client: Client, house: House, boards: list[Board]

@@ -69,6 +69,16 @@ class Writing(VisitHost):
         return {}
 
 
+class BlindHost(VisitHost):
+    """Its managers filter by a tenant, and there is none."""
+
+    def known_bookings(self) -> Any:
+        return super().known_bookings().filter(guests=0)
+
+    def known_tables(self) -> Any:
+        return super().known_tables().filter(places=0)
+
+
 class EverythingHost(OrderHost):
     bookings_manager = "everything"
     cancelled_field = "is_deleted"
@@ -212,3 +222,12 @@ def test_it_reads_what_the_host_reads_and_not_the_models_default(settings: Any, 
     Order.objects.create(start=TONIGHT, covers=2, board=board, is_deleted=True)
     assert "Bookings: 1 (1 waiting)" in inspect(settings, OrderHost)[1]
     assert "Bookings: 2 (1 cancelled, 1 waiting)" in inspect(settings, EverythingHost)[1]
+
+
+def test_managers_that_hide_all_rows_are_named(settings: Any, house: House) -> None:
+    visit(house)
+    code, said = inspect(settings, BlindHost)
+    assert code == 1
+    assert "Problem: shapes.Visit has rows, but the default manager hides them all." in said
+    assert "set bookings_manager to the name of a manager that finds all" in said
+    assert "Problem: shapes.Board has rows, but the default manager hides them all." in said

@@ -219,7 +219,7 @@ def test_a_router_that_raises_is_no_traceback_and_hides_no_other_finding(
     with pytest.raises(CommandError) as ended:
         call_command("reconcile_assignments", "--check")
     out, _err = capsys.readouterr()
-    error = "ValueError" if answer == "an error" else "KeyError"
+    error = "ValueError" if answer == "an error" else "LookupError"
     assert f"waits: {promise_check.WAITS}: it has been due for 180 minutes, and the router raised {error}" in out
     assert f"B1: {promise_check.HOST_AND_LEDGER}" in out
     assert ended.value.returncode == 4
@@ -241,6 +241,17 @@ def test_a_floor_that_the_host_cannot_give_is_a_finding_since_tables_cannot_be_c
     assert f"host: {promise_check.HOST_AND_LEDGER}: the floor of restaurant R1 cannot be read (ValueError)\n" in out
     assert ended.value.returncode == 4
     assert "Canary" not in out
+
+
+@pytest.mark.parametrize("route", [lambda _self, _rows: {}, lambda _self, _rows: 1 / 0])
+def test_a_pass_says_that_the_router_fails(evening: TheHost, monkeypatch: Any, route: Any) -> None:
+    wait_for_hours()
+    monkeypatch.setattr(SoleRouter, "route", route)
+    out = io.StringIO()
+    call_command("run_coordinator", dry_run=True, stdout=out)
+    assert "The router raised" in out.getvalue()
+    with pytest.raises(CommandError, match="Unexpected error with a booking"):
+        call_command("run_coordinator", stdout=out)
 
 
 CONSTRAINTS = ("allocation_no_overlap", "assignment_open_iff_due")

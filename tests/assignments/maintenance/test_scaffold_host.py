@@ -15,6 +15,7 @@ from django.db import models
 from assignments.host import ModelHost
 from assignments.maintenance import scaffold as scaffolding
 from tests.assignments.integration.test_host_check import Letters
+from tests.shapes.hosts import StayHost
 from tests.shapes.models import Board, House, Stay
 
 PROJECT = Path(__file__).resolve().parents[3]
@@ -180,6 +181,11 @@ def test_hours_turn_times_and_time_zones_of_restaurants_are_found() -> None:
     assert "guess: which number is Monday?" in text
 
 
+def test_managers_that_find_nothing_without_a_tenant_are_passed_by() -> None:
+    host = host_of(scaffold("shapes", "--booking-model", "TenantStay", "--table-model", "TenantBoard"))
+    assert (host.bookings_manager, host.tables_manager) == ("unscoped", "unscoped")
+
+
 def test_it_never_overwrites(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(apps.get_app_config("shapes"), "path", str(tmp_path))
     said = scaffold("shapes", "--write")
@@ -190,6 +196,32 @@ def test_it_never_overwrites(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     with pytest.raises(CommandError, match="is not overwritten") as refused:
         scaffold("shapes", "--write")
     assert (refused.value.returncode, (tmp_path / "host.py").read_text()) == (2, "mine")
+
+
+def test_the_class_is_called_as_the_settings_call_it(
+    tmp_path: Path, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(apps.get_app_config("shapes"), "path", str(tmp_path))
+    settings.ASSIGNMENTS = {"HOST": "tests.shapes.host.BookingHost"}
+    assert "ASSIGNMENTS" not in scaffold("shapes", "--write")
+    assert "class BookingHost(ModelHost):" in (tmp_path / "host.py").read_text()
+    settings.ASSIGNMENTS = {"HOST": "tests.shapes.hosts.StayHost"}  # In another module, so another class.
+    assert "class VisitHost(ModelHost):" in scaffold("shapes")
+
+
+def test_a_slot_in_words_beside_a_date_needs_a_start_of() -> None:
+    class Dinner(models.Model):
+        evening = models.DateField()
+        slot = models.CharField(max_length=10, choices=[("early", "At six"), ("late", "At half past eight")])
+
+        class Meta:
+            abstract = True
+
+    made = scaffolding.Scaffold(class_name="Host")
+    scaffolding._start(made, Dinner)
+    assert made.notes == ["No time was found beside evening."]
+    (told,) = type("DinnerHost", (StayHost,), {"start_field": None})().check()
+    assert told.msg == "Set start_field, or date_field and time_field, or write start_of()."
 
 
 @pytest.mark.parametrize(
