@@ -271,7 +271,9 @@ class _Chunk:
                 ref = attempt.booking_ref
                 is_otherwise = not audit.is_refusal and read.is_written_otherwise(ref, movers.get(ref, ()))
                 audit.flaws = sorted(about.flaws | ({Flaw.WRITTEN_OTHERWISE} if is_otherwise else set()))
-                audit.wrong_refusal, audit.avoidable_by_moves = about.wrong_refusal, about.avoidable_by_moves
+                is_seated = bool(read.decisions[ref].plans)  # By the planner, whatever became of it.
+                audit.wrong_refusal = about.wrong_refusal or (audit.is_refusal and is_seated)
+                audit.avoidable_by_moves = about.avoidable_by_moves
                 audit.avoidable_join, audit.oversized = about.avoidable_join, about.oversized
                 booking = bookings.get(attempt.booking_ref)
                 if booking is not None and not audit.is_refusal and attempt.pk in self._latest:

@@ -21,7 +21,7 @@ from assignments.concurrency import transactions
 from assignments.integration import release
 from assignments.integration.planners import V3
 from rollout import conf
-from rollout.evidence import decision_audit, live_decisions, stage_audit, unsettled
+from rollout.evidence import decision_audit, dropped, live_decisions, stage_audit, unsettled
 from rollout.evidence.sql import at_once, percentiles
 from rollout.flags import bucketing, resolution
 from rollout.flags.drift import drift
@@ -140,6 +140,7 @@ def measure_live(position: Position, *, minutes: float) -> Facts:
                 "audits": decision_audit.audited("%(began)s"),
                 "overdue": decision_audit.OVERDUE,
                 "workers": _WORKERS,
+                "given_up": dropped.GIVEN_UP,
                 **unsettled.QUERIES,
             },
             common=f"{_BOUNDS_GIVEN}, {unsettled.LOOKED}",
@@ -172,12 +173,15 @@ def measure_live(position: Position, *, minutes: float) -> Facts:
             window=window,
             stage_v3=Outcomes(attempts=stage["attempts"], errors=stage["errors"], p95=p95, p99=p99),
         )
+        seatings = replace(facts.seatings, dropped=dropped.count(counted["given_up"]))
         audits = decision_audit.seatings_of(counted["audits"][0])
         left = unsettled.of(counted)
-        by_window = stage_audit.added_up(counted["windows"], window, facts.seatings)
+        by_window = stage_audit.added_up(counted["windows"], window, seatings)
+        has_audits = audits.checked + audits.refusals + audits.unsafe + audits.unjudged
         return replace(
             facts,
-            stage_seatings=audits if audits.checked + audits.refusals + audits.unsafe + audits.unjudged else by_window,
+            seatings=seatings,
+            stage_seatings=replace(audits, dropped=by_window.dropped) if has_audits else by_window,
             waits_minutes=counted["workers"][0]["waits_minutes"],
             memory_growth_mb=counted["workers"][0]["memory_growth_mb"],
             unsettled=left.seatings,

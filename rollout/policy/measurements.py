@@ -122,6 +122,7 @@ class Seatings:
     ``unsafe``: too few seats, another zone, not joinable, or blocked for less than the stay and its buffers.
     ``avoidable_joins``: joined tables although a free single table would have fitted as well. ``oversized``: a table
     although a smaller free one would have fitted. ``untold``: the host has not been told of tables that V3 has given.
+    ``dropped``: bookings without tables that V3 does not try any more, while the host still wants them seated.
 
     ``refusals``: audited refusals. ``wrong_refusals``: those for which tables were free. ``avoidable_by_moves``: those
     for which tables would have been free if one movable party had been moved; only the audit of each decision finds
@@ -138,6 +139,7 @@ class Seatings:
     avoidable_joins: int = 0
     oversized: int = 0
     untold: int = 0
+    dropped: int = 0
     refusals: int = 0
     wrong_refusals: int = 0
     avoidable_by_moves: int = 0
