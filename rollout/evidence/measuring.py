@@ -38,7 +38,6 @@ from rollout.policy.measurements import (
     Comparisons,
     Days,
     Facts,
-    Outcomes,
     Percentile,
 )
 from rollout.policy.verdict import Verdict
@@ -171,7 +170,6 @@ def measure_live(position: Position, *, minutes: float) -> Facts:
             as_they_are=resolution.read(),
             judges=True,
             window=window,
-            stage_v3=Outcomes(attempts=stage["attempts"], errors=stage["errors"], p95=p95, p99=p99),
         )
         seatings = replace(facts.seatings, dropped=dropped.count(counted["given_up"]))
         audits = decision_audit.seatings_of(counted["audits"][0])
@@ -182,6 +180,13 @@ def measure_live(position: Position, *, minutes: float) -> Facts:
             facts,
             seatings=seatings,
             stage_seatings=replace(audits, dropped=by_window.dropped) if has_audits else by_window,
+            stage_v3=replace(
+                stage_audit.outcomes(counted["windows"], window, facts.v3),
+                attempts=stage["attempts"],
+                errors=stage["errors"],
+                p95=p95,
+                p99=p99,
+            ),
             waits_minutes=counted["workers"][0]["waits_minutes"],
             memory_growth_mb=counted["workers"][0]["memory_growth_mb"],
             unsettled=left.seatings,

@@ -168,8 +168,9 @@ class Facts:
     """All inputs of gates and guardrails. ``release``: the measured release; evidence of others does not count.
 
     ``v3`` and ``seatings`` cover the requested time; for the guard that is its window, the ``window``-th since the
-    stage began. ``stage_v3`` covers the whole time in the stage. ``stage_seatings`` adds up the audits of the stage's
-    non-overlapping windows, or, if V3's batches are kept, the audits of each booking.
+    stage began. ``stage_v3`` covers the whole time in the stage; its bookings are those of the stage's
+    non-overlapping windows. ``stage_seatings`` adds up the audits of these windows, or, if V3's batches are kept, the
+    audits of each booking.
 
     ``unsettled``: unsafe seatings found since a guard run last acted on all its findings, of any release, with the ids
     of their audits (``unsafe_audits``). ``unaudited``: decisions that have waited too long for their audit.
