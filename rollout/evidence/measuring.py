@@ -44,6 +44,8 @@ from rollout.policy.verdict import Verdict
 from rollout.shadow.recorder import RECORDED_DAYS
 
 STATEMENT_TIMEOUT_MS = 20_000
+UNKNOWN = "-"
+"""All restaurants of comparisons that have no bookings here: a file may name any, so they count as one."""
 WORK_MEMORY = "64MB"
 """So much a sort may take: a hundred thousand comparisons are then sorted without files."""
 
@@ -321,8 +323,10 @@ def _comparisons(
 ) -> Comparisons:
     verdicts, not_waived = Counter[str](), Counter[str]()
     totals, better, worse = Counter[str](), Counter[str](), Counter[str]()
+    known = set(complete["restaurants"])
     for row in rows:
-        restaurant_ref, counted = row["restaurant_ref"], row["found"] - row["waived"]
+        counted = row["found"] - row["waived"]
+        restaurant_ref = row["restaurant_ref"] if not known or row["restaurant_ref"] in known else UNKNOWN
         verdicts[row["verdict"]] += row["found"]
         not_waived[row["verdict"]] += counted
         totals[restaurant_ref] += row["found"]
@@ -343,7 +347,7 @@ def _comparisons(
         others=others,
         restaurants=len(totals),
         largest=max(totals.values(), default=0),
-        with_bookings=complete["restaurants"],
+        with_bookings=len(known),
         differing={ref: (better[ref], worse[ref]) for ref in totals if better[ref] + worse[ref] >= MINIMUM},
     )
 
@@ -466,7 +470,8 @@ SELECT count(DISTINCT (restaurant_ref, service_date)) FILTER (WHERE peak) AS pea
 _OTHERS = "SELECT count(*) AS others FROM judged WHERE release <> ALL(%(releases)s)"
 
 _BOOKED = f"""
-SELECT count(DISTINCT restaurant_ref) AS restaurants FROM assignments_assignment WHERE starts_at >= {_SINCE}
+SELECT coalesce(array_agg(DISTINCT restaurant_ref), '{{}}') AS restaurants
+  FROM assignments_assignment WHERE starts_at >= {_SINCE}
 """  # noqa: S608
 
 # A day counts once, by its last comparison, but what was unsafe or refused in any of them stays so.

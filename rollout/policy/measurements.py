@@ -39,8 +39,9 @@ class Comparisons:
     waiver would cover without the ``ceiling`` that all waivers share. ``expected``: how many decisions of the legacy
     planner should have been compared since the stage began; ``compared_live``: how many were; ``waiting``: how many
     still wait. ``asked_twice`` and ``repeated``: the legacy planner against itself. ``others``: comparisons of other
-    releases, which nothing else here counts. ``restaurants``: the number of restaurants compared; ``largest``: the
-    number of comparisons at the one with most; ``with_bookings``: the number of restaurants with bookings.
+    releases, which nothing else here counts. ``restaurants``: the number of restaurants compared, where all without
+    bookings count as one; ``largest``: the number of comparisons at the one with most; ``with_bookings``: the number of
+    restaurants with bookings.
     ``differing``: how often V3 was better and worse, without waived ones, at each restaurant with enough differences.
     """
 
