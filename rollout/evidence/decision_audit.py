@@ -23,15 +23,15 @@ from assignments import conf as assignments_conf
 from assignments.concurrency import transactions
 from assignments.concurrency.sql import rows
 from assignments.error_logging import log_error
-from assignments.integration.host import Host, HostBooking
+from assignments.integration.host import HostBooking
 from assignments.integration.project_host import configured
-from assignments.models import Allocation, Attempt
+from assignments.models import Attempt
 from assignments.models.moment import DatabaseNow
 from assignments.outcome import Kind
 from assignments.planning.floor import Floor
-from assignments.planning.request import SeatingRequest
 from assignments.planning.snapshot import Snapshot
 from rollout import conf
+from rollout.evidence import untold
 from rollout.models import Audit, FloorRecord, FrozenBatch
 from rollout.policy.batch_audit import Judgement, judge
 from rollout.policy.measurements import Seatings
@@ -245,7 +245,7 @@ class _Chunk:
         bookings = host.bookings(sorted(seated)) if is_asked else {}
         latest = Attempt.objects.filter(booking_ref__in=bookings).values("booking_ref").annotate(last=Max("pk"))
         self._latest = set(latest.values_list("last", flat=True)) if bookings else set()
-        self._told_others = _told_others(bookings, host)
+        self._told_others = untold.told_others(bookings, host)
         return {batch.key: self._of(batch, attempts[batch.key], bookings) for batch in batches}
 
     def _read_floors(self, batches: Sequence[FrozenBatch]) -> None:
@@ -279,7 +279,7 @@ class _Chunk:
                 audit.avoidable_join, audit.oversized = about.avoidable_join, about.oversized
                 booking = bookings.get(attempt.booking_ref)
                 if booking is not None and not audit.is_refusal and attempt.pk in self._latest:
-                    audit.untold = _is_untold(booking, about.beside.request, ref in self._told_others)
+                    audit.untold = untold.is_untold(booking, about.beside.request, ref in self._told_others)
                 _ask_the_legacy_planner(audit, about, read)
             found.append(audit)
         return found
@@ -348,32 +348,6 @@ def _judge(read: frozen_batches.Frozen, moved_for: Mapping[str, Sequence[str]]) 
         fixed=read.fixed,
         again=again,
     )
-
-
-def _is_untold(booking: HostBooking, request: SeatingRequest, told_others: bool) -> bool:
-    """Return whether the host still waits to be told of the decision, or was told of other tables.
-
-    Once it has changed the booking, neither counts.
-    """
-    is_the_same = (booking.starts_at, booking.party) == (request.starts_at, request.party)
-    return is_the_same and booking.wants_table and (told_others or not booking.is_confirmed)
-
-
-def _told_others(bookings: Mapping[str, HostBooking], host: Host) -> set[str]:
-    """Return the bookings for which the host shows a table that is not theirs. At most two queries.
-
-    It may show fewer than they have: a foreign key holds one table of a join.
-    """
-    if not bookings:
-        return set()
-    known = {ref: booking.table_refs for ref, booking in bookings.items() if booking.table_refs is not None}
-    unknown = sorted(bookings.keys() - known.keys())
-    shown = {**known, **(host.tables_of(unknown) if unknown else {})}
-    theirs: dict[str, set[str]] = {}
-    seated = Allocation.objects.filter(booking_ref__in=shown, kind=Allocation.Kind.SEATING, ended_at=None)
-    for ref, table_ref in seated.values_list("booking_ref", "table_ref"):
-        theirs.setdefault(ref, set()).add(table_ref)
-    return {ref for ref, tables in theirs.items() if not tables.issuperset(shown[ref])}
 
 
 def _ask_the_legacy_planner(audit: Audit, about: Judgement, read: frozen_batches.Frozen) -> None:
