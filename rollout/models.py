@@ -410,9 +410,9 @@ class Waiver(models.Model):
 
 
 class FedFile(models.Model):
-    """A file that ``rollout backtest --feed`` has kept as comparisons. Its bookings count once for a release.
+    """An evening of a file that ``rollout backtest --feed`` has kept as comparisons. It counts once for a release.
 
-    ``digest`` is made of the file's content, without its name or that of its restaurant.
+    ``digest`` is made of the floor and the bookings, without names and dates (``backtest.content``).
     """
 
     digest = models.TextField()

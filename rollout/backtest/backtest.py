@@ -4,13 +4,10 @@ The control runs in this process, inside a READ ONLY transaction; the candidate 
 process with read-only connections.
 """
 
-import hashlib
-import json
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any
 
 from django.core.exceptions import ImproperlyConfigured
 from django.db import DatabaseError, connection
@@ -23,30 +20,26 @@ from assignments.models.moment import DatabaseNow
 from assignments.planning.decision import Decision
 from assignments.planning.snapshot import Snapshot
 from rollout import conf
+from rollout.backtest.content import decision_digest, evening_digest
 from rollout.backtest.history import DAY, Evening
 from rollout.backtest.possible import Possible, possible
 from rollout.backtest.replay import Answer, Planner, Replay, Scoreboard, Step
-from rollout.models import Comparison
+from rollout.models import Comparison, FedFile
 from rollout.shadow import days
 from rollout.shadow.comparator import CandidateProcess
 from rollout.shadow.days import Together
 from rollout.shadow.recorder import LIMITS, about, is_joined, is_within_reason, keep_floors
 from rollout.shadow.serialization import decision_from_json, decision_to_json, floor_to_json, snapshot_to_json
 
-TABLE_NAMES = 2
-"""How many of a stored table's values say what it is called: they come first."""
-ROUNDS = 3
-"""How far around a table what stands there tells which table it is."""
-REQUEST_NAMES = ("booking_ref", "requested_at")
-
 
 class Backtest:
     """Replays evenings, each restaurant's in order of date; ``scoreboard`` covers all so far.
 
     With ``feed`` the decisions are stored as comparisons, of which the last one of each booking counts for its release;
-    ``fed`` counts them. Evenings more than a year away are replayed, but not stored. With ``together``, a function for
-    V3's decisions on a batch, each evening is also compared as a whole. With ``says_possible`` each evening is also
-    solved, which needs the optimizer and takes seconds.
+    ``fed`` counts them. Evenings more than a year away are replayed, but not stored. With ``counts_once`` neither is an
+    evening that was stored for this release before, under whatever names and date; ``counted_already`` counts these.
+    With ``together``, a function for V3's decisions on a batch, each evening is also compared as a whole. With
+    ``says_possible`` each evening is also solved, which needs the optimizer and takes seconds.
     """
 
     def __init__(
@@ -55,6 +48,7 @@ class Backtest:
         control: Planner,
         candidate: Planner,
         feed: bool = False,
+        counts_once: bool = False,
         candidate_release: Callable[[], str] = release.running,
         together: Together | None = None,
         says_possible: bool = False,
@@ -62,8 +56,9 @@ class Backtest:
         self.scoreboard = Scoreboard()
         self.evenings = 0
         self.fed = 0
+        self.counted_already = 0
         self._control, self._candidate = control, candidate
-        self._feeds = feed
+        self._feeds, self._counts_once = feed, counts_once
         self._release = candidate_release
         self._together = together
         self.possible: Possible | None = Possible() if says_possible else None
@@ -96,9 +91,12 @@ class Backtest:
             self.last_possible = possible(evening.floor, evening.requests, rules=assignments_conf.settings().rules())
             self.possible += self.last_possible
         if kept:
-            feed(kept, decided_by=self._release())
-            self.fed += len(kept)
-            self._compare_day(evening, [step.snapshot for step, _repeats in kept])
+            digest = evening_digest(evening) if self._counts_once else ""
+            if feed(kept, decided_by=self._release(), digest=digest):
+                self.fed += len(kept)
+                self._compare_day(evening, [step.snapshot for step, _repeats in kept])
+            else:
+                self.counted_already += 1
         return scoreboard
 
     def _compare_day(self, evening: Evening, snapshots: Sequence[Snapshot]) -> None:
@@ -132,12 +130,13 @@ class Backtest:
         return self._replays[ref]
 
 
-def feed(steps: Sequence[tuple[Step, bool]], *, decided_by: str = "") -> None:
+def feed(steps: Sequence[tuple[Step, bool]], *, decided_by: str = "", digest: str = "") -> bool:
     """Store one restaurant's steps as comparisons, each with whether the control repeated its tables.
 
     ``decided_by``: the candidate's release, by default that of this process. Comparisons are never rewritten: those of
     earlier backtests stay, the last one of a release counts, and an identical one is not stored again. Parallel feeds
-    of the same bookings wait for each other.
+    of the same bookings wait for each other. If ``digest`` was given for this release before, return False and store
+    nothing.
     """
     decided_by = decided_by or release.running()
     restaurant_ref = steps[0][0].snapshot.floor.restaurant_ref
@@ -146,11 +145,16 @@ def feed(steps: Sequence[tuple[Step, bool]], *, decided_by: str = "") -> None:
             cursor.execute(
                 "SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [f"rollout:backtest:{restaurant_ref}"]
             )
+        if digest:
+            kept = {"comparisons": len(steps)}
+            _fed, is_new = FedFile.objects.get_or_create(digest=digest, release=decided_by, defaults=kept)
+            if not is_new:
+                return False
         keep_floors(step.snapshot.floor for step, _repeats in steps)
         comparisons = [_comparison(step, repeats, decided_by) for step, repeats in steps]
         times = Counter[str]()
         for comparison, (step, _repeats) in zip(comparisons, steps, strict=True):
-            asked = content_digest(step.snapshot)
+            asked = decision_digest(step.snapshot)
             times[asked] += 1  # Two parties may ask for exactly the same.
             comparison.content_digest = f"{asked}:{times[asked]}"
         earlier = Comparison.objects.filter(
@@ -164,55 +168,7 @@ def feed(steps: Sequence[tuple[Step, bool]], *, decided_by: str = "") -> None:
         Comparison.objects.bulk_create(
             each for each in comparisons if (each.booking_ref, each.snapshot_hash, each.verdict) not in known
         )
-
-
-def content_digest(snapshot: Snapshot) -> str:
-    """Return a digest of the floor and the request that does not depend on the names of restaurant, tables or booking."""
-    said = floor_to_json(snapshot.floor)
-    names = _by_what_they_are(said)
-    tables, adjacent = said.pop("tables"), said.pop("adjacent")
-    for name in ("restaurant_ref", "zone_names"):
-        said.pop(name, None)
-    said["joins"] = sorted(
-        json.dumps([sorted(each) if isinstance(each, list) else each for each in _renamed(join, names)], default=str)
-        for join in said["joins"]
-    )
-    asked = {name: value for name, value in snapshot_to_json(snapshot)["request"].items() if name not in REQUEST_NAMES}
-    places = [
-        sorted(names[table[0]] for table in tables),
-        sorted(sorted(names[ref] for ref in pair) for pair in adjacent),
-    ]
-    return _hashed([places, _renamed([said, asked], names)])
-
-
-def _by_what_they_are(floor: Mapping[str, Any]) -> Mapping[str, str]:
-    """Return names for the tables and zones of a stored floor that are made of their properties and neighbours."""
-    tables = {row[0]: row for row in floor["tables"]}
-    zones = {row[3] for row in tables.values() if row[3] is not None}
-    names = {ref: _hashed([*row[TABLE_NAMES:3], *row[4:]]) for ref, row in tables.items()}
-    of_zones: dict[str, str] = {}
-    for _round in range(ROUNDS):
-        of_zones = {zone: _hashed(sorted(names[ref] for ref in tables if tables[ref][3] == zone)) for zone in zones}
-        beside: dict[str, list[str]] = {ref: [] for ref in tables}
-        for one, other in floor["adjacent"]:
-            beside[one].append(names[other])
-            beside[other].append(names[one])
-        names = {
-            ref: _hashed([names[ref], of_zones.get(row[3], ""), sorted(beside[ref])]) for ref, row in tables.items()
-        }
-    return {**of_zones, **names}
-
-
-def _hashed(value: Any) -> str:
-    return hashlib.sha256(json.dumps(value, sort_keys=True, default=str).encode()).hexdigest()
-
-
-def _renamed(value: Any, names: Mapping[str, str]) -> Any:
-    if isinstance(value, Mapping):
-        return {_renamed(key, names): _renamed(each, names) for key, each in value.items()}
-    if isinstance(value, list | tuple):
-        return [_renamed(each, names) for each in value]
-    return names.get(value, value) if isinstance(value, str) else value
+    return True
 
 
 def _comparison(step: Step, repeats: bool, decided_by: str) -> Comparison:

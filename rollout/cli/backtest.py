@@ -1,7 +1,5 @@
 """``manage.py rollout backtest``."""
 
-import hashlib
-import json
 from argparse import ArgumentParser
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
@@ -15,9 +13,7 @@ from django.core.management.base import CommandError
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from assignments.concurrency import transactions
-from assignments.integration import release
-from assignments.integration.evening_file import UnusableFileError, decode, read
+from assignments.integration.evening_file import UnusableFileError, read
 from assignments.integration.project_host import configured
 from assignments.management import arguments
 from assignments.planning import optimum
@@ -30,7 +26,6 @@ from rollout.backtest.possible import Possible
 from rollout.backtest.replay import Scoreboard, Tally
 from rollout.cli import base
 from rollout.events import SOURCE
-from rollout.models import FedFile
 from rollout.policy.verdict import Verdict
 from rollout.shadow.comparator import CandidateProcess, together_by
 
@@ -62,7 +57,7 @@ class Action(base.Action):
             "--feed",
             action="store_true",
             help="Store V3's decisions on the legacy planner's evening as comparisons, so that gates count them. The same "
-            "file counts once for a release, whatever its name.",
+            "evening of a file counts once for a release, under whatever names and date.",
         )
 
         parser.add_argument(
@@ -89,19 +84,13 @@ class Action(base.Action):
             options["restaurant"] = base.restaurant_meant(options["restaurant"] or "") or None
             evenings = past = _past(options)
             left_out = past.left_out
-        digest = content_digest(options["file"].read_bytes()) if options["file"] and options["feed"] else ""
-        if digest and FedFile.objects.filter(digest=digest, release=release.running()).exists():
-            raise CommandError(
-                f"What {options['file'].name} says was fed already, for this release: it counts once. "
-                "Without --feed it can be replayed again.",
-                returncode=base.EXIT_REFUSED,
-            )
         control = control_planner()
         with CandidateProcess(conf.settings().CANDIDATE_SECONDS) as process:
             backtest = Backtest(
                 control=control,
                 candidate=candidate(process),
                 feed=options["feed"],
+                counts_once=options["file"] is not None,
                 candidate_release=lambda: process.release,
                 together=together_by(process),
                 says_possible=options["says_possible"] and optimum.is_installed(),
@@ -110,13 +99,12 @@ class Action(base.Action):
                 for evening in evenings:
                     board = backtest.replay(evening, on_step=partial(advance, evening, None))
                     advance(evening, board, backtest.last_possible)
-            decided_by = process.release
-        if digest and backtest.fed:
-            # Of two simultaneous feeds one is recorded; their comparisons are the same, and stored once.
-            with transactions.atomic():
-                FedFile.objects.bulk_create(
-                    [FedFile(digest=digest, release=decided_by, comparisons=backtest.fed)], ignore_conflicts=True
-                )
+        if backtest.counted_already and not backtest.fed:
+            raise CommandError(
+                f"What {options['file'].name} says was fed already, for this release: under whatever names and dates, it "
+                "counts once. Without --feed it can be replayed again.",
+                returncode=base.EXIT_REFUSED,
+            )
         if backtest.fed:
             self._announce(backtest.fed, options)
         report = _report(backtest, first, last, left_out, fed=options["feed"])
@@ -195,6 +183,9 @@ class Action(base.Action):
             if board.verdicts[verdict]:
                 self.stdout.write(f"  {board.verdicts[verdict]:6} {verdict}")
         self.stdout.write(f"{_count(backtest.fed, 'decision')} kept as comparisons." if fed else "Nothing was written.")
+        if backtest.counted_already:
+            evenings = _count(backtest.counted_already, "evening")
+            self.stdout.write(f"{evenings} of the file counted already for this release, whatever the names and dates.")
 
     def _write_possible(self, best: Possible | None) -> None:
         if best is not None:
@@ -219,20 +210,6 @@ _ROWS: tuple[tuple[str, Callable[[Tally], str]], ...] = (
     ("unsafe table assignments", lambda tally: f"{tally.impossible}"),
     ("decision ms p50 / p95 / max", lambda tally: " / ".join(f"{ms:.2f}" for ms in tally.decision_ms.values())),
 )
-
-
-def content_digest(content: bytes) -> str:
-    """Return a digest of an evening file's content that does not depend on its name or its restaurant's."""
-    try:
-        said = json.loads(decode(content))
-        if isinstance(said, dict):
-            said = {key: value for key, value in said.items() if key not in {"about", "notes"}}
-            if isinstance(said.get("restaurant"), dict):
-                said["restaurant"] = {k: v for k, v in said["restaurant"].items() if k not in {"name", "ref"}}
-        content = json.dumps(said, sort_keys=True).encode()
-    except (ValueError, RecursionError):  # No JSON, or nested too deeply; UnusableFileError is a ValueError.
-        pass
-    return hashlib.sha256(content).hexdigest()
 
 
 def _past(options: dict[str, Any]) -> PastEvenings:
@@ -276,6 +253,7 @@ def _report(
         "planners": {"legacy": board.control.as_dict(), "v3": board.candidate.as_dict()},
         "verdicts": {verdict.value: board.verdicts[verdict] for verdict in Verdict},
         "fed": backtest.fed if fed else None,
+        "counted_already": backtest.counted_already,
     }
 
 

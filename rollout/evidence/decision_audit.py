@@ -29,9 +29,9 @@ from assignments.models import Attempt
 from assignments.models.moment import DatabaseNow
 from assignments.outcome import Kind
 from assignments.planning.floor import Floor
-from assignments.planning.request import SeatingRequest
 from assignments.planning.snapshot import Snapshot
 from rollout import conf
+from rollout.evidence import untold
 from rollout.models import Audit, FloorRecord, FrozenBatch
 from rollout.policy.batch_audit import Judgement, judge
 from rollout.policy.measurements import Seatings
@@ -148,6 +148,7 @@ class _Chunk:
     _embedded: dict[str, Floor] = field(default_factory=dict)
     _latest: set[int] = field(default_factory=set)
     """The latest attempts at the bookings: what was decided before that, the host need not say."""
+    _told_others: set[str] = field(default_factory=set)
 
     def audit(self, timeout_ms: int) -> None:
         with transactions.read_only(limits=transactions.Limits(statement=timeout_ms, lock=timeout_ms)):
@@ -244,6 +245,7 @@ class _Chunk:
         bookings = host.bookings(sorted(seated)) if is_asked else {}
         latest = Attempt.objects.filter(booking_ref__in=bookings).values("booking_ref").annotate(last=Max("pk"))
         self._latest = set(latest.values_list("last", flat=True)) if bookings else set()
+        self._told_others = untold.told_others(bookings, host)
         return {batch.key: self._of(batch, attempts[batch.key], bookings) for batch in batches}
 
     def _read_floors(self, batches: Sequence[FrozenBatch]) -> None:
@@ -271,11 +273,13 @@ class _Chunk:
                 ref = attempt.booking_ref
                 is_otherwise = not audit.is_refusal and read.is_written_otherwise(ref, movers.get(ref, ()))
                 audit.flaws = sorted(about.flaws | ({Flaw.WRITTEN_OTHERWISE} if is_otherwise else set()))
-                audit.wrong_refusal, audit.avoidable_by_moves = about.wrong_refusal, about.avoidable_by_moves
+                is_seated = bool(read.decisions[ref].plans)  # By the planner, whatever became of it.
+                audit.wrong_refusal = about.wrong_refusal or (audit.is_refusal and is_seated)
+                audit.avoidable_by_moves = about.avoidable_by_moves
                 audit.avoidable_join, audit.oversized = about.avoidable_join, about.oversized
                 booking = bookings.get(attempt.booking_ref)
                 if booking is not None and not audit.is_refusal and attempt.pk in self._latest:
-                    audit.untold = _is_untold(booking, about.beside.request)
+                    audit.untold = untold.is_untold(booking, about.beside.request, ref in self._told_others)
                 _ask_the_legacy_planner(audit, about, read)
             found.append(audit)
         return found
@@ -344,12 +348,6 @@ def _judge(read: frozen_batches.Frozen, moved_for: Mapping[str, Sequence[str]]) 
         fixed=read.fixed,
         again=again,
     )
-
-
-def _is_untold(booking: HostBooking, request: SeatingRequest) -> bool:
-    """Return whether the host still waits to be told of the decision. Once it has changed the booking, it does not."""
-    is_the_same = (booking.starts_at, booking.party) == (request.starts_at, request.party)
-    return is_the_same and booking.wants_table and not booking.is_confirmed
 
 
 def _ask_the_legacy_planner(audit: Audit, about: Judgement, read: frozen_batches.Frozen) -> None:

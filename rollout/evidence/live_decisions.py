@@ -415,8 +415,13 @@ SELECT last.booking_ref, last.restaurant_ref, last.service_date, last.outcome, l
 
 
 _DECIDED = _decided("planner = %(planner)s")
-HAS_NO_BATCH = "batch IS NULL AND outcome = 'confirmed'"
-"""SQL for seatings that have no frozen batch, such as edits after which the guests keep their tables."""
+HAS_NO_BATCH = """outcome = 'confirmed'
+        AND NOT EXISTS (SELECT FROM rollout_frozenbatch AS frozen WHERE frozen.key = assignments_attempt.batch)
+        AND NOT EXISTS (SELECT FROM rollout_audit AS audit WHERE audit.attempt = assignments_attempt.id)"""
+"""SQL for seatings that have no frozen batch, such as edits after which the guests keep their tables.
+
+Or whose batch was not stored, whatever the attempt says.
+"""
 _WITHOUT_BATCH = _decided(
     "planner = %(planner)s",
     among=f"""{HAS_NO_BATCH} AND NOT EXISTS (

@@ -21,7 +21,7 @@ from assignments.concurrency import transactions
 from assignments.integration import release
 from assignments.integration.planners import V3
 from rollout import conf
-from rollout.evidence import decision_audit, live_decisions, stage_audit, unsettled
+from rollout.evidence import decision_audit, dropped, live_decisions, stage_audit, unsettled
 from rollout.evidence.sql import at_once, percentiles
 from rollout.flags import bucketing, resolution
 from rollout.flags.drift import drift
@@ -38,13 +38,14 @@ from rollout.policy.measurements import (
     Comparisons,
     Days,
     Facts,
-    Outcomes,
     Percentile,
 )
 from rollout.policy.verdict import Verdict
 from rollout.shadow.recorder import RECORDED_DAYS
 
 STATEMENT_TIMEOUT_MS = 20_000
+UNKNOWN = "-"
+"""All restaurants of comparisons that have no bookings here: a file may name any, so they count as one."""
 WORK_MEMORY = "64MB"
 """So much a sort may take: a hundred thousand comparisons are then sorted without files."""
 
@@ -140,6 +141,7 @@ def measure_live(position: Position, *, minutes: float) -> Facts:
                 "audits": decision_audit.audited("%(began)s"),
                 "overdue": decision_audit.OVERDUE,
                 "workers": _WORKERS,
+                "given_up": dropped.GIVEN_UP,
                 **unsettled.QUERIES,
             },
             common=f"{_BOUNDS_GIVEN}, {unsettled.LOOKED}",
@@ -170,14 +172,23 @@ def measure_live(position: Position, *, minutes: float) -> Facts:
             as_they_are=resolution.read(),
             judges=True,
             window=window,
-            stage_v3=Outcomes(attempts=stage["attempts"], errors=stage["errors"], p95=p95, p99=p99),
         )
+        seatings = replace(facts.seatings, dropped=dropped.count(counted["given_up"]))
         audits = decision_audit.seatings_of(counted["audits"][0])
         left = unsettled.of(counted)
-        by_window = stage_audit.added_up(counted["windows"], window, facts.seatings)
+        by_window = stage_audit.added_up(counted["windows"], window, seatings)
+        has_audits = audits.checked + audits.refusals + audits.unsafe + audits.unjudged
         return replace(
             facts,
-            stage_seatings=audits if audits.checked + audits.refusals + audits.unsafe + audits.unjudged else by_window,
+            seatings=seatings,
+            stage_seatings=replace(audits, dropped=by_window.dropped) if has_audits else by_window,
+            stage_v3=replace(
+                stage_audit.outcomes(counted["windows"], window, facts.v3),
+                attempts=stage["attempts"],
+                errors=stage["errors"],
+                p95=p95,
+                p99=p99,
+            ),
             waits_minutes=counted["workers"][0]["waits_minutes"],
             memory_growth_mb=counted["workers"][0]["memory_growth_mb"],
             unsettled=left.seatings,
@@ -312,8 +323,10 @@ def _comparisons(
 ) -> Comparisons:
     verdicts, not_waived = Counter[str](), Counter[str]()
     totals, better, worse = Counter[str](), Counter[str](), Counter[str]()
+    known = set(complete["restaurants"])
     for row in rows:
-        restaurant_ref, counted = row["restaurant_ref"], row["found"] - row["waived"]
+        counted = row["found"] - row["waived"]
+        restaurant_ref = row["restaurant_ref"] if not known or row["restaurant_ref"] in known else UNKNOWN
         verdicts[row["verdict"]] += row["found"]
         not_waived[row["verdict"]] += counted
         totals[restaurant_ref] += row["found"]
@@ -334,7 +347,7 @@ def _comparisons(
         others=others,
         restaurants=len(totals),
         largest=max(totals.values(), default=0),
-        with_bookings=complete["restaurants"],
+        with_bookings=len(known),
         differing={ref: (better[ref], worse[ref]) for ref in totals if better[ref] + worse[ref] >= MINIMUM},
     )
 
@@ -457,7 +470,8 @@ SELECT count(DISTINCT (restaurant_ref, service_date)) FILTER (WHERE peak) AS pea
 _OTHERS = "SELECT count(*) AS others FROM judged WHERE release <> ALL(%(releases)s)"
 
 _BOOKED = f"""
-SELECT count(DISTINCT restaurant_ref) AS restaurants FROM assignments_assignment WHERE starts_at >= {_SINCE}
+SELECT coalesce(array_agg(DISTINCT restaurant_ref), '{{}}') AS restaurants
+  FROM assignments_assignment WHERE starts_at >= {_SINCE}
 """  # noqa: S608
 
 # A day counts once, by its last comparison, but what was unsafe or refused in any of them stays so.

@@ -1,10 +1,12 @@
-"""Adding up the audit's findings over a stage, from what the guard has stored of each window."""
+"""Adding up findings and outcomes over a stage, from what the guard has stored of each window."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import fields
+from dataclasses import asdict, fields
 from typing import Any
 
-from rollout.policy.measurements import Seatings
+from rollout.policy.measurements import Outcomes, Seatings
+
+BY_OUTCOME = ("bookings", "confirmed", "review", "infeasible")
 
 
 def added_up(earlier: Sequence[Mapping[str, Any]], window: int, current: Seatings) -> Seatings:
@@ -19,12 +21,18 @@ def added_up(earlier: Sequence[Mapping[str, Any]], window: int, current: Seating
     return found
 
 
+def outcomes(earlier: Sequence[Mapping[str, Any]], window: int, current: Outcomes) -> Outcomes:
+    """Add up the bookings of these windows by outcome. Attempts and times are not added up."""
+    windows = [row["v3"] or {} for row in earlier] + ([asdict(current)] if window % 2 else [])
+    return Outcomes(**{name: sum(each.get(name, 0) for each in windows) for name in BY_OUTCOME})
+
+
 # A window of another length has another start, and does not count.
 WINDOWS = """
-SELECT seatings
-  FROM (SELECT DISTINCT ON (number) number, seatings
+SELECT seatings, v3
+  FROM (SELECT DISTINCT ON (number) number, seatings, v3
           FROM (SELECT id, (measured ->> 'window')::int AS number, measured -> 'seatings' AS seatings,
-                       (measured ->> 'since')::timestamptz AS since
+                       measured -> 'v3' AS v3, (measured ->> 'since')::timestamptz AS since
                   FROM rollout_guardrun
                  WHERE environment = %(environment)s AND stage = %(stage)s AND release = ANY(%(releases)s)
                    AND at >= %(began)s AND measured ->> 'window' IS NOT NULL) AS run

@@ -27,6 +27,7 @@ DEFAULT: Mapping[str, float] = MappingProxyType(
         "avoidable_joins": 0.1,
         "oversized": 0.3,
         "untold": 0.005,
+        "dropped": 0.005,
         "unjudged": UNJUDGED,
         "only_legacy_seats": 0.01,
         "less_seated": 0.1,
@@ -154,6 +155,12 @@ def _shares(span: _Span, rails: Mapping[str, float]) -> Iterator[Breach]:
         ("avoidable_joins", seatings.avoidable_joins, seatings.checked, _("seatings join tables unnecessarily")),
         ("oversized", seatings.oversized, seatings.checked, _("seatings use a larger table than needed")),
         ("untold", seatings.untold, seatings.checked, _("bookings have tables, but the host was not told")),
+        (
+            "dropped",
+            seatings.dropped,
+            seatings.checked + seatings.refusals + seatings.dropped,
+            _("bookings were given up, although the host still wants tables for them"),
+        ),
         (
             "unjudged",
             seatings.unjudged,

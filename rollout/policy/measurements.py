@@ -39,8 +39,9 @@ class Comparisons:
     waiver would cover without the ``ceiling`` that all waivers share. ``expected``: how many decisions of the legacy
     planner should have been compared since the stage began; ``compared_live``: how many were; ``waiting``: how many
     still wait. ``asked_twice`` and ``repeated``: the legacy planner against itself. ``others``: comparisons of other
-    releases, which nothing else here counts. ``restaurants``: the number of restaurants compared; ``largest``: the
-    number of comparisons at the one with most; ``with_bookings``: the number of restaurants with bookings.
+    releases, which nothing else here counts. ``restaurants``: the number of restaurants compared, where all without
+    bookings count as one; ``largest``: the number of comparisons at the one with most; ``with_bookings``: the number of
+    restaurants with bookings.
     ``differing``: how often V3 was better and worse, without waived ones, at each restaurant with enough differences.
     """
 
@@ -122,6 +123,7 @@ class Seatings:
     ``unsafe``: too few seats, another zone, not joinable, or blocked for less than the stay and its buffers.
     ``avoidable_joins``: joined tables although a free single table would have fitted as well. ``oversized``: a table
     although a smaller free one would have fitted. ``untold``: the host has not been told of tables that V3 has given.
+    ``dropped``: bookings without tables that V3 does not try any more, while the host still wants them seated.
 
     ``refusals``: audited refusals. ``wrong_refusals``: those for which tables were free. ``avoidable_by_moves``: those
     for which tables would have been free if one movable party had been moved; only the audit of each decision finds
@@ -138,6 +140,7 @@ class Seatings:
     avoidable_joins: int = 0
     oversized: int = 0
     untold: int = 0
+    dropped: int = 0
     refusals: int = 0
     wrong_refusals: int = 0
     avoidable_by_moves: int = 0
@@ -166,8 +169,9 @@ class Facts:
     """All inputs of gates and guardrails. ``release``: the measured release; evidence of others does not count.
 
     ``v3`` and ``seatings`` cover the requested time; for the guard that is its window, the ``window``-th since the
-    stage began. ``stage_v3`` covers the whole time in the stage. ``stage_seatings`` adds up the audits of the stage's
-    non-overlapping windows, or, if V3's batches are kept, the audits of each booking.
+    stage began. ``stage_v3`` covers the whole time in the stage; its bookings are those of the stage's
+    non-overlapping windows. ``stage_seatings`` adds up the audits of these windows, or, if V3's batches are kept, the
+    audits of each booking.
 
     ``unsettled``: unsafe seatings found since a guard run last acted on all its findings, of any release, with the ids
     of their audits (``unsafe_audits``). ``unaudited``: decisions that have waited too long for their audit.

@@ -49,6 +49,7 @@ class Outcome:
     is_avoidable_join: bool = False
     is_untold: bool = False
     is_lost: bool = False
+    is_dropped: bool = False
     control_seats: bool = False
     control_has_room: bool = False
 
@@ -205,6 +206,8 @@ def _judge(case: Case, kind: Kind, decision: Decision | None, milliseconds: floa
         }
         party = seating_audit.party_of(snapshot.request)
         has_better = seating_audit.has_better_table(snapshot.floor, party, best.table_refs, taken, snapshot.rules)
+    if kind.is_dropped:
+        return Outcome(verdict=verdict, milliseconds=milliseconds, is_dropped=True, **control)
     is_join = len(best.table_refs) > 1
     return Outcome(
         verdict=verdict,

@@ -59,9 +59,9 @@ class RehearsedError(Exception):
 class Kind:
     """A kind of fault. ``share`` (0..1): the share of decisions that it affects, at random.
 
-    ``slow_ms`` is added to the planning time. Only the guard can see the other three: ``is_untold``: the host is not
-    told of the tables. ``is_lost``: the booking is confirmed and has no tables. ``moves``: a confirmed party is moved
-    wrongly, while comparisons move nobody.
+    ``slow_ms`` is added to the planning time. Only the guard can see the other four: ``is_untold``: the host is not
+    told of the tables. ``is_lost``: the booking is confirmed and has no tables. ``is_dropped``: the booking is
+    cancelled, and has none. ``moves``: a confirmed party is moved wrongly, while comparisons move nobody.
     """
 
     name: str
@@ -72,6 +72,7 @@ class Kind:
     slow_ms: float = 0.0
     is_untold: bool = False
     is_lost: bool = False
+    is_dropped: bool = False
     moves: "Rearrange | None" = None
 
 
@@ -554,6 +555,13 @@ _ALL = (
         spoil=untouched,
         share=0.005,
         is_lost=True,
+    ),
+    Kind(
+        name="drops_bookings",
+        does="cancels three bookings in a hundred that the guests still want",
+        spoil=untouched,
+        share=0.03,
+        is_dropped=True,
     ),
 )
 

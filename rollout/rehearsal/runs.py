@@ -188,6 +188,7 @@ class _Seen:
             avoidable_joins=counts["is_avoidable_join"],
             oversized=counts["is_oversized"],
             untold=counts["is_untold"],
+            dropped=counts["is_dropped"],
             refusals=counts["is_audited_refusal"],
             wrong_refusals=counts["is_wrong_refusal"],
         )

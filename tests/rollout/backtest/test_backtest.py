@@ -19,6 +19,7 @@ from example import demo, evening, models
 from rollout.backtest import backtest
 from rollout.backtest.history import evenings_of_file
 from rollout.backtest.replay import Answer, Replay
+from rollout.cli import base
 from rollout.control import steering
 from rollout.evidence import measuring
 from rollout.models import Comparison, DayComparison, FedFile, FloorRecord
@@ -71,6 +72,27 @@ def text(*arguments: str) -> str:
     out = io.StringIO()
     call_command("rollout", "backtest", *arguments, stdout=out)
     return out.getvalue()
+
+
+def kept(data: dict[str, Any], directory: Path) -> Path:
+    path = directory / "evening.json"
+    path.write_text(json.dumps(data))
+    return path
+
+
+def renamed(data: dict[str, Any], number: int) -> dict[str, Any]:
+    """The same evening elsewhere and on another date, with other names for everything that has one."""
+    text = json.dumps(data)
+    for table in data["tables"]:
+        text = text.replace(json.dumps(table["code"]), json.dumps(f"Table {number} {table['code']}"))
+    for zone in sorted({table["zone"] for table in data["tables"]}):
+        text = text.replace(json.dumps(zone), json.dumps(f"Zone {number} {zone}"))
+    other: dict[str, Any] = json.loads(text)
+    other["about"] = f"Evening {number}"
+    other["restaurant"].update(ref=f"other-{number}", name=f"Other {number}", date=f"2025-11-{10 + number}")
+    for place, each in enumerate(reversed(other["bookings"])):
+        each["ref"] = f"{number}-{place}"
+    return other
 
 
 def contents() -> dict[str, list[dict[str, Any]]]:
@@ -238,6 +260,42 @@ class TestRefusals:
         assert (facts.comparisons.total, Comparison.objects.count()) == (12, 30)
         large = sum(each["party"] >= 6 for each in data["bookings"])
         assert (large > 0, facts.coverage["large parties"]) == (True, large), "nor does it cover more"
+
+    @pytest.mark.legacy_planner
+    def test_an_evening_under_other_names_and_on_other_dates_is_one_day_of_evidence(
+        self, few: models.Restaurant, tmp_path: Path, settings: Any
+    ) -> None:
+        configure(settings)
+        climb("shadow")
+        data = json.loads(demo.REAL_EVENING.read_text())
+        data["bookings"] = data["bookings"][:10]
+        assert run("--file", str(kept(data, tmp_path)), "--feed")["fed"] == 10
+        for number in range(4):
+            with pytest.raises(CommandError, match="was fed already") as refused:
+                run("--file", str(kept(renamed(data, number), tmp_path)), "--feed")
+            assert refused.value.returncode == base.EXIT_REFUSED
+        assert run("--file", str(kept(renamed(data, 1), tmp_path)))["bookings"] == 10, "without --feed it is replayed"
+        position = steering.current()
+        assert position is not None
+        facts = measuring.measure(position)
+        assert (facts.comparisons.total, facts.days.compared, DayComparison.objects.count()) == (10, 1, 1)
+        assert FedFile.objects.get().comparisons == 10
+
+    @pytest.mark.legacy_planner
+    def test_a_file_with_the_same_evening_on_three_dates_and_another_one_counts_two(
+        self, few: models.Restaurant, tmp_path: Path
+    ) -> None:
+        data = json.loads(demo.REAL_EVENING.read_text())
+        one = data["bookings"][:10]
+        data["bookings"] = [
+            {**each, "ref": f"{day}-{each['ref']}", "start": f"2025-11-{day:02}T{each['start']}"}
+            for day, bookings in ((4, one), (5, one), (6, one), (7, one[:-1]))
+            for each in bookings
+        ]
+        said = text("--file", str(kept(data, tmp_path)), "--feed", "--no-possible")
+        assert "19 decisions kept as comparisons." in said
+        assert "2 evenings of the file counted already for this release, whatever the names and dates." in said
+        assert DayComparison.objects.count() == 2
 
     def test_a_file_that_is_no_json_is_refused(self, few: models.Restaurant, tmp_path: Path) -> None:
         path = tmp_path / "evening.json"

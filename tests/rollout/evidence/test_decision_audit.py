@@ -1,6 +1,6 @@
 """Each of V3's decisions is audited once, by what V3 was given, and compared with the legacy planner's."""
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from io import StringIO
@@ -16,6 +16,7 @@ from assignments.concurrency import clock
 from assignments.coordination import day_planner, dispatch, planned_day
 from assignments.coordination.planned_day import PlannedDay
 from assignments.integration import release
+from assignments.integration.host import Seating
 from assignments.integration.planners import Batch
 from assignments.lifecycle import ledger
 from assignments.models import Attempt
@@ -174,6 +175,26 @@ def test_untold_is_a_confirmed_booking_that_the_host_still_waits_for(evening: No
         set(Audit.objects.filter(untold=True).values_list("booking_ref", flat=True))
         == {each.booking_ref for each in confirmed} - told
     )
+
+
+def test_a_host_that_is_told_other_tables_than_the_guests_have_is_untold(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every fourth booking gets the tables of the one before it, as the host is told."""
+    tell, swapped = ExampleHost.on_confirmed, set[str]()
+
+    def tell_otherwise(self: ExampleHost, seatings: Sequence[Seating]) -> None:
+        told = list(seatings)
+        for number in range(3, len(told), 4):
+            told[number] = replace(told[number], table_refs=told[number - 1].table_refs)
+            if not set(told[number].table_refs) <= set(seatings[number].table_refs):
+                swapped.add(told[number].booking_ref)
+        tell(self, told)
+
+    monkeypatch.setattr(ExampleHost, "on_confirmed", tell_otherwise)
+    decide()
+    with pytest.raises(CommandError, match="Rolled back"):
+        call_command("rollout", "guard")
+    assert set(Audit.objects.filter(untold=True).values_list("booking_ref", flat=True)) == swapped
+    assert "untold" in {breach["rail"] for breach in GuardRun.objects.get().breaches}
 
 
 @pytest.mark.legacy_planner

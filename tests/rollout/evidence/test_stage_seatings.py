@@ -1,5 +1,6 @@
 """What the audit finds adds up over the stage."""
 
+from collections.abc import Mapping
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
@@ -10,7 +11,7 @@ from rollout.control import steering
 from rollout.evidence import measuring
 from rollout.models import GuardRun, Position
 from rollout.policy import guardrails
-from rollout.policy.measurements import Seatings
+from rollout.policy.measurements import Outcomes, Seatings
 from tests.rollout.control.test_steering import climb, configure
 from tests.rollout.policy.test_gates import facts
 
@@ -27,11 +28,14 @@ class TestAddedUp:
         self.began = datetime.now(UTC) - timedelta(hours=4, minutes=30)
         Position.objects.update(since=self.began, release_since=None)
 
-    def looked(self, window: int, wrong: int, *, late: float = 0.0, **more: Any) -> None:
+    def looked(
+        self, window: int, wrong: int, *, late: float = 0.0, v3: Mapping[str, int] | None = None, **more: Any
+    ) -> None:
         since = self.began + timedelta(hours=window - 1 + late)
         values = {"environment": "dev", "stage": "full", "release": release.running(), **more}
         seatings = {"checked": 100, "refusals": 20, "wrong_refusals": wrong, "reasons": {}, "unknown": 1}
-        GuardRun.objects.create(measured={"window": window, "since": since.isoformat(), "seatings": seatings}, **values)
+        measured = {"window": window, "since": since.isoformat(), "seatings": seatings, "v3": v3}
+        GuardRun.objects.create(measured=measured, **values)
 
     def wrong_refusals(self) -> int:
         position = steering.current()
@@ -42,6 +46,15 @@ class TestAddedUp:
         for window, wrong in ((1, 1), (1, 2), (2, 50), (3, 4)):
             self.looked(window, wrong)
         assert self.wrong_refusals() == 6
+
+    def test_reviews_add_up_too(self) -> None:
+        v3 = {"bookings": 120, "confirmed": 80, "review": 8, "infeasible": 20}
+        for window in (1, 2, 3):
+            self.looked(window, 0, v3=v3)
+        position = steering.current()
+        assert position is not None
+        facts = measuring.measure_live(position, minutes=60)
+        assert (facts.stage_v3.review, facts.stage_v3.feasible, facts.v3.bookings) == (16, 200, 0)
 
     def test_what_belongs_to_another_release_stage_or_length_does_not_count(self) -> None:
         self.looked(1, 5, release="another")
@@ -59,3 +72,11 @@ def test_small_harm_that_no_window_shows_breaches_over_the_stage() -> None:
     assert not guardrails.breaches(facts(seatings=little, window=9), guardrails.DEFAULT)
     (breach,) = guardrails.breaches(facts(seatings=little, stage_seatings=added, window=9), guardrails.DEFAULT)
     assert (breach.rail, breach.sample) == ("wrong_refusals", 1200)
+
+
+def test_reviews_that_no_window_shows_breach_over_the_stage() -> None:
+    little = Outcomes(bookings=100, confirmed=90, review=9)
+    whole = Outcomes(bookings=2000, confirmed=1800, review=180)
+    assert not guardrails.breaches(facts(v3=little, window=9), guardrails.DEFAULT)
+    (breach,) = guardrails.breaches(facts(v3=little, stage_v3=whole, window=9), guardrails.DEFAULT)
+    assert (breach.rail, breach.sample) == ("review", 2000)

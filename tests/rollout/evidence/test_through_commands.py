@@ -127,6 +127,10 @@ def test_evidence_of_one_restaurant_among_many_holds(settings: Any) -> None:
     compared("same_tables", 600, restaurant_ref=one)
     with pytest.raises(CommandError, match="Gate restaurants: inconclusive"):
         call_command("rollout", "promote", reason="because")
+    for number in range(12):
+        compared("same_tables", 50, restaurant_ref=f"called otherwise {number}", origin="backtest")
+    with pytest.raises(CommandError, match="Gate restaurants: inconclusive"):
+        call_command("rollout", "promote", reason="because")
     for restaurant_ref in others[:30]:
         compared("same_tables", 30, restaurant_ref=restaurant_ref)
     call_command("rollout", "promote", reason="because")

@@ -22,6 +22,7 @@ from rollout.evidence import decision_audit, live_decisions, measuring
 from rollout.flags import resolution
 from rollout.models import Audit, GuardRun
 from rollout.policy.gates import ALWAYS, Status
+from rollout.shadow import frozen_batches
 from tests.rollout.control.test_steering import WHO, configure
 from tests.rollout.evidence.test_decision_audit import decide, decide_with
 
@@ -196,6 +197,20 @@ def test_that_was_edited_at_a_restaurant_that_no_window_has_drawn(capsys: Any, m
     edit_unsafely()
     assert rails(guarded(capsys)) == ["unsafe_seatings"]
     assert rails(guarded(capsys)) == [], "it was acted on"
+
+
+def test_that_was_decided_in_a_batch_that_nobody_has_stored(capsys: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(frozen_batches, "keep", lambda _batch: None)
+    monkeypatch.setattr(live_decisions, "RESTAURANTS", 0)
+    decide()
+    assert rails(guarded(capsys)) == []
+    decided = Attempt.objects.filter(outcome="confirmed").exclude(batch=None)
+    ref = decided.latest("id").booking_ref
+    row = Allocation.objects.filter(booking_ref=ref)[0]
+    shorter = TimestamptzRange(row.blocked.lower, row.blocked.upper - timedelta(minutes=20))
+    Allocation.objects.filter(booking_ref=ref).update(blocked=shorter)
+    GuardRun.objects.all().delete()
+    assert rails(guarded(capsys)) == ["unsafe_seatings"]
 
 
 def test_a_healthy_v3_leaves_nothing_behind_it(settings: Any, capsys: Any) -> None:

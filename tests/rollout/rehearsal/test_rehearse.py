@@ -37,6 +37,7 @@ GATES: dict[str, float] = {
 ONLY_LIVE = {
     "does_not_tell_the_host": "untold",
     "loses_tables": "lost",
+    "drops_bookings": "dropped",
     "moves_to_another_time": "unsafe_seatings",
     "moves_to_too_few_seats": "unsafe_seatings",
     "moves_who_is_fixed": "unsafe_seatings",
