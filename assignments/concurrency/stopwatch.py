@@ -4,6 +4,7 @@ On a loaded machine a thread that is ready to run waits, and a wall clock would 
 the work itself, such as for a query or a lock, count.
 """
 
+import os
 import time
 from pathlib import Path
 
@@ -37,6 +38,11 @@ class Stopwatch:
 
 def _waited_ms() -> float:
     try:
-        return int(SCHEDSTAT.read_text().split()[1]) / 1e6
+        # Every booking is timed, and a file object would take four times as long.
+        file = os.open(SCHEDSTAT, os.O_RDONLY)
+        try:
+            return int(os.read(file, 100).split()[1]) / 1e6
+        finally:
+            os.close(file)
     except (OSError, ValueError, IndexError):
         return 0.0

@@ -7,6 +7,7 @@ before a planner claims a booking, so a planner asks again in the transaction th
 """
 
 import logging
+import random
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -109,7 +110,8 @@ def count_due(restaurant_ref: str | None = None) -> int:
 def run_pass(limits: PassLimits | None = None, *, trigger: str = "cron") -> Iterator[Progress]:
     """Decide what is due when the pass starts, one restaurant-day after another, the longest waiting first.
 
-    Each booking is decided at most once. A restaurant-day on which another worker is busy is left to it. Memory stays
+    Each booking is decided at most once. A restaurant-day on which another worker is busy is left to it. That worker goes
+    through the same days, so this one goes on further behind, and comes to the days in between at the end. Memory stays
     flat: days are read ``DAYS_AT_ONCE`` at a time, bookings a batch at a time.
     """
     refuse_nesting()
@@ -123,7 +125,9 @@ def run_pass(limits: PassLimits | None = None, *, trigger: str = "cron") -> Iter
 
     passed: set[tuple[str, date]] = set()
     while days := _due_days(due_before, limits, passed):
-        for restaurant_ref, service_date in days:
+        has_more_days = len(days) >= DAYS_AT_ONCE
+        while days:
+            restaurant_ref, service_date = days.popleft()
             after: Assignment | None = None
             ahead = PlanAhead()
             while True:
@@ -155,7 +159,9 @@ def run_pass(limits: PassLimits | None = None, *, trigger: str = "cron") -> Iter
                     break
                 after = batch[size - 1]  # The day holds more than one batch.
             passed.add((restaurant_ref, service_date))
-        if len(days) < DAYS_AT_ONCE:
+            if result.contended and days:
+                days.rotate(-random.randrange(len(days)))
+        if not has_more_days:
             return  # No more days: what has become due since the pass started is left to the next one.
 
 

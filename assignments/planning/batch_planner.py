@@ -309,7 +309,8 @@ class EveningPlanner:
         unfit = list(objections(self._floor, request, self._rules, pinned))
         if unfit:
             return Refusal(Reason.PINNED_TABLES_UNFIT, _("The pinned tables will not do."), because=tuple(unfit))
-        return Fit(units=(unit_of(self._floor, pinned),), considered=1, rejected={})
+        unit = unit_of(self._floor, pinned)
+        return Fit(units=(unit,), considered=1, rejected={}, fewest_tables=unit.table_count)
 
     def _choose(self, guest: _Guest, fit: Fit, decision: Decision) -> Decision:
         self._batch.meet(guest.party)
@@ -353,7 +354,7 @@ class EveningPlanner:
 
     def _ranked(self, guest: _Guest, fit: Fit) -> tuple[list[tuple[Unit, TablePlan]], Mapping[str, int]]:
         """Return the best free units, and the number of others by reason."""
-        circumstances, free = self._circumstances(guest)
+        free = self._occupancy.free(guest.window.blocked_from, guest.window.blocked_until)
         vacant = [unit for unit in guest.party.options if unit.mask & free == unit.mask]
         worthwhile = needed(vacant)
         lost = Counter(fit.rejected)
@@ -361,18 +362,18 @@ class EveningPlanner:
         lost[str(Reason.CLOSED)] += closed
         lost[str(Reason.TABLE_TAKEN)] += len(fit.units) - len(vacant) - closed
         lost[str(Reason.MORE_TABLES_THAN_NEEDED)] += len(vacant) - len(worthwhile)
-        return rank(worthwhile, circumstances, self._rules), {reason: count for reason, count in lost.items() if count}
+        ranked = rank(worthwhile, self._circumstances(guest, free), self._rules) if worthwhile else []
+        return ranked, {reason: count for reason, count in lost.items() if count}
 
     def _closed_units(self, guest: _Guest, fit: Fit) -> int:
         """Return how many of the units that fit have a table that is closed during the seating."""
         closed = self._closures.taken(guest.window.blocked_from, guest.window.blocked_until)
         return sum(1 for unit in fit.units if unit.mask & closed) if closed else 0
 
-    def _circumstances(self, guest: _Guest) -> tuple[Circumstances, int]:
-        """Return the circumstances for scoring, and the mask of free tables."""
+    def _circumstances(self, guest: _Guest, free: int) -> Circumstances:
+        """Return the circumstances for scoring. ``free``: the mask of the tables that are free during the seating."""
         start, until = guest.window.blocked_from, guest.window.blocked_until
-        free = self._occupancy.free(start, until)
-        circumstances = circumstances_of(
+        return circumstances_of(
             self._floor,
             party=guest.request.party,
             max_spare_seats=self._rules.max_spare_seats,
@@ -381,7 +382,6 @@ class EveningPlanner:
             success=self._success,
             wishes=guest.request.wishes,
         )
-        return circumstances, free
 
     def _seat(self, guest: _Guest, unit: Unit) -> None:
         """Seat a newcomer. From now on it may change tables but not lose its seat."""
@@ -510,7 +510,8 @@ class EveningPlanner:
     def _plan_at_its_place(self, guest: _Guest) -> TablePlan:
         """Return the plan for the guest's current tables, with its current score."""
         unit = self._release(guest)
-        circumstances, _free = self._circumstances(guest)
+        free = self._occupancy.free(guest.window.blocked_from, guest.window.blocked_until)
+        circumstances = self._circumstances(guest, free)
         self._take(guest, unit)
         ((_unit, plan),) = rank([unit], circumstances, self._rules)
         return plan
@@ -592,7 +593,7 @@ def _tables_needed(floor: Floor, request: SeatingRequest, rules: PlanningRules) 
     """Return the minimum number of tables for the party; 0 if it does not matter (pinned, or cannot be seated)."""
     if request.pinned_table_refs or party_refusal(request, rules) is not None:
         return 0
-    return min((unit.table_count for unit in fit_of(floor, request, rules).units), default=0)
+    return fit_of(floor, request, rules).fewest_tables
 
 
 def _aware(moment: datetime) -> datetime:

@@ -18,12 +18,14 @@ from assignments.planning.units import Unit, is_connected, neighbours, seatable_
 class Fit:
     """The units that fit a party: fewest spare seats first, then fewest tables, then by their places on the floor.
 
-    ``rejected``: number of the floor's other units by reason. ``considered``: number of all its units.
+    ``rejected``: number of the floor's other units by reason. ``considered``: number of all its units. ``fewest_tables``:
+    of any of the units; 0 if there are none.
     """
 
     units: tuple[Unit, ...]
     considered: int
     rejected: Mapping[str, int]
+    fewest_tables: int
 
 
 def fit_of(floor: Floor, request: SeatingRequest, rules: PlanningRules) -> Fit:
@@ -132,6 +134,7 @@ def _fit(
         units=tuple(fitting),
         considered=len(everything),
         rejected={str(reason): count for reason, count in rejected.items()},
+        fewest_tables=min((unit.table_count for unit in fitting), default=0),
     )
 
 

@@ -1,13 +1,17 @@
 """The coordinator: outcomes, events, retries, the breaker, and that one bad booking costs only itself."""
 
+import threading
 from collections import Counter
-from datetime import UTC, datetime, timedelta
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pytest
 from django.db import connection, transaction
 
 from assignments import api, conf
+from assignments.concurrency import locks
 from assignments.coordination import dispatch, table_record
 from assignments.coordination.coordinator import Coordinator
 from assignments.exceptions import BookingNotFoundError, NestedTransactionError
@@ -299,35 +303,53 @@ def test_every_invocation_has_one_start_and_one_terminal_event(host: TheHost, to
     assert len(ours) == sum(starts.values()) + sum(ends.values())
 
 
-def test_a_restaurant_day_that_somebody_plans_is_not_waited_for(host: TheHost, tonight: datetime) -> None:
-    import threading
-
-    from assignments.concurrency import locks
-
-    host.book("B1", starts_at=tonight)
-    dispatch.register_new()
+@contextmanager
+def planned_elsewhere(*days: date) -> Iterator[None]:
+    """Have somebody else plan these days of R1 meanwhile."""
     locked, leave = threading.Event(), threading.Event()
 
-    def plan_elsewhere() -> None:
+    def plan() -> None:
         try:
             with transaction.atomic():
-                locks.lock_days([("R1", tonight.date())])
+                locks.lock_days([("R1", day) for day in days])
                 locked.set()
                 leave.wait(20)
         finally:
             connection.close()
 
-    thread = threading.Thread(target=plan_elsewhere)
+    thread = threading.Thread(target=plan)
     thread.start()
     locked.wait(20)
-    progress = list(dispatch.run_pass())
-    outcome = api.assign_now(booking_ref="B1")
-    leave.set()
-    thread.join(20)
+    try:
+        yield
+    finally:
+        leave.set()
+        thread.join(20)
+
+
+def test_a_restaurant_day_that_somebody_plans_is_not_waited_for(host: TheHost, tonight: datetime) -> None:
+    host.book("B1", starts_at=tonight)
+    dispatch.register_new()
+    with planned_elsewhere(tonight.date()):
+        progress = list(dispatch.run_pass())
+        outcome = api.assign_now(booking_ref="B1")
     assert [each.contended for each in progress] == [True]
     assert (outcome.kind, outcome.reason) == (Kind.NOOP, "lock_contention")
     assert "coordinator.lock_contention" in emitted()
     assert run_all()["B1"].kind is Kind.CONFIRMED
+
+
+def test_a_worker_that_meets_another_goes_on_further_behind(
+    host: TheHost, tonight: datetime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    days = [(tonight + timedelta(days=number)).date() for number in range(5)]
+    for number in range(5):
+        host.book(f"B{number}", starts_at=tonight + timedelta(days=number))
+        dispatch.register_new()
+    monkeypatch.setattr("random.randrange", lambda count: count // 2)
+    with planned_elsewhere(days[1]):
+        progress = [(each.service_date, each.contended) for each in dispatch.run_pass()]
+    assert progress == [(days[number], number == 1) for number in (0, 1, 3, 4, 2)]
 
 
 class TestAssignNow:
