@@ -134,6 +134,30 @@ def test_a_guest_does_not_wait_for_whoever_has_the_bookings_row(
     assert (row.party, row.state) == ((4, State.CONFIRMED) if change == "edited" else (2, State.CANCELLED))
 
 
+def test_a_guest_waits_once_for_several_days_and_not_once_for_each(tonight: datetime, settings: Any) -> None:
+    """Two workers have a day each, the second one for longer than the guest has patience from the start."""
+    host_with(settings, LOCK_TIMEOUT_MS=1000)
+    days = [("R1", tonight.date()), ("R1", tonight.date() + timedelta(days=1))]
+    workers = [connection.copy(), connection.copy()]
+    for worker, (restaurant, day) in zip(workers, days, strict=True):
+        worker.inc_thread_sharing()
+        worker.set_autocommit(False)
+        with worker.cursor() as cursor:
+            key = locks._day_key(restaurant, day)
+            cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [key])
+    ends = [threading.Timer(seconds, worker.close) for seconds, worker in zip((0.6, 1.4), workers, strict=True)]
+    for end in ends:
+        end.start()
+    with transaction.atomic():
+        with pytest.raises(DayBusyError):
+            locks.lock_days(days)
+        assert limits() == ("0", "0", "0"), "the caller's limits are the caller's"
+    for end in ends:
+        end.join(10)
+    with transaction.atomic():
+        locks.lock_days(days)
+
+
 @pytest.mark.parametrize("change", ["edited", "cancelled"])
 def test_a_guest_does_not_wait_for_a_worker_that_has_bookings_of_the_next_day(
     host: TheHost, tonight: datetime, change: str
