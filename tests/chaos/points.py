@@ -9,6 +9,7 @@ from unittest import mock
 
 from django.db import DatabaseError, connection
 from django.db.backends.base.base import BaseDatabaseWrapper
+from psycopg.pq import TransactionStatus
 
 MET = b"\n(met)\n"
 
@@ -92,7 +93,9 @@ def counted(points: Points) -> Iterator[None]:
         def end(self: BaseDatabaseWrapper) -> Any:
             if self is not connection._connections[connection._alias]:  # type: ignore[attr-defined]
                 return original(self)
-            points.note(name)
+            # Without a statement before it, nothing is sent.
+            is_open = self.connection.info.transaction_status != TransactionStatus.IDLE
+            points.note(name if is_open else f"{name} of nothing")
             points.pass_by()
             result = original(self)
             points.pass_by()
