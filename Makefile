@@ -52,7 +52,7 @@ lint-deploy:
 		DATABASE_URL="postgresql://booking@database.test/booking?sslmode=require" FEATURE_ASSIGNMENT_PIPELINE_V3=true $(BIN)/python manage.py check --deploy --fail-level WARNING
 
 test: lint  ## Lint, then all tests on PostgreSQL except test-removal.
-	$(PYTEST) -n 4 $(ARGS)
+	$(PYTEST) -n 3 $(ARGS)
 
 test-quick: $(STAMP)  ## Only tests without example pages, browsers, servers, other programs or whole evenings.
 	$(PYTEST) -n 2 --quick -q $(ARGS)

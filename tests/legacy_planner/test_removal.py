@@ -205,7 +205,7 @@ def test_carried_out_from_its_list_the_removal_leaves_a_clean_tree_whose_tests_p
 @pytest.mark.full_removal
 @pytest.mark.timeout(1800)
 def test_all_tests_pass_on_the_tree_that_the_removal_leaves(removed: Path, variables: dict[str, str]) -> None:
-    arguments = ["-n", "4", "--dist", "loadgroup", *(f"--ignore={path}" for path in LEFT_OUT)]
+    arguments = ["-n", "3", "--dist", "loadgroup", *(f"--ignore={path}" for path in LEFT_OUT)]
     assert run_tests(removed, variables, *arguments) > 1500
 
 
