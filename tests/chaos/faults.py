@@ -31,6 +31,7 @@ from tests.chaos.proxy import Proxy
 from tests.chaos.result import Result
 from tests.chaos.server import free_port
 from tests.chaos.setting_up import PROJECT
+from tests.chaos.settings import through_pooler
 from tests.chaos.world import World, problems, put_back, recover, somebody_writes
 
 FAKETIME = Path("/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1")
@@ -400,17 +401,16 @@ def pooled(world: World, fault: str | None) -> Result:
         started = time.monotonic()
         with pooler(world) as port:
             end, wrong = suffer(world, name, how, middle, partial(_go_through, port))
-        if end.code and not fault:
-            wrong.append(end.output[-300:])
+        if not fault and (left := end.output[-300:] if end.code else flow.wrong()):
+            wrong.append(left)
         wrong = [f"{name}: {each}" for each in [*wrong, *judge(flow)]]
         result.add(time.monotonic() - started, wrong, has_met=end.has_met or not fault)
     return result
 
 
 def _go_through(port: str) -> None:
-    connection.settings_dict["PORT"] = port
-    connection.settings_dict["DISABLE_SERVER_SIDE_CURSORS"] = True
-    connection.settings_dict["OPTIONS"] = {"prepare_threshold": None}
+    connection.settings_dict.update(through_pooler(port))
+    os.environ["CHAOS_POOLER_PORT"] = port  # For the process in which the candidate is asked.
 
 
 def _pooled_name(fault: str | None) -> str:
