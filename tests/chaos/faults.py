@@ -20,7 +20,8 @@ from assignments import conf
 from assignments.telemetry import background_writer
 from rollout.control import steering, switches
 from rollout.flags import resolution
-from rollout.models import Change
+from rollout.models import Change, Comparison
+from rollout.policy.verdict import Verdict
 from tests import debian
 from tests.chaos import failover
 from tests.chaos.enumerated import FAULTS, count_points, judge, prepared, suffer
@@ -401,11 +402,15 @@ def pooled(world: World, fault: str | None) -> Result:
         started = time.monotonic()
         with pooler(world) as port:
             end, wrong = suffer(world, name, how, middle, partial(_go_through, port))
-        if not fault and (left := end.output[-300:] if end.code else flow.wrong()):
-            wrong.append(left)
+        if not fault and (end.code or flow.wrong() or _failed_comparisons()):
+            wrong.append(f"{flow.wrong()} {end.output[-300:]}")
         wrong = [f"{name}: {each}" for each in [*wrong, *judge(flow)]]
         result.add(time.monotonic() - started, wrong, has_met=end.has_met or not fault)
     return result
+
+
+def _failed_comparisons() -> bool:
+    return Comparison.objects.filter(verdict=Verdict.V3_ERROR).exists()
 
 
 def _go_through(port: str) -> None:
