@@ -229,6 +229,7 @@ class TestEmbedded:
         says = [run("-c", shown.replace("{}", options), **variables)[1].strip() for options in ("", given, "")]
         assert says == ["on", "off", "off"]
 
+    @pytest.mark.legacy_planner
     def test_it_migrates_and_every_system_check_passes(self, tmp_path: Path) -> None:
         variables = {"EMBEDDED_POSTGRES_DATA": str(tmp_path / "data")}
         code, _out, err = run("manage.py", "migrate", "--verbosity", "0", **variables)

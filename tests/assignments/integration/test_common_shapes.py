@@ -1,6 +1,6 @@
 """ModelHost on the columns that booking projects commonly have, the whole way: booked, confirmed, edited, cancelled."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, time, timedelta
 from decimal import Decimal
 from typing import Any
@@ -138,6 +138,23 @@ def test_the_check_accepts_them(host: ModelHost) -> None:
 
 
 @pytest.mark.django_db(transaction=True)
+@pytest.fixture
+def in_a_schema(boards: list[Board]) -> Iterator[None]:
+    """Have the tables of stays and boards named with their schema."""
+    with pytest.MonkeyPatch.context() as patched:
+        for model in (Stay, Board):
+            patched.setattr(model._meta, "db_table", f'public"."{model._meta.db_table}')
+        _forget_columns()
+        yield
+    _forget_columns()
+
+
+def _forget_columns() -> None:
+    """Each field keeps its column with the table's name."""
+    for field in (*Stay._meta.concrete_fields, *Board._meta.concrete_fields):
+        vars(field).pop("cached_col", None)
+
+
 class TestTheWholeWay:
     """Two guests, who become four, and cancel."""
 
@@ -345,9 +362,8 @@ class TestReading:
         assert [each.id for each in hidden.check()] == ["assignments.E048", "assignments.E048"]
         assert hidden.floor_fingerprint("venue") != host.floor_fingerprint("venue")
 
-    def test_bookings_in_another_schema_are_locked(self, boards: list[Board], monkeypatch: pytest.MonkeyPatch) -> None:
-        for model in (Stay, Board):
-            monkeypatch.setattr(model._meta, "db_table", f'public"."{model._meta.db_table}')
+    @pytest.mark.usefixtures("in_a_schema")
+    def test_bookings_in_another_schema_are_locked(self, boards: list[Board]) -> None:
         host = StayHost()
         row, gone = (Stay.objects.create(start=TONIGHT, covers=2) for _number in range(2))
         refs = [str(row.pk), str(gone.pk)]

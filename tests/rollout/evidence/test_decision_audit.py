@@ -177,6 +177,7 @@ def test_untold_is_a_confirmed_booking_that_the_host_still_waits_for(evening: No
     )
 
 
+@pytest.mark.legacy_planner
 def test_a_host_that_is_told_other_tables_than_the_guests_have_is_untold(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every fourth booking gets the tables of the one before it, as the host is told."""
     tell, swapped = ExampleHost.on_confirmed, set[str]()
