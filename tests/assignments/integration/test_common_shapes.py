@@ -138,23 +138,6 @@ def test_the_check_accepts_them(host: ModelHost) -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-@pytest.fixture
-def in_a_schema(boards: list[Board]) -> Iterator[None]:
-    """Have the tables of stays and boards named with their schema."""
-    with pytest.MonkeyPatch.context() as patched:
-        for model in (Stay, Board):
-            patched.setattr(model._meta, "db_table", f'public"."{model._meta.db_table}')
-        _forget_columns()
-        yield
-    _forget_columns()
-
-
-def _forget_columns() -> None:
-    """Each field keeps its column with the table's name."""
-    for field in (*Stay._meta.concrete_fields, *Board._meta.concrete_fields):
-        vars(field).pop("cached_col", None)
-
-
 class TestTheWholeWay:
     """Two guests, who become four, and cancel."""
 
@@ -661,3 +644,20 @@ class TestUniqueTables:
         with transaction.atomic():
             Invitation.objects.filter(pk=row.pk).update(children=None)
             assert api.booking_changed(booking_ref=ref) is Change.RESTORED
+
+
+@pytest.fixture
+def in_a_schema(boards: list[Board]) -> Iterator[None]:
+    """Have the tables of stays and boards named with their schema."""
+    with pytest.MonkeyPatch.context() as patched:
+        for model in (Stay, Board):
+            patched.setattr(model._meta, "db_table", f'public"."{model._meta.db_table}')
+        _forget_columns()
+        yield
+    _forget_columns()
+
+
+def _forget_columns() -> None:
+    """Each field keeps its column with the table's name."""
+    for field in (*Stay._meta.concrete_fields, *Board._meta.concrete_fields):
+        vars(field).pop("cached_col", None)
