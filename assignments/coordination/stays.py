@@ -110,9 +110,11 @@ def stay_until(
     if until < before and not settlement.actor.startswith(STAFF) and _closes_before(seatings, until):
         ledger.leave_earlier(seatings, until)
         return _note_stay(assignment, seatings, until, "shortened", settlement=settlement)
-    blocked_until = until + buffers.after(seatings[0], floor_or_none(seatings[0].restaurant_ref, host=settlement.host))
+    overstay = seatings[0].overstays_until is not None
+    floor = floor_or_none(seatings[0].restaurant_ref, host=settlement.host) if overstay else None
+    blocked_until = until + buffers.after(seatings[0], floor)
     next_ones = ledger.followers(seatings, blocked_until)
-    if seatings[0].overstays_until:  # What was left of the buffer is not known: nobody who comes in time goes for it.
+    if overstay:  # What was left of the buffer is not known: nobody who comes in time goes for it.
         blocked_until = min([blocked_until, *(row.blocked.lower for row in next_ones if until <= row.blocked.lower)])
         next_ones = [row for row in next_ones if row.blocked.lower < blocked_until]
     refs = list(dict.fromkeys(row.booking_ref for row in next_ones))
