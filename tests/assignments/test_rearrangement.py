@@ -20,6 +20,7 @@ from assignments.integration.planners import Route
 from assignments.integration.project_host import HostWithWalkIns, configured
 from assignments.models import Allocation, Assignment, Attempt, HostMark, OutboxMessage, State, StateTransition
 from assignments.outcome import Change, Kind
+from assignments.planning.floor import Floor
 from assignments.planning.reasons import Reason
 from assignments.planning.seating_window import SeatingWindow
 from assignments.planning.snapshot import Movable
@@ -365,17 +366,26 @@ def test_if_the_host_refuses_a_pass_decides_all_its_requests_without_moves(
     assert not OutboxMessage.objects.filter(topic="booking.reseated")
 
 
-@pytest.mark.parametrize("is_squeezed", [False, True])
-def test_who_gave_up_a_buffer_to_a_neighbour_does_not_go_elsewhere_without_it(
-    telling: TheHost, tonight: datetime, is_squeezed: bool
-) -> None:
-    tables = [a_table("small", seats=2), a_table("large", seats=4)]
-    telling.floors["R1"] = a_floor(tables=tables, services=[a_service(buffer_after_minutes=30)])
+def two_alone_at_the_large_table(telling: TheHost, tonight: datetime) -> None:
+    """A, with half an hour to clear the table; who had the small one has cancelled."""
+    telling.floors["R1"] = small_and_large(buffer_after_minutes=30)
     telling.book("B", starts_at=tonight, party=2, requested_at=asked(0))
     telling.book("A", starts_at=tonight, party=2, requested_at=asked(1))
     run_all()
     telling.edit("B", wants_table=False)
     api.booking_changed(booking_ref="B")
+
+
+def small_and_large(*, buffer_after_minutes: int) -> Floor:
+    tables = [a_table("small", seats=2), a_table("large", seats=4)]
+    return a_floor(tables=tables, services=[a_service(buffer_after_minutes=buffer_after_minutes)])
+
+
+@pytest.mark.parametrize("is_squeezed", [False, True])
+def test_who_gave_up_a_buffer_to_a_neighbour_does_not_go_elsewhere_without_it(
+    telling: TheHost, tonight: datetime, is_squeezed: bool
+) -> None:
+    two_alone_at_the_large_table(telling, tonight)
     if is_squeezed:
         telling.book("next", starts_at=tonight + timedelta(hours=2), party=4, requested_at=asked(2))
         api.assign(booking_ref="next", table_refs=["large"], actor="staff:7", overriding=[Reason.BUFFER])
@@ -389,14 +399,8 @@ def test_who_gave_up_a_buffer_to_a_neighbour_does_not_go_elsewhere_without_it(
 
 def test_who_was_confirmed_before_buffers_were_made_longer_stays(telling: TheHost, tonight: datetime) -> None:
     """As its table is blocked for less than today's rules ask for, elsewhere it would go on without the rest."""
-    tables = [a_table("small", seats=2), a_table("large", seats=4)]
-    telling.floors["R1"] = a_floor(tables=tables, services=[a_service(buffer_after_minutes=30)])
-    telling.book("B", starts_at=tonight, party=2, requested_at=asked(0))
-    telling.book("A", starts_at=tonight, party=2, requested_at=asked(1))
-    run_all()
-    telling.edit("B", wants_table=False)
-    api.booking_changed(booking_ref="B")
-    telling.floors["R1"] = a_floor(tables=tables, services=[a_service(buffer_after_minutes=45)])
+    two_alone_at_the_large_table(telling, tonight)
+    telling.floors["R1"] = small_and_large(buffer_after_minutes=45)
     telling.book("four", starts_at=tonight, party=4, requested_at=asked(3))
     run_all()
     assert (tables_of("A"), tables_of("four")) == (["large"], [])

@@ -74,6 +74,12 @@ def text(*arguments: str) -> str:
     return out.getvalue()
 
 
+def ten_bookings() -> dict[str, Any]:
+    """The file of the real evening's first ten bookings."""
+    data: dict[str, Any] = json.loads(demo.REAL_EVENING.read_text())
+    return {**data, "bookings": data["bookings"][:10]}
+
+
 def kept(data: dict[str, Any], directory: Path) -> Path:
     path = directory / "evening.json"
     path.write_text(json.dumps(data))
@@ -227,8 +233,7 @@ class TestRefusals:
     def test_a_file_that_was_fed_counts_once_under_whatever_name(
         self, few: models.Restaurant, tmp_path: Path, monkeypatch: Any
     ) -> None:
-        data = json.loads(demo.REAL_EVENING.read_text())
-        data["bookings"] = data["bookings"][:10]
+        data = ten_bookings()
         first, second = tmp_path / "evening.json", tmp_path / "another.json"
         first.write_text(json.dumps(data))
         assert run("--file", str(first), "--feed")["fed"] == 10
@@ -244,8 +249,7 @@ class TestRefusals:
     ) -> None:
         configure(settings)
         climb("shadow")
-        data = json.loads(demo.REAL_EVENING.read_text())
-        data["bookings"] = data["bookings"][:10]
+        data = ten_bookings()
         for number in range(3):
             data["restaurant"].update(ref=f"other-{number}", name=f"Other {number}")
             data["bookings"][-1]["party"] = 2 + number
@@ -267,8 +271,7 @@ class TestRefusals:
     ) -> None:
         configure(settings)
         climb("shadow")
-        data = json.loads(demo.REAL_EVENING.read_text())
-        data["bookings"] = data["bookings"][:10]
+        data = ten_bookings()
         assert run("--file", str(kept(data, tmp_path)), "--feed")["fed"] == 10
         for number in range(4):
             with pytest.raises(CommandError, match="was fed already") as refused:
