@@ -241,6 +241,24 @@ def test_a_guest_does_not_wait_for_a_worker_that_follows_the_cancellation(
     assert HostMark.objects.exists() is (change != "requested again"), "what was left meanwhile is followed as well"
 
 
+def test_a_pass_does_not_cancel_what_the_guest_is_taking_back(host: TheHost, tonight: datetime) -> None:
+    host.book("B1", starts_at=tonight)
+    run_all()
+    marks.leave_for_a_pass("B1", cancels=True)
+    guest = connection.copy()
+    guest.set_autocommit(False)
+    try:
+        with guest.cursor() as cursor:
+            key = marks._cancellation_key("B1")
+            cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [key])
+        with transaction.atomic():
+            assert not marks.may_cancel("B1")
+    finally:
+        guest.close()
+    with transaction.atomic():
+        assert marks.may_cancel("B1")
+
+
 def limits() -> tuple[str, ...]:
     with connection.cursor() as cursor:
         cursor.execute("SELECT " + ", ".join(f"current_setting('{name}')" for name in LIMITS))

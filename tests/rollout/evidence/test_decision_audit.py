@@ -10,16 +10,17 @@ from uuid import uuid4
 import pytest
 from django.core.management import CommandError, call_command
 from django.db import DatabaseError, OperationalError, connection, transaction
+from django.db.models import Count
 
 from assignments import api
 from assignments.concurrency import clock
 from assignments.coordination import day_planner, dispatch, planned_day
 from assignments.coordination.planned_day import PlannedDay
 from assignments.integration import release
-from assignments.integration.host import Seating
+from assignments.integration.host import HostBooking, Seating
 from assignments.integration.planners import Batch
 from assignments.lifecycle import ledger
-from assignments.models import Attempt
+from assignments.models import Allocation, Attempt
 from assignments.planning.decision import Decision
 from assignments.planning.reasons import Reason, Refusal
 from assignments.planning.text import Text
@@ -175,6 +176,26 @@ def test_untold_is_a_confirmed_booking_that_the_host_still_waits_for(evening: No
         set(Audit.objects.filter(untold=True).values_list("booking_ref", flat=True))
         == {each.booking_ref for each in confirmed} - told
     )
+
+
+def test_a_host_that_shows_one_table_of_a_join_was_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As where a foreign key holds the table."""
+    decide()
+    joined = Allocation.objects.values("booking_ref").annotate(many=Count("pk")).filter(many__gt=1)
+    assert joined.exists()
+    bookings, tables_of = ExampleHost.bookings, ExampleHost.tables_of
+
+    def without_tables(self: ExampleHost, refs: Sequence[str], *, lock: bool = False) -> Mapping[str, HostBooking]:
+        return {ref: replace(each, table_refs=None) for ref, each in bookings(self, refs, lock=lock).items()}
+
+    def first_of(self: ExampleHost, refs: Sequence[str]) -> Mapping[str, tuple[str, ...]]:
+        return {ref: tables[:1] for ref, tables in tables_of(self, refs).items()}
+
+    monkeypatch.setattr(ExampleHost, "bookings", without_tables)
+    monkeypatch.setattr(ExampleHost, "tables_of", first_of)
+    decision_audit.run()
+    assert Audit.objects.exists()
+    assert not Audit.objects.filter(untold=True).exists()
 
 
 @pytest.mark.legacy_planner

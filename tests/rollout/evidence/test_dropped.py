@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
+from django.db.models import F, QuerySet
 
 from assignments import api
 from assignments.coordination import dispatch
@@ -76,23 +77,41 @@ def test_a_few_count_for_the_window_and_for_the_stage(monkeypatch: pytest.Monkey
     assert facts.stage_seatings.checked > 0, "by the audits of its batches"
 
 
-def test_bookings_that_guests_staff_or_the_project_cancel_are_not_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_bookings_that_guests_staff_or_the_project_cancel_are_not_given_up() -> None:
     decide()
     confirmed = Assignment.objects.filter(state="confirmed").order_by("pk").values_list("booking_ref", flat=True)
-    by_guests, by_calls = confirmed[:8], confirmed[8:16]
-    for ref in by_guests:
+    for ref in confirmed[:8]:
         Booking.objects.filter(pk=ref).update(status="cancelled")
         api.booking_changed(booking_ref=ref)
-    for ref in by_calls:
+    waiting = list(waits().values_list("booking_ref", flat=True))
+    for ref in waiting[:8]:
         api.booking_cancelled(booking_ref=ref)
-    waiting = Assignment.objects.filter(state="assignment_pending").order_by("pk").values_list("booking_ref", flat=True)
-    Booking.objects.filter(pk__in=list(waiting[:8])).update(status="cancelled")
-    Assignment.objects.filter(state="assignment_pending").update(due_at="2020-01-01T00:00Z")
+    Booking.objects.filter(pk__in=waiting[8:16]).update(status="cancelled")
+    in_review = Assignment.objects.filter(state="manual_review").values_list("booking_ref", flat=True)
+    by_staff = [api.reject(booking_ref=ref, actor="staff:1", reason="they were rude") for ref in list(in_review)]
+    waits().update(due_at="2020-01-01T00:00Z")
     list(dispatch.run_pass())
-    assert Assignment.objects.filter(state="cancelled").count() == 24
+    ended = Assignment.objects.filter(state__in=["cancelled", "failed"])
+    assert ended.count() == 24 + len(by_staff) > 24
+    assert dropped() == 0
+
+
+def test_a_booking_that_has_changed_since_is_not_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    decide_and(monkeypatch, fail, every=50)
+    assert dropped() == 2
+    given_up = Assignment.objects.filter(state="failed").values_list("booking_ref", flat=True)
+    Booking.objects.filter(pk=given_up[0]).update(party=F("party") + 1)
+    assert dropped() == 1
+
+
+def waits() -> QuerySet[Assignment]:
+    return Assignment.objects.filter(state="assignment_pending").order_by("pk")
+
+
+def dropped() -> int:
     position = steering.current()
     assert position is not None
-    assert measuring.measure_live(position, minutes=60).seatings.dropped == 0
+    return measuring.measure_live(position, minutes=60).seatings.dropped
 
 
 def test_a_booking_with_tables_that_is_settled_as_if_there_were_none_is_refused_wrongly(
