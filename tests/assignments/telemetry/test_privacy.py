@@ -198,7 +198,7 @@ def stored() -> str:
 
 def found_in(text: str) -> list[str]:
     """Canaries of which even a part is in the text."""
-    parts = (*CANARIES, "Quillfeather", "quillfeather", "900123")
+    parts = (*CANARIES, "Quillfeather", "quillfeather", "7700 900123", "7700900123")
     return [part for part in parts if part in text]
 
 
