@@ -66,14 +66,14 @@ def run(options: argparse.Namespace) -> int:
         chosen = random.Random(options.seed).sample(chosen, options.count)
     started, survived, anew = time.monotonic(), 0, False
     for mutant in chosen:
-        key = f"{version} {mutant.name}"
-        row = done.get(key)
-        if row is None or not row["by"]:  # A survivor is tried again: there may be a test for it by now.
+        row = done.get(mutant.name)
+        if row is None or not stands(row, sources[mutant.file]):
             tests = covering.tests(mutant.file, mutant.first, mutant.last, most_seconds=options.most_seconds)
             limit = 30 + 3 * options.most_seconds
             found = verdict(mutant, sources[mutant.file], tests, database=DATABASE, most_seconds=limit, anew=anew)
             anew = found.by == TIMEOUT
-            row = {"key": key, "name": mutant.name, "tests": len(tests), **asdict(found)}
+            row = {"name": mutant.name, "tests": len(tests), **asdict(found)}
+            row |= {"source": digest_of(sources[mutant.file]), "test": digest_of(text_of(found.by))}
             with results.open("a") as file:
                 file.write(json.dumps(row) + "\n")
         survived += not row["by"]
@@ -95,7 +95,25 @@ def known(file: Path) -> dict[str, dict[str, Any]]:
     if not file.exists():
         return {}
     rows = map(json.loads, file.read_text().splitlines())
-    return {row["key"]: row for row in rows}
+    return {row["name"]: row for row in rows}
+
+
+def stands(row: dict[str, Any], source: str) -> bool:
+    """Whether a result need not be found again: the mistake was noticed, and neither file has changed since.
+
+    A survivor is tried again, because there may be a test for it by now.
+    """
+    return bool(row["by"]) and row["source"] == digest_of(source) and row["test"] == digest_of(text_of(row["by"]))
+
+
+def text_of(test: str) -> str:
+    """The text of the file with this test; empty for what is no test, as a timeout."""
+    file = PROJECT / test.partition("::")[0].partition(" ")[0]
+    return file.read_text() if test and file.is_file() else ""
+
+
+def digest_of(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
 def digest(patterns: list[str]) -> str:

@@ -29,7 +29,9 @@ def test_another_end_is_raised(code: pytest.ExitCode) -> None:
         noticed_by(int(code), failure())
 
 
-def test_results_belong_to_one_version_of_code_and_tests(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_lines_of_tests_belong_to_one_version_of_code_and_tests(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(mutants, "PROJECT", tmp_path)
     (tmp_path / "one.py").write_text("a = 1\n")
     before = mutants.digest(["*.py"])
@@ -51,3 +53,19 @@ def test_a_part_of_a_path_that_no_file_has_is_an_error(tmp_path: Path) -> None:
     options = Namespace(state=tmp_path, anew=False, only=["NOTHING"])
     with pytest.raises(SystemExit, match="No file that is mutated has NOTHING in its path"):
         mutants.run(options)
+
+
+def test_what_was_noticed_stands_until_its_file_or_the_test_changes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mutants, "PROJECT", tmp_path)
+    (tmp_path / "test_a.py").write_text("def test_it(): ...")
+    by = "test_a.py::test_it[1 of 2]"
+    row = {"by": by, "source": mutants.digest_of("x = 1"), "test": mutants.digest_of(mutants.text_of(by))}
+    assert mutants.stands(row, "x = 1")
+    assert not mutants.stands(row, "x = 2")
+    assert not mutants.stands(row | {"by": ""}, "x = 1"), "a survivor may have a test by now"
+    ended = row | {"by": "timeout", "test": mutants.digest_of("")}
+    assert mutants.stands(ended, "x = 1")
+    (tmp_path / "test_a.py").write_text("def test_it(): pass")
+    assert not mutants.stands(row, "x = 1")
