@@ -14,7 +14,6 @@ from assignments.models import Assignment, FrozenEvening
 from assignments.testing import a_floor, a_table
 from rollout.evidence import decision_audit
 from rollout.models import Audit, FrozenBatch
-from rollout.policy.fixed_parties import Confirmed, is_fixed
 from rollout.shadow import frozen_batches
 from tests.assignments.conftest import HOST_PATH, TheHost, asked, host_with, run_all, tables_of
 
@@ -120,25 +119,3 @@ def test_a_party_that_had_to_stay_is_moved(
     found = dict(Audit.objects.values_list("booking_ref", "flaws"))
     assert found["four"] == flaws
     assert not FrozenBatch.objects.filter(audited_at=None).exists()
-
-
-START = datetime(2031, 1, 14, 19, tzinfo=UTC)
-FLOOR = a_floor(tables=[a_table("T1")])
-LIMITS = {"fixed_minutes": 120, "freeze_minutes": 0, "max_moves": 3}
-
-
-@pytest.mark.parametrize(
-    ("changed", "hours", "limits", "expected"),
-    [
-        ({}, 3, {}, False),
-        ({}, 2, {}, True),
-        ({"stage": "arrived"}, 3, {}, True),
-        ({"moves": 3}, 3, {}, False),
-        ({"moves": 4}, 3, {}, True),
-        ({}, 3, {"freeze_minutes": 60 * 12}, True),
-    ],
-)
-def test_whom_a_planner_may_move(changed: dict[str, Any], hours: int, limits: dict[str, int], expected: bool) -> None:
-    as_usual: dict[str, Any] = {"is_pinned": False, "is_told": False, "moves": 1, "planner": "v3", "stage": "expected"}
-    party = Confirmed(**{**as_usual, "starts_at": START, **changed})
-    assert is_fixed(party, FLOOR, START - timedelta(hours=hours), **{**LIMITS, **limits}) is expected

@@ -118,30 +118,58 @@ def test_a_refusal_although_tables_are_free_is_wrong() -> None:
     assert not judged[last].wrong_refusal
 
 
-def test_a_refusal_that_one_move_would_avoid_is_told_apart() -> None:
+class AskedByFour:
     """A pair has the table for four, the table for two is free, and four ask."""
-    window = seating_window(FLOOR, starts_at=START, party=2)
-    assert isinstance(window, SeatingWindow)
-    pair = Movable(booking_ref="A", table_refs=("T4",), window=window, party=2)
-    asks = SeatingRequest(booking_ref="B", starts_at=START, party=4, requested_at=START - timedelta(days=2))
-    before = Snapshot(
-        floor=FLOOR,
-        occupied=tuple(occupied_by("A", ("T4",), window)),
-        request=asks,
-        now=START - timedelta(days=1),
-        rules=PlanningRules(),
-        success={},
-    )
-    refusal = Refusal(Reason.NO_CAPACITY, _("No table is free."))
-    refused = {"B": Decision(booking_ref="B", snapshot_hash="", window=window, refusal=refusal)}
 
-    def again(refs: Sequence[str]) -> Mapping[str, Decision]:
-        return refused
+    def __init__(self, **limits: Any) -> None:
+        self.floor = replace(FLOOR, pacing=(Pacing(**limits),)) if limits else FLOOR
+        window = seating_window(self.floor, starts_at=START, party=2)
+        assert isinstance(window, SeatingWindow)
+        self.window = window
+        self.pair = Movable(booking_ref="A", table_refs=("T4",), window=window, party=2)
 
-    judged = judge(before, [asks], refused, movable=[pair], again=again)["B"]
+    def judged(self, *others: Occupied, movable: bool = True) -> Judgement:
+        """What the audit says of their refusal, with these tables taken beside the pair's."""
+        asks = SeatingRequest(booking_ref="B", starts_at=START, party=4, requested_at=START - timedelta(days=2))
+        before = Snapshot(
+            floor=self.floor,
+            occupied=(*occupied_by("A", ("T4",), self.window, party=2), *others),
+            request=asks,
+            now=START - timedelta(days=1),
+            rules=PlanningRules(),
+            success={},
+        )
+        refusal = Refusal(Reason.NO_CAPACITY, _("No table is free."))
+        refused = {"B": Decision(booking_ref="B", snapshot_hash="", window=self.window, refusal=refusal)}
+        return judge(before, [asks], refused, movable=[self.pair] if movable else [], again=lambda refs: refused)["B"]
+
+    def at(self, table_ref: str, minutes: int) -> Occupied:
+        """Others at a table, so many minutes after the pair sits down."""
+        late = timedelta(minutes=minutes)
+        return Occupied(
+            table_ref=table_ref,
+            blocked_from=self.window.blocked_from + late,
+            blocked_until=self.window.blocked_until + late,
+            booking_ref="C",
+        )
+
+
+def test_a_refusal_that_one_move_would_avoid_is_told_apart() -> None:
+    judged = AskedByFour().judged()
     assert (judged.wrong_refusal, judged.avoidable_by_moves) == (False, True)
-    judged = judge(before, [asks], refused, again=again)["B"]
+    judged = AskedByFour().judged(movable=False)
     assert (judged.wrong_refusal, judged.avoidable_by_moves) == (False, False), "a party that is fixed stays"
+
+
+@pytest.mark.parametrize(("minutes", "avoidable"), [(30, False), (-30, False), (600, True), (-600, True)])
+def test_a_move_is_possible_to_a_table_that_is_taken_at_other_times(minutes: int, avoidable: bool) -> None:
+    evening = AskedByFour()
+    assert evening.judged(evening.at("T2", minutes)).avoidable_by_moves is avoidable
+
+
+@pytest.mark.parametrize(("most", "avoidable"), [(5, False), (6, True)])
+def test_no_move_helps_where_the_pace_refuses(most: int, avoidable: bool) -> None:
+    assert AskedByFour(most_covers=most).judged().avoidable_by_moves is avoidable
 
 
 @pytest.mark.parametrize(

@@ -55,6 +55,9 @@ CASES: list[tuple[str, Facts, float, Status]] = [
     ("largest_share", compared(restaurants=1, largest=3000, with_bookings=1), 0.5, Status.PASS),
     ("largest_share", compared(restaurants=3, largest=2000, with_bookings=3), 0.5, Status.PASS),
     ("largest_share", compared(restaurants=20, largest=1500, with_bookings=20), 0.5, Status.PASS),
+    # Twice an even share of five restaurants is 40 %.
+    ("largest_share", compared(restaurants=5, largest=1200, with_bookings=5), 0.3, Status.PASS),
+    ("largest_share", compared(restaurants=5, largest=1201, with_bookings=5), 0.3, Status.INCONCLUSIVE),
     ("largest_share", compared(restaurants=20, largest=1501, with_bookings=20), 0.5, Status.INCONCLUSIVE),
     ("unsafe", compared(), 0, Status.PASS),
     ("unsafe", compared(verdicts={"unsafe": 1}), 0, Status.FAIL),
@@ -88,6 +91,10 @@ CASES: list[tuple[str, Facts, float, Status]] = [
         0.5,
         Status.PASS,
     ),
+    # One restaurant has the whole error of a bound, two share it.
+    ("parity", compared(verdicts={"better": 900}, restaurants=1, differing={"R1": (2, 23)}), 0.5, Status.FAIL),
+    ("parity", compared(verdicts={"better": 900}, restaurants=2, differing={"R1": (2, 23)}), 0.5, Status.PASS),
+    ("parity", compared(verdicts={"better": 900}, restaurants=2, differing={"R1": (1, 24)}), 0.5, Status.FAIL),
     ("parity", compared(verdicts={"better": 60, "worse": 400}, not_waived={"better": 60}), 0.5, Status.PASS),
     ("days_unsafe", facts(days=Days(compared=1)), 0, Status.PASS),
     ("days_unsafe", facts(days=Days(compared=9, unsafe=1)), 0, Status.FAIL),
@@ -162,6 +169,20 @@ def test_each_gate(gate: str, measured: Facts, threshold: float, status: Status)
     result = GATES[gate](measured, threshold)
     assert result.status is status, result.detail
     assert result.gate == gate
+
+
+def test_parity_says_whether_there_was_any_difference() -> None:
+    same = GATES["parity"](compared(verdicts={"same_tables": 3000}), 0.5)
+    assert str(same.detail).startswith(
+        "neither planner was better in 3000 feasible decisions; V3 is worse in at most 0."
+    )
+    differ = GATES["parity"](compared(verdicts={"better": 60, "worse": 40}), 0.5)
+    assert str(differ.detail).startswith("V3 was better 60 times and worse 40 times; bounds 0.")
+
+
+@pytest.mark.parametrize(("total", "ceiling"), [(0, 20), (2000, 20), (2099, 20), (2100, 21), (9999, 99)])
+def test_waivers_cover_one_comparison_in_a_hundred_and_at_least_twenty(total: int, ceiling: int) -> None:
+    assert Comparisons(total=total).ceiling == ceiling
 
 
 def test_the_table_above_shows_every_gate_pass_and_not_pass() -> None:

@@ -95,3 +95,8 @@ def test_a_wrong_setting_is_named(settings: Any, given: dict[str, Any], problem:
 
 def test_an_unknown_environment_is_named() -> None:
     assert "'prod'" in ladder.problems({"prod": [{"key": "off"}]}, ())[0]
+
+
+@pytest.mark.parametrize(("v3", "percent", "decides"), [(True, 1, True), (True, 0, False), (False, 1, False)])
+def test_v3_decides_from_one_percent_of_the_restaurants_on(v3: bool, percent: int, decides: bool) -> None:
+    assert ladder.Stage(key="canary-1", v3=v3, percent=percent).decides is decides
