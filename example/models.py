@@ -13,7 +13,7 @@ from django.utils.translation import gettext_lazy as _
 
 from assignments.concurrency import clock
 from assignments.planning.features import LONGEST_FEATURE
-from assignments.planning.floor import A_DAY_OF_MINUTES, MOST_PRIORITY, MOST_SEATS
+from assignments.planning.floor import A_DAY_OF_MINUTES, MOST_PRIORITY, MOST_SEATS, takes_guests_too_long
 from assignments.planning.timezone import time_zone
 
 A_NUMBER_OF_SEATS = [MinValueValidator(1), MaxValueValidator(MOST_SEATS)]
@@ -198,6 +198,8 @@ class ServicePeriod(models.Model):
     def clean(self) -> None:
         if self.late_minutes and not self.allow_overrun:
             raise ValidationError({"late_minutes": _("Guests who come after the end stay past it: allow overruns.")})
+        if self.start and self.end and takes_guests_too_long(self.start, self.end, self.late_minutes or 0):
+            raise ValidationError({"late_minutes": _("By then it is the day after next. Enter fewer minutes.")})
 
 
 class TurnTime(models.Model):

@@ -182,6 +182,9 @@ def test_a_service_says_how_long_guests_stay(admin_client: Client, restaurant: m
     assert not models.ServicePeriod.objects.filter(key="late").exists()
     with_turn = {**values, "turn_times-TOTAL_FORMS": 1, "turn_times-0-max_party": 4, "turn_times-0-minutes": 90}
     assert admin_client.post(page, with_turn).status_code == 302
+    too_long = {**with_turn, "key": "later", "allow_overrun": "on", "late_minutes": 22 * 60}
+    assert "By then it is the day after next." in admin_client.post(page, too_long).content.decode()
+    assert not models.ServicePeriod.objects.filter(key="later").exists()
     assert models.ServicePeriod.objects.get(key="late").turn_times.count() == 1
 
 
