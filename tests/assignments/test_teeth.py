@@ -14,16 +14,25 @@ from datetime import datetime
 from typing import Any
 
 import pytest
-from django.db import DatabaseError, InternalError, connection, transaction
+from django.db import DatabaseError, InternalError, OperationalError, connection, transaction
 
 from assignments import api
-from assignments.concurrency import locks, transactions
+from assignments.concurrency import locks, sql, transactions
 from assignments.coordination import dispatch, dry_run, quarantine
 from assignments.exceptions import CallbackTooSlowError, StaleAssignmentError, TableTakenError
 from assignments.integration import callback_budget
 from assignments.lifecycle import ledger, transitions
-from assignments.maintenance import outbox, promise_check
-from assignments.models import NO_OVERLAP_CONSTRAINT, Allocation, Assignment, BatchMark, OutboxMessage, State, insertion
+from assignments.maintenance import mark_following, outbox, promise_check
+from assignments.models import (
+    NO_OVERLAP_CONSTRAINT,
+    Allocation,
+    Assignment,
+    BatchMark,
+    HostMark,
+    OutboxMessage,
+    State,
+    insertion,
+)
 from assignments.models import assignment as assignment_model
 from assignments.models.assignment import AssignmentQuerySet
 from assignments.outcome import Kind
@@ -210,6 +219,35 @@ def test_skip_locked_leaves_a_booking_that_somebody_has(
         waited = transactions.repeated[transactions.LOCK_NOT_AVAILABLE]
     assert (waited == 0) is guarded
     assert Assignment.objects.get(booking_ref="B2").state == State.CONFIRMED or not guarded
+
+
+@WITH_AND_WITHOUT
+def test_skip_locked_leaves_a_mark_that_a_host_is_writing(
+    host: TheHost, tonight: datetime, monkeypatch: Any, guarded: bool
+) -> None:
+    """Without it every later change of the host waits for the one that a request has not committed yet."""
+    for ref in ("B1", "B2"):
+        host.book(ref, starts_at=tonight)
+        HostMark.objects.create(booking_ref=ref)
+    if not guarded:
+        rows = sql.rows
+        monkeypatch.setattr(sql, "rows", lambda text, **given: rows(text.replace("SKIP LOCKED", ""), **given))
+    with another_session() as cursor, connection.cursor() as own:
+        cursor.execute("BEGIN")
+        cursor.execute("UPDATE assignments_hostmark SET stamp = gen_random_uuid() WHERE booking_ref = 'B1'")
+        own.execute("SET lock_timeout = '150ms'")
+        try:
+            mark_following.sweep()
+        except OperationalError as error:
+            assert "lock timeout" in str(error)
+            waited = True
+        else:
+            waited = False
+        finally:
+            own.execute("RESET lock_timeout")
+    assert waited is not guarded
+    followed = Assignment.objects.values_list("booking_ref", flat=True)
+    assert list(followed) == (["B2"] if guarded else [])
 
 
 @pytest.fixture
