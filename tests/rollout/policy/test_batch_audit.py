@@ -85,6 +85,32 @@ def test_a_healthy_planner_has_no_flaw_and_no_wrong_refusal() -> None:
     assert not [each for each in judged if each.flaws or each.wrong_refusal]
     assert any(evening.moves for evening in EVENINGS), "parties are moved, or nothing is asked"
     assert any(each.avoidable_by_moves for each in judged) is False
+    refused = [
+        each
+        for evening in EVENINGS
+        for ref, each in evening.judged().items()
+        if evening.decisions[ref].refusal is not None
+    ]
+    assert refused
+    assert not any(each.avoidable_join or each.oversized for each in refused), "they have no tables"
+
+
+def test_another_planner_is_asked_beside_those_who_asked_earlier() -> None:
+    evening = EVENINGS[0]
+    at_tables = {row.booking_ref for row in evening.before.occupied}
+    came = 0
+    for request in evening.requests:
+        earlier = {
+            each.booking_ref
+            for each in evening.requests
+            if each is not request
+            and str(each.requested_at) <= str(request.requested_at)
+            and evening.decisions[each.booking_ref].plans
+        }
+        beside = evening.judged()[request.booking_ref].beside
+        assert {row.booking_ref for row in beside.occupied} == at_tables | earlier
+        came += len(earlier)
+    assert came
 
 
 def test_among_those_who_asked_at_the_same_moment_a_free_table_is_no_reason_to_refuse() -> None:

@@ -22,6 +22,9 @@ LIMITS = {"fixed_minutes": 120, "freeze_minutes": 0, "max_moves": 3}
         ({"moves": 3}, 3, {}, False),
         ({"moves": 4}, 3, {}, True),
         ({}, 3, {"freeze_minutes": 60 * 12}, True),
+        # The service begins two hours before they come.
+        ({}, 3, {"freeze_minutes": 59}, False),
+        ({}, 3, {"freeze_minutes": 60}, True),
     ],
 )
 def test_whom_a_planner_may_move(changed: dict[str, Any], hours: int, limits: dict[str, int], expected: bool) -> None:
