@@ -29,7 +29,7 @@ from tests.showcase import show
 pytestmark = pytest.mark.xdist_group("showcase")
 
 LATEST = 500
-ON_A_PAGE = 10
+ON_A_PAGE = 4
 """What a row costs to be drawn is not the question here."""
 LARGE = (Allocation, Assignment, Attempt, Event, StateTransition, Comparison, GuardRun)
 LISTS = [
