@@ -7,6 +7,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from html import unescape
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,6 +15,7 @@ from django.db import connection
 from django.test import Client
 
 from assignments.coordination import dispatch
+from assignments.integration.evening_file import EveningFile
 from assignments.models import Assignment, Breaker
 from example import demo, evening, incident
 from example.incident import Incident, Report
@@ -32,27 +34,31 @@ SEEN = {
         "/admin/assignments/serviceday/": ["Corner House", "0 bookings, 0 covers", "assignment pending"],
     },
     Incident.STUCK: {
-        "/admin/assignments/health/": ["Last success: 3 hours", "58 (oldest:"],
+        "/admin/assignments/health/": ["Last success: 3 hours", "20 (oldest:"],
         "/admin/rollout/position/": ["assignment_pipeline_v3 on switch"],
         "/admin/assignments/serviceday/": ["0 bookings, 0 covers", "created"],
     },
     Incident.REGRESSION: {
         "/admin/rollout/position/": [
-            "78 of 78 seatings break a rule of the floor: kept_too_short 78",
+            "39 of 39 seatings break a rule of the floor: kept_too_short 39",
             "Promotion locked",
         ],
         "/admin/assignments/event/": ["rollout.guard_breached"],
-        "/admin/assignments/serviceday/": ["Corner House", "78 bookings"],
+        "/admin/assignments/serviceday/": ["Corner House", "39 bookings"],
     },
 }
 """What is read on the pages, by incident and path."""
 
 
+def a_third_of_the_evening() -> EveningFile:
+    source = evening.parse_json_ahead(demo.REAL_EVENING.read_text(), datetime.now(UTC))
+    return replace(source, bookings=source.bookings[::3])
+
+
 @pytest.fixture
 def seeded(settings: Any, request: Any) -> Iterator[Report]:
     settings.ASSIGNMENTS = {**settings.ASSIGNMENTS, "EVENT_SINKS": ("assignments.telemetry.events.DatabaseSink",)}
-    source = evening.parse_json_ahead(demo.REAL_EVENING.read_text(), datetime.now(UTC))
-    yield incident.seed(request.param, source)
+    yield incident.seed(request.param, a_third_of_the_evening())
     with connection.cursor() as cursor:
         cursor.execute(f"DROP FUNCTION IF EXISTS {incident.TRIGGER} CASCADE")
 
@@ -97,7 +103,7 @@ def late_ones() -> list[int]:
 
 @pytest.mark.parametrize("seeded", [Incident.REGRESSION], indirect=True)
 def test_others_are_added_to_it_and_what_it_broke_is_mended_first(seeded: Report) -> None:
-    source = evening.parse_json_ahead(demo.REAL_EVENING.read_text(), datetime.now(UTC))
+    source = a_third_of_the_evening()
     bookings = Booking.objects.count()
     incident.seed(Incident.BREAKER, source)
     assert Breaker.objects.filter(opened_until__isnull=False).count() == 1
@@ -136,9 +142,10 @@ class Place:
         self.name = f"{connection.settings_dict['NAME']}_{kind}"
         self._process: processes.Process | None = None
 
-    def begin(self, incident: Incident) -> None:
-        """Seed an incident, in a process of its own."""
-        self._process = processes.start("demo", "--incident", incident, "--json", **self._variables(self.name))
+    def begin(self, incident: Incident, path: Path) -> None:
+        """Seed an incident, on the evening of a file, in a process of its own."""
+        arguments = ("demo", "--incident", incident, "--json", "--file", str(path))
+        self._process = processes.start(*arguments, **self._variables(self.name))
 
     def report(self) -> dict[str, Any]:
         """What the command said, once it has ended."""
@@ -175,17 +182,22 @@ def places(transactional_db: None) -> Iterator[dict[Incident, Place]]:
 
 
 @pytest.mark.legacy_planner
-def test_a_real_prometheus_has_the_metrics_and_fires_the_alerts_that_each_names(places: dict[Incident, Place]) -> None:
+def test_a_real_prometheus_has_the_metrics_and_fires_the_alerts_that_each_names(
+    places: dict[Incident, Place], tmp_path: Path
+) -> None:
+    path = tmp_path / "evening.json"
+    data = json.loads(demo.REAL_EVENING.read_text())
+    path.write_text(json.dumps({**data, "bookings": data["bookings"][::3]}))
     regression = places[Incident.REGRESSION]
     for kind, place in places.items():
         # A rollback is seen by who was there before it: another incident is there first.
-        place.begin(Incident.STUCK if place is regression else kind)
+        place.begin(Incident.STUCK if place is regression else kind, path)
     looks = {kind: place.report()["look"] for kind, place in places.items()}
     with ExitStack() as stack:
         targets = [stack.enter_context(place.running()) for place in places.values()]
         server = stack.enter_context(prometheus.serving(*targets, factor=60))
         server.wait_for(f"{of(GUARDS_ROLLBACKS, Incident.REGRESSION)} == 0")
-        regression.begin(Incident.REGRESSION)
+        regression.begin(Incident.REGRESSION, path)
         looks[Incident.REGRESSION] = regression.report()["look"]
         for kind, look in looks.items():
             for alert in filter(None, (each["alert"] for each in look)):

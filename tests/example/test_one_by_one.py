@@ -1,5 +1,6 @@
 """An evening that is decided one booking at a time: whoever has been told a table keeps it, others make room."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -12,18 +13,24 @@ from example import demo, evening, models, one_by_one
 from rollout.control import switches
 from rollout.flags import resolution
 
+THE_FIRST = 40
+"""So many bookings of the real evening are more than its tables hold at their time."""
+POSSIBLE = 33
+"""How many of them can be seated, as the solver proves."""
+
 
 @pytest.mark.django_db(transaction=True)
 def test_more_are_seated_when_others_may_move() -> None:
     source = evening.parse_json_ahead(demo.REAL_EVENING.read_text(), datetime.now(UTC))
+    source = replace(source, bookings=source.bookings[:THE_FIRST])
     found = one_by_one.play(source, seed=1)
     fixed, moving, optimized = found.runs
     assert (fixed.planner, fixed.moved, moving.planner) == ("v3-fixed", 0, "v3")
     assert moving.moved > 0
     assert moving.confirmed > fixed.confirmed
-    assert moving.confirmed <= optimized.confirmed <= demo.PROVEN_OPTIMUM
-    assert (optimized.planner, found.possible, found.is_proven) == ("v3-optimizer", demo.PROVEN_OPTIMUM, True)
-    assert (found.overlaps, found.lost, found.bookings) == (0, 0, len(source.bookings))
+    assert moving.confirmed <= optimized.confirmed <= POSSIBLE
+    assert (optimized.planner, found.possible, found.is_proven) == ("v3-optimizer", POSSIBLE, True)
+    assert (found.overlaps, found.lost, found.bookings) == (0, 0, THE_FIRST)
 
 
 @pytest.mark.django_db(transaction=True)

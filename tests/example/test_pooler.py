@@ -23,7 +23,7 @@ from rollout.flags import resolution
 from rollout.models import Comparison
 from tests import debian
 from tests.example import processes
-from tests.example.conftest import load
+from tests.example.conftest import keep_few, load
 
 # One process has the address of the pooler, and so the processes that are ready for it.
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.xdist_group("pooler")]
@@ -98,21 +98,19 @@ def manage(url: str, *arguments: str, **environment: str) -> str:
 
 @pytest.mark.parametrize("planner", ["v3", pytest.param("legacy", marks=pytest.mark.legacy_planner)])
 def test_several_workers_seat_the_evening(pooler: str, planner: str) -> None:
-    load(planner)
+    keep_few(load(planner), 50)
     workers = [processes.start("run_coordinator", "--json", DATABASE_URL=pooler) for _ in range(3)]
     said = [worker.communicate(timeout=120) for worker in workers]
     assert [worker.returncode for worker in workers] == [0, 0, 0], said
     while json.loads(manage(pooler, "run_coordinator", "--json"))["processed"]:
         Assignment.objects.filter(state="assignment_pending").update(due_at="2100-01-01T00:00Z")
-    assert Assignment.objects.filter(state="confirmed").count() >= (70 if planner == "v3" else 50)
+    assert Assignment.objects.filter(state="confirmed").count() >= (28 if planner == "v3" else 25)
     assert demo.count_overlaps() == demo.count_lost() == 0
 
 
 @pytest.mark.legacy_planner
 def test_every_command_works_and_leaves_no_session_changed(pooler: str) -> None:
-    restaurant = load("legacy")
-    keep = restaurant.bookings.order_by("start")[40:50]
-    restaurant.bookings.exclude(pk__in=[booking.pk for booking in keep]).delete()
+    keep_few(load("legacy"), 10)
     switches.set_switch(resolution.SHADOW_SWITCH, active=True, actor="test", reason="test")
     assert "fits" in manage(pooler, "run_coordinator", "--dry-run")
     assert not Allocation.objects.exists()
