@@ -1,13 +1,25 @@
 """A browser that watches itself: what nobody looks at in a browser test, and every user suffers from."""
 
+import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
 from django.conf import settings
 from django.test import Client
-from playwright.sync_api import Browser, BrowserContext, ConsoleMessage, Dialog, Page, Request, Response
+from playwright.sync_api import (
+    Browser,
+    BrowserContext,
+    ConsoleMessage,
+    Dialog,
+    Locator,
+    Page,
+    Request,
+    Response,
+    expect,
+)
+from playwright.sync_api import TimeoutError as TookTooLong
 
 FLAGS = (
     "--no-sandbox",  # as root, in a container
@@ -104,3 +116,14 @@ def visiting(
     finally:
         context.close()
     assert not watch.problems, "\n".join(watch.problems)
+
+
+def expect_text(what: Locator, text: str) -> None:
+    """Expect that its text contains this, sooner or later.
+
+    ``expect`` alone, for its message, describes all of the page at each try for as long as nothing is to be seen there.
+    In a full evening, that costs more than what is tested. The same holds of ``to_be_visible``: ``wait_for`` is cheaper.
+    """
+    with suppress(TookTooLong):
+        what.filter(has_text=re.compile(re.escape(text))).wait_for(state="attached")
+    expect(what).to_contain_text(text)

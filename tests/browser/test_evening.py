@@ -12,7 +12,7 @@ from playwright.sync_api import Browser, Locator, Page, expect
 from assignments import api
 from assignments.models import Allocation, Assignment, Closure, FrozenEvening, StaffAction, Stage
 from example import models
-from tests.browser.browsing import PHONE, visiting
+from tests.browser.browsing import PHONE, expect_text, visiting
 from tests.browser.test_every_page import findings
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.xdist_group("browser")]
@@ -23,7 +23,7 @@ TABLES = "#evening-grid tr.evening-row"
 
 def open_evening(page: Page) -> None:
     page.goto(TIMELINE)
-    expect(page.locator("#evening[data-ready]")).to_be_visible()
+    page.locator("#evening[data-ready]").wait_for()
 
 
 def coming(tonight: datetime, number: int = 0) -> Assignment:
@@ -50,7 +50,7 @@ def row(page: Page, code: str) -> Locator:
 
 def select(page: Page, assignment: Assignment) -> None:
     bar(page, assignment).click()
-    expect(page.locator("#evening-panel-title")).to_contain_text(f"Booking {assignment.booking_ref}")
+    expect_text(page.locator("#evening-panel-title"), f"Booking {assignment.booking_ref}")
 
 
 def tables_of(assignment: Assignment) -> str:
@@ -73,7 +73,7 @@ def press(page: Page, name: str) -> None:
 
 
 def said(page: Page, text: str) -> None:
-    expect(page.locator("#evening-said")).to_contain_text(text)
+    expect_text(page.locator("#evening-said"), text)
 
 
 def test_it_opens_on_tonight_at_the_current_time_with_the_tables_near_the_top(page: Page, tonight: datetime) -> None:
@@ -132,7 +132,7 @@ def test_a_drag_whose_panel_cannot_be_loaded_moves_nobody(page: Page, tonight: d
     select(page, shown)
     page.route("**/serviceday/?*part=panel*", lambda route: route.abort("failed"))
     grip(page, bar(page, dragged), row(page, "D1-T05"))
-    expect(page.locator("#evening-offline")).to_be_visible()
+    page.locator("#evening-offline").wait_for()
     page.unroute("**/serviceday/?*part=panel*")
     select(page, dragged)
     assert (tables_of(shown), tables_of(dragged)) == before
@@ -163,7 +163,7 @@ def test_a_taken_table_says_who_would_move_before_anybody_does(page: Page, tonig
     select(page, one)
     row(page, second).locator("th").click(position={"x": 5, "y": 40})
     preview = page.locator(".evening-preview")
-    expect(preview).to_contain_text(f"Booking {other.booking_ref} has it then.")
+    expect_text(preview, f"Booking {other.booking_ref} has it then.")
     assert (tables_of(one), tables_of(other)) == (first, second)
     preview.get_by_role("button", name="Swap with").click()
     said(page, "now")
@@ -226,7 +226,7 @@ def test_it_is_worked_by_keyboard_alone(page: Page, tonight: datetime) -> None:
     expect(page.locator(".evening-bar:focus")).to_have_count(1)
     bar(page, booking).focus()
     page.keyboard.press("Enter")
-    expect(page.locator("#evening-panel-title")).to_contain_text(booking.booking_ref)
+    expect_text(page.locator("#evening-panel-title"), booking.booking_ref)
     page.keyboard.press("m")
     expect(page.locator("a.evening-table:focus")).to_have_count(1)
     target = page.locator("tr.evening-row:has(a.evening-table:focus)").get_attribute("data-table")
@@ -267,7 +267,7 @@ def test_a_booking_without_a_table_is_seated_with_one_button(page: Page, tonight
     open_evening(page)
     page.get_by_role("link", name="Without a table").click()
     first = page.locator("ul.evening-waiting li").first
-    expect(first).to_contain_text("Can be seated now.")
+    expect_text(first, "Can be seated now.")
     name = first.locator("a").first.inner_text().split(" · ")[0].removeprefix("Booking ")
     first.get_by_role("button", name="Seat at").click()
     said(page, "now")
@@ -328,12 +328,12 @@ def test_a_closure_gets_other_times_by_keyboard_by_its_fields_and_by_dragging_an
     closed = page.locator(f'.evening-bar[data-closure="{pk}"]')
     closed.focus()
     page.keyboard.press("Enter")
-    expect(page.locator("#evening-panel-title")).to_contain_text("Closed: D1-T05")
+    expect_text(page.locator("#evening-panel-title"), "Closed: D1-T05")
     page.keyboard.press("+")
     said(page, "Closed from")
     assert times() == (starts, ends + timedelta(minutes=15))
     page.keyboard.press("u")
-    expect(page.locator("#evening-said")).to_contain_text(f"{ends:%H:%M}")
+    expect_text(page.locator("#evening-said"), f"{ends:%H:%M}")
     assert times() == (starts, ends)
 
     drag(".evening-grip:not(.evening-grip-start)", 40)
@@ -343,7 +343,7 @@ def test_a_closure_gets_other_times_by_keyboard_by_its_fields_and_by_dragging_an
     assert times() == (starts - timedelta(minutes=20), ends + timedelta(minutes=40))
     assert f"closure={pk}" in page.url
     page.locator("#evening-said").get_by_role("button", name="Take the change of the times back").click()
-    expect(page.locator("#evening-said")).to_contain_text(f"{starts:%H:%M} until")
+    expect_text(page.locator("#evening-said"), f"{starts:%H:%M} until")
     assert times() == (starts, ends + timedelta(minutes=40))
 
     begins, until = page.get_by_label("From, time"), page.get_by_label("Until, time")
@@ -436,7 +436,7 @@ def test_of_two_people_each_sees_what_the_other_does_and_nobody_overwrites(
         press(second, "Arrived")
         said(second, "arrived")
         news = page.locator("#evening-news .evening-news")
-        expect(news).to_contain_text("was noted as arrived by anna")
+        expect_text(news, "was noted as arrived by anna")
         # Its age is right though this device's clock is not.
         expect(news).to_be_visible()
         expect(news).to_contain_text(re.compile(r" [0-9] s ago"))
@@ -464,7 +464,7 @@ def test_without_a_connection_nothing_can_be_pressed_and_what_was_sent_acts_once
     # The server acts, and the answer is lost on its way.
     page.route("**/act/arrived/**", lambda route: (route.fetch(), route.abort("failed")))
     press(page, "Arrived")
-    expect(page.locator("#evening-offline")).to_be_visible()
+    page.locator("#evening-offline").wait_for()
     expect(page.locator("#evening-panel").get_by_role("button", name="Seated")).to_be_disabled()
     assert stage_of(booking) == Stage.ARRIVED
     page.unroute("**/act/arrived/**")
@@ -472,7 +472,7 @@ def test_without_a_connection_nothing_can_be_pressed_and_what_was_sent_acts_once
     page.on("request", lambda request: sent.append(request.url) if request.method == "POST" else None)
     other = coming(tonight, 1)
     grip(page, bar(page, other), row(page, "D1-T05"))
-    expect(page.locator("#evening-panel-title")).to_contain_text(f"Booking {other.booking_ref}")
+    expect_text(page.locator("#evening-panel-title"), f"Booking {other.booking_ref}")
     page.get_by_role("button", name="Send it again").click()
     said(page, "This was done already")
     expect(page.locator("#evening-offline")).to_be_hidden()
@@ -481,7 +481,7 @@ def test_without_a_connection_nothing_can_be_pressed_and_what_was_sent_acts_once
     assert len(sent) == 1
     assert tables_of(other) != "D1-T05"
     # The page shows the booking that the form was about, and its address says so.
-    expect(page.locator("#evening-panel-title")).to_contain_text(f"Booking {booking.booking_ref}")
+    expect_text(page.locator("#evening-panel-title"), f"Booking {booking.booking_ref}")
     assert f"booking={booking.pk}" in page.url
 
 
@@ -495,8 +495,8 @@ def test_a_connection_that_never_answers_is_said_and_what_was_sent_acts_once(pag
     press(page, "Arrived")
     panel = page.locator("#evening-panel")
     panel.get_by_role("button", name="Pin", exact=True).click(force=True)
-    expect(page.locator("#evening-sending")).to_be_visible()
-    expect(page.locator("#evening-offline")).to_be_visible()
+    page.locator("#evening-sending").wait_for()
+    page.locator("#evening-offline").wait_for()
     expect(page.locator("#evening-sending")).to_be_hidden()
     expect(panel.get_by_role("button", name="Seated")).to_be_disabled()
     page.unroute("**/serviceday/**")
@@ -510,7 +510,7 @@ def test_a_poll_that_is_never_answered_says_that_there_is_no_connection(page: Pa
     open_evening(page)
     page.locator("#evening").evaluate("(each) => { each.dataset.patience = 200; }")
     page.route("**/serviceday/?*part=live*", lambda route: None)
-    expect(page.locator("#evening-offline")).to_be_visible()
+    page.locator("#evening-offline").wait_for()
     expect(page.get_by_role("button", name="Send it again")).to_be_hidden()
     page.locator("#evening").evaluate("(each) => { each.dataset.patience = 8000; }")
     page.unroute("**/serviceday/?*part=live*")
@@ -522,12 +522,12 @@ def test_offline_nothing_can_be_pressed_until_the_connection_is_back(page: Page,
     open_evening(page)
     select(page, booking)
     page.context.set_offline(True)
-    expect(page.locator("#evening-offline")).to_be_visible()
+    page.locator("#evening-offline").wait_for()
     button = page.locator("#evening-panel").get_by_role("button", name="Arrived")
     expect(button).to_be_disabled()
     page.keyboard.press("a")
     bar(page, coming(tonight, 1)).click()
-    expect(page.locator("#evening-offline")).to_be_visible()
+    page.locator("#evening-offline").wait_for()
     page.context.set_offline(False)
     expect(page.locator("#evening-offline")).to_be_hidden()
     assert stage_of(booking) == Stage.EXPECTED
@@ -552,7 +552,7 @@ def test_on_a_phone_the_panel_covers_no_message(
         }"""
         assert page.locator("#evening-said .evening-message").evaluate(is_on_top)
         page.context.set_offline(True)
-        expect(page.locator("#evening-offline")).to_be_visible()
+        page.locator("#evening-offline").wait_for()
         assert page.locator("#evening-offline").evaluate(is_on_top)
         page.context.set_offline(False)
         expect(page.locator("#evening-offline")).to_be_hidden()
@@ -566,14 +566,14 @@ def test_the_open_lane_stays_open_when_a_stay_or_a_closure_is_dragged(page: Page
     open_evening(page)
     page.get_by_role("link", name="Without a table").click()
     lane = page.locator("ul.evening-waiting")
-    expect(lane).to_be_visible()
+    lane.wait_for()
     pull(page, bar(page, booking))
     said(page, "stays until")
-    expect(lane).to_be_visible()
+    lane.wait_for()
     assert "waiting=1" in page.url
     pull(page, page.locator(f'.evening-bar[data-closure="{closure}"]'))
     said(page, "Closed from")
-    expect(lane).to_be_visible()
+    lane.wait_for()
 
 
 def test_the_open_lane_stays_where_it_was_scrolled_to_when_others_change_the_evening(
@@ -652,7 +652,7 @@ def test_a_phone_taps_a_booking_and_a_table(
     with visiting(browser, live_server.url, admin_user, viewport=viewport, is_mobile=True, has_touch=True) as page:
         open_evening(page)
         bar(page, booking).tap()
-        expect(page.locator("#evening-panel-title")).to_contain_text(booking.booking_ref)
+        expect_text(page.locator("#evening-panel-title"), booking.booking_ref)
         assert page.evaluate("document.documentElement.scrollWidth") <= width
         small = page.locator("#evening-panel button, #evening-panel a.button").evaluate_all(
             "(all) => all.map((each) => each.getBoundingClientRect()).filter((box) => box.height && box.height < 44).length"
@@ -678,7 +678,7 @@ def test_nothing_on_the_working_page_keeps_anybody_out(
         open_evening(page)
         select(page, coming(tonight))
         page.get_by_role("link", name="Without a table").click()
-        expect(page.locator("ul.evening-waiting")).to_be_visible()
+        page.locator("ul.evening-waiting").wait_for()
         page.add_style_tag(content="* { transition: none !important; }")
         page.evaluate(Axe().axe_script)
         found = findings(page)
@@ -706,6 +706,6 @@ def test_the_day_sheet_marks_what_has_moved_since_it_was_printed(page: Page, ton
     page.reload()
     changed = page.locator("tr.changed")
     expect(changed).to_have_count(1)
-    expect(changed).to_contain_text(f"was {was}")
+    expect_text(changed, f"was {was}")
     open_evening(page)
     expect(page.get_by_role("link", name=f"at {was} on the day sheet")).to_have_count(1)

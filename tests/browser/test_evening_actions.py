@@ -10,7 +10,7 @@ from playwright.sync_api import Browser, Locator, Page, expect
 from assignments import api
 from assignments.models import Assignment, Closure, FrozenEvening, Stage, TablePlace
 from example import models
-from tests.browser.browsing import visiting
+from tests.browser.browsing import expect_text, visiting
 from tests.browser.test_evening import bar, coming, open_evening, row, said, select, stage_of, tables_of
 from tests.browser.test_floor_plan import open_plan, place_tables, spot
 
@@ -54,7 +54,7 @@ def work(page: Page, tonight: datetime, touch: Callable[[Locator], None], onto: 
 
     def choose(booking: Assignment) -> None:
         touch(bar(page, booking))
-        expect(page.locator("#evening-panel-title")).to_contain_text(f"Booking {booking.booking_ref}")
+        expect_text(page.locator("#evening-panel-title"), f"Booking {booking.booking_ref}")
 
     one, other = at(coming(tonight, 0), "D1-T04"), at(coming(tonight, 1), "D1-T05")
     waiting = held(tonight, "D2-T01")
@@ -136,7 +136,7 @@ def test_shortcuts_do_what_the_list_of_keys_says(page: Page, tonight: datetime) 
 
     def keys(booking: Assignment, *pressed: tuple[str, str]) -> None:
         bar(page, booking).press("Enter")
-        expect(page.locator("#evening-panel-title")).to_contain_text(f"Booking {booking.booking_ref}")
+        expect_text(page.locator("#evening-panel-title"), f"Booking {booking.booking_ref}")
         for key, text in pressed:
             bar(page, booking).press(key)
             said(page, text)
@@ -176,7 +176,7 @@ def test_others_see_a_swap_a_closure_and_a_placement_by_the_next_polls(
         for booking, code in ((one, "D1-T05"), (other, "D1-T04")):
             there = row(page, code).locator(f'.evening-bar[data-booking="{booking.pk}"]')
             expect(there).to_be_attached(timeout=soon)
-        expect(page.locator("#evening-news")).to_contain_text("anna")
+        expect_text(page.locator("#evening-news"), "anna")
         second.locator("[data-close]").click()
         row(second, "D2-T01").locator("a.evening-table").click()
         second.get_by_role("button", name="Close the table").click()
@@ -203,7 +203,7 @@ SMALL = """() => [...document.querySelectorAll(".evening-toolbar *, #evening *")
 def test_its_own_texts_are_of_13_pixels_at_least(page: Page, tonight: datetime) -> None:
     open_evening(page)
     page.get_by_role("link", name="Without a table").click()
-    expect(page.locator("ul.evening-waiting")).to_be_visible()
+    page.locator("ul.evening-waiting").wait_for()
     select(page, coming(tonight))
     for summary in page.locator("#evening summary, .evening-toolbar summary").all():
         summary.click()

@@ -12,7 +12,7 @@ from playwright.sync_api import Browser, Locator, Page, expect
 from assignments import api
 from assignments.models import Assignment, TablePlace
 from example import models
-from tests.browser.browsing import PHONE, visiting
+from tests.browser.browsing import PHONE, expect_text, visiting
 from tests.browser.test_evening import coming, stage_of, tables_of
 from tests.browser.test_every_page import findings
 
@@ -42,7 +42,7 @@ def at(page: Page, moment: Any) -> None:
     page.get_by_label("Time", exact=True).fill(f"{moment:%H:%M}")
     page.locator(".plan-time").get_by_role("button", name="Show").click()
     expect(page.get_by_label("Time", exact=True)).to_have_value(f"{moment:%H:%M}")
-    expect(page.locator("#evening[data-ready]")).to_be_visible()
+    page.locator("#evening[data-ready]").wait_for()
 
 
 def spot(page: Page, code: str) -> Locator:
@@ -74,10 +74,10 @@ def test_a_party_is_moved_by_two_clicks_and_the_move_taken_back(page: Page, toni
     open_plan(page)
     at(page, booking.starts_at)
     party(page, booking).click()
-    expect(page.locator("#evening-panel-title")).to_contain_text(f"Booking {booking.booking_ref}")
+    expect_text(page.locator("#evening-panel-title"), f"Booking {booking.booking_ref}")
     expect(spot(page, "D1-T04")).to_have_attribute("data-fit", "fits")
     spot(page, "D1-T04").locator("a.evening-table").click()
-    expect(page.locator("#evening-said")).to_contain_text("has D1-T04 now")
+    expect_text(page.locator("#evening-said"), "has D1-T04 now")
     assert tables_of(booking) == "D1-T04"
     expect(spot(page, "D1-T04").locator(".plan-party")).to_be_visible()
     page.locator("#evening-said").get_by_role("button").click()
@@ -97,7 +97,7 @@ def test_a_party_is_dragged_to_another_table(page: Page, tonight: Any) -> None:
     page.mouse.down()
     page.mouse.move(goal["x"] + goal["width"] / 2, goal["y"] + 40, steps=8)
     page.mouse.up()
-    expect(page.locator("#evening-said")).to_contain_text("has D1-T05 now")
+    expect_text(page.locator("#evening-said"), "has D1-T05 now")
     assert tables_of(booking) == "D1-T05"
 
 
@@ -107,7 +107,7 @@ def test_it_is_worked_by_keyboard(page: Page, tonight: Any) -> None:
     at(page, booking.starts_at)
     party(page, booking).focus()
     page.keyboard.press("Enter")
-    expect(page.locator("#evening-panel-title")).to_contain_text(f"Booking {booking.booking_ref}")
+    expect_text(page.locator("#evening-panel-title"), f"Booking {booking.booking_ref}")
     party(page, booking).focus()
     page.keyboard.press("a")
     expect(page.locator("#evening-said .evening-success")).to_be_visible()
@@ -121,7 +121,7 @@ def test_it_is_worked_by_keyboard(page: Page, tonight: Any) -> None:
     page.keyboard.press("ArrowLeft")
     expect(page.locator(f'.plan-row[data-table="{first}"] a.evening-table')).to_be_focused()
     page.keyboard.press("Enter")
-    expect(page.locator("#evening-said")).to_contain_text("now.")
+    expect_text(page.locator("#evening-said"), "now.")
     assert tables_of(booking) == models.Table.objects.get(pk=first).code
 
 
@@ -155,7 +155,7 @@ def test_tables_are_placed_by_dragging_by_keys_and_by_numbers(page: Page) -> Non
     page.mouse.down()
     page.mouse.move(box["x"] + 250, box["y"] + 140, steps=5)
     page.mouse.up()
-    expect(page.locator("#evening-said")).to_contain_text("D1-T01 was placed.")
+    expect_text(page.locator("#evening-said"), "D1-T01 was placed.")
     dragged = TablePlace.objects.get(table_ref=ref)
     spot(page, "D1-T01").locator("a.evening-table").focus()
     page.keyboard.press("ArrowRight")
@@ -170,7 +170,7 @@ def test_tables_are_placed_by_dragging_by_keys_and_by_numbers(page: Page) -> Non
     found = TablePlace.objects.get(table_ref=ref)
     assert (found.x, found.shape) == (600, "round")
     page.get_by_role("button", name="Back to its zone's row").click()
-    expect(page.locator("#evening-said")).to_contain_text("in its zone's row again")
+    expect_text(page.locator("#evening-said"), "in its zone's row again")
     assert not TablePlace.objects.exists()
 
 
@@ -189,7 +189,7 @@ def test_a_table_that_was_dragged_wrongly_is_put_back_to_where_it_stood(page: Pa
         page.mouse.move(box["x"] + 200, box["y"] + 140, steps=5)
         page.mouse.up()
         said = page.locator("#evening-said")
-        expect(said).to_contain_text("D1-T01 was placed.")
+        expect_text(said, "D1-T01 was placed.")
         expect(spot(page, "D1-T01")).not_to_have_attribute("data-x", "400")
         if back == "mouse":
             said.get_by_role("button", name="Put it back").click()
@@ -220,7 +220,7 @@ def test_fingers_move_a_party_on_a_tablet(browser: Browser, live_server: Any, ad
         open_plan(page)
         at(page, booking.starts_at)
         party(page, booking).tap()
-        expect(page.locator("#evening-panel-title")).to_contain_text(f"Booking {booking.booking_ref}")
+        expect_text(page.locator("#evening-panel-title"), f"Booking {booking.booking_ref}")
         page.locator("#evening-panel .evening-best button").first.tap()
         expect(page.locator("#evening-said .evening-success")).to_be_visible()
 
