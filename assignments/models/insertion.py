@@ -80,7 +80,7 @@ def _insert(parts: Sequence[tuple[Kind, Sequence[models.Model]]]) -> None:
 
 def _execute(using: str, tables: Sequence[Table], contents: Sequence[Sequence[Any]]) -> None:
     with mark_for_rollback_on_error(using=using), connections[using].cursor() as cursor:
-        cursor.execute(_statement(using, tables), [_encoder.encode(content).decode() for content in contents])
+        cursor.execute(_statement(using, tables), [as_json(content) for content in contents])
 
 
 @lru_cache
@@ -98,6 +98,11 @@ def _one_table(table: str, columns: Iterable[str]) -> str:
 
 def _column(field: models.Field[Any, Any]) -> str:
     return str(field.column)
+
+
+def as_json(rows: Sequence[Any]) -> str:
+    """Return rows (dictionaries or dataclasses) as JSON from which PostgreSQL makes rows of a table."""
+    return _encoder.encode(rows).decode()
 
 
 def _plain(value: Any) -> Any:
