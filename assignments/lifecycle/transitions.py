@@ -13,8 +13,9 @@ from django.dispatch import Signal
 
 from assignments import signals
 from assignments.concurrency.transactions import require_transaction
-from assignments.models import OPEN_STATES, Assignment, Attempt, OutboxMessage, State, StateTransition
+from assignments.models import OPEN_STATES, Assignment, Attempt, OutboxMessage, State
 from assignments.models.insertion import insert
+from assignments.models.transition import NewTransition
 from assignments.telemetry import correlation, events
 from assignments.telemetry.event_catalogue import STATE_MACHINE
 
@@ -155,7 +156,7 @@ def _said(told: OutboxMessage, correlation_id: uuid.UUID) -> events.EventRecord:
     )
 
 
-def _event(row: StateTransition, restaurant_ref: str, correlation_id: uuid.UUID | None) -> events.EventRecord:
+def _event(row: NewTransition, restaurant_ref: str, correlation_id: uuid.UUID | None) -> events.EventRecord:
     return events.event(
         STATE_MACHINE,
         "state_machine.transition",

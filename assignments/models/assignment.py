@@ -16,8 +16,9 @@ from django.utils.translation import gettext_lazy as _
 from django_fsm import FSMField, FSMModelMixin, TransitionNotAllowed, transition
 
 from assignments.exceptions import StaleAssignmentError, TransitionRefusedError
+from assignments.models.insertion import as_json
 from assignments.models.moment import UpdatedAtField
-from assignments.models.transition import StateTransition
+from assignments.models.transition import NewTransition
 
 _T = TypeVar("_T", bound=Callable[..., Any])
 
@@ -68,7 +69,7 @@ def _records_history(transition_method: _T) -> _T:
             raise TransitionRefusedError(problem, booking_ref=self.booking_ref) from error
         self.version += 1
         self.reason = reason
-        row = StateTransition(
+        row = NewTransition(
             assignment_id=self.pk,
             booking_ref=self.booking_ref,
             version=self.version,
@@ -161,50 +162,13 @@ class AssignmentQuerySet(models.QuerySet["Assignment"]):
         changed = [assignment for assignment in assignments if assignment.is_changed]
         if not changed:
             return
-        history = [row for assignment in changed for row in assignment.unsaved_transitions]
         with connections[self.db].cursor() as cursor:
             cursor.execute(
                 _GUARDED_UPDATE_WITH_HISTORY,
                 [
-                    [assignment.pk for assignment in changed],
-                    [assignment.stored_version for assignment in changed],
-                    [assignment.version for assignment in changed],
-                    [assignment.state for assignment in changed],
-                    [assignment.planner for assignment in changed],
-                    [assignment.attempts for assignment in changed],
-                    [assignment.due_at for assignment in changed],
-                    [assignment.reason for assignment in changed],
-                    [assignment.restaurant_ref for assignment in changed],
-                    [assignment.service_date for assignment in changed],
-                    [assignment.starts_at for assignment in changed],
-                    [assignment.party for assignment in changed],
-                    [assignment.zone_ref for assignment in changed],
-                    [assignment.service_rule for assignment in changed],
-                    [assignment.asked_until for assignment in changed],
-                    [assignment.stage for assignment in changed],
-                    [assignment.stage_at for assignment in changed],
-                    [assignment.table_told for assignment in changed],
-                    [assignment.moves for assignment in changed],
-                    # unnest() flattens nested arrays, so the tables of each row are passed as one text.
-                    ["\x1f".join(assignment.pinned_table_refs) for assignment in changed],
-                    [
-                        None if assignment.told_table_refs is None else "\x1f".join(assignment.told_table_refs)
-                        for assignment in changed
-                    ],
-                    ["\x1f".join(assignment.needs) for assignment in changed],
-                    ["\x1f".join(assignment.wishes) for assignment in changed],
-                    [assignment.asked_restaurant_ref for assignment in changed],
-                    [assignment.asked_date for assignment in changed],
-                    [assignment.asked_starts_at for assignment in changed],
-                    [assignment.asked_ends_at for assignment in changed],
-                    [assignment.asked_party for assignment in changed],
-                    [assignment.asked_zone_ref for assignment in changed],
-                    ["\x1f".join(assignment.asked_needs or ()) for assignment in changed],
-                    [assignment.wish_settled for assignment in changed],
+                    as_json([_stored_columns(assignment) for assignment in changed]),
                     correlation_id,
-                    [row.assignment_id for row in history],
-                    [row.version for row in history],
-                    *([str(getattr(row, column)) for row in history] for column in _TEXTS_OF_HISTORY),
+                    as_json([row for assignment in changed for row in assignment.unsaved_transitions]),
                 ],
             )
             updated = {pk for (pk,) in cursor.fetchall()}
@@ -215,53 +179,73 @@ class AssignmentQuerySet(models.QuerySet["Assignment"]):
             assignment.mark_stored()
 
 
-_TEXTS_OF_HISTORY = ("booking_ref", "name", "source", "target", "planner", "actor", "reason", "detail")
+_STORED = (
+    "version",
+    "state",
+    "planner",
+    "attempts",
+    "due_at",
+    "reason",
+    "restaurant_ref",
+    "service_date",
+    "starts_at",
+    "party",
+    "zone_ref",
+    "service_rule",
+    "asked_until",
+    "stage",
+    "stage_at",
+    "table_told",
+    "moves",
+    "pinned_table_refs",
+    "told_table_refs",
+    "needs",
+    "wishes",
+    "asked_restaurant_ref",
+    "asked_date",
+    "asked_starts_at",
+    "asked_ends_at",
+    "asked_party",
+    "asked_zone_ref",
+    "asked_needs",
+    "wish_settled",
+)
+"""The columns that ``persist`` stores."""
 
-_GUARDED_UPDATE_WITH_HISTORY = """
+
+def _stored_columns(assignment: Assignment) -> dict[str, Any]:
+    stored = {name: getattr(assignment, name) for name in _STORED}
+    return {
+        **stored,
+        "id": assignment.pk,
+        "stored_version": assignment.stored_version,
+        "asked_needs": assignment.asked_needs or None,
+    }
+
+
+_GUARDED_UPDATE_WITH_HISTORY = f"""
 WITH updated AS (
     UPDATE assignments_assignment AS stored
-       SET version = given.version, state = given.state, planner = given.planner, attempts = given.attempts,
-           due_at = given.due_at, reason = given.reason, restaurant_ref = given.restaurant_ref,
-           service_date = given.service_date, starts_at = given.starts_at, party = given.party,
-           zone_ref = given.zone_ref, service_rule = given.service_rule, asked_until = given.asked_until,
-           stage = given.stage, stage_at = given.stage_at,
-           table_told = given.table_told, moves = given.moves,
-           pinned_table_refs = CASE WHEN given.pins = '' THEN '{}'::text[] ELSE string_to_array(given.pins, chr(31)) END,
-           told_table_refs = CASE WHEN given.told = '' THEN '{}'::text[] ELSE string_to_array(given.told, chr(31)) END,
-           needs = CASE WHEN given.needs = '' THEN '{}'::text[] ELSE string_to_array(given.needs, chr(31)) END,
-           wishes = CASE WHEN given.wishes = '' THEN '{}'::text[] ELSE string_to_array(given.wishes, chr(31)) END,
-           asked_restaurant_ref = given.asked_restaurant_ref, asked_date = given.asked_date,
-           asked_starts_at = given.asked_starts_at, asked_ends_at = given.asked_ends_at, asked_party = given.asked_party,
-           asked_zone_ref = given.asked_zone_ref,
-           asked_needs = CASE WHEN given.asked_needs <> '' THEN string_to_array(given.asked_needs, chr(31)) END,
-           wish_settled = given.wish_settled,
+       SET {", ".join(f"{name} = given.{name}" for name in _STORED)},
            wake_at = CASE WHEN given.state = 'manual_review' THEN stored.wake_at END,
            deaths = CASE WHEN given.state IN ('assignment_in_progress', 'assigned') THEN stored.deaths ELSE 0 END,
            updated_at = assignments_now()
       FROM (SELECT set_config('assignments.knows_wishes', 'on', true) AS is_said) AS writer,
-           unnest(%s::bigint[], %s::int[], %s::int[], %s::text[], %s::text[], %s::int[], %s::timestamptz[], %s::text[],
-                  %s::text[], %s::date[], %s::timestamptz[], %s::int[], %s::text[], %s::smallint[],
-                  %s::timestamptz[], %s::text[], %s::timestamptz[], %s::boolean[], %s::int[], %s::text[], %s::text[],
-                  %s::text[], %s::text[], %s::text[], %s::date[], %s::timestamptz[],
-                  %s::timestamptz[], %s::int[], %s::text[], %s::text[], %s::boolean[])
-        AS given(id, stored_version, version, state, planner, attempts, due_at, reason, restaurant_ref, service_date,
-                 starts_at, party, zone_ref, service_rule, asked_until, stage, stage_at, table_told, moves, pins, told,
-                 needs, wishes, asked_restaurant_ref, asked_date, asked_starts_at, asked_ends_at, asked_party,
-                 asked_zone_ref, asked_needs, wish_settled)
+           (SELECT changed.*, (each ->> 'stored_version')::int AS stored_version
+              FROM json_array_elements(%s) AS each,
+                   json_populate_record(NULL::assignments_assignment, each) AS changed) AS given
      WHERE stored.id = given.id AND stored.version = given.stored_version AND writer.is_said = 'on'
     RETURNING stored.id
 ), history AS (
     INSERT INTO assignments_statetransition
            (correlation_id, assignment_id, version, booking_ref, name, source, target, planner, actor, reason, detail)
-    SELECT %s::uuid, made.*
-      FROM unnest(%s::bigint[], %s::int[], %s::text[], %s::text[], %s::text[], %s::text[], %s::text[], %s::text[],
-                  %s::text[], %s::text[])
-        AS made(assignment_id, version, booking_ref, name, source, target, planner, actor, reason, detail)
+    SELECT %s::uuid, assignment_id, version, booking_ref, name, source, target, planner, actor, reason, detail
+      FROM json_populate_recordset(NULL::assignments_statetransition, %s) AS made
      WHERE made.assignment_id IN (SELECT id FROM updated)
      ORDER BY made.assignment_id, made.version
 )
 SELECT id FROM updated
-"""
+"""  # noqa: S608  (the names are written above)
 """The history of a row that somebody else has changed is not inserted: it would break the history's uniqueness before
 ``StaleAssignmentError`` could say what happened.
 
@@ -426,7 +410,7 @@ class Assignment(FSMModelMixin, models.Model):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.unsaved_transitions: list[StateTransition] = []
+        self.unsaved_transitions: list[NewTransition] = []
         # Reads __dict__, so that deferred fields are not loaded here.
         self.stored_version: int = self.__dict__.get("version", 0)
         self.stored_state: str = self.__dict__.get("state", State.CREATED)

@@ -7,9 +7,10 @@ document, from which PostgreSQL makes rows of the table's own type.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import fields
 from functools import lru_cache
 from itertools import groupby
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import msgspec
 from django.db import connections, models, router
@@ -17,8 +18,13 @@ from django.db.models.expressions import DatabaseDefault
 from django.db.transaction import mark_for_rollback_on_error
 from psycopg.types.range import Range
 
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
 Kind: TypeAlias = "tuple[type[models.Model], tuple[models.Field[Any, Any], ...]]"
 """A model, and those of its fields that a statement fills in."""
+Table: TypeAlias = "tuple[type[models.Model], tuple[str, ...]]"
+"""A model, and those of its columns that a statement fills in."""
 BATCH = 500
 """How many rows a statement inserts at most, so that its memory stays bounded."""
 
@@ -40,6 +46,17 @@ def insert(rows: Iterable[models.Model]) -> None:
             _insert([part])
 
 
+def insert_records(model: type[models.Model], records: Sequence[DataclassInstance]) -> None:
+    """Insert rows that are given as records, whose fields are named as the model's columns. For many rows at once.
+
+    The records are dataclasses of one type. Otherwise as ``insert``, without building an instance for each row.
+    """
+    for first in range(0, len(records), BATCH):
+        part = records[first : first + BATCH]
+        columns = tuple(field.name for field in fields(part[0]))
+        _execute(router.db_for_write(model), ((model, columns),), [part])
+
+
 def _kind(row: models.Model) -> Kind:
     """Return the row's model, and its fields that have a value; the database fills in the others."""
     values = row.__dict__
@@ -56,18 +73,20 @@ def _insert(parts: Sequence[tuple[Kind, Sequence[models.Model]]]) -> None:
         return
     using = router.db_for_write(parts[0][0][0])
     contents = [
-        [{field.column: field.pre_save(row, add=True) for field in fields} for row in rows]
-        for (_, fields), rows in parts
+        [{field.column: field.pre_save(row, add=True) for field in given} for row in rows] for (_, given), rows in parts
     ]
+    _execute(using, tuple((model, tuple(map(_column, given))) for (model, given), _rows in parts), contents)
+
+
+def _execute(using: str, tables: Sequence[Table], contents: Sequence[Sequence[Any]]) -> None:
     with mark_for_rollback_on_error(using=using), connections[using].cursor() as cursor:
-        statement = _statement(using, tuple(kind for kind, _rows in parts))
-        cursor.execute(statement, [_encoder.encode(content).decode() for content in contents])
+        cursor.execute(_statement(using, tables), [as_json(content) for content in contents])
 
 
 @lru_cache
-def _statement(using: str, kinds: Sequence[Kind]) -> str:
+def _statement(using: str, tables: Sequence[Table]) -> str:
     quote = connections[using].ops.quote_name
-    *others, last = (_one_table(quote(model._meta.db_table), map(quote, _columns(fields))) for model, fields in kinds)
+    *others, last = (_one_table(quote(model._meta.db_table), map(quote, columns)) for model, columns in tables)
     named = ", ".join(f"part{number} AS ({each})" for number, each in enumerate(others))
     return f"WITH {named} {last}" if named else last
 
@@ -77,8 +96,13 @@ def _one_table(table: str, columns: Iterable[str]) -> str:
     return f"INSERT INTO {table} ({names}) SELECT {names} FROM json_populate_recordset(NULL::{table}, %s)"  # noqa: S608
 
 
-def _columns(fields: Iterable[models.Field[Any, Any]]) -> Iterable[str]:
-    return (str(field.column) for field in fields)
+def _column(field: models.Field[Any, Any]) -> str:
+    return str(field.column)
+
+
+def as_json(rows: Sequence[Any]) -> str:
+    """Return rows (dictionaries or dataclasses) as JSON from which PostgreSQL makes rows of a table."""
+    return _encoder.encode(rows).decode()
 
 
 def _plain(value: Any) -> Any:

@@ -1,9 +1,27 @@
 """The append-only history of assignment states."""
 
+from dataclasses import dataclass
+
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
 from assignments.models.moment import DatabaseNow, TransactionId
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class NewTransition:
+    """A transition that is not stored yet. Its fields are columns of StateTransition."""
+
+    assignment_id: int
+    booking_ref: str
+    version: int
+    name: str
+    source: str
+    target: str
+    planner: str
+    actor: str
+    reason: str
+    detail: str
 
 
 class StateTransition(models.Model):

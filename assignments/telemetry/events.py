@@ -206,10 +206,10 @@ class DatabaseSink:
 
     def write(self, events: Sequence[EventRecord]) -> None:
         from assignments.models import Event
-        from assignments.models.insertion import insert
+        from assignments.models.insertion import insert_records
 
         try:
-            insert(Event(**asdict(each)) for each in events)
+            insert_records(Event, events)
         finally:
             connection.close()
 

@@ -1,6 +1,7 @@
 """Many rows are inserted by one statement, and are the same rows that Django would have written."""
 
 import uuid
+from dataclasses import asdict, fields
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -12,8 +13,9 @@ from psycopg.types.range import TimestamptzRange
 
 from assignments.concurrency.transactions import is_overlap
 from assignments.models import Allocation, Assignment, Attempt, Event, OutboxMessage, SeatingChange
-from assignments.models.insertion import BATCH, insert
+from assignments.models.insertion import BATCH, insert, insert_records
 from assignments.planning.text import gettext
+from assignments.telemetry.events import EventRecord
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -145,6 +147,23 @@ def test_rows_of_one_model_need_one_statement_and_keep_their_order() -> None:
     with CaptureQueriesContext(connection) as captured:
         insert([])
     assert len(captured) == 0
+
+
+def test_records_become_the_same_rows_as_instances_and_keep_their_order() -> None:
+    given: dict[str, Any] = {
+        "source": SAYS,
+        "severity": "info",
+        "booking_ref": SAYS,
+        "context": {"x": [SAYS, 1.5, None]},
+        "at": EIGHT,
+    }
+    records = [EventRecord(type=f"{number}", correlation_id=uuid.UUID(int=7), **given) for number in range(BATCH + 1)]
+    with CaptureQueriesContext(connection) as captured:
+        insert_records(Event, records)
+        insert_records(Event, [])
+    assert len(captured) == 2
+    columns = [field.name for field in fields(EventRecord)]
+    assert list(Event.objects.order_by("id").values(*columns)) == [asdict(each) for each in records]
 
 
 def test_a_value_that_json_cannot_say_is_refused() -> None:
