@@ -106,7 +106,7 @@ def time_passes(hours: float) -> Callable[[], None]:
 def weeks_of_shadow() -> None:
     """What a group of restaurants would see in its weeks of shadow: peak evenings, edits, cancellations, many decisions."""
     days = [datetime.now(UTC).date() - timedelta(days=number) for number in range(25)]
-    columns = [field.column for field in Comparison._meta.concrete_fields if not field.primary_key]
+    columns = [str(field.column) for field in Comparison._meta.concrete_fields if not field.primary_key]
     changed = {
         "booking_ref": "booking_ref || '-' || number",
         "snapshot_hash": "snapshot_hash || '-' || number",
