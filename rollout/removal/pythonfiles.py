@@ -49,14 +49,19 @@ class _File:
         for line in text.splitlines(keepends=True):
             self.starts.append(self.starts[-1] + len(line.encode()))
         self.tree = ast.parse(text)
-        self.parents = {child: parent for parent in ast.walk(self.tree) for child in ast.iter_child_nodes(parent)}
+        self.nodes: list[ast.AST] = [self.tree]
+        self.parents: dict[ast.AST, ast.AST] = {}
+        for node in self.nodes:  # It grows: ast.walk and the parents in one.
+            children = list(ast.iter_child_nodes(node))
+            self.nodes += children
+            self.parents.update(dict.fromkeys(children, node))
         self.cuts: list[Cut] = []
         self.places: list[Trace] = []
         """Lines that a person has to look at."""
         self.goes_whole = False
 
     def traces(self) -> list[Trace]:
-        for node in ast.walk(self.tree):
+        for node in self.nodes:
             if isinstance(node, ast.Constant) and isinstance(node.value, str):
                 self._text(node, node.value)
             elif isinstance(node, ast.Import | ast.ImportFrom):
@@ -81,6 +86,8 @@ class _File:
 
     def _checked(self, found: list[Trace]) -> list[Trace]:
         """The edits; places whose edit would break the file are left to people."""
+        if not found:
+            return []
         try:
             ast.parse(edits.without(self.source, found))
         except SyntaxError:

@@ -105,23 +105,23 @@ def time_passes(hours: float) -> Callable[[], None]:
 
 def weeks_of_shadow() -> None:
     """What a group of restaurants would see in its weeks of shadow: peak evenings, edits, cancellations, many decisions."""
-    kept = list(Comparison.objects.exclude(verdict="").values())
     days = [datetime.now(UTC).date() - timedelta(days=number) for number in range(25)]
-    Comparison.objects.bulk_create(
-        Comparison(
-            **{
-                **row,
-                "id": None,
-                "booking_ref": f"{row['booking_ref']}-{number}",
-                "snapshot_hash": f"{row['snapshot_hash']}-{number}",
-                "service_date": days[number % len(days)],
-                # Each comes 25 times: one that a loaded machine took long for would be as many.
-                "candidate_ms": min(row["candidate_ms"] or 0, 20.0),
-            }
+    columns = [str(field.column) for field in Comparison._meta.concrete_fields if not field.primary_key]
+    changed = {
+        "booking_ref": "booking_ref || '-' || number",
+        "snapshot_hash": "snapshot_hash || '-' || number",
+        "service_date": "%s - number %% 25",
+        # Each comes 25 times: one that a loaded machine took long for would be as many.
+        "candidate_ms": "least(candidate_ms, 20)",
+    }
+    with connection.cursor() as cursor:
+        cursor.execute(
+            f"INSERT INTO rollout_comparison ({', '.join(columns)}) "
+            f"SELECT {', '.join(changed.get(column, column) for column in columns)} "
+            "FROM (SELECT *, count(*) OVER () AS total FROM rollout_comparison WHERE verdict <> '') AS kept, "
+            "generate_series(0, 3000 / total::int) AS number",
+            [days[0]],
         )
-        for number in range(3000 // len(kept) + 1)
-        for row in kept
-    )
     a_day = DayComparison.objects.order_by("-id").values()[0]
     DayComparison.objects.bulk_create(
         DayComparison(**{**a_day, "id": None, "service_date": each}) for each in days if each != a_day["service_date"]

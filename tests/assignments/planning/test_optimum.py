@@ -183,28 +183,28 @@ def test_without_the_extra_it_says_what_to_install(monkeypatch: pytest.MonkeyPat
         optimum.solve(problem(request("two", 2)))
 
 
-def test_generated_evenings_are_busy_and_the_same_each_time() -> None:
+def test_generated_evenings_are_the_same_each_time() -> None:
     assert generate(12) == generate(12) != generate(11)
     evening = load(12)
     assert (len(evening.tables), len({table.zone_ref for table in evening.tables}), evening.bad_rows) == (40, 5, ())
-    best = possible(evening)
-    assert best.is_proven
-    assert len(evening.bookings) / best.value >= 1.15
 
 
 def test_a_thinner_evening_has_as_few_bookings_as_make_the_ratio() -> None:
-    evening = replace(load(12), bookings=load(12).bookings[:150])
-    thinner = thinned(evening, 12, 1.05)
+    evening = replace(load(12), bookings=load(12).bookings[:140])
+    thinner = thinned(evening, 12, 1.02)
     assert {row.ref for row in thinner.bookings} < {row.ref for row in evening.bookings}
     fewer = replace(thinner, bookings=thinner.bookings[:-10])
-    assert len(fewer.bookings) / possible(fewer).value < 1.05 <= len(thinner.bookings) / possible(thinner).value
+    assert len(fewer.bookings) / possible(fewer).value < 1.02 <= len(thinner.bookings) / possible(thinner).value
     assert set(thinned(replace(evening, bookings=evening.bookings[:50]), 12, 1.5).bookings) == set(
         evening.bookings[:50]
     )
 
 
-def test_moves_seat_more_than_none_and_never_more_than_possible() -> None:
-    found = measure(load(12), orders=1)
+def test_a_generated_evening_is_busy_and_moves_seat_more_than_none_and_never_more_than_possible() -> None:
+    evening = load(12)
+    found = measure(evening, orders=1)
+    assert found.is_proven
+    assert len(evening.bookings) / found.possible >= 1.15
     assert found.fixed[0] <= found.moving[0] <= found.possible
     assert found.one_pass <= found.possible
     assert found.moved / found.rearrangements <= 3
