@@ -101,10 +101,11 @@ def variables(copy: Path, transactional_db: None) -> dict[str, str]:
     settings = connection.settings_dict
     kept = {name: value for name, value in processes.environment().items() if not name.startswith("PYTEST_")}
     kept.pop("PYTHONDONTWRITEBYTECODE", None)  # its many processes compile what was edited once
+    port = f"&port={settings['PORT']}" if settings["PORT"] else ""
     return {
         **kept,
         "PYTHONPATH": str(copy),
-        "DATABASE_URL": f"postgresql://{settings['USER']}@/postgres?host={settings['HOST']}",
+        "DATABASE_URL": f"postgresql://{settings['USER']}@/postgres?host={settings['HOST']}{port}",
         "DATABASE_NAME": f"{settings['NAME']}_copy",
         "TEST_DATABASE_NAME": f"{settings['NAME']}_copy",
     }

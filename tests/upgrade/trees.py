@@ -41,11 +41,13 @@ class Database:
 
     name: str
     host: str
+    port: str
     user: str
 
     @property
     def conninfo(self) -> str:
-        return f"postgresql://{self.user}@/{self.name}?host={self.host}"
+        port = f"&port={self.port}" if self.port else ""
+        return f"postgresql://{self.user}@/{self.name}?host={self.host}{port}"
 
     def run(self, tree: Path, *arguments: str, **variables: str) -> str:
         """``manage.py`` of this tree on the database. What it prints; the test fails if it does."""
@@ -91,6 +93,6 @@ def database(name: str) -> Iterator[Database]:
     with connection._nodb_cursor() as cursor:
         cursor.execute(f'CREATE DATABASE "{name}"')
     try:
-        yield Database(name=name, host=str(settings["HOST"]), user=str(settings["USER"]))
+        yield Database(name=name, host=str(settings["HOST"]), port=str(settings["PORT"]), user=str(settings["USER"]))
     finally:
         processes.drop_database(name)

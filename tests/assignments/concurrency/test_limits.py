@@ -253,6 +253,7 @@ def test_a_pass_does_not_cancel_what_the_guest_is_taking_back(host: TheHost, ton
             cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [key])
         with transaction.atomic():
             assert not marks.may_cancel("B1")
+        guest.rollback()
     finally:
         guest.close()
     with transaction.atomic():

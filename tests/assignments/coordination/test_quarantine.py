@@ -91,7 +91,8 @@ def test_a_mark_of_a_process_that_may_be_alive_counts_no_death(host: TheHost, to
     try:
         with other.cursor() as cursor:
             cursor.execute("SELECT pg_advisory_lock(hashtextextended(%s, 0))", [locks._day_key(*day)])
-        assert quarantine.note_deaths() == 0, "somebody has the day"
+            assert quarantine.note_deaths() == 0, "somebody has the day"
+            cursor.execute("SELECT pg_advisory_unlock_all()")
     finally:
         other.close()
     assert quarantine.note_deaths() == 1
@@ -196,7 +197,8 @@ class TestABusyDay:
             cursor.execute("SELECT pg_advisory_lock(hashtextextended(%s, 0))", [key])
 
     def follow(self, busy: Any) -> None:
-        busy.close()
+        with busy.cursor() as cursor:  # To close the connection would end the session only some time later.
+            cursor.execute("SELECT pg_advisory_unlock_all()")
         assert mark_following.sweep().followed == 1
         assert not HostMark.objects.exists()
 
