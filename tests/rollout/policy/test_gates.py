@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import fields, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -178,6 +178,27 @@ def test_parity_says_whether_there_was_any_difference() -> None:
     )
     differ = GATES["parity"](compared(verdicts={"better": 60, "worse": 40}), 0.5)
     assert str(differ.detail).startswith("V3 was better 60 times and worse 40 times; bounds 0.")
+
+
+@pytest.mark.parametrize(
+    ("v3", "legacy", "said"),
+    [
+        (0, 0, "V3 has decided no feasible booking"),
+        (0, 50, "V3 has decided no feasible booking"),
+        (50, 0, "there is no feasible booking of the legacy planner to compare with"),
+        (50, 50, "V3 seated 0/50, control 0/50"),
+    ],
+)
+def test_the_share_of_confirmed_bookings_says_what_is_missing(v3: int, legacy: int, said: str) -> None:
+    measured = replace(live(bookings=v3, confirmed=0), reference_bookings=legacy)
+    assert str(GATES["no_worse"](measured, 0.02).detail).startswith(said)
+
+
+def test_what_nobody_measured_is_zero() -> None:
+    for nothing in (Comparisons(), Days(), Outcomes(), Seatings(), Percentile()):
+        for field in fields(nothing):
+            value = getattr(nothing, field.name)
+            assert value == Percentile() or not value, f"{type(nothing).__name__}.{field.name}"
 
 
 @pytest.mark.parametrize(("total", "ceiling"), [(0, 20), (2000, 20), (2099, 20), (2100, 21), (9999, 99)])

@@ -20,13 +20,15 @@ def test_the_default_ladders_are_well_formed() -> None:
 
 def test_production_climbs_by_shadow_and_canaries() -> None:
     production = ladder.ladder("production", {})
-    assert [(stage.key, stage.percent) for stage in production.stages] == [
-        ("off", 0),
-        ("shadow", 0),
-        ("canary-10", 10),
-        ("canary-50", 50),
-        ("full", 100),
+    assert [(stage.key, stage.percent, stage.soak_hours) for stage in production.stages] == [
+        ("off", 0, 0),
+        ("shadow", 0, 24),
+        ("canary-10", 10, 24),
+        ("canary-50", 50, 24),
+        ("full", 100, 7 * 24),
     ]
+    assert [stage.key for stage in production.stages if stage.shadow] == ["shadow"]
+    assert [stage.key for stage in production.stages if stage.v3] == ["canary-10", "canary-50", "full"]
     above = production.above("canary-10")
     assert above is not None
     assert above.key == "canary-50"
