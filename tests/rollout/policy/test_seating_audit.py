@@ -125,6 +125,26 @@ def test_whether_anybody_could_have_seated_them(who: Party, taken: set[str], pos
     assert could_seat(FLOOR, who, MORNING, taken, RULES) is possible
 
 
+@pytest.mark.parametrize(
+    ("zones", "seated_then"),
+    [
+        ((None, None, None), True),
+        (("Terrace", "Terrace", "Terrace"), True),
+        ((None, None, "Terrace"), False),
+        ((None, None, None, None), False),
+    ],
+)
+def test_a_listed_join_of_any_zones_and_size_seats_them_since_hours_are_binding(
+    zones: tuple[str | None, ...], seated_then: bool
+) -> None:
+    """Floors that were stored before keep their rule: one zone, and no more tables than the limit (3)."""
+    tables = [table(f"T{number}", 2, zone) for number, zone in enumerate(zones)]
+    listed = Join(table_refs=frozenset(each.ref for each in tables), seats=9)
+    today = floor(*tables, joins=[listed])
+    assert could_seat(today, party(9), MORNING, set(), RULES)
+    assert could_seat(replace(today, stored_outside_minutes=120), party(9), MORNING, set(), RULES) is seated_then
+
+
 def test_what_has_begun_or_begins_too_soon_could_not_be_seated() -> None:
     assert could_seat(FLOOR, party(), at("19:01"), set(), RULES) is False
     assert could_seat(FLOOR, party(), at("18:30"), set(), PlanningRules(min_lead_minutes=60)) is False
