@@ -103,13 +103,13 @@ def main(arguments: Sequence[str]) -> int:
         say(f"== {cell}")
         results.append(look(cell) if options.list else test(cell, quick=options.quick, more=options.tests))
         say(f"{results[-1].outcome}: {results[-1].detail}")
+        if options.write and not options.list:  # At once: the next cell takes minutes.
+            write(RESULT, results[-1:], quick=options.quick, today=datetime.now(UTC).date().isoformat())
     say("")
     for line in table(results):
         say(line)
     if options.list:
         return 0
-    if options.write:
-        write(RESULT, results, quick=options.quick, today=datetime.now(UTC).date().isoformat())
     outcomes = {result.outcome for result in results}
     return EXIT_FAILED if "failed" in outcomes else EXIT_MISSING if "missing" in outcomes else 0
 
@@ -158,19 +158,16 @@ def test(cell: Cell, *, quick: bool, more: Sequence[str]) -> Result:
 
 def _tested(cell: Cell, python: Path, url: str, *, quick: bool, more: Sequence[str]) -> Result:
     versions = asked(python, url)
-    done = subprocess.run(
-        [python, "-m", "pytest", *PYTEST, *(["--quick"] if quick else []), *more],
-        cwd=PROJECT,
-        env={**os.environ, "DATABASE_URL": url},
-        stdout=subprocess.PIPE,
-        text=True,
-        check=False,
-    )
-    if done.returncode:
-        say(done.stdout)
-    last = next((line for line in reversed(done.stdout.splitlines()) if line.strip()), f"exit code {done.returncode}")
-    outcome = "failed" if done.returncode else "passed"
-    return Result(cell=cell, outcome=outcome, detail=last.strip("= "), versions=versions)
+    command = [str(python), "-m", "pytest", *PYTEST, *(["--quick"] if quick else []), *more]
+    environ = {**os.environ, "DATABASE_URL": url}
+    last = ""
+    with subprocess.Popen(command, cwd=PROJECT, env=environ, stdout=subprocess.PIPE, text=True) as tests:
+        for line in tests.stdout or ():
+            say(line.rstrip())
+            last = line.strip("= \n") or last
+    outcome = "failed" if tests.returncode else "passed"
+    detail = last or f"exit code {tests.returncode}"
+    return Result(cell=cell, outcome=outcome, detail=detail, versions=versions)
 
 
 def find_python(version: str) -> Path:
