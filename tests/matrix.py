@@ -189,7 +189,8 @@ def environment(cell: Cell) -> Path:
         made = subprocess.run([python, "-m", "venv", folder], capture_output=True, text=True, check=False)
         if made.returncode:
             shutil.rmtree(folder, ignore_errors=True)
-            raise MissingError(f"{python} makes no virtual environment: {_last_line(made)}")
+            hint = f"on Debian, python{cell.python}-venv may be missing"
+            raise MissingError(f"{python} makes no virtual environment ({hint}): {_last_line(made)}")
     pip = [str(folder / "bin" / "python"), "-m", "pip", "install", "-qq", "--disable-pip-version-check"]
     done = subprocess.run(
         [*pip, "--requirement", "requirements.txt", f"django~={cell.django}.0"],
