@@ -47,8 +47,10 @@ def parse_csv(text: str, *, on: date | None = None) -> EveningFile:
     Values are separated by commas, semicolons or tabs, as the columns of the first line are, or as a first line such as
     ``sep=;``, written by spreadsheets, says. Raises UnusableFileError.
     """
-    said = re.match(r"sep=(.)(\r\n|\n|\r)", text)
+    said = re.match(r"sep=([^\r\n])(\r\n|\n|\r)", text)
     if said:
+        if said[1] not in SEPARATORS:
+            raise UnusableFileError(f"Its values are separated by {said[1]!r}; use a comma, a semicolon or a tab.")
         text = text[said.end() :]
     first_line = re.split(r"[\r\n]", text, maxsplit=1)[0]
     separator = said[1] if said else max(SEPARATORS, key=lambda each: _columns_known(first_line, each))

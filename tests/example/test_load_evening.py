@@ -1,6 +1,7 @@
 """load_evening: what is in the file is in the database, whole or not at all, once."""
 
 import json
+import re
 from datetime import UTC, date, datetime, timedelta
 from importlib import import_module
 from pathlib import Path
@@ -593,6 +594,18 @@ class TestSpreadsheets:
         ("", "", "", "", ""),
         ("C3", "Bistro", "19.12.2030 20:30", "2", ""),
     )
+
+    @pytest.mark.parametrize(
+        ("first", "said"),
+        [
+            ("sep=|", "separated by '|'; use a comma, a semicolon or a tab"),
+            ('sep="', "use a comma"),
+            ("sep=", "Unknown columns 'sep='"),
+        ],
+    )
+    def test_a_separator_that_is_none_is_refused_by_name(self, tmp_path: Path, first: str, said: str) -> None:
+        with pytest.raises(CommandError, match=re.escape(said)):
+            load(a_file(tmp_path, f"{first}\r\nref,restaurant,start,party\r\n"))
 
     @pytest.mark.parametrize("separator", [",", ";", "\t"])
     @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])

@@ -86,7 +86,8 @@ def copy(tmp_path: Path) -> Path:
     What is compiled already comes along: Python compiles anew what is edited.
     """
     tree = tmp_path / "project"
-    ignored = shutil.ignore_patterns(".git", ".venv*", ".postgres", ".*_cache", "dist", "build")
+    made = (".venv*", ".audit", ".chaos", ".matrix", ".mutants", ".postgres", ".*_cache", "dist", "build")
+    ignored = shutil.ignore_patterns(".git", *made)
     shutil.copytree(PROJECT, tree, ignore=ignored)
     (tree / "sitecustomize.py").write_text(
         f"import sys\n\nsys.path[:] = [path for path in sys.path if path != {str(PROJECT)!r}]\n"
