@@ -31,8 +31,6 @@ from tests.assignments.planning.restaurant import (
     table,
     taken,
 )
-from tests.evenings import load
-from tests.evenings.playing import NOW, one_by_one, shuffled
 
 RULES = PlanningRules()
 
@@ -324,32 +322,6 @@ def test_times_at_which_the_same_parties_are_there_are_searched_once(monkeypatch
     assert evening.probe(ask("new", party=2, start="19:00")) is None
     assert evening.probe(ask("new", party=2, start="20:00")) == {}
     assert len(searched) == 2, "somebody was seated meanwhile"
-
-
-def test_whatever_is_probed_is_decided_alike_however_many_times_are_asked_about() -> None:
-    evening = load(101)
-    on, requests = evening.floor(), evening.requests()
-    played = one_by_one(on, shuffled(requests, 1)[:200], moves=False)
-    movable, occupied = list(played.seated.values()), played.occupied()
-
-    def anew() -> EveningPlanner:
-        return EveningPlanner(floor=on, occupied=occupied, rules=RULES, now=NOW, movable=movable)
-
-    asked = [
-        SeatingRequest(booking_ref="new", starts_at=start, party=party)
-        for party in (4, 8)
-        for start in sorted({request.starts_at for request in requests})[::3]
-    ]
-    shared = anew()
-    found = [shared.probe(request) for request in asked]
-    assert any(found), "somebody would be moved"
-    assert None in found
-    for request, moved in zip(asked, found, strict=True):
-        again = anew()
-        assert again.probe(request) == moved
-        if moved is not None:
-            assert again.decide(request).best is not None
-            assert again.moves.keys() <= moved.keys()
 
 
 def test_of_the_confirmed_parties_that_could_move_the_one_that_comes_latest_does() -> None:

@@ -18,9 +18,7 @@ from assignments.planning.seating_window import SeatingWindow
 from assignments.planning.snapshot import Movable, PlanningRules
 from assignments.planning.violations import violations
 from assignments.testing import a_floor, a_table
-from tests.evenings import generate, load
-from tests.evenings.measure import measure, possible, thinned
-from tests.evenings.playing import NOW, one_by_one, shuffled, taken_by
+from tests.evenings.playing import taken_by
 
 FLOOR = a_floor(tables=[a_table("small", seats=2), a_table("large", seats=4)])
 
@@ -181,41 +179,3 @@ def test_without_the_extra_it_says_what_to_install(monkeypatch: pytest.MonkeyPat
     assert not optimum.is_installed()
     with pytest.raises(OptimizerMissingError, match=r"table-assignments\[optimizer\]"):
         optimum.solve(problem(request("two", 2)))
-
-
-def test_generated_evenings_are_busy_and_the_same_each_time() -> None:
-    assert generate(12) == generate(12) != generate(11)
-    evening = load(12)
-    assert (len(evening.tables), len({table.zone_ref for table in evening.tables}), evening.bad_rows) == (40, 5, ())
-    best = possible(evening)
-    assert best.is_proven
-    assert len(evening.bookings) / best.value >= 1.15
-
-
-def test_a_thinner_evening_has_as_few_bookings_as_make_the_ratio() -> None:
-    evening = replace(load(12), bookings=load(12).bookings[:150])
-    thinner = thinned(evening, 12, 1.05)
-    assert {row.ref for row in thinner.bookings} < {row.ref for row in evening.bookings}
-    fewer = replace(thinner, bookings=thinner.bookings[:-10])
-    assert len(fewer.bookings) / possible(fewer).value < 1.05 <= len(thinner.bookings) / possible(thinner).value
-    assert set(thinned(replace(evening, bookings=evening.bookings[:50]), 12, 1.5).bookings) == set(
-        evening.bookings[:50]
-    )
-
-
-def test_moves_seat_more_than_none_and_never_more_than_possible() -> None:
-    found = measure(load(12), orders=1)
-    assert found.fixed[0] <= found.moving[0] <= found.possible
-    assert found.one_pass <= found.possible
-    assert found.moved / found.rearrangements <= 3
-
-
-def test_nobody_is_unseated_when_others_move() -> None:
-    evening = load(12)
-    played = one_by_one(evening.floor(), shuffled(evening.requests()[:120], 1), moves=True)
-    assert len(played.seated) + len(played.refused) == 120
-    tables = {ref: each.table_refs for ref, each in played.seated.items()}
-    as_it_ended = Problem(
-        floor=evening.floor(), occupied=(), movable=tuple(played.seated.values()), requests=(), now=NOW
-    )
-    assert violations(as_it_ended, tables) == []

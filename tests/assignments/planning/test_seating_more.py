@@ -1,10 +1,7 @@
 """Who sits when all asked at the same time: as many as possible, and the others lose nothing by it."""
 
-import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-
-import pytest
 
 from assignments.planning.batch_planner import EveningPlanner, in_order
 from assignments.planning.decision import Decision
@@ -14,8 +11,6 @@ from assignments.planning.request import SeatingRequest
 from assignments.planning.seating_window import SeatingWindow
 from assignments.planning.snapshot import Movable, PlanningRules, occupied_by
 from tests.assignments.planning.restaurant import MORNING, ask, at, floor, table
-from tests.evenings import load
-from tests.evenings.playing import NOW
 
 RULES = PlanningRules()
 ONE_TABLE = floor(table("A2", 2))
@@ -99,21 +94,3 @@ def test_who_asked_first_keeps_the_table() -> None:
 def test_whom_staff_pinned_keeps_the_table() -> None:
     long, *short = a_long_stay_and_two_short_ones()
     assert seated(decided(ONE_TABLE, [replace(long, pinned_table_refs=("A2",)), *short])) == ["long"]
-
-
-@pytest.mark.parametrize("seed", [103, 104])
-def test_of_a_busy_evening_more_are_seated_each_time_alike_and_nobody_twice_at_a_table(seed: int) -> None:
-    evening = load(seed)
-    on, requests = evening.floor(), [replace(each, requested_at=None) for each in evening.requests()]
-    one_after_the_other = decided(on, requests, together=False, now=NOW)
-    together = decided(on, requests, now=NOW)
-    assert len(seated(together)) >= len(seated(one_after_the_other)) + 3
-    assert decided(on, requests[::-1], now=NOW) == together
-    sitting: dict[str, list[Decision]] = {}
-    for decision in together.values():
-        assert (decision.best is None) == (decision.refusal is not None)
-        for ref in decision.best.table_refs if decision.best else ():
-            sitting.setdefault(ref, []).append(decision)
-    for at_table in sitting.values():
-        windows = sorted((each.window for each in at_table if each.window), key=lambda each: each.blocked_from)
-        assert all(one.blocked_until <= other.blocked_from for one, other in itertools.pairwise(windows))
