@@ -1,5 +1,6 @@
 """Pacing: how many guests may come within an interval and be there at once, as V3 and the audit read it."""
 
+import itertools
 import random
 from dataclasses import replace
 from datetime import UTC, date, datetime, time, timedelta
@@ -11,9 +12,10 @@ import pytest
 from assignments.planning.batch_planner import EveningPlanner
 from assignments.planning.engine import judge, plan, snapshot_hash
 from assignments.planning.floor import CalendarEntry, Floor, InvalidFloorError, Pacing
-from assignments.planning.pacing import limits_on
+from assignments.planning.pacing import Ceiling, Pace, limits_on
 from assignments.planning.reasons import Reason
 from assignments.planning.request import SeatingRequest
+from assignments.planning.seating_window import SeatingWindow, seating_window
 from assignments.planning.snapshot import Occupied, PlanningRules, occupied_by
 from assignments.testing import a_floor, a_service, a_table
 from rollout.policy.seating_audit import Flaw, could_be_seated, flaws_of
@@ -206,6 +208,81 @@ def test_the_audit_agrees_on_random_evenings() -> None:
             if anyway.best:
                 assert flaws_of(asked, anyway) == [Flaw.PACING]
     assert refused > 20
+
+
+def window_of(on: Floor, request: SeatingRequest) -> SeatingWindow:
+    window = seating_window(on, starts_at=request.starts_at, party=request.party, ends_at=request.ends_at)
+    assert isinstance(window, SeatingWindow)
+    return window
+
+
+def test_ceilings_name_whom_they_bind_and_what_is_left_for_them() -> None:
+    on = paced(most_covers=8, most_parties=3)
+    pace = Pace(on, guests("there", "19:00", "20:00", 3, "T1", "T2"))
+    four, promised, two = (
+        ask("four", party=4, start="19:00"),
+        replace(ask("promised", party=3, start="19:10"), promised_party=3),
+        ask("two", party=2, start="19:14"),
+    )
+    waiting = [(each, window_of(on, each)) for each in (four, promised, two, ask("later", start="19:15"))]
+    assert list(pace.ceilings(waiting, RULES)) == [
+        Ceiling("four", {"four": 4}, 5, 0),
+        Ceiling("two", {"four": 4, "promised": 3, "two": 2}, 5, 3),  # the promised party may come all the same
+        Ceiling("four", {"four": 1}, 2, 0),
+        Ceiling("two", {"four": 1, "promised": 1, "two": 1}, 2, 1),
+        Ceiling("later", {"later": 2}, 8, 0),
+        Ceiling("later", {"later": 1}, 3, 0),
+    ]
+    full = Pace(on, guests("there", "19:00", "20:00", 9, "T1"))
+    assert list(full.ceilings(waiting[:1], RULES)) == [
+        Ceiling("four", {"four": 4}, -1, 1),  # nobody has to leave
+        Ceiling("four", {"four": 1}, 2, 0),
+    ]
+    assert list(pace.ceilings(waiting[1:2], RULES)) == []
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_ceilings_allow_whom_pacing_lets_come_one_after_another(seed: int) -> None:
+    dice = random.Random(seed)
+    limits = [
+        Pacing(
+            interval_minutes=30,
+            most_covers=dice.choice([None, 5, 7]),
+            most_parties=dice.choice([None, 2]),
+            most_present=dice.choice([None, 4, 6, 9]),
+            service_key=key,
+        )
+        for key in ("lunch", "dinner")
+    ]
+    on = replace(floor(*TABLES), pacing=tuple(limits))
+    there = guests("a", "14:00", "17:30", 2, "T1") + guests("b", "18:30", "19:30", 3, "T2", "T3")
+    waiting = []
+    for number in range(6):
+        start = at(dice.choice(["14:45", "18:00", "18:15", "18:30", "19:15", "19:30"]))
+        party = dice.randint(1, 4)
+        request = SeatingRequest(
+            booking_ref=f"w{number}",
+            starts_at=start,
+            ends_at=start + dice.choice([45, 60, 75, 150]) * timedelta(minutes=1),
+            party=party,
+            promised_party=dice.choice([0, 0, party]),
+        )
+        waiting.append((request, window_of(on, request)))
+    ceilings = list(Pace(on, there).ceilings(waiting, RULES))
+    for chosen in itertools.product([False, True], repeat=len(waiting)):
+        come = [each for each, comes in zip(waiting, chosen, strict=True) if comes]
+        pace = Pace(on, there)
+        are_let_in = True
+        for request, window in come:
+            are_let_in &= pace.refusal(request, window, RULES) is None
+            pace.add(request.booking_ref, request.party, window.starts_at, window.ends_at)
+        refs = {request.booking_ref for request, _window in come}
+        kept = [_weight(each, refs) <= each.most + (0 if each.whom in refs else each.slack) for each in ceilings]
+        assert all(kept) is are_let_in
+
+
+def _weight(ceiling: Ceiling, refs: set[str]) -> int:
+    return sum(weight for ref, weight in ceiling.counted.items() if ref in refs)
 
 
 LONDON = ZoneInfo("Europe/London")

@@ -91,6 +91,10 @@ def test_classes_are_the_tables_of_a_size_and_larger() -> None:
         (party("new", "C4 D4", 30, 60), [], False),  # one of them has left by then
         (party("new", "C4 D4", 30, 60), [Block(40, 50, BITS["D4"], "")], True),  # but somebody else comes
         (party("new", "C4 D4", 30, 60), [Block(60, 90, BITS["D4"], "")], False),
+        (party("new", "C4 D4", 30, 60), [Block(0, 30, BITS["D4"], "")], False),  # gone as they come
+        (party("new", "C4 D4", 30, 60), [Block(59, 90, BITS["D4"], "")], True),
+        (party("new", "A2 C4 D4", 30, 60), [Block(30, 60, BITS["D4"], "")], False),  # a two-top is enough
+        (party("new", "C4+D4", 30, 60), [], True),  # it needs both
     ],
 )
 def test_no_room_is_looked_for_where_there_are_more_parties_than_tables(

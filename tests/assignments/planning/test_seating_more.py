@@ -2,14 +2,21 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from random import Random
 
+import pytest
+
+from assignments.planning import seating_more
 from assignments.planning.batch_planner import EveningPlanner, in_order
 from assignments.planning.decision import Decision
 from assignments.planning.floor import Floor
 from assignments.planning.reasons import Reason
 from assignments.planning.request import SeatingRequest
+from assignments.planning.reseating import Party
+from assignments.planning.seating_more import seat_more
 from assignments.planning.seating_window import SeatingWindow
 from assignments.planning.snapshot import Movable, PlanningRules, occupied_by
+from assignments.planning.units import Unit, seatable_units
 from tests.assignments.planning.restaurant import MORNING, ask, at, floor, table
 
 RULES = PlanningRules()
@@ -85,6 +92,16 @@ def test_who_was_moved_for_a_party_that_gives_way_has_the_table_again_that_nobod
     assert not any(decision.moves for decision in evening.decisions.values())
 
 
+def test_asked_once_more_nobody_changes_tables() -> None:
+    requests = a_long_stay_and_two_short_ones()
+    evening = EveningPlanner(floor=ONE_TABLE, occupied=(), rules=RULES, now=MORNING)
+    list(evening.decide_all(requests))
+    decisions = evening.decisions
+    evening.seat_more({each.booking_ref for each in requests})
+    assert evening.decisions == decisions
+    assert seated(decisions) == ["first", "second"]
+
+
 def test_who_asked_first_keeps_the_table() -> None:
     long, *short = a_long_stay_and_two_short_ones()
     requests = [replace(long, requested_at=at("09:00")), *(replace(each, requested_at=at("09:01")) for each in short)]
@@ -94,3 +111,106 @@ def test_who_asked_first_keeps_the_table() -> None:
 def test_whom_staff_pinned_keeps_the_table() -> None:
     long, *short = a_long_stay_and_two_short_ones()
     assert seated(decided(ONE_TABLE, [replace(long, pinned_table_refs=("A2",)), *short])) == ["long"]
+
+
+# The search alone, on small evenings of which the best is known
+
+
+ON = floor(table("A2", 2), table("B4", 4), table("C4", 4), adjacent=[("B4", "C4")])
+UNITS = {"+".join(unit.table_refs): unit for unit in seatable_units(ON)}
+
+
+def party(ref: str, options: str, start: float, until: float) -> Party:
+    return Party(ref, start=start, until=until, options=[UNITS[name] for name in options.split()])
+
+
+def at_once(one: Party, other: Party) -> bool:
+    return one.start < other.until and other.start < one.until
+
+
+def fits(guest: Party, unit: Unit, placed: Mapping[Party, Unit]) -> bool:
+    """Whether the unit is free of all others during the stay."""
+    return not any(
+        unit.mask & taken.mask and at_once(guest, other) for other, taken in placed.items() if other is not guest
+    )
+
+
+def most(guests: Sequence[Party], placed: dict[Party, Unit]) -> int:
+    """The most of these guests who can sit, by trying everything."""
+    if not guests:
+        return 0
+    first, *rest = guests
+    best = most(rest, placed)
+    for unit in first.options:
+        if best < len(guests) and fits(first, unit, placed):
+            best = max(best, 1 + most(rest, {**placed, first: unit}))
+    return best
+
+
+def small_evening(seed: int) -> tuple[dict[Party, Unit], dict[Party, Unit], list[Party], dict[Party, int]]:
+    """Who stays, who sits where so far, who has no seat, and the covers of the last two."""
+    dice = Random(seed)
+    kinds = [("A2 B4 C4", 2), ("B4 C4", 3), ("B4 C4", 4), ("B4+C4", 7), ("A2", 1)]
+    guests, covers = [], {}
+    for number in range(9):
+        options, count = dice.choice(kinds)
+        start = dice.randrange(8) * 1800
+        guest = party(f"b{number}", options, start, start + dice.choice([2, 3, 5]) * 1800)
+        guests.append(guest)
+        covers[guest] = count
+    stays, seated, unseated = {}, {}, []
+    for guest in guests:
+        placed = {**stays, **seated}
+        unit = next((unit for unit in guest.options if fits(guest, unit, placed)), None)
+        if unit is None:
+            unseated.append(guest)
+            continue
+        guest.unit = unit
+        (seated if stays else stays)[guest] = unit  # The first one was there before.
+    return stays, seated, unseated, covers
+
+
+@pytest.mark.parametrize("seed", range(100))
+def test_of_a_small_evening_as_many_are_seated_as_possible_then_the_larger_ones(seed: int) -> None:
+    stays, seated, unseated, covers = small_evening(seed)
+    loose = [*seated, *unseated]
+    found = seat_more([*stays, *seated], unseated, [*seated], covers)
+    assert {guest: guest.unit for guest in seated} == seated, "it only says what could be"
+    best = most(loose, stays)
+    if not found:
+        assert best == len(seated)
+        return
+    assert len(found) == best > len(seated)
+    placed = {**stays, **found}
+    assert all(unit in guest.options and fits(guest, unit, placed) for guest, unit in found.items())
+    for guest in set(loose) - found.keys():
+        for unit in guest.options:
+            there = [other for other, taken in placed.items() if unit.mask & taken.mask and at_once(guest, other)]
+            assert there, "nobody is left out for whom there are tables"
+            if len(there) == 1 and there[0] in found:
+                assert covers[there[0]] >= covers[guest], "a larger party has the seat"
+
+
+@pytest.mark.parametrize(("left_out", "steps"), [(1, 120), (2, 240)])
+def test_a_search_that_finds_nothing_ends_with_its_patience(
+    monkeypatch: pytest.MonkeyPatch, left_out: int, steps: int
+) -> None:
+    taken = 0
+    step = seating_more._Search._step
+
+    def counted(search: seating_more._Search) -> None:
+        nonlocal taken
+        taken += 1
+        step(search)
+
+    monkeypatch.setattr(seating_more._Search, "_step", counted)
+    guests = [party(f"b{number}", "A2", 0, 3600) for number in range(left_out + 1)]
+    guests[0].unit = UNITS["A2"]
+    assert seat_more(guests[:1], guests[1:], guests[:1], dict.fromkeys(guests, 2)) == {}
+    assert taken == steps
+
+
+def test_who_has_no_table_at_all_is_not_looked_for() -> None:
+    sits, cannot = party("sits", "A2", 0, 3600), Party("cannot", start=0, until=3600, options=[])
+    sits.unit = UNITS["A2"]
+    assert seat_more([sits], [cannot], [sits], {sits: 2, cannot: 2}) == {}
