@@ -2,6 +2,7 @@
 
 import threading
 import uuid
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -188,6 +189,42 @@ def test_permits_are_bounded_across_connections_and_end_with_the_transaction(set
     assert other_restaurant.granted
     with transaction.atomic():
         assert locks.try_enter("R1", SEVEN.date()).granted
+
+
+def test_the_promise_of_an_older_seating_is_noted_and_a_known_one_stays() -> None:
+    ledger.seat([placement("A", "T1"), placement("B", "T2", party=2, zone_ref="Hall")])
+    ledger.note_promise(list(Allocation.objects.all()), party=5, zone_ref="Bar")
+    assert set(Allocation.objects.values_list("booking_ref", "party", "zone_ref")) == {
+        ("A", 5, "Bar"),
+        ("B", 2, "Hall"),
+    }
+
+
+def test_an_error_of_another_kind_is_not_taken_for_a_table_that_is_taken(monkeypatch: pytest.MonkeyPatch) -> None:
+    ledger.seat([placement("A", "T1"), placement("B", "T1", start=SEVEN + timedelta(hours=2))])
+    early, late = Allocation.objects.order_by("starts_at")
+    until = SEVEN + timedelta(hours=3)
+
+    def what_happens(work: Callable[[], object]) -> object:
+        with transaction.atomic():
+            try:
+                return work()
+            except (IntegrityError, TableTakenError) as error:
+                return type(error)
+            finally:
+                transaction.set_rollback(True)
+
+    def all_in_vain() -> list[object]:
+        return [
+            what_happens(lambda: ledger.seat([placement("C", "T1")])),
+            what_happens(lambda: ledger.reinstate([(late.pk, early.blocked)])),
+            what_happens(lambda: ledger.begin_at([late], SEVEN, actor="test")),
+            what_happens(lambda: ledger.stay_until([early], until, until, actor="test", into_closures=False)),
+        ]
+
+    assert all_in_vain() == [TableTakenError, TableTakenError, False, False]
+    monkeypatch.setattr(ledger, "is_overlap", lambda _error: False)
+    assert all_in_vain() == [IntegrityError] * 4
 
 
 def test_a_lost_race_is_run_again_and_a_real_error_is_not() -> None:

@@ -1,10 +1,12 @@
 """The state machine: which transitions exist, and that history, versions and guards hold in the database."""
 
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 from django.db import DatabaseError, connection, transaction
 
+from assignments import signals
 from assignments.exceptions import StaleAssignmentError, TransitionRefusedError
 from assignments.lifecycle import transitions
 from assignments.models import OPEN_STATES, TERMINAL_STATES, Assignment, OutboxMessage, State, StateTransition
@@ -189,6 +191,31 @@ class TestStoring:
             ("assignment.state_machine", "assignment_in_progress")
         ]
         assert not OutboxMessage.objects.exists(), "a planner's step is told nobody"
+
+    def test_a_receiver_hears_of_every_new_state_and_of_whatever_the_host_is_told(self) -> None:
+        heard: list[tuple[str, str]] = []
+
+        def hear(**told: Any) -> None:
+            heard.append((told["previous"], told["state"]))
+
+        def after(state: State, *methods: str) -> list[tuple[str, str]]:
+            assignment = stored(f"B {len(heard)} {methods}", state)
+            heard.clear()
+            for method in methods:
+                getattr(assignment, method)(actor="test")
+            with transaction.atomic():
+                transitions.store([assignment])
+            return heard[:]
+
+        signals.state_changed.connect(hear, weak=False, dispatch_uid="test")
+        try:
+            assert after(State.ASSIGNMENT_PENDING, "begin") == [("assignment_pending", "assignment_in_progress")]
+            assert after(State.ASSIGNMENT_PENDING, "begin", "put_back") == [], "a planner has tried"
+            assert after(State.CONFIRMED, "reseat") == [], "a move has its own message"
+            assert after(State.CONFIRMED, "send_to_review", "restore") == [("confirmed", "confirmed")]
+            assert after(State.MANUAL_REVIEW, "reseat") == [("manual_review", "confirmed")]
+        finally:
+            signals.state_changed.disconnect(dispatch_uid="test")
 
     def test_storing_outside_a_transaction_is_refused(self) -> None:
         assignment = stored()

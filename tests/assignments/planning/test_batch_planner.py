@@ -108,6 +108,17 @@ def test_a_booking_is_decided_once() -> None:
         evening.decide(ask("b1"))
 
 
+def test_a_booking_alone_may_have_the_tables_that_it_has() -> None:
+    own = Occupied(table_ref="A2", blocked_from=at("18:30"), blocked_until=at("19:30"), booking_ref="b1")
+    gone = replace(own, table_ref="no longer there")
+    nobodys = replace(own, blocked_from=at("20:00"), blocked_until=at("21:00"), booking_ref=None)
+    evening = planner(floor(table("A2", 2)), [own, gone, nobodys])
+    assert evening.decide(ask("before", start="18:00")).best is None
+    assert tables(evening.decide(ask("b1", start="17:45"), own=[own, gone])) == ("A2",)
+    assert evening.decide(ask("after", start="19:00")).best is None, "it has both until it is settled"
+    assert tables(evening.decide(ask("b2", start="20:15"), own=[nobodys])) == ("A2",)
+
+
 # Moves
 
 

@@ -140,7 +140,57 @@ def test_a_number_may_be_as_far_as_its_limit(
         build(first_wrong)
 
 
+MENU = TurnTime(max_party=4, minutes=75)
+HOURS = ServicePeriod(key="supper", starts=time(18), ends=time(23), turn_times=(MENU,), weekdays=frozenset({4, 5}))
+THAT_DAY = CalendarEntry(first_date=date(2025, 12, 24), last_date=date(2025, 12, 26), services=(HOURS,))
+
+
+@pytest.mark.parametrize(
+    ("on", "version"),
+    [
+        (joined(8), "554101254ae632f4"),
+        (joined(8, min_party=5, max_party=7), "d7a64e45eb41043b"),
+        (
+            floor(A, table("C", 2, None, min_party=1, max_party=2, active=False), adjacent=[("A", "C")]),
+            "9966f3c5be8279ed",
+        ),
+        (floor(A, services=(HOURS,)), "28d371906805497b"),
+        (serving(early_minutes=15, late_minutes=30, allow_overrun=True, buffer_before_minutes=10), "a8a21be3b82107dd"),
+        (floor(replace(A, features=frozenset({"window", "quiet"}))), "2a9f20b0c280e6bc"),
+        (floor(replace(A, priority=3)), "627a089f545abdf3"),
+        (replace(floor(A), calendar=(THAT_DAY, replace(THAT_DAY, services=()))), "d3500f86c0665748"),
+        (paced(most_covers=8, most_parties=3, most_present=20, weekdays=frozenset({4, 5})), "0fcad0629bc33036"),
+        (replace(floor(A), stored_outside_minutes=120), "7e71d4a40b3ee60e"),
+        (replace(floor(A), zone_names={"Hall": "Great Hall"}), "f19f62d7cae65b40"),
+    ],
+    ids=[
+        "join",
+        "limits",
+        "table",
+        "weekdays",
+        "hours",
+        "features",
+        "priority",
+        "calendar",
+        "pacing",
+        "earlier",
+        "names",
+    ],
+)
+def test_a_version_is_what_it_was_in_every_release(on: Floor, version: str) -> None:
+    assert on.version == version
+
+
+def test_of_calendar_entries_the_longest_comes_first_then_the_earlier_then_the_one_that_is_open() -> None:
+    longest = replace(THAT_DAY, last_date=date(2025, 12, 31))
+    later = replace(THAT_DAY, first_date=date(2025, 12, 25), last_date=date(2025, 12, 27))
+    closed = replace(THAT_DAY, services=())
+    entries = (later, closed, THAT_DAY, longest)
+    assert replace(floor(A), calendar=entries).calendar == (longest, THAT_DAY, closed, later)
+
+
 def test_a_floor_may_have_as_many_tables_and_joins_as_can_be_planned(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert (floors.MOST_TABLES, floors.MOST_JOINS) == (2_000, 5_000)
     monkeypatch.setattr(floors, "MOST_TABLES", 2)
     monkeypatch.setattr(floors, "MOST_JOINS", 1)
     assert joined(8).joins

@@ -176,8 +176,9 @@ def test_no_more_plans_are_ranked_than_asked_for() -> None:
 def test_weights_must_be_those_of_known_strategies() -> None:
     with pytest.raises(ValueError, match=r"optimal_fitt.*optimal_fit, adjacency"):
         plan(snapshot(MIXED, ask(), rules=PlanningRules(weights={"optimal_fitt": 1.0})))
-    with pytest.raises(ValueError, match="adjacency must be 0 or more, not -1"):
-        plan(snapshot(MIXED, ask(), rules=PlanningRules(weights={"adjacency": -1.0})))
+    for weight in (-1.0, float("inf"), float("nan")):
+        with pytest.raises(ValueError, match=f"adjacency must be 0 or more, not {weight}"):
+            plan(snapshot(MIXED, ask(), rules=PlanningRules(weights={"adjacency": weight})))
 
 
 # Why there is none
@@ -195,6 +196,13 @@ def test_a_party_that_is_no_number_of_covers_is_invalid(party: object) -> None:
 def test_a_party_larger_than_any_table_or_join_is_too_large(party: int) -> None:
     assert reason(MIXED, ask(party=party)) is Reason.PARTY_TOO_LARGE
     assert str(party) in detail(MIXED, ask(party=party))
+
+
+@pytest.mark.parametrize(("party", "is_seated"), [(7, True), (8, True), (9, False)])
+def test_a_party_may_be_as_large_as_the_largest_that_is_taken(party: int, is_seated: bool) -> None:
+    on = floor(table("A12", 12))
+    decision = plan(snapshot(on, ask(party=party), rules=PlanningRules(max_party=8, max_spare_seats=9)))
+    assert (decision.best is not None) is is_seated
 
 
 def test_a_naive_start_is_invalid() -> None:

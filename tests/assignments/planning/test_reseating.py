@@ -106,6 +106,26 @@ def test_no_room_is_looked_for_where_there_are_more_parties_than_tables(
     assert is_overcrowded(newcomer, others + fixed, size_classes(FLOOR)) is expected
 
 
+def test_a_party_that_comes_later_may_be_one_too_many() -> None:
+    late = [party(f"b{number}", "C4 D4 E4 F4", 30, 90) for number in range(4)]
+    batch = seated(*zip(late, ("C4", "D4", "E4", "F4"), strict=True))
+    newcomer = party("new", "C4 D4")
+    batch.meet(newcomer)
+    assert is_overcrowded(newcomer, [], size_classes(FLOOR))
+    batch.leave(late[3])
+    batch.meet(newcomer)
+    assert not is_overcrowded(newcomer, [], size_classes(FLOOR))
+
+
+def test_who_leaves_as_another_comes_does_not_meet_it() -> None:
+    others = [party(f"{start}-{until}", "A2", start, until) for start, until in [(0, 30), (29, 31), (59, 90), (60, 90)]]
+    batch = seated(*((other, "A2") for other in others))
+    newcomer = party("new", "A2", 30, 60)
+    batch.meet(newcomer)
+    assert [other.ref for other in newcomer.meets] == ["29-31", "59-90"]
+    assert [other.ref for other in others if newcomer.overlaps(other)] == ["29-31", "59-90"]
+
+
 def test_where_no_chain_is_looked_for_parties_take_each_others_tables(monkeypatch: pytest.MonkeyPatch) -> None:
     batch = seated((party("b1", "A2 B2"), "A2"), (party("b2", "B2 C4"), "B2"), (party("b3", "C4 D4"), "C4"))
     newcomer = party("new", "A2")

@@ -1,9 +1,11 @@
 """What each strategy says of tables, worked out by hand for one small floor."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 
 import pytest
 
+from assignments.planning.floor import Floor
 from assignments.planning.ranking import needed, rank
 from assignments.planning.scoring import IDLE_HORIZON_SECONDS, STRATEGIES, Circumstances, circumstances_of
 from assignments.planning.snapshot import PlanningRules
@@ -19,15 +21,39 @@ FLOOR = floor(
 )
 UNITS = {"+".join(unit.table_refs): unit for unit in seatable_units(FLOOR)}
 BITS = table_bits(FLOOR)
-CIRCUMSTANCES = circumstances_of(
-    FLOOR,
-    party=3,
-    max_spare_seats=4,
-    free=BITS["A2"] | BITS["B2"] | BITS["D4"],
-    idle_seconds={BITS["A2"]: 3600.0},
-    success={"A2": 1.0, "no longer there": 0.25},
-    wishes=frozenset({"quiet", "window"}),
-)
+
+
+def circumstances_on(on: Floor) -> Circumstances:
+    """A party of three comes. C4 is taken, and A2 has been for an hour before and after."""
+    return circumstances_of(
+        on,
+        party=3,
+        max_spare_seats=4,
+        free=BITS["A2"] | BITS["B2"] | BITS["D4"],
+        idle_seconds={BITS["A2"]: 3600.0},
+        success={"A2": 1.0, "no longer there": 0.25},
+        wishes=frozenset({"quiet", "window"}),
+    )
+
+
+CIRCUMSTANCES = circumstances_on(FLOOR)
+
+
+def by_ref(by_bit: Mapping[int, float]) -> dict[str, float]:
+    return {ref: by_bit[bit] for ref, bit in BITS.items() if bit in by_bit}
+
+
+def test_circumstances_are_shares_of_what_the_floor_has() -> None:
+    found = circumstances_on(replace(FLOOR, restaurant_ref="r2"))
+    assert by_ref(found.idleness) == {"A2": 1 / 8}  # one hour of twice four
+    assert by_ref(found.choice) == {"A2": 2, "B2": 2, "C4": 1, "D4": 1}
+    assert by_ref(found.zone_room) == {"A2": 2 / 3, "B2": 2 / 3, "C4": 2 / 3, "D4": 1}
+    assert by_ref(found.success) == {"A2": 1}
+    # Half for free neighbours, of whom B2 has two, and half for the largest join: A2, B2 and C4 seat eight.
+    assert by_ref(found.demand) == {"A2": 1 / 4 + 1 / 2, "B2": 1 / 4 + 1 / 2, "C4": 1 / 4 + 1 / 2, "D4": 4 / 8 / 2}
+    assert by_ref(found.priority) == {"A2": 0, "B2": 3 / 8, "C4": 1, "D4": 4 / 8}
+    below = floor(*(replace(table(ref, 4), priority=number) for ref, number in [("A", -4), ("B", -3), ("C", -2)]))
+    assert list(circumstances_on(below).priority.values()) == [0, 1 / 2, 1]
 
 
 @pytest.mark.parametrize(
@@ -129,6 +155,13 @@ def test_a_plan_names_the_strategy_by_which_it_leads_the_others() -> None:
         (),
         ("quiet", "window"),
     )
+    three = rank([*units, UNITS["A2+B2"]], CIRCUMSTANCES, PlanningRules(weights=weights))
+    # The mean of the two others: the join is 25 behind for adjacency, 1/2 for its zone and 9/8 for priority.
+    assert {plan.table_refs: plan.strategy for _unit, plan in three} == {
+        ("C4",): "adjacency",
+        ("D4",): "adjacency",
+        ("A2", "B2"): "zone_preference",
+    }
     ((_unit, alone),) = rank(units[:1], CIRCUMSTANCES, PlanningRules(weights=weights))
     assert alone.strategy == "adjacency", "nothing to compare it with"
     ((_unit, plain),) = rank(units[:1], CIRCUMSTANCES, PlanningRules(weights={}))

@@ -102,7 +102,7 @@ def test_a_zone_is_too_large_as_soon_as_some_of_its_joins_are_left_out(monkeypat
 
 
 def test_a_unit_knows_its_places_in_the_order_of_the_floor() -> None:
-    on = floor(*FOUR_TOPS, adjacent=CHAIN)
+    on = floor(*(table(ref, 3) for ref in "ABCD"), adjacent=CHAIN)
     assert {"".join(unit.table_refs): unit.places for unit in seatable_units(on)} == {
         "A": (0,),
         "B": (1,),
