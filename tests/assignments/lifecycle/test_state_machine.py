@@ -182,14 +182,15 @@ class TestStoring:
         assert not OutboxMessage.objects.exists()
 
         again = Assignment.objects.get()
+        again.planner = "v3"
         again.begin(actor="test")
         with transaction.atomic():
             transitions.store([again])
             assert events.MemorySink.events == []
         events.flush(5)
-        assert [(event.source, event.context["to_state"]) for event in events.MemorySink.events] == [
-            ("assignment.state_machine", "assignment_in_progress")
-        ]
+        (event,) = events.MemorySink.events
+        assert (event.source, event.context["to_state"]) == ("assignment.state_machine", "assignment_in_progress")
+        assert (event.context["planner"], event.context.get("reason")) == ("v3", None)
         assert not OutboxMessage.objects.exists(), "a planner's step is told nobody"
 
     def test_a_receiver_hears_of_every_new_state_and_of_whatever_the_host_is_told(self) -> None:

@@ -24,7 +24,7 @@ def test_those_that_fit_go_by_seats_then_tables_then_places() -> None:
     assert ["+".join(unit.table_refs) for unit in fit.units] == ["E5", "A6", "B4+C2", "C2+D4", "B4+D4"]
     assert (fit.considered, fit.rejected, fit.fewest_tables) == (
         9,
-        {"too_few_seats": 3, "more_tables_than_needed": 1},
+        {"too_few_seats": 3, "too_many_spare_seats": 1},
         1,
     )
     assert fit_of(on, ask(party=7), RULES).fewest_tables == 2

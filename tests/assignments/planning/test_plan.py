@@ -205,7 +205,26 @@ def test_a_party_may_be_as_large_as_the_largest_that_is_taken(party: int, is_sea
     assert (decision.best is not None) is is_seated
 
 
+@pytest.mark.parametrize(
+    ("request_", "is_hard", "is_invalid"),
+    [
+        (ask(party=0), False, True),
+        (ask(party=8, start="03:00"), False, True),
+        (ask(party=99), True, False),
+        (ask(party=2, pins=("gone",)), True, False),
+    ],
+)
+def test_what_is_wrong_in_itself_is_invalid_and_what_never_fits_is_hard(
+    request_: SeatingRequest, is_hard: bool, is_invalid: bool
+) -> None:
+    refusal = plan(snapshot(MIXED, request_)).refusal
+    assert refusal is not None
+    assert (refusal.is_hard, refusal.is_invalid) == (is_hard, is_invalid)
+
+
 def test_a_naive_start_is_invalid() -> None:
+    naive = replace(ask(), starts_at=at("18:00").replace(tzinfo=None))
+    assert detail(MIXED, naive) == "The start 2025-11-06T18:00:00 has no time zone."
     assert reason(MIXED, replace(ask(), starts_at=at("18:00").replace(tzinfo=None))) is Reason.INVALID_START
 
 
@@ -248,6 +267,9 @@ def test_a_grace_changes_the_digest_and_none_leaves_it_as_it_was() -> None:
 @pytest.mark.parametrize(("now", "is_too_near"), [("17:31", True), ("17:30", False)])
 def test_a_start_within_the_lead_time_is_too_near(now: str, is_too_near: bool) -> None:
     decision = plan(snapshot(MIXED, ask(), now=at(now), rules=PlanningRules(min_lead_minutes=30)))
+    if is_too_near:
+        assert decision.refusal is not None
+        assert decision.refusal.detail == "It starts in 29 minutes; planning needs 30."
     assert (decision.refusal is not None and decision.refusal.reason is Reason.START_TOO_NEAR) is is_too_near
 
 

@@ -1,6 +1,7 @@
 """Who changes tables so that one more party can sit, and when that is not even tried."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from random import Random
 
 import pytest
 
@@ -75,6 +76,112 @@ def test_a_search_gives_up_after_so_many_steps(monkeypatch: pytest.MonkeyPatch) 
     assert make_room(newcomer) is None
     monkeypatch.setattr(reseating, "MAX_STEPS", 2)
     assert make_room(newcomer) is not None
+
+
+def a_chain(length: int) -> Party:
+    """A newcomer who sits only if so many others each move on by one table."""
+    row = floor(*(table(f"T{number}", 2) for number in range(length + 1)))
+    units = seatable_units(row)
+    batch = Batch()
+    for number in range(length):
+        batch.seat(Party(f"b{number}", start=0, until=60, options=units[number : number + 2]), units[number])
+    newcomer = Party("new", start=0, until=60, options=units[:1])
+    batch.meet(newcomer)
+    return newcomer
+
+
+def test_a_chain_may_be_as_long_as_the_limit_and_a_longer_one_is_looked_for_in_another_way(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for limit in (1, 2, 3):
+        monkeypatch.setattr(reseating, "MAX_DEPTH", limit)
+        assert len(make_room(a_chain(limit), ejections=0) or ()) == limit + 1
+        assert make_room(a_chain(limit + 1), ejections=0) is None
+        assert len(make_room(a_chain(limit + 1)) or ()) == limit + 2
+
+
+def test_short_chains_are_tried_before_longer_ones() -> None:
+    batch = seated((party("b1", "A2 B2"), "A2"), (party("b2", "B2 C4"), "B2"), (party("b3", "D4 E4"), "D4"))
+    newcomer = party("new", "A2 D4")
+    batch.meet(newcomer)
+    assert names(make_room(newcomer)) == {"new": "D4", "b3": "E4"}
+
+
+def test_where_every_chain_has_been_tried_nothing_else_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    batch = seated((party("b1", "A2 B2"), "A2"), (party("b2", "B2"), "B2"))
+    newcomer = party("new", "A2")
+    batch.meet(newcomer)
+    monkeypatch.setattr(reseating, "_Ejections", None)
+    assert make_room(newcomer) is None
+
+
+def test_who_was_there_before_or_comes_after_does_not_move() -> None:
+    early, now, late = party("early", "A2 C4", 0, 30), party("now", "A2 B2", 30, 60), party("late", "A2 C4", 60, 90)
+    batch = seated((early, "A2"), (now, "A2"), (late, "A2"))
+    newcomer = party("new", "A2", 30, 60)
+    batch.meet(newcomer)
+    assert names(make_room(newcomer)) == {"new": "A2", "now": "B2"}
+
+
+def test_a_party_knows_the_tables_at_which_it_could_sit() -> None:
+    guest = party("b1", "B2 C4+D4")
+    assert guest.tables == BITS["B2"] | BITS["C4"] | BITS["D4"]
+    assert [guest.needs(mask) for mask in (BITS["B2"], BITS["C4"], BITS["C4"] | BITS["D4"] | BITS["B2"])] == [0, 0, 1]
+    guest.options = guest.options[1:]
+    guest.add_option(UNITS["E4"])
+    assert [unit.table_refs for unit in guest.options] == [("C4", "D4"), ("E4",)]
+    assert guest.tables == BITS["C4"] | BITS["D4"] | BITS["E4"]
+    assert guest.needs(BITS["C4"] | BITS["D4"] | BITS["E4"]) == 1
+    assert guest.needs(BITS["B2"] | BITS["C4"] | BITS["D4"]) == 0
+
+
+def test_who_leaves_the_batch_has_no_seat() -> None:
+    guest = party("b1", "A2")
+    batch = seated((guest, "A2"))
+    batch.leave(guest)
+    assert (guest.unit, batch.seated) == (None, [])
+
+
+def fits(guest: Party, unit: Unit, placed: Mapping[Party, Unit]) -> bool:
+    return not any(unit.mask & taken.mask and guest.overlaps(other) for other, taken in placed.items())
+
+
+def can_all_sit(guests: Sequence[Party], placed: dict[Party, Unit]) -> bool:
+    """Whether there are tables for all of these guests, by trying everything."""
+    if not guests:
+        return True
+    first, *rest = guests
+    return any(fits(first, unit, placed) and can_all_sit(rest, {**placed, first: unit}) for unit in first.options)
+
+
+@pytest.mark.parametrize("seed", range(100))
+def test_on_a_small_floor_room_is_found_wherever_there_is_some(seed: int) -> None:
+    dice = Random(seed)
+    kinds = ["A2 B2 C4 D4", "C4 D4 E4", "C4 E4 F4", "C4+D4", "A2 B2", "B2 E4", "D4 F4 C4+D4"]
+    batch, placed = Batch(), dict[Party, Unit]()
+    for number in range(16):
+        start = dice.randrange(6)
+        guest = party(f"b{number}", dice.choice(kinds), start, start + dice.choice([2, 3]))
+        free = [unit for unit in guest.options if fits(guest, unit, placed)]
+        if free:
+            placed[guest] = dice.choice(free)
+            batch.seat(guest, placed[guest])
+            continue
+        batch.meet(guest)
+        room = make_room(guest)
+        assert {other: other.unit for other in placed} == placed, "it only says what could be"
+        assert (room is not None) is can_all_sit([guest, *placed], {})
+        if room is None:
+            continue
+        assert guest in room
+        assert all(unit is not placed.get(other) for other, unit in room.items()), "only those who move are named"
+        for other, unit in room.items():
+            others = {each: taken for each, taken in {**placed, **room}.items() if each is not other}
+            assert unit in other.options
+            assert fits(other, unit, others)
+        for other, unit in room.items():
+            placed[other] = other.unit = unit
+        batch.seated = list(placed)
 
 
 def test_classes_are_the_tables_of_a_size_and_larger() -> None:

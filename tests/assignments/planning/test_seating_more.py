@@ -158,7 +158,9 @@ def small_evening(seed: int) -> tuple[dict[Party, Unit], dict[Party, Unit], list
         guest = party(f"b{number}", options, start, start + dice.choice([2, 3, 5]) * 1800)
         guests.append(guest)
         covers[guest] = count
-    stays, seated, unseated = {}, {}, []
+    stays: dict[Party, Unit] = {}
+    seated: dict[Party, Unit] = {}
+    unseated = []
     for guest in guests:
         placed = {**stays, **seated}
         unit = next((unit for unit in guest.options if fits(guest, unit, placed)), None)
