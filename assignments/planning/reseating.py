@@ -102,7 +102,6 @@ class Batch:
     def seat(self, newcomer: Party, unit: Unit) -> None:
         """Seat ``newcomer`` at free tables."""
         newcomer.unit = unit
-        newcomer.batch = self
         self.seated.append(newcomer)
 
     def leave(self, party: Party) -> None:

@@ -14,6 +14,7 @@ from assignments.exceptions import HoldExpiredError, TableTakenError
 from assignments.lifecycle import ledger
 from assignments.models import Allocation, Closure
 from assignments.planning.seating_window import SeatingWindow
+from tests.assignments.planning.restaurant import floor, table
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -248,3 +249,206 @@ def test_a_lost_race_is_run_again_and_a_real_error_is_not() -> None:
     assert len(runs) == 3
     with pytest.raises(RuntimeError), transaction.atomic():
         transactions.run(taken_once)
+
+
+# What guests keep. Each seating is from 19:00 to 20:30, and keeps its table until 20:35.
+
+
+def clock(text: str) -> datetime:
+    hour, minute = map(int, text.split(":"))
+    return SEVEN.replace(hour=hour, minute=minute)
+
+
+def a_seating(*table_refs: str, ref: str = "A", start: str = "19:00", **columns: Any) -> list[Allocation]:
+    ledger.seat([placement(ref, *(table_refs or ("T1",)), start=clock(start), **columns)])
+    return list(Allocation.objects.filter(booking_ref=ref).order_by("table_ref"))
+
+
+def close(start: str) -> None:
+    Closure.objects.create(restaurant_ref="R1", table_refs=["T1"], starts_at=clock(start), ends_at=None)
+
+
+def kept(ref: str = "A") -> list[tuple[str | None, ...]]:
+    """What is stored of the booking: from when to when each table is blocked, and the ends that are noted."""
+    return [
+        tuple(
+            None if moment is None else f"{moment:%H:%M}"
+            for moment in (row.blocked.lower, row.blocked.upper, row.ends_at, row.overstays_until, row.ended_at)
+        )
+        for row in Allocation.objects.filter(booking_ref=ref).order_by("table_ref")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("at", "has_sat", "expected"),
+    [
+        ("19:30", False, []),
+        ("19:00", True, []),  # they have not sat down
+        ("19:01", True, [("19:00", "19:01", "20:30", None, "19:01")]),
+        ("20:30", True, [("19:00", "20:30", "20:30", None, "20:30")]),
+        ("21:00", True, [("19:00", "20:35", "20:30", None, "21:00")]),  # the table is no longer theirs
+    ],
+)
+def test_a_table_is_free_from_the_moment_at_which_its_guests_leave(
+    at: str, has_sat: bool, expected: list[tuple[str | None, ...]]
+) -> None:
+    ledger.vacate(a_seating(), at=clock(at), has_sat=has_sat)
+    assert kept() == expected
+
+
+@pytest.mark.parametrize(
+    ("at", "now", "stays", "expected"),
+    [
+        ("20:00", "19:30", True, ("19:00", "20:00", "20:30", "20:30", None)),
+        ("20:30", "19:30", True, ("19:00", "20:30", "20:30", None, None)),  # only the buffer is cut
+        ("20:33", "19:30", True, ("19:00", "20:33", "20:30", None, None)),
+        ("21:00", "19:30", True, ("19:00", "20:35", "20:30", None, None)),
+        ("20:00", "20:00", False, ("19:00", "20:00", "20:30", None, "20:00")),  # it closes now
+        ("20:00", "20:10", False, ("19:00", "20:10", "20:30", None, "20:10")),
+    ],
+)
+def test_a_table_that_closes_is_its_guests_until_then(
+    at: str, now: str, stays: bool, expected: tuple[str | None, ...]
+) -> None:
+    rows = a_seating()
+    assert ledger.close_at(rows, clock(at), now=clock(now)) == (rows if stays else [])
+    assert kept() == [expected]
+
+
+def test_a_table_that_closes_before_they_come_is_not_theirs() -> None:
+    assert ledger.close_at(a_seating(), clock("19:00"), now=clock("18:30")) == []
+    assert kept() == []
+
+
+@pytest.mark.parametrize(
+    ("ends", "expected"),
+    [
+        ("20:10", [("19:00", "20:00", "20:10", "20:10", None), ("19:00", "20:15", "20:10", None, None)]),
+        ("20:00", [("19:00", "20:00", "20:00", None, None), ("19:00", "20:05", "20:00", None, None)]),
+    ],
+)
+def test_who_leaves_earlier_keeps_a_table_that_closes_until_then(
+    ends: str, expected: list[tuple[str | None, ...]]
+) -> None:
+    rows = a_seating("T1", "T2")
+    ledger.close_at(rows[:1], clock("20:00"), now=SEVEN)
+    ledger.leave_earlier(rows, clock(ends))
+    assert kept() == expected
+
+
+@pytest.mark.parametrize(
+    ("until", "others", "closes", "blocked"),
+    [
+        ("21:30", None, None, "21:30"),
+        ("21:30", "21:00", None, "21:00"),  # until the next guests come
+        ("21:30", "21:30", None, "21:30"),
+        ("21:30", None, "21:10", "21:10"),
+        ("20:32", None, None, "20:35"),
+    ],
+)
+def test_who_overstays_keeps_the_table_until_somebody_else_has_it(
+    until: str, others: str | None, closes: str | None, blocked: str
+) -> None:
+    rows = a_seating()
+    if others:
+        a_seating(ref="B", start=others)
+    if closes:
+        close(closes)
+    ledger.overstay(rows, clock(until), actor="staff:7", into_closures=False)
+    assert kept() == [("19:00", blocked, "20:30", until, None)]
+
+
+@pytest.mark.parametrize(("until", "found"), [("20:35", []), ("21:00", []), ("21:01", ["B"]), ("23:59", ["B", "C"])])
+def test_followers_are_those_who_have_the_table_next(until: str, found: list[str]) -> None:
+    rows = a_seating()
+    for ref, table_ref, start in [("B", "T1", "21:00"), ("C", "T1", "22:40"), ("other", "T2", "21:00")]:
+        a_seating(table_ref, ref=ref, start=start)
+    assert [row.booking_ref for row in ledger.followers(rows, clock(until))] == found
+    assert ledger.followers([], clock(until)) == []
+
+
+@pytest.mark.parametrize(
+    ("ends", "blocks", "closes", "into_closures", "expected", "overridden"),
+    [
+        ("21:00", "21:05", None, False, ("19:00", "21:05", "21:00", None, None), ""),
+        ("20:00", "20:05", None, False, ("19:00", "20:05", "20:00", None, None), ""),
+        ("21:00", "21:05", "20:45", False, ("19:00", "20:45", "21:00", "21:00", None), ""),
+        ("21:00", "21:05", "20:45", True, ("19:00", "21:05", "21:00", None, None), "staff:7"),
+        ("21:00", "21:05", "21:00", False, ("19:00", "21:00", "21:00", None, None), ""),  # the buffer is given up
+        ("21:00", "21:05", "21:00", True, ("19:00", "21:00", "21:00", None, None), ""),
+        ("21:00", "21:05", "21:05", False, ("19:00", "21:05", "21:00", None, None), ""),
+    ],
+)
+def test_who_stays_longer_keeps_the_table_until_it_closes_unless_staff_say_otherwise(
+    ends: str, blocks: str, closes: str | None, into_closures: bool, expected: tuple[str | None, ...], overridden: str
+) -> None:
+    rows = a_seating()
+    if closes:
+        close(closes)
+    assert ledger.stay_until(rows, clock(ends), clock(blocks), actor="staff:7", into_closures=into_closures)
+    assert kept() == [expected]
+    (row,) = Allocation.objects.all()
+    assert (row.overridden_by, row.despite) == (overridden, ["closed"] if overridden else [])
+    assert ledger.is_cut(row) is (row.overstays_until is not None)
+    assert ledger.closing_later("R1", SEVEN) == ([row] if row.overstays_until else [])
+
+
+def test_nobody_stays_into_the_time_of_the_next_guests() -> None:
+    rows = a_seating()
+    a_seating(ref="B", start="21:00")
+    assert ledger.stay_until(rows, clock("20:55"), clock("21:00"), actor="staff:7", into_closures=False)
+    assert not ledger.stay_until(rows, clock("20:56"), clock("21:01"), actor="staff:7", into_closures=False)
+    assert kept() == [("19:00", "21:00", "20:55", None, None)]
+    assert (rows[0].ends_at, rows[0].blocked.upper) == (clock("20:55"), clock("21:00"))
+
+
+@pytest.mark.parametrize(
+    ("closes", "others", "blocked"),
+    [
+        (None, None, "20:30"),
+        ("20:10", None, "20:10"),
+        (None, "20:20", "20:20"),
+        ("20:00", None, ""),
+    ],
+)
+def test_a_table_that_was_to_close_is_blocked_as_long_as_its_guests_may_have_it(
+    closes: str | None, others: str | None, blocked: str
+) -> None:
+    rows = a_seating()
+    ledger.close_at(rows, clock("20:00"), now=SEVEN)
+    if closes:
+        close(closes)
+    if others:
+        a_seating(ref="B", start=others)
+    assert ledger.reach_closures(rows) == (rows if blocked else [])
+    assert kept() == [("19:00", blocked or "20:00", "20:30", "20:30", None)]
+
+
+@pytest.mark.parametrize(
+    ("start", "until", "is_there"), [("18:00", "19:00", False), ("18:00", "19:01", True), ("20:35", "21:00", False)]
+)
+def test_what_is_taken_is_what_meets_the_time(start: str, until: str, is_there: bool) -> None:
+    rows = a_seating()
+    expected = rows if is_there else []
+    assert ledger.taken_at("R1", ["T1", "T9"], clock(start), clock(until)) == expected
+    assert ledger.taken_at("R1", ["T9"], clock(start), clock(until)) == []
+    assert ledger.blocked_at("R1", None, clock(start), clock(until)) == expected
+    assert ledger.blocked_at("R1", ["T9"], clock(start), None) == []
+    assert [row.table_ref for row in ledger.occupied("R1", clock(start), clock(until))] == ["T1"] * len(expected)
+
+
+def test_a_closure_without_tables_closes_the_floor_and_one_of_a_zone_what_stands_there() -> None:
+    on = floor(table("T1", 2, "Hall"), table("T2", 2, "Bar"), table("T3", 2, "Bar"))
+    assert ledger.tables_closed(["T1"], "", on) == ("T1",)
+    assert ledger.tables_closed(["T3"], "Bar", on) == ("T3", "T2")
+    assert ledger.tables_closed([], "", on) == ("T1", "T2", "T3")
+    assert ledger.tables_closed(["T1"], "Bar", None) == ["T1"]
+
+
+def test_a_seating_of_an_older_version_counts_as_one_cover_until_its_guests_have_left() -> None:
+    (row,) = a_seating()
+    assert ledger.sitting(row) == {"party": 1, "starts_at": clock("19:00"), "ends_at": clock("20:30")}
+    row.party, row.overstays_until = 0, clock("21:00")
+    assert ledger.sitting(row) == {"party": 0, "starts_at": clock("19:00"), "ends_at": clock("21:00")}
+    row.ended_at = clock("20:00")
+    assert ledger.sitting(row)["ends_at"] == clock("20:00")

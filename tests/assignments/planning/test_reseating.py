@@ -8,13 +8,13 @@ import pytest
 from assignments.planning import reseating
 from assignments.planning.capacity_bound import is_overcrowded, size_classes
 from assignments.planning.occupancy import Block
-from assignments.planning.reseating import Batch, Party, make_room
+from assignments.planning.reseating import Batch, Grid, Party, make_room
 from assignments.planning.units import Unit, seatable_units, table_bits
 from tests.assignments.planning.restaurant import floor, table
 
 FLOOR = floor(
     *[table(ref, int(ref[1])) for ref in ("A2", "B2", "C4", "D4", "E4", "F4")],
-    adjacent=[("C4", "D4")],
+    adjacent=[("C4", "D4"), ("E4", "F4")],
 )
 UNITS = {"+".join(unit.table_refs): unit for unit in seatable_units(FLOOR)}
 BITS = table_bits(FLOOR)
@@ -113,6 +113,31 @@ def test_where_every_chain_has_been_tried_nothing_else_is(monkeypatch: pytest.Mo
     batch.meet(newcomer)
     monkeypatch.setattr(reseating, "_Ejections", None)
     assert make_room(newcomer) is None
+
+
+def test_who_cannot_move_is_not_asked_again_for_the_next_one() -> None:
+    seats = {"A2": "A2 D4", "B2": "B2 D4", "C4": "C4 D4", "D4": "D4"}
+    batch = seated(*((party(f"at {table}", options), table) for table, options in seats.items()))
+    newcomer = party("new", "A2 B2 C4")
+    search = reseating._Chains(Grid([*batch.seated, newcomer]), 0)
+    assert not search.place(newcomer, 3)
+    assert search.steps == 5, "everybody once"
+    assert not search.is_exhaustive
+
+
+@pytest.mark.parametrize("first", ["A2 B2", "B2 A2"])
+def test_who_is_not_confirmed_yet_moves_before_who_is(first: str) -> None:
+    sure, unsure = party("sure", "A2 C4", 10, 60), party("unsure", "B2 D4", 5, 60)
+    sure.is_confirmed = True
+    batch = seated((sure, "A2"), (unsure, "B2"))
+    newcomer = party("new", first)
+    batch.meet(newcomer)
+    assert names(make_room(newcomer)) == {"new": "B2", "unsure": "D4"}
+    earlier = party("earlier", "B2 D4", 9, 60)
+    earlier.is_confirmed = True
+    batch = seated((sure, "A2"), (earlier, "B2"))
+    batch.meet(newcomer)
+    assert names(make_room(newcomer)) == {"new": "A2", "sure": "C4"}, "of two who are the one that comes later"
 
 
 def test_who_was_there_before_or_comes_after_does_not_move() -> None:
@@ -239,8 +264,66 @@ def test_where_no_chain_is_looked_for_parties_take_each_others_tables(monkeypatc
     batch.meet(newcomer)
     monkeypatch.setattr(reseating, "MAX_STEPS", 1)
     assert names(make_room(newcomer)) == {"new": "A2", "b1": "B2", "b2": "C4", "b3": "D4"}
+    monkeypatch.setattr(reseating, "MOST_MOVED", 4)
+    assert len(make_room(newcomer) or ()) == 4
     monkeypatch.setattr(reseating, "MOST_MOVED", 3)
     assert make_room(newcomer) is None
+
+
+@pytest.mark.parametrize(
+    ("weights", "chosen", "leaving"),
+    [
+        ({}, "A2", ["a"]),
+        ({"a": 2}, "B2", ["b"]),
+        ({"a": 2, "b": 2}, "A2", ["a"]),
+        ({"a": 2, "b": 3}, "A2", ["a"]),  # the two at the join weigh as much
+        ({"a": 3, "b": 3}, "C4+D4", ["c", "d"]),
+        ({"a": 3, "b": 3, "d": 2}, "E4", ["e1", "e2"]),  # one after the other
+    ],
+)
+def test_a_party_takes_the_tables_of_those_who_were_sent_away_least(
+    weights: dict[str, int], chosen: str, leaving: list[str]
+) -> None:
+    batch = seated(
+        *((party(table[0].lower(), table), table) for table in ("A2", "B2", "C4", "D4")),
+        (party("e1", "E4", 0, 30), "E4"),
+        (party("e2", "E4", 30, 60), "E4"),
+    )
+    assert lightest(batch, party("new", "A2 B2 C4+D4 E4"), weights) == (chosen, leaving)
+
+
+def test_a_party_at_two_tables_weighs_no_more_than_one_at_a_table() -> None:
+    batch = seated((party("a", "A2"), "A2"), (party("f", "E4+F4"), "E4+F4"), (party("c", "C4"), "C4"))
+    assert lightest(batch, party("new", "A2 E4+F4"), {"a": 2}) == ("E4+F4", ["f"])
+    assert lightest(batch, party("new", "A2 E4+F4"), {"f": 2}) == ("A2", ["a"])
+    assert lightest(batch, party("new", "A2 C4+D4"), {"a": 2}) == ("C4+D4", ["c"])
+    assert lightest(batch, party("new", "A2 D4"), {}) == ("D4", []), "nobody sits there"
+
+
+def lightest(batch: Batch, newcomer: Party, weights: dict[str, int]) -> tuple[str, list[str]]:
+    search = reseating._Ejections(Grid([*batch.seated, newcomer]), newcomer)
+    search._weight = {guest: weights[guest.ref] for guest in batch.seated if guest.ref in weights}
+    unit, leaving = search._lightest(newcomer)
+    return "+".join(unit.table_refs), [guest.ref for guest in leaving]
+
+
+def test_a_party_weighs_more_each_time_it_is_sent_away_and_in_the_end_keeps_its_table_if_it_can() -> None:
+    batch = seated((party("b1", "A2 B2"), "A2"), (party("b2", "B2 A2"), "B2"))
+    newcomer = party("new", "A2")
+    search = reseating._Ejections(Grid([*batch.seated, newcomer]), newcomer)
+    assert search.find(3) is None
+    assert {guest.ref: weight for guest, weight in search._weight.items()} == {"b1": 3, "new": 2}
+    one, other = batch.seated
+    grid = Grid(batch.seated)
+    for guest in batch.seated:
+        grid.rise(guest)
+    grid.sit(one, UNITS["B2"])
+    assert reseating._Ejections(grid, newcomer)._moves() == {}, "its own table is free again"
+    assert grid.placed == {one: UNITS["A2"]}
+    grid.rise(one)
+    grid.sit(one, UNITS["B2"])
+    grid.sit(other, UNITS["A2"])
+    assert reseating._Ejections(grid, newcomer)._moves() == {one: UNITS["B2"], other: UNITS["A2"]}
 
 
 def test_what_a_shorter_search_finds_a_longer_one_finds_too(monkeypatch: pytest.MonkeyPatch) -> None:

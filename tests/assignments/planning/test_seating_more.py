@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from datetime import timedelta
 from random import Random
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from assignments.planning import seating_more
 from assignments.planning.batch_planner import EveningPlanner, in_order
 from assignments.planning.decision import Decision
+from assignments.planning.engine import plan
 from assignments.planning.floor import Floor
 from assignments.planning.reasons import Reason
 from assignments.planning.request import SeatingRequest
@@ -17,10 +19,12 @@ from assignments.planning.seating_more import seat_more
 from assignments.planning.seating_window import SeatingWindow
 from assignments.planning.snapshot import Movable, PlanningRules, occupied_by
 from assignments.planning.units import Unit, seatable_units
-from tests.assignments.planning.restaurant import MORNING, ask, at, floor, table
+from tests.assignments.planning.feasibility import violations
+from tests.assignments.planning.restaurant import MORNING, ask, at, floor, snapshot, table
 
 RULES = PlanningRules()
 ONE_TABLE = floor(table("A2", 2))
+ON = floor(table("A2", 2), table("B4", 4), table("C4", 4), adjacent=[("B4", "C4")])
 
 
 def decided(
@@ -102,6 +106,33 @@ def test_asked_once_more_nobody_changes_tables() -> None:
     assert seated(decisions) == ["first", "second"]
 
 
+@pytest.mark.parametrize("seed", range(40))
+def test_whatever_changes_on_the_way_the_evening_is_as_its_decisions_say(seed: int) -> None:
+    dice = Random(seed)
+    requests = []
+    for number in range(11):
+        start = at("18:00") + dice.randrange(6) * timedelta(minutes=30)
+        party = dice.choice([1, 2, 2, 3, 4, 7])
+        request = SeatingRequest(booking_ref=f"b{number}", starts_at=start, party=party)
+        requests.append(replace(request, ends_at=start + dice.choice([2, 3, 4]) * timedelta(minutes=30)))
+    evening = EveningPlanner(floor=ON, occupied=(), rules=RULES, now=MORNING)
+    list(evening.decide_all(in_order(requests, floor=ON, rules=RULES)))
+    assert violations(ON, requests, evening.decisions) == []
+    occupied = [
+        row
+        for each in evening.decisions.values()
+        if each.best and each.window
+        for row in occupied_by(each.booking_ref, each.best.table_refs, each.window)
+    ]
+    assert all(each.moved_from != each.best.table_refs for each in evening.decisions.values() if each.best)
+    assert {guest.ref for guest in evening._batch.seated} == set(seated(evening.decisions))
+    last = ask("last", party=2, start="19:00")
+    asked = snapshot(ON, last, *occupied)
+    assert bool(evening.probe(last) == {}) is (plan(asked).best is not None)
+    evening.stop_moving()
+    assert evening.decide(last) == plan(asked)
+
+
 def test_who_asked_first_keeps_the_table() -> None:
     long, *short = a_long_stay_and_two_short_ones()
     requests = [replace(long, requested_at=at("09:00")), *(replace(each, requested_at=at("09:01")) for each in short)]
@@ -116,7 +147,6 @@ def test_whom_staff_pinned_keeps_the_table() -> None:
 # The search alone, on small evenings of which the best is known
 
 
-ON = floor(table("A2", 2), table("B4", 4), table("C4", 4), adjacent=[("B4", "C4")])
 UNITS = {"+".join(unit.table_refs): unit for unit in seatable_units(ON)}
 
 
