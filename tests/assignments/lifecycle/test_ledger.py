@@ -2,18 +2,22 @@
 
 import threading
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 from django.db import IntegrityError, connection, transaction
+from psycopg.types.range import TimestamptzRange
 
 from assignments.concurrency import locks, transactions
 from assignments.exceptions import HoldExpiredError, TableTakenError
 from assignments.lifecycle import ledger
 from assignments.models import Allocation, Closure
+from assignments.planning.floor import Pacing
 from assignments.planning.seating_window import SeatingWindow
+from assignments.planning.snapshot import Occupied
 from tests.assignments.planning.restaurant import floor, table
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -452,3 +456,140 @@ def test_a_seating_of_an_older_version_counts_as_one_cover_until_its_guests_have
     assert ledger.sitting(row) == {"party": 0, "starts_at": clock("19:00"), "ends_at": clock("21:00")}
     row.ended_at = clock("20:00")
     assert ledger.sitting(row)["ends_at"] == clock("20:00")
+
+
+def test_who_waits_is_woken_for_what_others_give_up_and_for_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    woken: list[tuple[object, ...]] = []
+
+    def wake(restaurant_ref: str, start: datetime, until: datetime, *, deleting: Sequence[int] = ()) -> None:
+        woken.append((restaurant_ref, f"{start:%H:%M}", f"{until:%H:%M}", len(deleting)))
+        Allocation.objects.filter(pk__in=deleting).delete()
+
+    def after(work: Callable[[list[Allocation]], object]) -> list[tuple[object, ...]]:
+        Allocation.objects.all().delete()
+        woken.clear()
+        work(a_seating())
+        return woken[:]
+
+    def staying(ends: str, blocks: str) -> Callable[[list[Allocation]], object]:
+        return lambda rows: ledger.stay_until(rows, clock(ends), clock(blocks), actor="staff:7", into_closures=False)
+
+    monkeypatch.setattr(ledger.waiting, "wake", wake)
+    assert after(lambda rows: ledger.vacate(rows, at=clock("20:00"), has_sat=True)) == [("R1", "20:00", "20:35", 0)]
+    assert after(lambda rows: ledger.vacate(rows, at=clock("20:00"), has_sat=False)) == [("R1", "19:00", "20:35", 1)]
+    assert after(staying("20:00", "20:05")) == [("R1", "20:05", "20:35", 0)]
+    assert after(staying("20:30", "20:35")) == after(staying("21:00", "21:05")) == []
+    assert after(lambda rows: ledger.leave_earlier(rows, clock("20:10"))) == [("R1", "20:15", "20:35", 0)]
+    assert after(lambda _rows: ledger.release([])) == []
+    assert after(lambda _rows: a_seating("T2", start="20:00") and ledger.release(["A"])) == [
+        ("R1", "19:00", "21:35", 2)
+    ]
+    assert not Allocation.objects.exists()
+    assert after(lambda _rows: ledger.release(["A"], for_others=False)) == []
+    assert not Allocation.objects.exists()
+    token = ledger.hold(placement("A", "T1", "T2"), seconds=60, now=datetime.now(UTC))
+    assert [ledger.release_hold(token), ledger.release_hold(token)] == [2, 0]
+    assert woken == [("R1", "19:00", "20:35", 2)]
+    ledger.hold(placement("A", "T1"), seconds=-1, now=datetime.now(UTC))
+    ledger.hold(placement("B", "T2", restaurant_ref="R2"), seconds=-1, now=datetime.now(UTC))
+    ledger.hold(placement("B", "T1", restaurant_ref="R2"), seconds=-1, now=datetime.now(UTC))
+    assert ledger.restaurants_with_expired_holds() == ["R1", "R2"]
+    assert [ledger.remove_expired_holds("R2"), ledger.remove_expired_holds("R2")] == [2, 0]
+    assert ledger.expired_by_now()[1:] == (True, False)
+
+
+def test_what_planning_is_told_is_what_is_seated_held_or_closed() -> None:
+    on = floor(table("T1", 2), table("T2", 2), table("T3", 2))
+    until = clock("23:00")
+    ledger.seat([placement("A", "T1", party=4)])
+    ledger.hold(placement("B", "T3"), seconds=-1, now=datetime.now(UTC))
+    Closure.objects.create(restaurant_ref="R1", table_refs=["T2"], starts_at=clock("21:00"), ends_at=None)
+    seated = Occupied(
+        table_ref="T1", blocked_from=clock("19:00"), blocked_until=clock("20:35"), booking_ref="A", closed=False
+    )
+    sitting = replace(seated, party=4, starts_at=clock("19:00"), ends_at=clock("20:30"))
+    closed = Occupied(table_ref="T2", blocked_from=clock("21:00"), blocked_until=until, closed=True)
+    assert set(ledger.occupied("R1", SEVEN, until, floor=on)) == {seated, closed}
+    assert set(ledger.occupied("R1", SEVEN, until, with_stays=True)) == {sitting, closed}
+    paced = replace(on, pacing=(Pacing(most_covers=8),))
+    assert set(ledger.occupied("R1", SEVEN, until, floor=paced)) == {sitting, closed}
+    assert Allocation.objects.filter(kind="hold").exists()
+    ledger.occupied("R1", SEVEN, until, remove_expired=True)
+    assert not Allocation.objects.filter(kind="hold").exists()
+    # Guests at a table that closes keep it beside the closure, as long as nobody else has it.
+    ledger.close_at(a_seating("T3", ref="C"), clock("20:00"), now=SEVEN)
+    found = [row for row in ledger.occupied("R1", clock("20:10"), until) if row.table_ref == "T3"]
+    assert [(row.blocked_from, row.blocked_until) for row in found] == [(clock("20:00"), clock("20:30"))]
+
+
+@pytest.mark.parametrize(
+    ("start", "until", "blocked"),
+    [
+        ("20:30", "22:00", ("19:00", "20:30")),
+        ("20:32", "22:00", ("19:00", "20:32")),
+        ("18:00", "19:00", ("19:00", "20:35")),
+    ],
+)
+def test_a_buffer_is_given_up_where_others_need_it(start: str, until: str, blocked: tuple[str, str]) -> None:
+    ledger.give_up_buffers(a_seating(), clock(start), clock(until))
+    assert [row[:2] for row in kept()] == [blocked]
+
+
+def test_nobody_loses_part_of_the_stay_by_it() -> None:
+    rows = a_seating()
+    with pytest.raises(AssertionError, match="would lose part of its stay"):
+        ledger.give_up_buffers(rows, clock("18:00"), clock("19:01"))
+    with pytest.raises(AssertionError, match="would lose part of its stay"):
+        ledger._shorten(rows[0], TimestamptzRange(clock("19:00"), clock("20:29")))
+    ledger._shorten(rows[0], TimestamptzRange(clock("19:00"), clock("20:30")))
+    assert [row[:2] for row in kept()] == [("19:00", "20:30")]
+
+
+@pytest.mark.parametrize(("closes", "is_kept"), [("20:34", True), ("20:35", False)])
+def test_that_staff_overrode_a_closure_is_forgotten_once_nothing_closes_the_table(closes: str, is_kept: bool) -> None:
+    rows = a_seating(overridden_by="staff:7", despite=("closed", "not_adjacent"))
+    close(closes)
+    ledger.forget_closures(rows)
+    (row,) = Allocation.objects.all()
+    expected = ("staff:7", ["closed", "not_adjacent"]) if is_kept else ("", ["not_adjacent"])
+    assert (row.overridden_by, row.despite) == expected
+
+
+def test_guests_who_overstay_share_the_table_with_those_who_come_next() -> None:
+    rows, late, elsewhere = a_seating(), a_seating(ref="B", start="21:00"), a_seating("T2", ref="C", start="21:00")
+    assert ledger.sharing_tables([]) == ledger.sharing_tables(rows) == ledger.sharing_tables(late) == []
+    ledger.overstay(rows, clock("21:30"), actor="staff:7", into_closures=False)
+    assert ledger.sharing_tables(rows) == ["B"]
+    assert ledger.sharing_tables(late) == ["A"]
+    assert ledger.sharing_tables(elsewhere) == []
+    assert ledger.overstaying(late) == ledger.overstaying(late, clock("21:29")) == rows
+    assert ledger.overstaying(late, clock("21:30")) == []
+    assert ledger.overstaying(rows) == [], "they do not share it with themselves"
+    assert [row.booking_ref for row in ledger.blocked_at("R1", ["T1"], clock("21:05"), None)] == ["A", "B"]
+
+
+@pytest.mark.parametrize(
+    ("now", "found"), [("19:30", ["A"]), ("20:34", ["A"]), ("20:35", []), ("21:00", []), ("21:30", [])]
+)
+def test_who_is_still_there_is_who_has_the_table_before_others_may(now: str, found: list[str]) -> None:
+    a_seating()
+    assert [row.booking_ref for row in ledger.still_there(a_seating(ref="B", start="21:00"), clock(now))] == found
+
+
+def test_who_comes_early_has_a_free_table_from_then_on_whatever_closes_it() -> None:
+    rows = a_seating()
+    Closure.objects.create(restaurant_ref="R1", table_refs=[], starts_at=clock("18:00"), ends_at=clock("18:40"))
+    assert ledger.begin_at(rows, clock("18:30"), actor="staff:7")
+    (row,) = Allocation.objects.all()
+    assert (kept()[0][:2], row.overridden_by, row.despite) == (("18:30", "20:35"), "staff:7", ["closed"])
+    a_seating(ref="B", start="16:25")
+    assert not ledger.begin_at(rows, clock("17:59"), actor="staff:8")
+    assert (rows[0].blocked.lower, kept()[0][0]) == (clock("18:30"), "18:30")
+
+
+def test_staff_may_let_guests_overstay_into_a_closure() -> None:
+    rows = a_seating()
+    close("21:00")
+    ledger.overstay(rows, clock("21:30"), actor="staff:7", into_closures=True)
+    assert kept() == [("19:00", "21:30", "20:30", "21:30", None)]
+    assert [row.overridden_by for row in Allocation.objects.all()] == ["staff:7"]
