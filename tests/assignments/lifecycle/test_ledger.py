@@ -13,7 +13,7 @@ from psycopg.types.range import TimestamptzRange
 
 from assignments.concurrency import locks, transactions
 from assignments.exceptions import HoldExpiredError, TableTakenError
-from assignments.lifecycle import ledger
+from assignments.lifecycle import ledger, waiting
 from assignments.models import Allocation, Closure
 from assignments.planning.floor import Pacing
 from assignments.planning.seating_window import SeatingWindow
@@ -474,7 +474,7 @@ def test_who_waits_is_woken_for_what_others_give_up_and_for_nothing_else(monkeyp
     def staying(ends: str, blocks: str) -> Callable[[list[Allocation]], object]:
         return lambda rows: ledger.stay_until(rows, clock(ends), clock(blocks), actor="staff:7", into_closures=False)
 
-    monkeypatch.setattr(ledger.waiting, "wake", wake)
+    monkeypatch.setattr(waiting, "wake", wake)
     assert after(lambda rows: ledger.vacate(rows, at=clock("20:00"), has_sat=True)) == [("R1", "20:00", "20:35", 0)]
     assert after(lambda rows: ledger.vacate(rows, at=clock("20:00"), has_sat=False)) == [("R1", "19:00", "20:35", 1)]
     assert after(staying("20:00", "20:05")) == [("R1", "20:05", "20:35", 0)]

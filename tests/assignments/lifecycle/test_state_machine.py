@@ -1,5 +1,6 @@
 """The state machine: which transitions exist, and that history, versions and guards hold in the database."""
 
+import uuid
 from datetime import UTC, datetime
 from typing import Any
 
@@ -223,3 +224,52 @@ class TestStoring:
         assignment.verify_capacity(actor="test")
         with pytest.raises(transaction.TransactionManagementError):
             transitions.store([assignment])
+
+    def test_what_happens_to_a_booking_is_stored_and_announced_with_what_is_told_of_it(self) -> None:
+        assignment = stored(state=State.CONFIRMED)
+        events.flush(5)
+        events.MemorySink.events.clear()
+        mine = uuid.uuid4()
+        told = transitions.message(
+            assignment, "moved", correlation_id=mine, actor="staff:7", table_refs=["T2"], detail=""
+        )
+        assert (told.topic, told.booking_ref) == ("booking.moved", "B1")
+        expected = {"restaurant_ref": "R1", "state": "confirmed", "reason": "", "correlation_id": str(mine)}
+        assert told.payload == {"actor": "staff:7", "table_refs": ["T2"], "detail": "", **expected}
+        with transaction.atomic():
+            transitions.store([], correlation_id=mine, messages=[told])
+        events.flush(5)
+        (event,) = events.MemorySink.events
+        assert (event.type, event.correlation_id, event.booking_ref) == ("seating.moved", mine, "B1")
+        assert {name: event.context.get(name) for name in ("actor", "table_refs", "detail")} == {
+            "actor": "staff:7",
+            "table_refs": ["T2"],
+            "detail": None,
+        }
+        assert OutboxMessage.objects.filter(topic="booking.moved").exists()
+
+
+@pytest.mark.parametrize(
+    ("state", "way"),
+    [
+        (State.CREATED, ["verify_capacity", "queue", "begin"]),
+        (State.CAPACITY_VERIFIED, ["queue", "begin"]),
+        (State.ASSIGNMENT_PENDING, ["begin"]),
+        (State.ASSIGNMENT_IN_PROGRESS, ["put_back", "begin"]),
+        (State.ASSIGNED, ["put_back", "begin"]),
+        (State.MANUAL_REVIEW, ["reopen", "begin"]),
+    ],
+)
+def test_a_planner_starts_from_wherever_a_booking_is(state: State, way: list[str]) -> None:
+    assignment = make(state=state)
+    assignment.attempts = 4
+    if state == State.MANUAL_REVIEW:
+        assignment.wake_at = NOW
+    before = len(assignment.unsaved_transitions)
+    assert transitions.is_open(assignment) is (state in OPEN_STATES)
+    transitions.start(assignment, actor="worker", planner="v3")
+    made = assignment.unsaved_transitions[before:]
+    assert [row.name for row in made] == way
+    assert {row.actor for row in made} == {"worker"}
+    assert (assignment.state, assignment.planner) == (State.ASSIGNMENT_IN_PROGRESS, "v3")
+    assert assignment.attempts == (1 if state == State.MANUAL_REVIEW else 4)

@@ -393,7 +393,31 @@ def test_it_is_full_only_for_whom_some_table_that_fits_is_taken_and_not_closed()
         floor(table("A2", 2), table("B2", 2), table("C4", 4), adjacent=[("A2", "B2")]), [taken("C4", "17:00", "17:30")]
     )
     assert free.decide(ask("two")).rejected == {"more_tables_than_needed": 1}
-    assert free.decide(ask("four", party=3)).rejected == {"too_few_seats": 2, "table_taken": 1}
+    assert free.decide(ask("three", party=3)).rejected == {"too_few_seats": 2, "table_taken": 1}
+    assert free.decide(ask("later", party=3, start="20:00")).rejected == {
+        "too_few_seats": 2,
+        "more_tables_than_needed": 1,
+    }
+
+
+def test_a_refusal_counts_the_tables_that_are_taken_or_closed() -> None:
+    on = floor(table("A2", 2), table("B4", 4), table("C4", 4), adjacent=[("B4", "C4")])
+
+    def said(party: int, *gone: str, pins: tuple[str, ...] = (), closed: bool = False) -> str:
+        rows = [replace(taken(ref, "17:00", "22:00", None), closed=closed) for ref in gone]
+        refusal = planner(on, rows).decide(ask(party=party, pins=pins)).refusal
+        assert refusal is not None
+        return refusal.detail
+
+    assert said(2, "A2", "B4", "C4") == "Party of 2 at 18:00-19:00: all 3 tables and joins that fit are taken."
+    assert said(7, "B4") == "Party of 7 at 18:00-19:30: the only table or join that fits is taken."
+    assert (
+        said(2, "A2", "B4", "C4", closed=True)
+        == "Party of 2 at 18:00-19:00: all 3 tables and joins that fit are closed."
+    )
+    assert said(7, "B4", closed=True) == "Party of 7 at 18:00-19:30: the only table or join that fits is closed."
+    assert said(7, "C4", pins=("C4", "B4")) == "Pinned to B4, C4 at 18:00-19:30: C4 is taken."
+    assert said(7, "B4", "C4", pins=("C4", "B4")) == "Pinned to B4, C4 at 18:00-19:30: B4, C4 is taken."
 
 
 def test_the_nearest_times_have_tables_for_the_whole_stay() -> None:

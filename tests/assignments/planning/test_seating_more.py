@@ -227,6 +227,31 @@ def test_the_room_of_a_party_is_that_of_its_smallest_option_in_table_hours() -> 
     assert seating_more._Search._room_of(party("joined", "B4+C4", 3600, 9000)) == 3
 
 
+def preferring_covers(
+    best: Mapping[Party, str], unseated: Sequence[Party], covers: Mapping[Party, int], stays: Mapping[Party, str]
+) -> dict[str, str]:
+    for guest in (*stays, *best, *unseated):
+        guest.unit = None if guest in unseated else UNITS[{**stays, **best}[guest]]
+    search = seating_more._Search([*stays, *best], unseated, [*best], covers)
+    search.best = {guest: UNITS[name] for guest, name in best.items()}
+    search.prefer_covers()
+    return {guest.ref: "+".join(unit.table_refs) for guest, unit in search.best.items()}
+
+
+def test_larger_parties_have_the_seats_of_smaller_ones_that_look_for_others() -> None:
+    small, two = party("small", "B4", 0, 60), party("two", "B4 A2", 0, 60)
+    big, bigger = party("big", "B4", 0, 60), party("bigger", "B4", 0, 60)
+    covers = {small: 2, two: 2, big: 3, bigger: 4}
+    assert preferring_covers({small: "B4"}, [big, bigger], covers, {}) == {"bigger": "B4"}
+    assert preferring_covers({small: "B4"}, [two], covers, {}) == {"small": "B4", "two": "A2"}
+    assert preferring_covers({two: "B4"}, [big], covers, {}) == {"big": "B4", "two": "A2"}
+    assert preferring_covers({big: "B4"}, [small], covers, {}) == {"big": "B4"}
+    assert preferring_covers({}, [big], covers, {small: "B4"}) == {}, "who was there before stays"
+    first, second = party("first", "B4", 0, 30), party("second", "B4", 30, 60)
+    both = {first: 1, second: 1, big: 3}
+    assert preferring_covers({first: "B4", second: "B4"}, [big], both, {}) == {"first": "B4", "second": "B4"}
+
+
 @pytest.mark.parametrize(("left_out", "steps"), [(1, 120), (2, 240)])
 def test_a_search_that_finds_nothing_ends_with_its_patience(
     monkeypatch: pytest.MonkeyPatch, left_out: int, steps: int
