@@ -458,7 +458,6 @@ class EveningPlanner:
         for guest in moving:
             self._take(guest, found[guest.party])
         for guest in newcomers:
-            self._batch.meet(guest.party)
             self._seat(guest, found[guest.party])
             del self._unseated[guest.request.booking_ref]
         while any(self._moved_back_for(guest) for guest in changed):

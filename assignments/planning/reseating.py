@@ -102,7 +102,6 @@ class Batch:
     def seat(self, newcomer: Party, unit: Unit) -> None:
         """Seat ``newcomer`` at free tables."""
         newcomer.unit = unit
-        newcomer.batch = self
         self.seated.append(newcomer)
 
     def leave(self, party: Party) -> None:
@@ -124,7 +123,7 @@ def make_room(newcomer: Party, *, ejections: int | None = None) -> Mapping[Party
     grid = Grid([*seated, newcomer])
     steps = 0
     for depth in range(1, MAX_DEPTH + 1):
-        search = _Chains(grid, newcomer, steps)
+        search = _Chains(grid, steps)
         if search.place(newcomer, depth):
             return search.settled
         if not search.could_go_deeper:
@@ -214,13 +213,12 @@ class _Chains:
     ``settled``: the new units of parties that move. ``is_exhaustive``: whether no possible chain was left out.
     """
 
-    def __init__(self, grid: Grid, newcomer: Party, steps: int) -> None:
+    def __init__(self, grid: Grid, steps: int) -> None:
         self.steps = steps
         self.settled: dict[Party, Unit] = {}
         self.could_go_deeper = False
         self.is_exhaustive = True
         self._grid = grid
-        self._newcomer = newcomer
         self._risen: list[tuple[Party, Unit]] = []
         self._failed: dict[Party, int] = {}
 

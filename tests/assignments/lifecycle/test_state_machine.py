@@ -1,10 +1,13 @@
 """The state machine: which transitions exist, and that history, versions and guards hold in the database."""
 
+import uuid
 from datetime import UTC, datetime
+from typing import Any
 
 import pytest
 from django.db import DatabaseError, connection, transaction
 
+from assignments import signals
 from assignments.exceptions import StaleAssignmentError, TransitionRefusedError
 from assignments.lifecycle import transitions
 from assignments.models import OPEN_STATES, TERMINAL_STATES, Assignment, OutboxMessage, State, StateTransition
@@ -180,18 +183,93 @@ class TestStoring:
         assert not OutboxMessage.objects.exists()
 
         again = Assignment.objects.get()
+        again.planner = "v3"
         again.begin(actor="test")
         with transaction.atomic():
             transitions.store([again])
             assert events.MemorySink.events == []
         events.flush(5)
-        assert [(event.source, event.context["to_state"]) for event in events.MemorySink.events] == [
-            ("assignment.state_machine", "assignment_in_progress")
-        ]
+        (event,) = events.MemorySink.events
+        assert (event.source, event.context["to_state"]) == ("assignment.state_machine", "assignment_in_progress")
+        assert (event.context["planner"], event.context.get("reason")) == ("v3", None)
         assert not OutboxMessage.objects.exists(), "a planner's step is told nobody"
+
+    def test_a_receiver_hears_of_every_new_state_and_of_whatever_the_host_is_told(self) -> None:
+        heard: list[tuple[str, str]] = []
+
+        def hear(**told: Any) -> None:
+            heard.append((told["previous"], told["state"]))
+
+        def after(state: State, *methods: str) -> list[tuple[str, str]]:
+            assignment = stored(f"B {len(heard)} {methods}", state)
+            heard.clear()
+            for method in methods:
+                getattr(assignment, method)(actor="test")
+            with transaction.atomic():
+                transitions.store([assignment])
+            return heard[:]
+
+        signals.state_changed.connect(hear, weak=False, dispatch_uid="test")
+        try:
+            assert after(State.ASSIGNMENT_PENDING, "begin") == [("assignment_pending", "assignment_in_progress")]
+            assert after(State.ASSIGNMENT_PENDING, "begin", "put_back") == [], "a planner has tried"
+            assert after(State.CONFIRMED, "reseat") == [], "a move has its own message"
+            assert after(State.CONFIRMED, "send_to_review", "restore") == [("confirmed", "confirmed")]
+            assert after(State.MANUAL_REVIEW, "reseat") == [("manual_review", "confirmed")]
+        finally:
+            signals.state_changed.disconnect(dispatch_uid="test")
 
     def test_storing_outside_a_transaction_is_refused(self) -> None:
         assignment = stored()
         assignment.verify_capacity(actor="test")
         with pytest.raises(transaction.TransactionManagementError):
             transitions.store([assignment])
+
+    def test_what_happens_to_a_booking_is_stored_and_announced_with_what_is_told_of_it(self) -> None:
+        assignment = stored(state=State.CONFIRMED)
+        events.flush(5)
+        events.MemorySink.events.clear()
+        mine = uuid.uuid4()
+        told = transitions.message(
+            assignment, "moved", correlation_id=mine, actor="staff:7", table_refs=["T2"], detail=""
+        )
+        assert (told.topic, told.booking_ref) == ("booking.moved", "B1")
+        expected = {"restaurant_ref": "R1", "state": "confirmed", "reason": "", "correlation_id": str(mine)}
+        assert told.payload == {"actor": "staff:7", "table_refs": ["T2"], "detail": "", **expected}
+        with transaction.atomic():
+            transitions.store([], correlation_id=mine, messages=[told])
+        events.flush(5)
+        (event,) = events.MemorySink.events
+        assert (event.type, event.correlation_id, event.booking_ref) == ("seating.moved", mine, "B1")
+        assert {name: event.context.get(name) for name in ("actor", "table_refs", "detail")} == {
+            "actor": "staff:7",
+            "table_refs": ["T2"],
+            "detail": None,
+        }
+        assert OutboxMessage.objects.filter(topic="booking.moved").exists()
+
+
+@pytest.mark.parametrize(
+    ("state", "way"),
+    [
+        (State.CREATED, ["verify_capacity", "queue", "begin"]),
+        (State.CAPACITY_VERIFIED, ["queue", "begin"]),
+        (State.ASSIGNMENT_PENDING, ["begin"]),
+        (State.ASSIGNMENT_IN_PROGRESS, ["put_back", "begin"]),
+        (State.ASSIGNED, ["put_back", "begin"]),
+        (State.MANUAL_REVIEW, ["reopen", "begin"]),
+    ],
+)
+def test_a_planner_starts_from_wherever_a_booking_is(state: State, way: list[str]) -> None:
+    assignment = make(state=state)
+    assignment.attempts = 4
+    if state == State.MANUAL_REVIEW:
+        assignment.wake_at = NOW
+    before = len(assignment.unsaved_transitions)
+    assert transitions.is_open(assignment) is (state in OPEN_STATES)
+    transitions.start(assignment, actor="worker", planner="v3")
+    made = assignment.unsaved_transitions[before:]
+    assert [row.name for row in made] == way
+    assert {row.actor for row in made} == {"worker"}
+    assert (assignment.state, assignment.planner) == (State.ASSIGNMENT_IN_PROGRESS, "v3")
+    assert assignment.attempts == (1 if state == State.MANUAL_REVIEW else 4)

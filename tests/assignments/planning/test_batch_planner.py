@@ -11,7 +11,7 @@ from assignments.planning import batch_planner, reseating
 from assignments.planning.batch_planner import EveningPlanner, in_order
 from assignments.planning.decision import Decision
 from assignments.planning.engine import plan
-from assignments.planning.floor import Floor, Join
+from assignments.planning.floor import Floor, Join, Pacing
 from assignments.planning.reasons import Reason
 from assignments.planning.request import SeatingRequest
 from assignments.planning.reseating import Party
@@ -31,8 +31,6 @@ from tests.assignments.planning.restaurant import (
     table,
     taken,
 )
-from tests.evenings import load
-from tests.evenings.playing import NOW, one_by_one, shuffled
 
 RULES = PlanningRules()
 
@@ -110,6 +108,17 @@ def test_a_booking_is_decided_once() -> None:
         evening.decide(ask("b1"))
 
 
+def test_a_booking_alone_may_have_the_tables_that_it_has() -> None:
+    own = Occupied(table_ref="A2", blocked_from=at("18:30"), blocked_until=at("19:30"), booking_ref="b1")
+    gone = replace(own, table_ref="no longer there")
+    nobodys = replace(own, blocked_from=at("20:30"), blocked_until=at("21:30"), booking_ref=None)
+    evening = planner(floor(table("A2", 2)), [own, gone, nobodys])
+    assert evening.decide(ask("before", start="18:00")).best is None
+    assert tables(evening.decide(ask("b1", start="17:45"), own=[own, gone])) == ("A2",)
+    assert evening.decide(ask("after", start="19:00")).best is None, "it has both until it is settled"
+    assert tables(evening.decide(ask("b2", start="20:45"), own=[nobodys])) == ("A2",)
+
+
 # Moves
 
 
@@ -126,6 +135,15 @@ def test_a_party_changes_tables_so_that_another_one_can_sit() -> None:
     assert moved.best.score == pytest.approx(sum(moved.best.breakdown.values()))
     assert [each.table_refs for each in moved.plans] == [("H2",)]
     assert decisions["bar"].moved_from == ()
+    assert decisions["bar"].moves == (), "nobody was confirmed"
+
+
+def test_nobody_moves_any_more_once_moving_is_stopped() -> None:
+    evening = planner(HALL_AND_BAR)
+    evening.decide(ask("anywhere"))
+    evening.stop_moving()
+    assert evening.decide(ask("bar", zone="Bar")).best is None
+    assert tables(evening.decide(ask("hall", zone="Hall"))) == ("H2",)
 
 
 def test_moves_go_in_chains() -> None:
@@ -304,6 +322,117 @@ def confirmed(ref: str, table_ref: str, start: str, until: str, party: int = 2) 
     return Movable(booking_ref=ref, table_refs=(table_ref,), window=window, party=party), taken_table
 
 
+def test_who_was_promised_tables_that_do_not_fit_stays_there_until_others_need_them() -> None:
+    on = floor(table("A2", 2), table("B8", 8, "Bar"))
+    mover, taken_table = confirmed("six", "A2", "18:00", "20:00", party=6)
+    evening = EveningPlanner(floor=on, occupied=[taken_table], rules=RULES, now=MORNING, movable=[mover])
+    assert evening.moves == {}
+    two = evening.decide(ask("two", party=2))
+    assert (tables(two), [move.to_table_refs for move in two.moves]) == (("A2",), [("B8",)])
+    evening = EveningPlanner(floor=on, occupied=[taken_table], rules=RULES, now=MORNING, movable=[mover])
+    assert tables(evening.decide(ask("seven", party=7))) == ("B8",)
+    assert evening.moves == {}
+
+
+def test_confirmed_parties_count_for_pacing() -> None:
+    on = replace(floor(table("A2", 2), table("B4", 4)), pacing=(Pacing(most_covers=5),))
+    mover, taken_table = confirmed("four", "B4", "18:00", "20:00", party=4)
+    evening = EveningPlanner(floor=on, occupied=[taken_table], rules=RULES, now=MORNING, movable=[mover])
+    assert evening.decide(ask("one", party=1)).best is not None
+    refusal = evening.decide(ask("two", party=1)).refusal
+    assert refusal is not None
+    assert refusal.reason is Reason.PACING
+
+
+def test_what_is_probed_names_the_confirmed_who_would_move_and_changes_nothing() -> None:
+    on = floor(table("A2", 2, "A"), table("B4", 4, "B"), table("C4", 4, "C"), table("D4", 4, "C", active=False))
+    mover, taken_table = confirmed("pair", "A2", "18:00", "20:00")
+    evening = EveningPlanner(floor=on, occupied=[taken_table], rules=RULES, now=MORNING, movable=[mover])
+    assert evening.probe(ask("two", zone="A")) == {"pair": ("B4",)}
+    assert evening.probe(ask("two", zone="B")) == {}
+    assert evening.probe(ask("ten", party=10)) is None
+    assert evening.probe(ask("night", start="03:00")) is None
+    assert evening.probe(ask("past", start="07:00")) is None
+    assert evening.probe(ask("pinned", pins=("D4",))) is None
+    assert tables(evening.decide(ask("batch", zone="B"))) == ("B4",)
+    assert evening.probe(ask("two", zone="A")) == {"pair": ("C4",)}
+    assert tables(evening.decide(ask("last", zone="C"))) == ("C4",)
+    assert evening.probe(ask("two", zone="A")) is None
+    assert (evening.moves, len(evening.decisions)) == ({}, 2)
+    free_again = planner(floor(table("A2", 2, "A"), table("B4", 4, "B")))
+    free_again.decide(ask("batch", zone=None))
+    assert free_again.probe(ask("two", zone="A")) == {}, "who is moved is not confirmed"
+
+
+def test_paced_times_are_not_probed() -> None:
+    on = replace(floor(table("A2", 2), table("B2", 2)), pacing=(Pacing(most_parties=1),))
+    evening = planner(on)
+    evening.decide(ask("b1"))
+    assert evening.probe(ask("b2")) is None
+    assert not evening.is_full_for(ask("b2"))
+    assert evening.probe(ask("b2", start="18:15")) == {}
+
+
+def test_it_is_full_only_for_whom_some_table_that_fits_is_taken_and_not_closed() -> None:
+    on = floor(table("A2", 2), table("B4", 4), table("C4", 4))
+    closed = [replace(taken(ref, "17:00", "22:00", None), closed=True) for ref in ("A2", "B4")]
+    both = planner(on, [*closed, taken("C4", "17:00", "21:00")])
+    assert both.is_full_for(ask("two"))
+    assert both.is_full_for(ask("four", party=4))
+    assert not both.is_full_for(ask("ten", party=10))
+    assert not both.is_full_for(ask("night", start="03:00"))
+    assert not both.is_full_for(ask("pinned", pins=("A2",)))
+    assert not both.is_full_for(ask("unfit", pins=("A2",), party=4))
+    refused = both.decide(ask("four", party=4))
+    assert (refused.considered, refused.rejected) == (3, {"too_few_seats": 1, "closed": 1, "table_taken": 1})
+    assert both.decide(ask("two")).rejected == {"closed": 2, "table_taken": 1}
+    all_closed = planner(on, [*closed, replace(closed[0], table_ref="C4")])
+    assert not all_closed.is_full_for(ask("two"))
+    assert all_closed.decide(ask("two")).refusal is not None
+    free = planner(
+        floor(table("A2", 2), table("B2", 2), table("C4", 4), adjacent=[("A2", "B2")]), [taken("C4", "17:00", "17:30")]
+    )
+    assert free.decide(ask("two")).rejected == {"more_tables_than_needed": 1}
+    assert free.decide(ask("three", party=3)).rejected == {"too_few_seats": 2, "table_taken": 1}
+    assert free.decide(ask("later", party=3, start="20:00")).rejected == {
+        "too_few_seats": 2,
+        "more_tables_than_needed": 1,
+    }
+
+
+def test_a_refusal_counts_the_tables_that_are_taken_or_closed() -> None:
+    on = floor(table("A2", 2), table("B4", 4), table("C4", 4), adjacent=[("B4", "C4")])
+
+    def said(party: int, *gone: str, pins: tuple[str, ...] = (), closed: bool = False) -> str:
+        rows = [replace(taken(ref, "17:00", "22:00", None), closed=closed) for ref in gone]
+        refusal = planner(on, rows).decide(ask(party=party, pins=pins)).refusal
+        assert refusal is not None
+        return refusal.detail
+
+    assert said(2, "A2", "B4", "C4") == "Party of 2 at 18:00-19:00: all 3 tables and joins that fit are taken."
+    assert said(7, "B4") == "Party of 7 at 18:00-19:30: the only table or join that fits is taken."
+    assert (
+        said(2, "A2", "B4", "C4", closed=True)
+        == "Party of 2 at 18:00-19:00: all 3 tables and joins that fit are closed."
+    )
+    assert said(7, "B4", closed=True) == "Party of 7 at 18:00-19:30: the only table or join that fits is closed."
+    assert said(7, "C4", pins=("C4", "B4")) == "Pinned to B4, C4 at 18:00-19:30: C4 is taken."
+    assert said(7, "B4", "C4", pins=("C4", "B4")) == "Pinned to B4, C4 at 18:00-19:30: B4, C4 is taken."
+
+
+def test_the_nearest_times_have_tables_for_the_whole_stay() -> None:
+    on = replace(floor(table("A2", 2)), pacing=(Pacing(most_parties=1, interval_minutes=30),))
+    paced = replace(taken("B2", "18:00", "19:00"), party=2, starts_at=at("18:00"), ends_at=at("19:00"))
+    evening = planner(on, [paced, taken("A2", "20:35", "21:00")])
+    asked = replace(ask("b1", start="18:10"), ends_at=at("20:00"))
+    refusal = evening.decide(asked).refusal
+    assert refusal is not None
+    assert refusal.detail.endswith("The nearest possible times are 17:40 and 18:40.")
+    longer = evening.decide(replace(asked, booking_ref="b2", ends_at=at("20:10"))).refusal
+    assert longer is not None
+    assert longer.detail.endswith("The nearest possible time is 17:40.")
+
+
 def test_times_at_which_the_same_parties_are_there_are_searched_once(monkeypatch: pytest.MonkeyPatch) -> None:
     searched = []
 
@@ -324,32 +453,6 @@ def test_times_at_which_the_same_parties_are_there_are_searched_once(monkeypatch
     assert evening.probe(ask("new", party=2, start="19:00")) is None
     assert evening.probe(ask("new", party=2, start="20:00")) == {}
     assert len(searched) == 2, "somebody was seated meanwhile"
-
-
-def test_whatever_is_probed_is_decided_alike_however_many_times_are_asked_about() -> None:
-    evening = load(101)
-    on, requests = evening.floor(), evening.requests()
-    played = one_by_one(on, shuffled(requests, 1)[:200], moves=False)
-    movable, occupied = list(played.seated.values()), played.occupied()
-
-    def anew() -> EveningPlanner:
-        return EveningPlanner(floor=on, occupied=occupied, rules=RULES, now=NOW, movable=movable)
-
-    asked = [
-        SeatingRequest(booking_ref="new", starts_at=start, party=party)
-        for party in (4, 8)
-        for start in sorted({request.starts_at for request in requests})[::3]
-    ]
-    shared = anew()
-    found = [shared.probe(request) for request in asked]
-    assert any(found), "somebody would be moved"
-    assert None in found
-    for request, moved in zip(asked, found, strict=True):
-        again = anew()
-        assert again.probe(request) == moved
-        if moved is not None:
-            assert again.decide(request).best is not None
-            assert again.moves.keys() <= moved.keys()
 
 
 def test_of_the_confirmed_parties_that_could_move_the_one_that_comes_latest_does() -> None:

@@ -35,6 +35,12 @@ def test_a_closed_date_is_refused_as_closed_and_the_day_after_is_served() -> Non
     assert night.reason == Reason.OUTSIDE_SERVICE, "nothing would have been served then anyway"
 
 
+def test_a_single_turn_time_holds_for_parties_of_any_size() -> None:
+    assert [turn.max_party for turn in LATE.turn_times] == [8]
+    assert [LATE.turn_minutes(party) for party in (1, 8, 9)] == [45, 45, 45]
+    assert special_period(DINNER, starts=time(20), ends=time(1)).turn_times == DINNER.turn_times
+
+
 def test_special_hours_replace_the_service_of_their_key_and_leave_the_others() -> None:
     on = replace(FLOOR, calendar=(CalendarEntry(first_date=DAY, last_date=DAY, services=(LATE,)),))
     assert [period.key for period in periods_on(on, DAY)] == ["lunch", "dinner"]

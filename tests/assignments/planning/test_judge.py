@@ -1,5 +1,7 @@
 """Tables picked by hand: every reason against them, or none."""
 
+from dataclasses import replace
+
 import pytest
 
 from assignments.planning.engine import judge
@@ -63,6 +65,16 @@ def test_tables_that_somebody_has_are_named_with_the_booking() -> None:
     )
     assert [refusal.reason for refusal in refusals] == [Reason.TABLE_TAKEN]
     assert refusals[0].detail == "Table B4 is taken from 17:00 to 18:30 by booking b7."
+
+
+def test_a_table_that_is_closed_is_named_without_a_booking() -> None:
+    closed = replace(taken("A4", "17:00", "19:00", None), closed=True)
+    refusals = judge(snapshot(FLOOR, ask(party=4), taken("A4", "19:00", "19:30", None), closed), ["A4"])
+    assert [(each.reason, str(each.detail)) for each in refusals] == [
+        (Reason.CLOSED, "Table A4 is closed at that time."),
+        (Reason.TABLE_TAKEN, "Table A4 is taken from 19:00 to 19:30."),
+    ]
+    assert snapshot(FLOOR, ask(), taken("A4", "17:00", "18:00"), closed).closures == (closed,)
 
 
 def test_a_table_that_is_free_again_in_time_is_fine() -> None:

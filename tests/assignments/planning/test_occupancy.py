@@ -53,3 +53,36 @@ def test_idle_time_counts_both_sides_up_to_the_horizon() -> None:
     )
     assert occupancy.idle_seconds(at("18:00"), at("19:00"), 3600) == {A: (10 + 20) * 60}
     assert occupancy.idle_seconds(at("18:00"), at("19:05"), 6 * 3600) == {A: 25 * 60, B: 5 * 3600 + 6 * 3600}
+
+
+@pytest.mark.parametrize(
+    ("start", "until", "idle"),
+    [
+        ("17:00", "18:00", 60),  # it ends as the party comes
+        ("19:00", "20:00", 60),
+        ("16:00", "17:01", 59 + 60),
+        ("16:00", "17:00", None),  # an hour and more before, or after, does not count
+        ("19:59", "21:00", 59 + 60),
+        ("20:00", "21:00", None),
+        ("17:00", "18:01", None),  # nothing is said of a table that is taken meanwhile
+        ("18:30", "18:40", None),
+    ],
+)
+def test_idle_time_reaches_from_the_last_party_to_the_next(start: str, until: str, idle: int | None) -> None:
+    occupancy = Occupancy(FLOOR, [taken("A", start, until)])
+    found = occupancy.idle_seconds(at("18:00"), at("19:00"), 3600)
+    assert found == ({} if idle is None else {A: idle * 60})
+
+
+def test_of_several_parties_the_nearest_counts() -> None:
+    rows = [taken("A", *stay.split("-")) for stay in ("17:00-17:20", "17:30-17:50", "19:40-19:50", "19:10-19:20")]
+    assert Occupancy(FLOOR, rows).idle_seconds(at("18:00"), at("19:00"), 3600) == {A: (10 + 10) * 60}
+
+
+def test_a_copy_knows_the_longest_stay_and_is_changed_alone() -> None:
+    occupancy = Occupancy(FLOOR, [taken("A", "12:00", "22:00")])
+    copy = occupancy.copy()
+    copy.add(B, at("18:00"), at("18:30"))
+    assert copy.free(at("18:00"), at("18:10")) == 0
+    assert copy.free(at("21:00"), at("21:10")) == B
+    assert occupancy.free(at("18:00"), at("18:10")) == B

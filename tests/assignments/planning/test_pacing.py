@@ -1,5 +1,6 @@
 """Pacing: how many guests may come within an interval and be there at once, as V3 and the audit read it."""
 
+import itertools
 import random
 from dataclasses import replace
 from datetime import UTC, date, datetime, time, timedelta
@@ -11,10 +12,12 @@ import pytest
 from assignments.planning.batch_planner import EveningPlanner
 from assignments.planning.engine import judge, plan, snapshot_hash
 from assignments.planning.floor import CalendarEntry, Floor, InvalidFloorError, Pacing
-from assignments.planning.pacing import limits_on
-from assignments.planning.reasons import Reason
+from assignments.planning.pacing import Ceiling, Pace, limits_on
+from assignments.planning.reasons import Reason, Refusal
 from assignments.planning.request import SeatingRequest
+from assignments.planning.seating_window import SeatingWindow, seating_window
 from assignments.planning.snapshot import Occupied, PlanningRules, occupied_by
+from assignments.planning.text import gettext as _
 from assignments.testing import a_floor, a_service, a_table
 from rollout.policy.seating_audit import Flaw, could_be_seated, flaws_of
 from tests.assignments.planning.restaurant import DINNER, MORNING, ask, at, floor, snapshot, table
@@ -91,6 +94,8 @@ def test_limits_covers_that_are_there_at_once() -> None:
     taken = guests("a", "18:30", "19:30", 4, "T1") + guests("b", "19:40", "21:00", 4, "T2")
     assert plan(snapshot(on, ask(party=4, start="18:00"), *taken)).best, "it leaves before b comes"
     assert plan(snapshot(on, ask(party=4, start="19:00"), *taken)).best, "a and b are never there together"
+    as_it_leaves = guests("d", "20:15", "21:00", 1, "T3")
+    assert plan(snapshot(on, ask(party=4, start="19:00"), *taken, *as_it_leaves)).best
     refusal = plan(snapshot(on, ask(party=4, start="19:00"), *taken, *guests("c", "19:45", "21:00", 1, "T3"))).refusal
     assert refusal is not None
     assert refusal.reason is Reason.PACING
@@ -206,6 +211,139 @@ def test_the_audit_agrees_on_random_evenings() -> None:
             if anyway.best:
                 assert flaws_of(asked, anyway) == [Flaw.PACING]
     assert refused > 20
+
+
+def window_of(on: Floor, request: SeatingRequest) -> SeatingWindow:
+    window = seating_window(on, starts_at=request.starts_at, party=request.party, ends_at=request.ends_at)
+    assert isinstance(window, SeatingWindow)
+    return window
+
+
+def test_ceilings_name_whom_they_bind_and_what_is_left_for_them() -> None:
+    on = paced(most_covers=8, most_parties=3)
+    pace = Pace(on, guests("there", "19:00", "20:00", 3, "T1", "T2"))
+    four, promised, two = (
+        ask("four", party=4, start="19:00"),
+        replace(ask("promised", party=3, start="19:10"), promised_party=3),
+        ask("two", party=2, start="19:14"),
+    )
+    waiting = [(each, window_of(on, each)) for each in (four, promised, two, ask("later", start="19:15"))]
+    assert list(pace.ceilings(waiting, RULES)) == [
+        Ceiling("four", {"four": 4}, 5, 0),
+        Ceiling("two", {"four": 4, "promised": 3, "two": 2}, 5, 3),  # the promised party may come all the same
+        Ceiling("four", {"four": 1}, 2, 0),
+        Ceiling("two", {"four": 1, "promised": 1, "two": 1}, 2, 1),
+        Ceiling("later", {"later": 2}, 8, 0),
+        Ceiling("later", {"later": 1}, 3, 0),
+    ]
+    assert list(pace.ceilings([waiting[0], waiting[2]], RULES)) == [
+        Ceiling("two", {"four": 4, "two": 2}, 5, 0),  # the last one's says it for both
+        Ceiling("two", {"four": 1, "two": 1}, 2, 0),
+    ]
+    full = Pace(on, guests("there", "19:00", "20:00", 9, "T1"))
+    assert list(full.ceilings(waiting[:1], RULES)) == [
+        Ceiling("four", {"four": 4}, -1, 1),  # nobody has to leave
+        Ceiling("four", {"four": 1}, 2, 0),
+    ]
+    assert list(pace.ceilings(waiting[1:2], RULES)) == []
+
+
+def test_whoever_leaves_as_a_promised_party_comes_is_not_there_with_it() -> None:
+    on = paced(most_present=5)
+    leaving, coming = ask("leaving", party=4, start="18:00"), ask("coming", party=3, start="19:15")
+    waiting = [(each, window_of(on, each)) for each in (leaving, replace(coming, promised_party=3))]
+    assert list(Pace(on).ceilings(waiting, RULES)) == [Ceiling("leaving", {"leaving": 4}, 5, 0)]
+
+
+def clocks(on: Floor, start: str) -> list[str]:
+    return [f"{each:%H:%M}" for each in Pace(on).starts_near(at(start))]
+
+
+def test_other_times_are_looked_for_within_four_hours_and_within_the_service() -> None:
+    dinner = replace(DINNER, starts=time(12), late_minutes=30, early_minutes=60, allow_overrun=True)
+    on = replace(paced(most_covers=8, interval_minutes=120), services=(dinner,))
+    assert clocks(on, "17:00") == ["15:00", "19:00", "13:00", "21:00"]
+    assert clocks(on, "13:00") == ["11:00", "15:00", "17:00"]  # the first early minute is one
+    assert clocks(on, "20:30") == ["18:30", "22:30", "16:30"]  # and so is the last late one
+    assert clocks(on, "13:01") == ["11:01", "15:01", "17:01"]
+    assert clocks(on, "20:31") == ["18:31", "16:31"]
+    assert clocks(on, "12:59") == ["14:59", "16:59"]
+    assert clocks(on, "03:00") == [], "nothing is served"
+    assert clocks(replace(on, pacing=(Pacing(most_covers=8, service_key="lunch"),)), "17:00") == []
+
+
+@pytest.mark.parametrize(
+    ("possible", "said"),
+    [
+        ([], ""),
+        (["18:00"], "The nearest possible time is 18:00."),
+        (["20:30", "21:00"], "The nearest possible time is 20:30."),
+        (["17:30", "18:00", "20:30", "21:00"], "The nearest possible times are 18:00 and 20:30."),
+    ],
+)
+def test_the_nearest_possible_times_are_named(possible: list[str], said: str) -> None:
+    refusal = Refusal(Reason.PACING, _("Too many."))
+    times = [at(clock) for clock in possible]
+    pace = Pace(paced(most_covers=8, interval_minutes=30))
+    assert pace.with_nearest(refusal, at("19:00"), times.__contains__).detail == f"Too many. {said}".strip()
+
+
+def test_a_row_without_times_is_not_counted() -> None:
+    row = Occupied(table_ref="T1", blocked_from=at("18:00"), blocked_until=at("20:00"), booking_ref="a", party=4)
+    closed = replace(row, table_ref="T2", booking_ref=None, closed=True)
+    assert plan(snapshot(paced(most_covers=2), ask(party=2, start="18:00"), row, closed)).best
+
+
+def test_guests_who_have_left_do_not_count_though_their_table_is_not_free_yet() -> None:
+    on = paced(most_present=4)
+    (row,) = guests("a", "18:00", "19:30", 4, "T1")
+    asked = ask(party=4, start="19:00")
+    for end, may_come in [(at("19:00"), True), (at("19:01"), False), (None, False)]:
+        assert bool(plan(snapshot(on, asked, replace(row, ends_at=end))).best) is may_come
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_ceilings_allow_whom_pacing_lets_come_one_after_another(seed: int) -> None:
+    dice = random.Random(seed)
+    limits = [
+        Pacing(
+            interval_minutes=30,
+            most_covers=dice.choice([None, 5, 7]),
+            most_parties=dice.choice([None, 2]),
+            most_present=dice.choice([None, 4, 6, 9]),
+            service_key=key,
+        )
+        for key in ("lunch", "dinner")
+    ]
+    on = replace(floor(*TABLES), pacing=tuple(limits))
+    there = guests("a", "14:00", "17:30", 2, "T1") + guests("b", "18:30", "19:30", 3, "T2", "T3")
+    waiting = []
+    for number in range(6):
+        start = at(dice.choice(["14:45", "18:00", "18:15", "18:30", "19:15", "19:30"]))
+        party = dice.randint(1, 4)
+        request = SeatingRequest(
+            booking_ref=f"w{number}",
+            starts_at=start,
+            ends_at=start + dice.choice([45, 60, 75, 150]) * timedelta(minutes=1),
+            party=party,
+            promised_party=dice.choice([0, 0, party]),
+        )
+        waiting.append((request, window_of(on, request)))
+    ceilings = list(Pace(on, there).ceilings(waiting, RULES))
+    for chosen in itertools.product([False, True], repeat=len(waiting)):
+        come = [each for each, comes in zip(waiting, chosen, strict=True) if comes]
+        pace = Pace(on, there)
+        are_let_in = True
+        for request, window in come:
+            are_let_in &= pace.refusal(request, window, RULES) is None
+            pace.add(request.booking_ref, request.party, window.starts_at, window.ends_at)
+        refs = {request.booking_ref for request, _window in come}
+        kept = [_weight(each, refs) <= each.most + (0 if each.whom in refs else each.slack) for each in ceilings]
+        assert all(kept) is are_let_in
+
+
+def _weight(ceiling: Ceiling, refs: set[str]) -> int:
+    return sum(weight for ref, weight in ceiling.counted.items() if ref in refs)
 
 
 LONDON = ZoneInfo("Europe/London")

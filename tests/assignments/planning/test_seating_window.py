@@ -6,9 +6,16 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from assignments.planning import seating_window as seating_windows
 from assignments.planning.floor import CalendarEntry, InvalidFloorError, ServicePeriod
 from assignments.planning.reasons import Reason, Refusal
-from assignments.planning.seating_window import SeatingWindow, local_to_aware, seating_window
+from assignments.planning.seating_window import (
+    SeatingWindow,
+    from_now_on,
+    local_to_aware,
+    seating_window,
+    services_on,
+)
 from tests.assignments.planning.restaurant import DINNER, LUNCH, TURNS, at, floor
 
 LONDON = ZoneInfo("Europe/London")
@@ -139,6 +146,44 @@ def test_an_end_that_is_not_after_the_start_is_refused(end: str) -> None:
     refusal = refused(seating_window(floor(), starts_at=at("18:00"), party=2, ends_at=at(end)))
     assert refusal.reason is Reason.INVALID_START
     assert end in refusal.detail
+
+
+@pytest.mark.parametrize(
+    ("now", "blocked_from"),
+    [("17:59", "17:45"), ("18:00", "17:45"), ("18:01", "18:01"), ("18:59", "18:59"), ("19:00", "17:45")],
+)
+def test_of_a_party_that_should_be_here_the_tables_are_blocked_from_now_on(now: str, blocked_from: str) -> None:
+    on = floor(services=(replace(DINNER, buffer_before_minutes=15),))
+    window = seated(seating_window(on, starts_at=at("18:00"), party=2))
+    assert from_now_on(window, at(now)) == replace(window, blocked_from=at(blocked_from))
+
+
+def test_guests_come_before_midnight_for_a_service_that_begins_after_it() -> None:
+    night = replace(NIGHT, starts=time(0, 30), early_minutes=45, weekdays=frozenset({4}))
+    window = seated(seating_window(floor(services=(night,)), starts_at=at("23:45"), party=2))  # Thursday, for Friday
+    assert window.service_key == "night"
+
+
+def test_a_floor_remembers_the_services_of_so_many_dates(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(seating_windows, "MOST_DAYS_KNOWN", 2)
+    on, known = floor(), []
+    for day in range(1, 6):
+        services = services_on(on, date(2025, 11, day))
+        assert [service.starts_at.day for service in services] == [day, day]
+        assert services_on(on, date(2025, 11, day)) is services
+        known.append(len(on.services_known))
+    assert known == [1, 2, 1, 2, 1]
+
+
+@pytest.mark.parametrize(("year", "is_served"), [(1, False), (1899, False), (1900, True), (9000, True), (9001, False)])
+def test_a_year_far_from_ours_is_no_time_for_a_dinner(year: int, is_served: bool) -> None:
+    start = at("18:00").replace(year=year)
+    window = seating_window(floor(), starts_at=start, party=2)
+    assert isinstance(window, SeatingWindow) is is_served
+    if not is_served:
+        assert refused(window).detail == f"The time {start.isoformat()} is no time for a dinner."
+        ends = refused(seating_window(floor(), starts_at=at("18:00"), party=2, ends_at=start))
+        assert ends.reason is Reason.INVALID_START
 
 
 @pytest.mark.parametrize("which", ["starts_at", "ends_at"])

@@ -81,6 +81,7 @@ def test_days_follow_each_other_without_a_gap_where_the_clocks_change(
         (floor(services=(LATE,)), "18:00", None, [THURSDAY]),
         (floor(services=(ALL_DAY,)), "23:30", None, [THURSDAY, FRIDAY]),
         (floor(services=(ALL_DAY,)), "22:55", None, [THURSDAY]),
+        (floor(services=(ALL_DAY,)), "23:00", None, [THURSDAY]),  # until midnight
         (floor(services=(replace(ALL_DAY, buffer_after_minutes=5),)), "22:58", None, [THURSDAY, FRIDAY]),
         (floor(services=(replace(ALL_DAY, buffer_before_minutes=15),)), "00:10", None, [WEDNESDAY, THURSDAY]),
         (floor(services=(ALL_DAY,)), "20:00", "2025-11-08", [THURSDAY, FRIDAY, date(2025, 11, 8)]),

@@ -1,0 +1,101 @@
+"""Whole evenings: what small floors show in the other modules holds for many bookings, too."""
+
+import itertools
+from dataclasses import replace
+
+import pytest
+
+from assignments.planning.batch_planner import EveningPlanner
+from assignments.planning.decision import Decision
+from assignments.planning.optimum import Problem
+from assignments.planning.request import SeatingRequest
+from assignments.planning.snapshot import PlanningRules
+from assignments.planning.violations import violations
+from tests.assignments.planning.test_seating_more import decided, seated
+from tests.evenings import generate, load
+from tests.evenings.measure import measure, possible, thinned
+from tests.evenings.playing import NOW, one_by_one, shuffled
+
+RULES = PlanningRules()
+
+
+def test_whatever_is_probed_is_decided_alike_however_many_times_are_asked_about() -> None:
+    evening = load(101)
+    on, requests = evening.floor(), evening.requests()
+    played = one_by_one(on, shuffled(requests, 1)[:200], moves=False)
+    movable, occupied = list(played.seated.values()), played.occupied()
+
+    def anew() -> EveningPlanner:
+        return EveningPlanner(floor=on, occupied=occupied, rules=RULES, now=NOW, movable=movable)
+
+    asked = [
+        SeatingRequest(booking_ref="new", starts_at=start, party=party)
+        for party in (4, 8)
+        for start in sorted({request.starts_at for request in requests})[::3]
+    ]
+    shared = anew()
+    found = [shared.probe(request) for request in asked]
+    assert any(found), "somebody would be moved"
+    assert None in found
+    for request, moved in zip(asked, found, strict=True):
+        again = anew()
+        assert again.probe(request) == moved
+        if moved is not None:
+            assert again.decide(request).best is not None
+            assert again.moves.keys() <= moved.keys()
+
+
+@pytest.mark.parametrize("seed", [103, 104])
+def test_of_a_busy_evening_more_are_seated_each_time_alike_and_nobody_twice_at_a_table(seed: int) -> None:
+    evening = load(seed)
+    on, requests = evening.floor(), [replace(each, requested_at=None) for each in evening.requests()]
+    one_after_the_other = decided(on, requests, together=False, now=NOW)
+    together = decided(on, requests, now=NOW)
+    assert len(seated(together)) >= len(seated(one_after_the_other)) + 3
+    assert decided(on, requests[::-1], now=NOW) == together
+    sitting: dict[str, list[Decision]] = {}
+    for decision in together.values():
+        assert (decision.best is None) == (decision.refusal is not None)
+        for ref in decision.best.table_refs if decision.best else ():
+            sitting.setdefault(ref, []).append(decision)
+    for at_table in sitting.values():
+        windows = sorted((each.window for each in at_table if each.window), key=lambda each: each.blocked_from)
+        assert all(one.blocked_until <= other.blocked_from for one, other in itertools.pairwise(windows))
+
+
+def test_generated_evenings_are_the_same_each_time() -> None:
+    assert generate(12) == generate(12) != generate(11)
+    evening = load(12)
+    assert (len(evening.tables), len({table.zone_ref for table in evening.tables}), evening.bad_rows) == (40, 5, ())
+
+
+def test_a_thinner_evening_has_as_few_bookings_as_make_the_ratio() -> None:
+    evening = replace(load(12), bookings=load(12).bookings[:140])
+    thinner = thinned(evening, 12, 1.02)
+    assert {row.ref for row in thinner.bookings} < {row.ref for row in evening.bookings}
+    fewer = replace(thinner, bookings=thinner.bookings[:-10])
+    assert len(fewer.bookings) / possible(fewer).value < 1.02 <= len(thinner.bookings) / possible(thinner).value
+    assert set(thinned(replace(evening, bookings=evening.bookings[:50]), 12, 1.5).bookings) == set(
+        evening.bookings[:50]
+    )
+
+
+def test_a_generated_evening_is_busy_and_moves_seat_more_than_none_and_never_more_than_possible() -> None:
+    evening = load(12)
+    found = measure(evening, orders=1)
+    assert found.is_proven
+    assert len(evening.bookings) / found.possible >= 1.15
+    assert found.fixed[0] <= found.moving[0] <= found.possible
+    assert found.one_pass <= found.possible
+    assert found.moved / found.rearrangements <= 3
+
+
+def test_nobody_is_unseated_when_others_move() -> None:
+    evening = load(12)
+    played = one_by_one(evening.floor(), shuffled(evening.requests()[:120], 1), moves=True)
+    assert len(played.seated) + len(played.refused) == 120
+    tables = {ref: each.table_refs for ref, each in played.seated.items()}
+    as_it_ended = Problem(
+        floor=evening.floor(), occupied=(), movable=tuple(played.seated.values()), requests=(), now=NOW
+    )
+    assert violations(as_it_ended, tables) == []
