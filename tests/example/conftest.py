@@ -60,7 +60,23 @@ def decided(transactional_db: Any) -> models.Restaurant:
     return models.Restaurant.objects.get()
 
 
+@pytest.fixture
+def decided_few(transactional_db: Any) -> models.Restaurant:
+    """A few bookings of the real evening, decided by V3."""
+    built_once("a few bookings by V3", _decide_few)
+    return models.Restaurant.objects.get()
+
+
 def _decide() -> None:
     load()
+    _run()
+
+
+def _decide_few() -> None:
+    keep_few(load())
+    _run()
+
+
+def _run() -> None:
     dispatch.register_new()
     list(dispatch.run_pass())
