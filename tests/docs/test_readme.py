@@ -66,6 +66,10 @@ def after_the_demo(settings: Any, tmp_path: Path, monkeypatch: Any) -> Iterator[
         path = tmp_path / "evening.json"
         path.write_text(json.dumps({**data, "bookings": data["bookings"][:15]}))
         demo.run(evening.parse_json_ahead(path.read_text(), timezone.now()), path, tmp_path / "rollout-report.html")
+    # The incidents happen on the evening of this file.
+    a_third = tmp_path / "a_third.json"
+    a_third.write_text(json.dumps({**data, "bookings": data["bookings"][::3]}))
+    monkeypatch.setattr(demo, "REAL_EVENING", a_third)
     yield
     with connection.cursor() as cursor:
         cursor.execute("COMMENT ON TABLE example_restaurant IS NULL")

@@ -1,5 +1,6 @@
 """The real evening, loaded through the example project."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -13,19 +14,22 @@ from rollout.flags import resolution
 from tests.built import built_once
 
 
-def load(planner: str = "v3", name: str = "") -> models.Restaurant:
-    """A copy of the real evening on a coming day, and the switch set for the planner."""
+def load(planner: str = "v3", name: str = "", *, bookings: int = 0) -> models.Restaurant:
+    """A copy of the real evening on a coming day, and the switch set for the planner; or so many bookings of its middle."""
 
     def store() -> models.Restaurant:
         text = demo.REAL_EVENING.read_text()
         source = evening.parse_json_ahead(text, datetime.now(UTC) + timedelta(days=30))
+        if bookings:
+            rows = sorted(source.bookings, key=lambda row: row.start)
+            source = replace(source, bookings=tuple(rows[40 : 40 + bookings]))
         return evening.store(source, restaurant_name=name).restaurants[0]
 
     # Beside another one it is stored, as it is where triggers have to go on afterwards.
     if connection.in_atomic_block or models.Restaurant.objects.exists():
         restaurant = store()
     else:
-        built_once(f"the real evening as {name or 'itself'}", store)
+        built_once(f"{bookings or 'all'} bookings of the real evening as {name or 'itself'}", store)
         restaurant = models.Restaurant.objects.get()
     switches.set_switch(resolution.V3_SWITCH, active=planner == "v3", actor="test", reason="test")
     return restaurant
@@ -60,7 +64,23 @@ def decided(transactional_db: Any) -> models.Restaurant:
     return models.Restaurant.objects.get()
 
 
+@pytest.fixture
+def decided_few(transactional_db: Any) -> models.Restaurant:
+    """A few bookings of the real evening, decided by V3."""
+    built_once("a few bookings by V3", _decide_few)
+    return models.Restaurant.objects.get()
+
+
 def _decide() -> None:
     load()
+    _run()
+
+
+def _decide_few() -> None:
+    load(bookings=20)
+    _run()
+
+
+def _run() -> None:
     dispatch.register_new()
     list(dispatch.run_pass())

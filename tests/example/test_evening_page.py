@@ -20,7 +20,6 @@ from django.urls import reverse
 from assignments import api
 from assignments.admin.evening import search
 from assignments.concurrency import clock
-from assignments.coordination import dispatch
 from assignments.exceptions import TablesRefusedError
 from assignments.integration import floor_cache
 from assignments.lifecycle import ledger
@@ -39,9 +38,7 @@ from assignments.planning.reasons import OVERRIDABLE
 from assignments.staff.day_version import day_version
 from assignments.staff.timeline import day_at
 from example import models
-from example.booking import cancel_booking
 from example.host import ExampleHost
-from tests.example.conftest import keep_few
 from tests.example.refusing import refusing
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -58,6 +55,14 @@ def query(decided: models.Restaurant) -> dict[str, str]:
 def seated(number: int = 0) -> Assignment:
     """A confirmed booking of the evening."""
     return Assignment.objects.filter(state="confirmed").order_by("starts_at", "pk")[number]
+
+
+def another_table(*, seats: int) -> str:
+    """A table that nobody has; its reference."""
+    like = models.Table.objects.order_by("code")[0]
+    table = models.Table.objects.create(restaurant=like.restaurant, zone=like.zone, code="X1", seats=seats)
+    floor_cache.forget()
+    return str(table.pk)
 
 
 def act(client: Client, name: str, query: dict[str, str], booking: Assignment | None = None, **data: Any) -> Any:
@@ -213,13 +218,9 @@ class TestForms:
         self, admin_client: Client, query: dict[str, str]
     ) -> None:
         booking, other = swapped()
-        refs = [str(key) for key in models.Table.objects.values_list("pk", flat=True)]
-        third, free = next(
-            (each, ref)
-            for each in Assignment.objects.filter(state="confirmed").exclude(pk__in=[booking.pk, other.pk])
-            for ref in set(refs) - set(ledger.tables_of([each.booking_ref])[each.booking_ref])
-            if not api.judge(booking_ref=each.booking_ref, table_refs=[ref])
-        )
+        third = Assignment.objects.filter(state="confirmed").exclude(pk__in=[booking.pk, other.pk])[0]
+        free = another_table(seats=third.party)
+        assert not api.judge(booking_ref=third.booking_ref, table_refs=[free])
         before = list(Allocation.objects.order_by("pk").values())
         with refusing("example_booking_tables") as name:
             for answer in (
@@ -607,12 +608,11 @@ class TestGuestsPastTheirTime:
 
 
 class TestWithoutATable:
-    def test_whose_time_is_over_cannot_be_seated_now(
-        self, admin_client: Client, query: dict[str, str], decided: models.Restaurant
-    ) -> None:
-        waiting = Assignment.objects.filter(state="assignment_pending", party=2).order_by("starts_at")[0]
-        for booking in decided.bookings.exclude(pk=int(waiting.booking_ref)):
-            cancel_booking(booking)
+    def test_whose_time_is_over_cannot_be_seated_now(self, admin_client: Client, query: dict[str, str]) -> None:
+        waiting, *others = Assignment.objects.filter(state="assignment_pending", party=2).order_by("starts_at")
+        for other in others:
+            api.booking_cancelled(booking_ref=other.booking_ref)
+        another_table(seats=2)
         url = {**query, "waiting": "1", "booking": str(waiting.pk)}
         for minutes, is_offered in ((10, True), (150, False)):
             with clock.at(waiting.starts_at + timedelta(minutes=minutes)):
@@ -1053,15 +1053,12 @@ class TestWords:
 class TestCost:
     QUERIES = {"arrived": 34, "pin": 39, "extend": 43, "free": 43, "undo": 44, "move": 51}
 
-    @pytest.mark.parametrize("bookings", [20, 85])
+    @pytest.mark.parametrize("evening", ["decided_few", "decided"])
     @pytest.mark.parametrize("name", QUERIES)
     def test_an_action_costs_as_many_queries_however_many_bookings_there_are(
-        self, admin_client: Client, restaurant: models.Restaurant, name: str, bookings: int
+        self, admin_client: Client, request: Any, name: str, evening: str
     ) -> None:
-        if bookings == 20:
-            keep_few(restaurant)
-        dispatch.register_new()
-        list(dispatch.run_pass())
+        restaurant: models.Restaurant = request.getfixturevalue(evening)
         day = restaurant.bookings.order_by("start")[0].start.date().isoformat()
         query, booking = {"restaurant": str(restaurant.pk), "day": day}, seated(6)
         given: dict[str, Any] = {}

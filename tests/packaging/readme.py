@@ -3,10 +3,8 @@
 A block or a phrase that this module does not know is an error, so that nothing is printed there that nobody runs.
 """
 
-import json
 import re
 import shlex
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +12,7 @@ from typing import Any
 from django.core.management import call_command
 
 from tests.docs.document import in_a_shell
+from tests.packaging import one_process
 
 README = Path(__file__).resolve().parents[2] / "README.md"
 SECTIONS = ("V3 alone", "Replace a planner")
@@ -105,32 +104,6 @@ NOT_RUN = {
     "ASSIGNMENT_PIPELINE_KILL=1": "tests/rollout/flags has what it does",
 }
 """What is left out, and why."""
-DRIVER = """
-import contextlib, io, json, os, sys
-
-import django
-from django.core.management import execute_from_command_line
-
-django.setup()
-
-from assignments.management import supervisor
-
-supervisor.is_wanted = lambda: False  # It would fork this process, and both would go on with what is left.
-said, names = [], {}
-for step in json.load(sys.stdin):
-    out, code = io.StringIO(), 0
-    with contextlib.redirect_stdout(out), contextlib.redirect_stderr(out):
-        try:
-            if "python" in step:
-                exec(step["python"], names)
-            else:
-                execute_from_command_line(["manage.py", *step["manage"]])
-        except SystemExit as error:
-            code = int(error.code or 0)
-    said.append([code, out.getvalue()])
-print(json.dumps(said))
-"""
-"""Runs commands of manage.py, and Python, in one process: each start takes a second."""
 
 _PIECE = re.compile(
     r"^```(?P<kind>\w*)\n(?P<block>.*?)^```$|(?<!`)`(?P<phrase>[^`\n]+)`(?!`)", re.MULTILINE | re.DOTALL
@@ -276,18 +249,8 @@ class Follower:
         """Run what has come together."""
         if not self._steps:
             return
-        done = subprocess.run(
-            [self._python, "-c", DRIVER],
-            input=json.dumps(self._steps),
-            cwd=self._folder,
-            env=self._environ,
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
-        )
-        assert done.returncode == 0, done.stderr
-        for step, (code, printed) in zip(self._steps, json.loads(done.stdout), strict=True):
+        said = one_process.run(self._steps, self._python, folder=self._folder, environ=self._environ)
+        for step, (code, printed) in zip(self._steps, said, strict=True):
             assert code == step["code"], f"{step['name']}\nexits with {code}\n{printed}"
             self.printed.setdefault(step["name"], []).append(printed)
         self._steps = []

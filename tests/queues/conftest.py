@@ -3,12 +3,10 @@
 import pytest
 
 from example import models
-from tests.example.conftest import keep_few, load
+from tests.example.conftest import load
 
 
 @pytest.fixture
 def booked() -> models.Restaurant:
     """A few bookings of the real evening, which V3 decides, and nobody has asked for yet."""
-    restaurant = load()
-    keep_few(restaurant, bookings=6)
-    return restaurant
+    return load(bookings=6)

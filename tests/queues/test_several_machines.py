@@ -10,7 +10,7 @@ from assignments.coordination import dispatch
 from assignments.models import Assignment, State, StateTransition
 from example import models
 from tests.example import processes
-from tests.example.conftest import keep_few, load
+from tests.example.conftest import load
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.timeout(180)]
 
@@ -19,10 +19,7 @@ DAYS = 3
 
 
 def evenings() -> list[models.Restaurant]:
-    restaurants = [load(name=f"Machine {number}") for number in range(DAYS)]
-    for each in restaurants:
-        keep_few(each)
-    return restaurants
+    return [load(name=f"Machine {number}", bookings=20) for number in range(DAYS)]
 
 
 def test_three_machines_decide_each_booking_once(tmp_path: Path) -> None:
