@@ -135,18 +135,20 @@ def make_room(newcomer: Party, *, ejections: int | None = None) -> Mapping[Party
 
 
 class Grid:
-    """The seats of all parties while a search tries moves, and the tables taken at each moment of an arrival.
+    """The seats of all parties while a search tries moves, and the tables taken at some moments.
 
-    Two parties are there at the same time exactly if one of these moments lies in the stays of both.
+    Two parties are there at the same time exactly if one of these moments lies in the stays of both. The last arrivals
+    before somebody leaves are enough: who is there at another arrival is still there at the next one.
     """
 
     __slots__ = ("_meeting", "placed", "spans", "taken")
 
     def __init__(self, parties: Collection[Party]) -> None:
-        moments = sorted({party.start for party in parties})
-        place_of = {moment: place for place, moment in enumerate(moments)}
-        ends = {until: bisect_left(moments, until) for until in {party.until for party in parties}}
-        self.spans = {party: (place_of[party.start], ends[party.until]) for party in parties}
+        arrivals = sorted({party.start for party in parties})
+        ends = {party.until for party in parties}
+        moments = sorted({arrivals[bisect_left(arrivals, until) - 1] for until in ends})
+        place_of = {moment: bisect_left(moments, moment) for moment in (*arrivals, *ends)}
+        self.spans = {party: (place_of[party.start], place_of[party.until]) for party in parties}
         self.taken = [0] * len(moments)
         self._meeting: dict[Party, list[Party]] = {}
         self.placed: dict[Party, Unit] = {}

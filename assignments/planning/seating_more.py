@@ -55,7 +55,9 @@ class _Search:
         self._at_table: defaultdict[int, list[_Stay]] = defaultdict(list)
         """Who sits at a table at any time, by the table's place."""
         self._arrivals = [0] * len(self._grid.taken)
-        """The tables (a mask) at which a party sits down at each moment."""
+        """The tables (a mask) at which parties sit down by each moment, and later than by the one before."""
+        self._joined = [0] * len(self._grid.taken)
+        """The tables that are part of a join at each moment."""
         for party, unit in self._grid.placed.items():
             self._note(party, unit)
         self._loose = set(loose) | set(unseated)
@@ -149,12 +151,15 @@ class _Search:
             for unit in options:
                 if not unit.mask & taken:
                     return unit, None
+        alone = taken & ~self._joined_during(party)
         least = self._room[party] if self._random() > _LONGER else 0.0
         first = int(self._random() * len(options))
         # Start anywhere among the options, so that all of them are tried in the long run.
-        for number in range(first - len(options), first):
-            unit = options[number]
+        for unit in (*options[first:], *options[:first]):
             if unit.mask & shared:
+                continue
+            occupied = unit.mask & taken
+            if occupied & alone and occupied & (occupied - 1):  # Who sits at one of these tables is not at the others.
                 continue
             other = self._only_one_at(unit, party)
             if other is not None and other in self._loose and self._room[other] >= least:
@@ -169,6 +174,14 @@ class _Search:
             shared |= taken & arrivals
             taken |= arrivals
         return taken, shared
+
+    def _joined_during(self, party: Party) -> int:
+        """Return the tables that are part of a join at some time of the stay."""
+        first, last = self._grid.spans[party]
+        joined = 0
+        for mask in self._joined[first:last]:
+            joined |= mask
+        return joined
 
     def _only_one_at(self, unit: Unit, party: Party) -> Party | None:
         """Return the party that sits at the unit during the stay, if it is the only one."""
@@ -198,11 +211,17 @@ class _Search:
     def _note(self, party: Party, unit: Unit) -> None:
         stay = self._stays[party]
         self._arrivals[stay[0]] |= unit.mask
+        if len(unit.places) > 1:
+            for moment in range(stay[0], stay[1]):
+                self._joined[moment] |= unit.mask
         for place in unit.places:
             self._at_table[place].append(stay)
 
     def _rise(self, party: Party) -> None:
         stay, unit = self._stays[party], self._grid.rise(party)
         self._arrivals[stay[0]] &= ~unit.mask
+        if len(unit.places) > 1:
+            for moment in range(stay[0], stay[1]):
+                self._joined[moment] &= ~unit.mask
         for place in unit.places:
             self._at_table[place].remove(stay)

@@ -1,6 +1,7 @@
 """Who changes tables so that one more party can sit, and when that is not even tried."""
 
 from collections.abc import Mapping, Sequence
+from itertools import combinations
 from random import Random
 
 import pytest
@@ -335,3 +336,20 @@ def test_what_a_shorter_search_finds_a_longer_one_finds_too(monkeypatch: pytest.
     fewest = next(most for most, room in enumerate(found) if room is not None)
     assert 0 < fewest < 8
     assert found == [None] * fewest + [make_room(newcomer)] * (9 - fewest)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_parties_share_a_moment_of_the_grid_exactly_if_they_are_there_at_the_same_time(seed: int) -> None:
+    random = Random(seed)
+    starts = [random.randrange(0, 300, 5) for _ in range(40)]
+    parties = [party(str(n), "C4", start, start + random.randrange(5, 120, 5)) for n, start in enumerate(starts)]
+    spans = Grid(parties).spans
+    assert all(first < last for first, last in spans.values())
+    for one, other in combinations(parties, 2):
+        (first, last), (begin, end) = spans[one], spans[other]
+        assert (first < end and begin < last) == one.overlaps(other)
+
+
+def test_arrivals_are_one_moment_of_the_grid_as_long_as_nobody_leaves() -> None:
+    grid = Grid([party("early", "C4", 0, 60), party("late", "C4", 30, 90), party("next", "C4", 60, 120)])
+    assert list(grid.spans.values()) == [(0, 1), (0, 2), (1, 2)]
