@@ -142,12 +142,13 @@ def test_a_problem_differs_by_whatever_a_confirmed_party_was_promised() -> None:
     others = [
         replace(pair, party=1),
         replace(pair, zone_ref="hall"),
+        replace(pair, zone_ref="bar"),
         replace(pair, needs=frozenset({"quiet"})),
         replace(pair, table_refs=("small",)),
         replace(pair, booking_ref="other"),
     ]
     digests = {problem(request("four", 4), movable=(each,)).digest() for each in (pair, *others)}
-    assert len(digests) == 6
+    assert len(digests) == 7
     assert {len(each) for each in digests} == {32}
 
 
@@ -155,13 +156,15 @@ def test_only_those_who_could_be_seated_at_all_are_asked_about() -> None:
     found = optimum.solve(
         problem(
             replace(request("pinned", 2), pinned_table_refs=("large",)),
-            replace(request("unfit", 4), pinned_table_refs=("small",)),
+            replace(request("unfit", 4), pinned_table_refs=("small",), starts_at=at("21:00")),
             replace(request("late", 2), starts_at=at("23:59")),
             request("twenty", 20),
         ),
         aim=Aim.NUMBER,
     )
     assert (found.tables, found.value, found.bound) == ({"pinned": ("large",)}, 1, 1)
+    fits = optimum.solve(problem(replace(request("fits", 4), pinned_table_refs=("large",), starts_at=at("21:00"))))
+    assert fits.tables == {"fits": ("large",)}
 
 
 def test_confirmed_parties_count_for_pacing_whatever_is_known_of_their_tables() -> None:
@@ -186,6 +189,15 @@ def test_without_time_it_says_what_moves_alone_find_and_proves_nothing() -> None
     half = optimum.solve(asked, aim=Aim.COVERS, deterministic_seconds=0.5)
     assert (half.value, half.bound, half.is_proven, half.has_fewest_moves) == (6, 6, True, True)
     assert 0 < half.deterministic_seconds <= 0.5
+
+
+def test_what_the_solver_has_no_time_for_is_not_proven_to_be_impossible(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(optimum, "make_room", lambda _newcomer: None)
+    asked = problem(request("first", 2, "09:00"), request("second", 2, "09:00"), request("third", 2, "09:01"))
+    none = optimum.solve(asked, deterministic_seconds=0)
+    assert (none.seated, none.value, none.bound, none.is_proven) == ((), 0, 3, False)
+    all_of_it = optimum.solve(asked)
+    assert (all_of_it.seated, all_of_it.value, all_of_it.bound) == (("first", "second"), 2, 2)
 
 
 SMALL = a_floor(
