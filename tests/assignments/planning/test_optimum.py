@@ -158,7 +158,7 @@ def test_only_those_who_could_be_seated_at_all_are_asked_about() -> None:
             replace(request("pinned", 2), pinned_table_refs=("large",)),
             replace(request("unfit", 4), pinned_table_refs=("small",), starts_at=at("21:00")),
             replace(request("late", 2), starts_at=at("23:59")),
-            request("twenty", 20),
+            replace(request("twenty", 20), starts_at=at("21:15")),
         ),
         aim=Aim.NUMBER,
     )
