@@ -18,7 +18,6 @@ TESTS = (
     "tests/assignments/test_teeth.py",
     "tests/rollout/policy",
     "tests/rollout/evidence/test_measuring.py",
-    "tests/rollout/test_former_words.py",
 )
 """The tests that are meant to hold the mutated code. Pages and commands notice its mistakes, too, but late and by chance."""
 

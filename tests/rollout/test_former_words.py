@@ -15,22 +15,12 @@ from django.urls import reverse
 
 from rollout.admin import labels
 from rollout.models import Change, ForcedPlanner, Position, Waiver
-from rollout.policy import former_words, gates, guardrails
+from rollout.policy import gates
 from rollout.reporting import builder
 from tests.rollout.control.test_steering import climb, configure
+from tests.rollout.policy.test_former_words import EVIDENCE
 
 pytestmark = pytest.mark.django_db(transaction=True)
-
-EVIDENCE = {
-    "facts": {
-        "explanations_valid": 2,
-        "explanations_expired": 1,
-        "comparisons": {"unexplained": {"worse": 3}, "verdicts": {"worse": 3}},
-    },
-    "gates": [{"gate": "soak", "status": "hold", "detail": "hold on"}, {"gate": "unsafe", "status": "pass"}],
-    "overridden": ["Gate soak: hold. It says 0 against 1 (sample 1): at shadow for 0.0 h of 1 h."],
-}
-"""What a promotion kept when a gate that cannot tell was on hold."""
 
 
 def written(kind: str, subject: str, before: str, after: str, **changed: Any) -> int:
@@ -111,23 +101,6 @@ class TestReading:
             cursor.execute("SELECT evidence FROM rollout_change WHERE id = %s", [old_rows["stage"]])
             (kept,) = cursor.fetchone()
         assert (json.loads(kept) if isinstance(kept, str) else kept) == EVIDENCE
-
-    @pytest.mark.parametrize("kept", [None, 3, [], {"gate": "soak", "status": 7}, {"status": "hold"}, ["hold"]])
-    def test_what_has_another_shape_is_left_alone(self, kept: Any) -> None:
-        assert former_words.evidence(kept) == kept
-
-    def test_what_the_guard_found_is_said_with_the_template_of_today(self) -> None:
-        """The phrase that guard runs keep: only the template of today has a translation."""
-        kept = {
-            "said": {
-                "template": "seats %(seated)s, the old planner more (%(reference)s)",
-                "parameters": {
-                    "seated": 3,
-                    "reference": {"template": "the old planner before this stage", "parameters": {}},
-                },
-            }
-        }
-        assert guardrails.said(kept) == "seats 3, the legacy planner more (the legacy planner before this stage)"
 
 
 def test_each_gate_has_a_name_for_people() -> None:
