@@ -105,7 +105,8 @@ class Prometheus:
             with urllib.request.urlopen(f"{self.url}/api/v1/{what}?{text}", timeout=10) as response:
                 return json.load(response)["data"]
         except urllib.error.HTTPError as error:
-            raise AssertionError(f"{parameters}: {json.load(error)['error']}") from None
+            with error:
+                raise AssertionError(f"{parameters}: {json.load(error)['error']}") from None
 
     @staticmethod
     def _wait(found: Callable[[], T | None], seconds: float, complaint: Callable[[], str]) -> T:
@@ -170,7 +171,9 @@ def wait_for_answer(url: str, process: subprocess.Popen[Any], log: Path) -> None
         try:
             with urllib.request.urlopen(url, timeout=5):
                 return
-        except OSError:
+        except OSError as error:
+            if isinstance(error, urllib.error.HTTPError):
+                error.close()
             is_hopeless = process.poll() is not None or time.monotonic() > deadline
             assert not is_hopeless, f"{url} does not answer:\n{log.read_text()}"
             time.sleep(0.1)
