@@ -55,7 +55,7 @@ class _Search:
         self._at_table: defaultdict[int, list[_Stay]] = defaultdict(list)
         """Who sits at a table at any time, by the table's place."""
         self._arrivals = [0] * len(self._grid.taken)
-        """The tables (a mask) at which parties sit down by each moment, and later than by the one before."""
+        """The tables (a mask) at which somebody has sat down since the moment before."""
         self._joined = [0] * len(self._grid.taken)
         """The tables that are part of a join at each moment."""
         for party, unit in self._grid.placed.items():

@@ -51,7 +51,7 @@ class _File:
         self.tree = ast.parse(text)
         self.nodes: list[ast.AST] = [self.tree]
         self.parents: dict[ast.AST, ast.AST] = {}
-        for node in self.nodes:  # It grows: ast.walk and the parents in one.
+        for node in self.nodes:  # The list grows as it is read, so each node comes once.
             children = list(ast.iter_child_nodes(node))
             self.nodes += children
             self.parents.update(dict.fromkeys(children, node))
