@@ -6,7 +6,7 @@ block has lines of what the command above it prints. ``<!-- not run: REASON -->`
 
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -33,22 +33,65 @@ def blocks() -> Iterator[tuple[str, str]]:
 
 def follow(folder: Path, environ: dict[str, str], *, database: str) -> dict[str, str]:
     """Do all of it in an empty folder, on another database than the tutorial names; what each command has printed."""
-    steps: list[dict[str, Any]] = []
-    promised: list[tuple[int, str]] = []
+    reader = _Reader(folder, environ)
     for kind, text in blocks():
         if kind == "python":
-            _write(folder, text.replace(f'"{DATABASE}"', f'"{database}"'))
+            reader.write(text.replace(f'"{DATABASE}"', f'"{database}"'))
         elif kind == "sh":
-            steps += filter(None, (_begin(command, folder, environ) for command in text.splitlines()))
+            for command in text.splitlines():
+                reader.enter(command)
         else:
-            promised += [(len(steps) - 1, line.strip()) for line in text.splitlines()]
-    in_project = {**environ, "DJANGO_SETTINGS_MODULE": f"{DATABASE}.settings"}
-    said = one_process.run(steps, "python", folder=folder, environ=in_project)
-    for step, (code, printed) in zip(steps, said, strict=True):
-        assert code == 0, f"{step['command']}\n{printed}"
-    for number, line in promised:
-        assert line in said[number][1], f"{steps[number]['command']}\n{said[number][1]}\ndoes not print {line!r}"
-    return {step["command"]: printed for step, (_code, printed) in zip(steps, said, strict=True)}
+            reader.compare(text.splitlines())
+    reader.finish()
+    return reader.printed
+
+
+class _Reader:
+    """Who follows the tutorial, in its order. Commands of manage.py between two files share a process."""
+
+    def __init__(self, folder: Path, environ: dict[str, str]) -> None:
+        self.printed: dict[str, str] = {}
+        self._folder, self._environ = folder, environ
+        self._waiting: list[dict[str, Any]] = []
+        self._shown: list[tuple[str, str]] = []
+        self._last = ""
+
+    def write(self, block: str) -> None:
+        self.finish()
+        _write(self._folder, block)
+
+    def enter(self, command: str) -> None:
+        self._last = command
+        manage = _MANAGE.fullmatch(command)
+        if not manage or manage["words"].startswith("startapp "):  # before the app is installed
+            self.finish()
+            self.printed[command] = self._in_a_shell(command)
+            return
+        # What a shell makes of the words.
+        words = self._in_a_shell(f"printf '%s\\0' {manage['words']}").removesuffix("\0").split("\0")
+        self._waiting.append({"manage": words, "stdin": manage["file"] or os.devnull, "command": command})
+
+    def compare(self, lines: Sequence[str]) -> None:
+        """The last command prints these lines, once it has run."""
+        self._shown += [(self._last, line.strip()) for line in lines]
+
+    def finish(self) -> None:
+        """Run the commands that wait, and look for what they should print."""
+        steps, self._waiting = self._waiting, []
+        if steps:
+            in_project = {**self._environ, "DJANGO_SETTINGS_MODULE": f"{DATABASE}.settings"}
+            said = one_process.run(steps, "python", folder=self._folder, environ=in_project)
+            for step, (code, printed) in zip(steps, said, strict=True):
+                assert code == 0, f"{step['command']}\n{printed}"
+                self.printed[step["command"]] = printed
+        for command, line in self._shown:
+            assert line in self.printed[command], f"{command}\n{self.printed[command]}\ndoes not print {line!r}"
+        self._shown = []
+
+    def _in_a_shell(self, command: str) -> str:
+        code, printed = in_a_shell(command, folder=self._folder, environ=self._environ)
+        assert code == 0, f"{command}\n{printed}"
+        return printed
 
 
 def _write(folder: Path, block: str) -> None:
@@ -59,19 +102,3 @@ def _write(folder: Path, block: str) -> None:
     else:
         path = folder / first.removeprefix("# ")
     path.write_text(text)
-
-
-def _begin(command: str, folder: Path, environ: dict[str, str]) -> dict[str, Any] | None:
-    """What the project's process is to run, with what a shell makes of the words; None for what has been done already."""
-    manage = _MANAGE.fullmatch(command)
-    if not manage or manage["words"].startswith("startapp "):  # before the app is installed
-        _run(command, folder, environ)
-        return None
-    words = _run(f"printf '%s\\0' {manage['words']}", folder, environ).removesuffix("\0").split("\0")
-    return {"manage": words, "stdin": manage["file"] or os.devnull, "command": command}
-
-
-def _run(command: str, folder: Path, environ: dict[str, str]) -> str:
-    code, printed = in_a_shell(command, folder=folder, environ=environ)
-    assert code == 0, f"{command}\n{printed}"
-    return printed
