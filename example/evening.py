@@ -306,7 +306,7 @@ def _restaurant(name: str) -> models.Restaurant:
 
 
 def parse_json_ahead(text: str, now: datetime) -> EveningFile:
-    """Return the evening in a JSON file, moved to the first date on which all of its bookings are still to come.
+    """Return the evening in a JSON file, moved to the first date on which all of its bookings are hours ahead.
 
     That is today or tomorrow by the restaurant's clock, or later if the clocks skip a booking's time or the day has
     other services. Raises UnusableFileError.
@@ -322,7 +322,7 @@ def parse_json_ahead(text: str, now: datetime) -> EveningFile:
             continue
         with suppress(ValueError):  # A time that the clocks skip on that day.
             first = min(as_aware(row.start, moved.timezone) for row in moved.bookings)
-            if first >= now + _TIME_TO_LOAD:
+            if first >= now + _NOBODY_IS_NEAR:
                 break
     return moved
 
@@ -338,7 +338,8 @@ def _services(evening: EveningFile) -> set[str]:
     return {period.key for period in periods_on(evening.floor(), evening.day)}
 
 
-_TIME_TO_LOAD = timedelta(minutes=5)
-"""A booking that is closer than this would be past before it is planned."""
+_NOBODY_IS_NEAR = timedelta(hours=3)
+"""Then the evening is decided alike at any hour: who comes within FIXED_MINUTES (two hours) is moved no more, and who comes
+within minutes is past before it is planned."""
 _DAYS_TRIED = 11
 """A week, for weekdays that have other services, and the days that the clocks may skip."""

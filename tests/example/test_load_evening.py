@@ -781,12 +781,9 @@ def test_the_project_knows_every_status_of_the_format() -> None:
 @pytest.mark.parametrize(
     ("first", "now", "expected"),
     [
-        ("11:51", datetime(2030, 1, 17, 9, tzinfo=UTC), date(2030, 1, 17)),
-        (
-            "11:51",
-            datetime(2030, 1, 17, 11, 50, tzinfo=UTC),
-            date(2030, 1, 18),
-        ),  # It would be past before it is planned.
+        ("11:51", datetime(2030, 1, 17, 8, 51, tzinfo=UTC), date(2030, 1, 17)),
+        # Who comes within FIXED_MINUTES is moved no more, and who comes within minutes is past before it is planned.
+        ("11:51", datetime(2030, 1, 17, 8, 52, tzinfo=UTC), date(2030, 1, 18)),
         ("11:51", datetime(2030, 1, 17, 19, tzinfo=UTC), date(2030, 1, 18)),
         # By the restaurant's clock: it is noon there already, and past midnight.
         ("11:51", datetime(2030, 7, 17, 11, tzinfo=UTC), date(2030, 7, 18)),

@@ -63,17 +63,19 @@ def clocks(first: int = 0, last: int = 23) -> st.SearchStrategy[time]:
 @st.composite
 def services(draw: st.DrawFn, key: str) -> ServicePeriod:
     overruns = draw(st.booleans())
+    starts, ends = draw(clocks(11, 23)), draw(clocks())
+    may_be_late = overruns and not floors.takes_guests_too_long(starts, ends, 30)
     return ServicePeriod(
         key=key,
-        starts=draw(clocks(11, 23)),
-        ends=draw(clocks()),
+        starts=starts,
+        ends=ends,
         turn_times=(TurnTime(max_party=2, minutes=60), TurnTime(max_party=4, minutes=draw(st.sampled_from((90, 105))))),
         allow_overrun=overruns,
         buffer_before_minutes=draw(st.sampled_from((0, 10))),
         buffer_after_minutes=draw(st.sampled_from((0, 15))),
         weekdays=draw(st.sampled_from((floors.EVERY_WEEKDAY, frozenset({4, 5})))),
         early_minutes=draw(st.sampled_from((0, 45))),
-        late_minutes=draw(st.sampled_from((0, 30))) if overruns else 0,
+        late_minutes=draw(st.sampled_from((0, 30))) if may_be_late else 0,
     )
 
 
