@@ -58,7 +58,7 @@ test-quick: $(STAMP)  ## Only tests without example pages, browsers, servers, ot
 	$(PYTEST) -n 2 --quick -q $(ARGS)
 
 test-played: $(STAMP)  ## Play 5,000 steps of evenings that nobody thought of; PLAYED_SEED=N plays others.
-	PLAYED_STEPS=5000 $(PYTEST) -n 2 -q tests/assignments/test_played_evenings.py $(ARGS)
+	TEST_DATABASE_NAME=test_played PLAYED_STEPS=5000 $(PYTEST) -n 2 -q tests/assignments/test_played_evenings.py $(ARGS)
 
 fuzz: $(STAMP)  ## Odd variables, arguments, files and forms: FUZZ_EXAMPLES=N of each, new ones each time.
 	FUZZ_EXAMPLES=$${FUZZ_EXAMPLES:-200} $(PYTEST) -n 2 -q --timeout 3600 tests/fuzz $(ARGS)
@@ -75,10 +75,10 @@ test-night: $(STAMP)  ## The quick tests at ten to midnight before clock changes
 	done
 
 test-upgrade: $(STAMP)  ## The release that tests/upgrade/BASE names on today's tables, and the way back.
-	$(PYTEST) -n 0 -q -m upgrade tests/upgrade $(ARGS)
+	TEST_DATABASE_NAME=test_upgrade $(PYTEST) -n 0 -q -m upgrade tests/upgrade $(ARGS)
 
 test-scripts: $(STAMP)  ## The manager's and the operator's script of docs/pages.md, in a browser; WRITE_STEPS=1 writes the steps.
-	$(PYTEST) -n 0 -q -m scripts tests/browser/test_scripts.py $(ARGS)
+	TEST_DATABASE_NAME=test_scripts $(PYTEST) -n 0 -q -m scripts tests/browser/test_scripts.py $(ARGS)
 
 test-removal: $(STAMP)  ## The whole suite on a copy without the legacy planner. Takes minutes.
 	$(BIN)/python -m pytest -n 0 -m full_removal $(ARGS)
