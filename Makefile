@@ -102,7 +102,7 @@ docs: $(STAMP)  ## Build the documentation into docs/_build; fails at a broken l
 	@$(BIN)/sphinx-build -W -n --keep-going -q -b html docs docs/_build/html $(ARGS)
 	@echo "docs/_build/html/index.html"
 
-audit: $(STAMP)  ## Look for known vulnerabilities of what is installed; needs a network that reaches pypi.org.
+audit: $(STAMP)  ## Look for known vulnerabilities of what is installed; needs access to PyPI's vulnerability data.
 	@$(PYTHON) -m venv .audit && .audit/bin/python -m pip install -qq --disable-pip-version-check 'pip-audit>=2.9,<3'
 	@.audit/bin/pip-audit --strict --skip-editable --progress-spinner off --path $(VENV)/lib/python3*/site-packages $(ARGS)
 

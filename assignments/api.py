@@ -60,6 +60,7 @@ from assignments.models import Allocation, Assignment, FrozenEvening, QueuedPart
 from assignments.outcome import Change, Extension, Outcome
 from assignments.planning import engine, features, service_day
 from assignments.planning.decision import Decision
+from assignments.planning.describe import names
 from assignments.planning.reasons import OVERRIDABLE, Reason, Refusal
 from assignments.planning.snapshot import Snapshot
 from assignments.staff import explanation
@@ -600,7 +601,7 @@ def adopt(*, booking_ref: str, table_refs: Sequence[str]) -> None:
     if assignment.is_terminal:
         raise TransitionRefusedError(f"Booking {booking_ref} is {assignment.state} already.")
     if unknown := seating_validity.unknown_tables(table_refs, floor_or_none(booking.restaurant_ref, host=host)):
-        refusal = Refusal(Reason.UNKNOWN_TABLE, sentences.not_on_the_floor(unknown))
+        refusal = Refusal(Reason.UNKNOWN_TABLE, sentences.not_on_the_floor(names(unknown, None)))
         raise staff_actions.refused(booking_ref, table_refs, (refusal,))
     adoption.seat(assignment, booking, table_refs, host=host, now=now)
 

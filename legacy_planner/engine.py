@@ -4,6 +4,7 @@ from collections import Counter
 
 from assignments.planning.admission import admit
 from assignments.planning.decision import Decision, TablePlan
+from assignments.planning.describe import names
 from assignments.planning.engine import snapshot_hash
 from assignments.planning.floor import Floor
 from assignments.planning.occupancy import Occupancy
@@ -96,7 +97,7 @@ def _never(floor: Floor, units: tuple[Unit, ...], request: SeatingRequest) -> Re
     if not units:
         return Refusal(Reason.NO_TABLES, _("The restaurant has no table in service."))
     if request.pinned_table_refs:
-        tables = " + ".join(floor.in_order(request.pinned_table_refs))
+        tables = names(request.pinned_table_refs, floor)
         text = _("Party of %(party)s: %(tables)s cannot seat it.", party=request.party, tables=tables)
         return Refusal(Reason.PINNED_TABLES_UNFIT, text)
     largest = max(unit.seats for unit in units)

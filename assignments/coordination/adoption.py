@@ -13,6 +13,7 @@ from assignments.lifecycle.settlement import Settlement
 from assignments.lifecycle.staff_decisions import REJECTED
 from assignments.models import GONE, OPEN_STATES, Allocation, Assignment, SeatingChange, Stage, State
 from assignments.outcome import CoordinatorReason, Outcome
+from assignments.planning.describe import names
 from assignments.planning.floor import Floor
 from assignments.planning.reasons import Reason
 from assignments.planning.seating_window import SeatingWindow
@@ -140,8 +141,10 @@ def take_over(
         return seat(assignment, booking, table_refs, host=host, now=now)
     tables = floor.in_order(table_refs) if floor else tuple(table_refs)
     assignment.told_table_refs = list(tables)  # So that the host shows nothing new with these once staff reject it.
-    others = {row.booking_ref for row in there}
-    detail = sentences.not_on_the_floor(unknown) if unknown else sentences.shown_elsewhere(tables, others)
+    if unknown:
+        detail = sentences.not_on_the_floor(names(unknown, floor))
+    else:
+        detail = sentences.shown_elsewhere(names(tables, floor), {row.booking_ref for row in there})
     return reviewing.send_to_review(assignment, reason=CoordinatorReason.CONFIRMED_BY_HOST, detail=detail)
 
 

@@ -10,6 +10,7 @@ from assignments.lifecycle import buffers
 from assignments.lifecycle.seating_validity import UNUSABLE
 from assignments.models import Allocation
 from assignments.planning import engine
+from assignments.planning.describe import names
 from assignments.planning.feasibility import objections
 from assignments.planning.floor import Floor
 from assignments.planning.reasons import ABOUT_TIME, PREFERENCES, Reason, Refusal
@@ -126,7 +127,7 @@ def _pinned_elsewhere(snapshot: Snapshot, table_refs: Sequence[str]) -> Refusal 
     pinned = snapshot.request.pinned_table_refs
     if not pinned or set(pinned) == set(table_refs):
         return None
-    text = _("It is pinned to %(tables)s.", tables=", ".join(snapshot.floor.in_order(pinned)))
+    text = _("It is pinned to %(tables)s.", tables=names(pinned, snapshot.floor))
     return Refusal(Reason.PINNED_TABLES_UNFIT, text)
 
 

@@ -13,6 +13,7 @@ from assignments.lifecycle import intake, ledger, promise, sentences, waiting
 from assignments.lifecycle.settlement import Settlement
 from assignments.models import GONE, Allocation, Assignment, OutboxMessage, SeatingChange, Stage, State
 from assignments.outcome import Change
+from assignments.planning.describe import names
 from assignments.planning.seating_window import SeatingWindow
 
 _ON_THE_WAY = (Stage.EXPECTED, Stage.LATE, Stage.ARRIVED, Stage.SEATED)
@@ -171,8 +172,7 @@ def _why_not(assignment: Assignment, had: Sequence[_Before], *, now: datetime, h
         return ""
     floor = floor_or_none(assignment.restaurant_ref, host=host)
     tables = [each.change.table_ref for each in had]
-    named = [floor.table_by_ref[ref].name if floor and ref in floor.table_by_ref else ref for ref in tables]
     spans = [each.change.blocked for each in had if each.change.blocked is not None]
     start, until = max(now, min(span.lower for span in spans)), max(span.upper for span in spans)
     there = ledger.taken_at(assignment.restaurant_ref, tables, start, until) if start < until else []
-    return sentences.came_after_all(named, {row.booking_ref for row in there} - {assignment.booking_ref})
+    return sentences.came_after_all(names(tables, floor), {row.booking_ref for row in there} - {assignment.booking_ref})

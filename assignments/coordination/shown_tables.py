@@ -14,6 +14,7 @@ from assignments.lifecycle import buffers, intake, ledger, promise, seating_vali
 from assignments.lifecycle.settlement import Settlement
 from assignments.models import GONE, Allocation, Assignment, Stage, State
 from assignments.outcome import Change
+from assignments.planning.describe import names
 from assignments.planning.floor import Floor
 from assignments.planning.reasons import Reason
 from assignments.planning.seating_window import SeatingWindow
@@ -174,7 +175,8 @@ def adopt(
         intake.take_over_facts(assignment, booking, floor=floor)
     settlement = Settlement(host=host, planner=MANUAL, actor="host", trigger="edit", now=now, tells_host=False)
     if others is None or ours.is_unfit:
-        taken = sentences.shown_elsewhere(ours.table_refs, {row.booking_ref for row in ours.there if row.booking_ref})
+        others_there = {row.booking_ref for row in ours.there if row.booking_ref}
+        taken = sentences.shown_elsewhere(names(ours.table_refs, floor), others_there)
         if not keeps_facts:
             promise.set_aside(assignment, promised)
         detail = ours.impossible or (taken if ours.there else ours.too_few)
@@ -221,10 +223,9 @@ def _shown_at(
 def _why_impossible(tables: Sequence[str], seatings: Sequence[Allocation], floor: Floor | None) -> str:
     """Return why nobody can sit at the shown tables: none are shown, or the floor lacks one; "" if they exist."""
     if not tables:
-        here = [row.table_ref for row in seatings]
-        return sentences.shown_without_tables(floor.in_order(here) if floor else here)
+        return sentences.shown_without_tables(names([row.table_ref for row in seatings], floor))
     unknown = seating_validity.unknown_tables(tables, floor)
-    return sentences.not_on_the_floor(unknown) if unknown else ""
+    return sentences.not_on_the_floor(names(unknown, floor)) if unknown else ""
 
 
 def _window(

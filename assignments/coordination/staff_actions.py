@@ -27,6 +27,7 @@ from assignments.lifecycle.settlement import Settlement
 from assignments.models import GONE, Allocation, Assignment, Stage, State
 from assignments.outcome import Extension, Outcome
 from assignments.planning import engine
+from assignments.planning.describe import names
 from assignments.planning.floor import MOST_INTERVAL, Floor
 from assignments.planning.reasons import ABOUT_TIME, Reason, Refusal
 from assignments.planning.seating_window import SeatingWindow, seating_window
@@ -472,7 +473,7 @@ def _from_now_on(window: SeatingWindow, now: datetime) -> SeatingWindow:
 
 def refused(booking_ref: str, table_refs: Sequence[str], refusals: tuple[Refusal, ...]) -> TablesRefusedError:
     """Return the error for tables that a booking may not have."""
-    tables = " + ".join(table_refs) or "no tables"
+    tables = names(table_refs, None) or "no tables"
     why = " ".join(refusal.detail for refusal in refusals)
     return TablesRefusedError(f"Booking {booking_ref} cannot have {tables}: {why}", refusals)
 

@@ -33,26 +33,26 @@ def expect_the_same_table(other_refs: Collection[str]) -> Text:
     )
 
 
-def shown_elsewhere(table_refs: Collection[str], other_refs: Collection[str]) -> Text:
-    """Say why tables that the host chose cannot be taken over."""
+def shown_elsewhere(tables: str, other_refs: Collection[str]) -> Text:
+    """Say why tables that the host chose cannot be taken over. ``tables``: their names, here and below."""
     return _(
         "The booking project shows it at %(tables)s, where booking %(booking)s is seated.",
-        tables=", ".join(table_refs),
+        tables=tables,
         booking=", ".join(sorted(other_refs)),
     )
 
 
-def not_on_the_floor(table_refs: Collection[str]) -> Text:
+def not_on_the_floor(tables: str) -> Text:
     """Say that tables that the host chose do not exist on the floor."""
     return _(
         "The booking project shows it at %(tables)s, which is not on this restaurant's floor.",
-        tables=", ".join(table_refs),
+        tables=tables,
     )
 
 
-def shown_without_tables(table_refs: Collection[str]) -> Text:
+def shown_without_tables(tables: str) -> Text:
     """Say that the host has cleared tables that the booking still has here."""
-    return _("The booking project shows no table for it, and here it has %(tables)s.", tables=", ".join(table_refs))
+    return _("The booking project shows no table for it, and here it has %(tables)s.", tables=tables)
 
 
 def more_guests_than_seats(seats: int, party: int) -> Text:
@@ -65,9 +65,8 @@ def sit_without(features: Collection[str]) -> Text:
     return _("Its guests sit at tables without %(features)s.", features=", ".join(sorted(features)))
 
 
-def came_after_all(table_names: Collection[str], other_refs: Collection[str]) -> Text:
+def came_after_all(tables: str, other_refs: Collection[str]) -> Text:
     """Say why guests who are there, though they were marked as gone, have no tables."""
-    tables = ", ".join(table_names)
     if not other_refs:
         return _("Its guests are there after all, and %(tables)s cannot be used.", tables=tables)
     return _(
@@ -107,10 +106,13 @@ _KNOWN = (
     UNUSABLE,
     STILL_ASKED,
     expect_the_same_table(()),
-    shown_elsewhere((), ()),
+    shown_elsewhere("", ()),
+    not_on_the_floor(""),
+    shown_without_tables(""),
     more_guests_than_seats(0, 0),
-    came_after_all((), ()),
-    came_after_all((), ("",)),
+    sit_without(()),
+    came_after_all("", ()),
+    came_after_all("", ("",)),
     refused_by_host(""),
     despite(()),
 )

@@ -14,6 +14,7 @@ from itertools import groupby
 from assignments.planning.admission import admit, party_refusal
 from assignments.planning.capacity_bound import is_overcrowded, size_classes
 from assignments.planning.decision import Decision, TableMove, TablePlan
+from assignments.planning.describe import names
 from assignments.planning.feasibility import Fit, fit_of, misfit, objections
 from assignments.planning.floor import Floor
 from assignments.planning.natural_order import NaturalKey, natural_key
@@ -543,12 +544,12 @@ class EveningPlanner:
         if request.pinned_table_refs:
             free = self._occupancy.free(window.blocked_from, window.blocked_until)
             bits = table_bits(self._floor)
-            names = [self._floor.table_by_ref[ref].name for ref in fit.units[0].table_refs if not bits[ref] & free]
+            pinned = fit.units[0].table_refs
             text = _(
                 "Pinned to %(tables)s at %(time)s: %(taken)s is taken.",
-                tables=", ".join(fit.units[0].table_refs),
+                tables=names(pinned, self._floor),
                 time=time,
-                taken=", ".join(names),
+                taken=names([ref for ref in pinned if not bits[ref] & free], self._floor),
             )
             return Refusal(Reason.PINNED_TABLES_TAKEN, text)
         if len(fit.units) == 1:

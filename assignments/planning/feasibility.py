@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
+from assignments.planning.describe import names
 from assignments.planning.features import listed
 from assignments.planning.floor import Floor
 from assignments.planning.reasons import Reason, Refusal
@@ -59,7 +60,7 @@ def misfit(floor: Floor, request: SeatingRequest, rules: PlanningRules) -> Refus
     best = min((unit for unit in units if unit.seats >= party), key=lambda unit: (unit.seats, unit.table_count))
     values = {
         "party": party,
-        "tables": _named(floor, best),
+        "tables": names(best.table_refs, floor),
         "seats": best.seats,
         "least": best.min_party,
         "most": best.max_party,
@@ -162,18 +163,18 @@ def _reason_against(
 
 
 def _objections_to(floor: Floor, request: SeatingRequest, rules: PlanningRules, unit: Unit) -> Iterator[Refusal]:
-    party, names = request.party, _named(floor, unit)
+    party, tables = request.party, names(unit.table_refs, floor)
     for ref in unit.table_refs:
         if not floor.table_by_ref[ref].active:
             text = _("Table %(table)s is out of service.", table=floor.table_by_ref[ref].name)
             yield Refusal(Reason.TABLE_INACTIVE, text)
     if unit.seats < party:
-        text = _("%(tables)s seats %(seats)s, the party is %(party)s.", tables=names, seats=unit.seats, party=party)
+        text = _("%(tables)s seats %(seats)s, the party is %(party)s.", tables=tables, seats=unit.seats, party=party)
         yield Refusal(Reason.TOO_FEW_SEATS, text)
     elif unit.has_too_many_spare(party, rules.max_spare_seats):
         text = _(
             "%(tables)s seats %(seats)s: %(more)s more than the party of %(party)s needs, and %(spare)s are allowed.",
-            tables=names,
+            tables=tables,
             seats=unit.seats,
             more=unit.seats - party,
             party=party,
@@ -183,7 +184,7 @@ def _objections_to(floor: Floor, request: SeatingRequest, rules: PlanningRules, 
     if party < unit.min_party or unit.max_party < min(party, unit.seats):
         text = _(
             "%(tables)s takes parties of %(least)s to %(most)s, not of %(party)s.",
-            tables=names,
+            tables=tables,
             least=unit.min_party,
             most=unit.max_party,
             party=party,
@@ -193,7 +194,7 @@ def _objections_to(floor: Floor, request: SeatingRequest, rules: PlanningRules, 
     if unit.table_count > rules.max_tables and not beats_limits:
         text = _(
             "%(tables)s are %(count)s tables; at most %(most)s may be joined.",
-            tables=names,
+            tables=tables,
             count=unit.table_count,
             most=rules.max_tables,
         )
@@ -202,21 +203,23 @@ def _objections_to(floor: Floor, request: SeatingRequest, rules: PlanningRules, 
 
 
 def _objections_to_place(floor: Floor, request: SeatingRequest, unit: Unit, *, beats_limits: bool) -> Iterator[Refusal]:
-    names = _named(floor, unit)
+    tables = names(unit.table_refs, floor)
     zones = sorted({floor.table_by_ref[ref].zone_ref or "no zone" for ref in unit.table_refs})
     if len(zones) > 1 and not beats_limits:
-        text = _("%(tables)s are in different zones: %(zones)s.", tables=names, zones=", ".join(zones))
+        text = _("%(tables)s are in different zones: %(zones)s.", tables=tables, zones=", ".join(zones))
         yield Refusal(Reason.ZONES_DIFFER, text)
     elif not _may_be_joined(floor, unit):
-        yield Refusal(Reason.NOT_ADJACENT, _("%(tables)s do not stand next to each other.", tables=names))
+        yield Refusal(Reason.NOT_ADJACENT, _("%(tables)s do not stand next to each other.", tables=tables))
     strays = [ref for ref in unit.table_refs if floor.table_by_ref[ref].zone_ref != request.zone_ref]
     if request.zone_ref is not None and strays:
         text = _(
-            "The party is to sit in zone %(zone)s; %(tables)s is not.", zone=request.zone_ref, tables=", ".join(strays)
+            "The party is to sit in zone %(zone)s; %(tables)s is not.",
+            zone=request.zone_ref,
+            tables=names(strays, floor),
         )
         yield Refusal(Reason.WRONG_ZONE, text)
     if missing := request.needs - unit.features:
-        text = _("%(tables)s is not what the party needs: %(needs)s.", tables=names, needs=listed(missing))
+        text = _("%(tables)s is not what the party needs: %(needs)s.", tables=tables, needs=listed(missing))
         yield Refusal(Reason.NEEDS, text)
 
 
@@ -227,7 +230,3 @@ def _may_be_joined(floor: Floor, unit: Unit) -> bool:
     # Tables out of service have their own reason; here they are adjacent to nothing.
     bits = table_bits(floor)
     return all(bits[ref] in beside for ref in unit.table_refs) and is_connected(unit.mask, beside)
-
-
-def _named(floor: Floor, unit: Unit) -> str:
-    return " + ".join(floor.table_by_ref[ref].name for ref in unit.table_refs)

@@ -18,6 +18,7 @@ from assignments.lifecycle import ledger
 from assignments.models import GONE, Allocation, Assignment, Closure, Stage, State, StateTransition
 from assignments.planning import engine
 from assignments.planning.floor import Floor, Table
+from assignments.planning.natural_order import natural_key
 from assignments.planning.snapshot import Occupied, Snapshot
 from assignments.staff import labels, review_queue, timeline
 from assignments.staff.service_day import of_evening, venues
@@ -118,7 +119,7 @@ class Evening:
         for table in self.tables:
             closed = [each for each in self.closures if not each.table_refs or table.ref in each.table_refs]
             yield table, table.ref, sits.pop(table.ref, []), closed
-        for ref in sorted(sits):
+        for ref in sorted(sits, key=natural_key):
             yield None, ref, sits[ref], [each for each in self.closures if ref in each.table_refs]
 
 
@@ -232,7 +233,7 @@ def _last_seating(rows: Sequence[Allocation]) -> list[Allocation]:
 
 
 def _in_order(refs: Collection[str], floor: Floor | None) -> tuple[str, ...]:
-    return floor.in_order(refs) if floor else tuple(sorted(refs))
+    return floor.in_order(refs) if floor else tuple(sorted(refs, key=natural_key))
 
 
 def _closures(restaurant_ref: str, floor: Floor | None, start: datetime, until: datetime) -> Iterator[Closed]:
@@ -243,7 +244,7 @@ def _closures(restaurant_ref: str, floor: Floor | None, start: datetime, until: 
         )
         yield Closed(
             pk=closure.pk,
-            table_refs=tuple(tables),
+            table_refs=_in_order(tables, floor),
             starts_at=closure.starts_at,
             ends_at=closure.ends_at,
             reason=closure.reason,

@@ -6,14 +6,16 @@ from datetime import datetime, time, timedelta
 
 import pytest
 from django.db import connection, transaction
+from django.utils import translation
 
 from assignments import api
 from assignments.concurrency.clock import at
 from assignments.coordination import host_changes
 from assignments.integration.host import HostBooking, Seating
 from assignments.maintenance.reconcile import reconcile
-from assignments.models import Allocation, Assignment, Stage, State
+from assignments.models import Allocation, Assignment, Stage, State, StateTransition
 from assignments.outcome import Change, Kind
+from assignments.staff import labels
 from assignments.testing import a_floor, a_service, a_table
 from tests.assignments.conftest import TheHost, run_all, state_of, tables_of
 
@@ -219,6 +221,19 @@ class TestBesideTheGuestsEdit:
         show(three, "B1", "T2")
         assert api.booking_changed(booking_ref="B1") is Change.TO_STAFF
         return three
+
+    def test_staff_read_why_in_their_language_with_the_names_of_the_tables(self, three: TheHost) -> None:
+        three.floors["R1"] = a_floor(tables=[a_table(f"T{number}", name=f"Table {number}") for number in range(1, 5)])
+        show(three, "B1", "T2")
+        assert api.booking_changed(booking_ref="B1") is Change.TO_STAFF
+        detail = StateTransition.objects.filter(booking_ref="B1").latest("version").detail
+        assert detail == "The booking project shows it at Table 2, where booking B2 is seated."
+        show(three, "B3", "T99")
+        assert api.booking_changed(booking_ref="B3") is Change.TO_STAFF
+        detail = StateTransition.objects.filter(booking_ref="B3").latest("version").detail
+        with translation.override("de"):
+            assert "T99" in labels.reason("tables_changed_by_host", detail)
+            assert "The booking" not in labels.reason("tables_changed_by_host", detail)
 
     def test_fewer_guests_are_settled_and_the_choice_of_the_host_is_kept(self, shown: TheHost) -> None:
         shown.edit("B1", party=2)

@@ -416,8 +416,8 @@ def test_a_refusal_counts_the_tables_that_are_taken_or_closed() -> None:
         == "Party of 2 at 18:00-19:00: all 3 tables and joins that fit are closed."
     )
     assert said(7, "B4", closed=True) == "Party of 7 at 18:00-19:30: the only table or join that fits is closed."
-    assert said(7, "C4", pins=("C4", "B4")) == "Pinned to B4, C4 at 18:00-19:30: C4 is taken."
-    assert said(7, "B4", "C4", pins=("C4", "B4")) == "Pinned to B4, C4 at 18:00-19:30: B4, C4 is taken."
+    assert said(7, "C4", pins=("C4", "B4")) == "Pinned to B4 + C4 at 18:00-19:30: C4 is taken."
+    assert said(7, "B4", "C4", pins=("C4", "B4")) == "Pinned to B4 + C4 at 18:00-19:30: B4 + C4 is taken."
 
 
 def test_the_nearest_times_have_tables_for_the_whole_stay() -> None:

@@ -87,6 +87,13 @@ def test_staff_may_seat_late_comers() -> None:
     assert judge(late, ["A4"]) == ()
 
 
+def test_details_name_tables_as_staff_know_them_and_in_their_order() -> None:
+    two, ten = replace(table("100", 4), name="T2"), replace(table("97", 4), name="T10")
+    on = floor(two, ten, adjacent=[("100", "97")])
+    refusals = judge(snapshot(on, ask(party=8, zone="Terrace")), ["97", "100"])
+    assert [each.detail for each in refusals] == ["The party is to sit in zone Terrace; T2 + T10 is not."]
+
+
 def test_details_name_the_values() -> None:
     (refusal,) = judge(snapshot(FLOOR, ask(party=3)), ["T8"])
     assert refusal.detail == "T8 seats 8: 5 more than the party of 3 needs, and 4 are allowed."

@@ -64,6 +64,18 @@ class TestShowEvening:
         assert "19:30" in waits
         assert "T2 is free from 21:00." in " ".join(text.split())
 
+    def test_tables_are_in_the_order_of_their_names_without_a_floor_too(self, host: TheHost, busy: datetime) -> None:
+        host.floors["R1"] = a_floor(tables=[a_table("T9"), a_table("T10")], adjacent=[("T9", "T10")])
+        host.book("J", starts_at=busy, party=8)
+        api.assign(booking_ref="J", table_refs=["T10", "T9"], actor="staff:1")
+        api.close(restaurant_ref="R1", table_refs=["T10", "T9"], starts_at=busy + timedelta(days=1), actor="staff:1")
+        tomorrow = (busy + timedelta(days=1)).date()
+        assert "Closed: T9 + T10, from" in shown("R1", "--date", tomorrow.isoformat())
+        del host.floors["R1"]
+        shown_now = evening.evening("R1", busy.date(), now=busy)
+        assert [each.table_refs for each in shown_now.seated if each.booking_ref == "J"] == [("T9", "T10")]
+        assert [ref for table, ref, *_rest in shown_now.by_table()] == ["T1", "T2", "T9", "T10"]
+
     def test_json_is_one_object_with_the_same(self, busy: datetime) -> None:
         said = json.loads(shown("R1", "--json"))
         assert said["date"] == busy.date().isoformat()

@@ -217,8 +217,13 @@ def test_every_sentence_of_history_is_known_again() -> None:
     for each in (
         sentences.NO_FLOOR,
         sentences.SAT_THERE,
-        sentences.shown_elsewhere(["T1", "T2"], ["B7"]),
+        sentences.shown_elsewhere("T1 + T2", ["B7"]),
+        sentences.not_on_the_floor("T1 + T2"),
+        sentences.shown_without_tables("T1 + T2"),
         sentences.more_guests_than_seats(4, 6),
+        sentences.sit_without(["window", "step-free"]),
+        sentences.came_after_all("T1 + T2", []),
+        sentences.came_after_all("T1 + T2", ["B7"]),
     ):
         again = sentences.read(str(each))
         assert again == each
