@@ -528,7 +528,7 @@ def seat_walk_in(
     if queued_id is not None:
         queued = QueuedParty.objects.select_for_update().filter(pk=queued_id, left_at__isnull=True).first()
         if queued is None:
-            raise TransitionRefusedError(f"Party {queued_id} does not wait at the door any more.")
+            raise TransitionRefusedError(f"Party {queued_id} no longer waits at the door.")
     if not booking_ref:
         now = transactions.database_now()
         booking_ref = intake.request_walk_in(

@@ -117,7 +117,7 @@ class Change(StrEnum):
     RESTORED = "restored"
     """The guests have withdrawn their change, so staff need not decide."""
     CANCELLED = "cancelled"
-    """The booking needs no table any more."""
+    """The booking no longer needs a table."""
     LATER = "later"
     """Another process works on the restaurant-day: the next pass follows the change."""
 

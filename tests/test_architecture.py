@@ -83,6 +83,16 @@ def test_every_room_says_what_it_is_for_and_is_in_the_map(package: str) -> None:
     assert documented == rooms
 
 
+@pytest.mark.parametrize("page", ["architecture", "glossary"])
+def test_every_file_and_folder_that_the_map_names_exists(page: str) -> None:
+    """Short names are of a file or a folder in one of the packages. What is named after the legacy planner goes with it."""
+    text = (PROJECT / "docs" / f"{page}.md").read_text()
+    named = {name for name in re.findall(r"`([a-z_]+/(?:[\w/]+\.py|[\w/]*))`", text) if "legacy" not in name}
+    roots = (PROJECT, PROJECT / "assignments", PROJECT / "rollout")
+    assert {name for name in named if not any((root / name).exists() for root in roots)} == set()
+    assert len(named) > 20
+
+
 def test_a_level_is_the_longest_chain_of_imports() -> None:
     imports = {"top": {"middle", "bottom"}, "middle": {"bottom"}, "beside": {"bottom"}, "bottom": set()}
     assert structure.levels(imports) == {"top": 3, "middle": 2, "beside": 2, "bottom": 1}

@@ -284,7 +284,7 @@ def _set_aside(request: HttpRequest, condition: Condition) -> Iterator[Attention
                 backlog.messages_set_aside,
             )
             % {"count": backlog.messages_set_aside},
-            remedy=_("Their last errors say why. Mend the cause, then have them delivered again from their list."),
+            remedy=_("Their last errors say why. Fix the cause, then deliver them again from their list."),
             url=links.permitted(request, OutboxMessage, delivered_at__isempty="1"),
             link=_("Waiting messages"),
         )

@@ -1,4 +1,4 @@
-"""The circuit breaker: after repeated errors a restaurant is paused for a while. "No capacity" is not an error.
+"""The circuit breaker: after repeated errors a restaurant is skipped for a while. "No capacity" is not an error.
 
 Closed -> open after ``BREAKER_FAILURES`` consecutive failures, for ``BREAKER_OPEN_SECONDS``. Then half open:
 ``BREAKER_SUCCESSES`` successes close it, one failure opens it again.

@@ -227,7 +227,7 @@ class Invocation:
         )
 
     def circuit_open(self, restaurant_ref: str, entry: Entry) -> EventRecord:
-        """Return the event for a restaurant that is left alone for a while."""
+        """Return the event for a restaurant that is skipped for a while."""
         return self._event(
             "coordinator.circuit_open",
             restaurant_ref=restaurant_ref,

@@ -18,7 +18,7 @@ BECAUSE: dict[str, str] = {
     "historical_success": _("Preferred over %(tables)s because bookings there have gone better."),
     "keep_free": _("Preferred over %(tables)s because others need it less."),
     "priority": _("Preferred over %(tables)s because the restaurant prefers it."),
-    "wishes": _("Preferred over %(tables)s because it is more of what the guests wish."),
+    "wishes": _("Preferred over %(tables)s because it meets more of the guests' wishes."),
 }
 """Why one part of a score made a planner prefer its choice. Other planners add theirs."""
 
@@ -74,7 +74,7 @@ def _chosen(decision: Mapping[str, Any], floor: Floor | None) -> Iterator[Text]:
     else:
         yield _("%(tables)s for %(party)s from %(start)s to %(end)s: it fits exactly.", **values)
     if unmet := best.get("unmet_wishes"):
-        yield _("Not met of what they wish: %(wishes)s.", wishes=listed(unmet))
+        yield _("Wishes that it does not meet: %(wishes)s.", wishes=listed(unmet))
     if decision.get("moved_from"):
         tables = names(decision["moved_from"], floor)
         yield _("It was moved from %(tables)s so that another party can sit too.", tables=tables)

@@ -88,7 +88,7 @@ def _moved_since(assignment: Assignment, words: labels.Words, last: Attempt) -> 
         values = {"tables": words.tables(last.table_refs)}
         yield _("It was moved from %(tables)s so that another party can sit too.") % values
     if unmet := words.unmet_wishes(assignment.wishes, here):
-        yield _("Not met of what they wish: %(wishes)s.") % {"wishes": unmet}
+        yield _("Wishes that it does not meet: %(wishes)s.") % {"wishes": unmet}
 
 
 def _why_not_the_others(last: Attempt) -> Iterator[str]:

@@ -26,9 +26,9 @@ UNHEALTHY = frozenset(
 
 _WAIT = gettext_lazy("It opens by itself: wait.")
 _MORE_SHADOW = gettext_lazy(
-    "Let the stage go on, so that more decisions are compared; rollout backtest adds past evenings."
+    "Stay at this stage until more decisions have been compared; rollout backtest adds past evenings."
 )
-_LOOK = gettext_lazy("Look at the comparisons. Then mend the cause, or accept the difference below.")
+_LOOK = gettext_lazy("Look at the comparisons. Then fix the cause, or accept the difference below.")
 _MORE_LIVE = gettext_lazy("Stay at this stage: V3 has decided too few bookings.")
 HELP: Mapping[str, str | Promise] = {
     SOAK: _WAIT,
@@ -38,13 +38,13 @@ HELP: Mapping[str, str | Promise] = {
     "comparable": _MORE_SHADOW,
     "restaurants": _MORE_SHADOW,
     "largest_share": gettext_lazy("Wait for decisions in other restaurants."),
-    "unsafe": gettext_lazy("Look at each of these comparisons; V3 needs to be mended."),
+    "unsafe": gettext_lazy("Look at each of these comparisons; V3 has to be fixed."),
     "refused": _LOOK,
-    "candidate_errors": gettext_lazy("The comparisons name the error; V3 needs to be mended."),
+    "candidate_errors": gettext_lazy("The comparisons name the error; V3 has to be fixed."),
     "parity": _LOOK,
-    "days_unsafe": gettext_lazy("Look at the days compared; V3 needs to be mended."),
-    "days_refused": gettext_lazy("Look at the days compared; V3 needs to be mended."),
-    "days_worse": gettext_lazy("Look at the days compared; V3 needs to be mended."),
+    "days_unsafe": gettext_lazy("Look at the days compared; V3 has to be fixed."),
+    "days_refused": gettext_lazy("Look at the days compared; V3 has to be fixed."),
+    "days_worse": gettext_lazy("Look at the days compared; V3 has to be fixed."),
     "complete": gettext_lazy("Check that manage.py rollout compare runs from cron."),  # rollout-removal: ignore
     "coverage": gettext_lazy("Wait for the situations that are missing, or add past evenings with rollout backtest."),
     "explanations": gettext_lazy("Renew or withdraw the waivers that have expired, below."),

@@ -50,8 +50,8 @@ class Action(base.Action):
         parser.add_argument(
             "--file",
             type=Path,
-            help="Replay a file instead of the host's bookings: a floor and its bookings, as integration/evening_file.py "
-            "describes it. --from and --to may be left out then.",
+            help="Replay a file instead of the host's bookings: a floor and its bookings, as "
+            "assignments/integration/evening_file.py describes it. --from and --to may be left out then.",
         )
         parser.add_argument(
             "--feed",

@@ -11,8 +11,8 @@ from rollout.control import steering
 
 class Action(base.Action):
     help = (
-        "Go to the next stage. Unless all gates pass and the rollout is not paused, cooling down or in a change freeze, "
-        "list what blocks the promotion and exit with 1. 'rollout plan' shows this beforehand."
+        "Go to the next stage, if all gates pass and the rollout is not paused, cooling down or in a change freeze. "
+        "Otherwise list what blocks the promotion, and exit with 1. 'rollout plan' shows this beforehand."
     )
     asks_reason = True
 

@@ -582,9 +582,9 @@ def test_who_is_moved_away_from_the_window_that_it_wished_for_is_explained(telli
     run_all()
     telling.edit("B", wants_table=False)
     api.booking_changed(booking_ref="B")
-    assert "Not met of what they wish" not in api.explain(booking_ref="A").text
+    assert "Wishes that it does not meet" not in api.explain(booking_ref="A").text
     telling.book("four", starts_at=tonight, party=4, requested_at=asked(2))
     run_all()
     text = api.explain(booking_ref="A").text
     assert "Assigned to small." in text
-    assert "It was moved from large so that another party can sit too. Not met of what they wish: window." in text
+    assert "It was moved from large so that another party can sit too. Wishes that it does not meet: window." in text

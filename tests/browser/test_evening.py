@@ -352,7 +352,7 @@ def test_a_closure_gets_other_times_by_keyboard_by_its_fields_and_by_dragging_an
     said(page, "cannot end in the past")
     begins.fill(f"{starts + timedelta(minutes=200):%H:%M}")
     begins.press("Enter")
-    said(page, "ends after it begins")
+    said(page, "must end after it begins")
     until.fill("")
     page.get_by_label("Until, date").fill("")
     until.press("Enter")

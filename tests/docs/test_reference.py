@@ -114,4 +114,4 @@ def test_every_reason_code_is_there_in_words() -> None:
     for code in (*Reason, *CoordinatorReason, *Noop):
         assert f"| `{code}` | " in text
     assert "| `no_capacity` | Everything that fits the party is taken. | retry | yes |" in text
-    assert "| `table_taken` | Somebody else has a table then. | table | no |" in text
+    assert "| `table_taken` | Somebody else has a table at that time. | table | no |" in text

@@ -108,7 +108,7 @@ class TestForms:
     def test_a_form_that_was_refused_may_be_sent_again(self, admin_client: Client, query: dict[str, str]) -> None:
         booking, form = seated(), str(uuid.uuid4())
         refused = act(admin_client, "undo", query, booking, form=form)
-        assert "nothing that could be taken back" in refused.content.decode()
+        assert "nothing left to take back" in refused.content.decode()
         assert not StaffAction.objects.exists()
 
     @pytest.mark.parametrize("missing", ["form", "version"])
@@ -333,7 +333,7 @@ class TestForms:
         refused: tuple[tuple[dict[str, Any], str], ...] = (
             ({"ends_at": past}, "cannot end in the past"),
             ({"starts_at": past}, "cannot begin in the past"),
-            ({"starts_at": longer + 60}, "ends after it begins"),
+            ({"starts_at": longer + 60}, "must end after it begins"),
             ({"starts_day": "2026-02-30", "starts_time": "7"}, "not a date and a time"),
         )
         for given, why in refused:
@@ -387,7 +387,7 @@ class TestForms:
         assert not Allocation.objects.filter(booking_ref=booking.booking_ref).exists()
         booking.refresh_from_db()
         assert "cannot be taken back" in released.content.decode()
-        assert "this hold is over already" in act(admin_client, "release_hold", query, booking).content.decode()
+        assert "this hold has already ended" in act(admin_client, "release_hold", query, booking).content.decode()
 
 
 class TestUndo:
@@ -416,10 +416,10 @@ class TestUndo:
         booking, other = swapped()
         page = admin_client.get(reverse(URL), {**query, "booking": str(booking.pk)}).content.decode()
         assert "Swap back" in page
-        assert "not possible any more" not in page
+        assert "no longer possible" not in page
         api.late(booking_ref=other.booking_ref, actor="staff:1")  # Now one of the two has gone on.
         page = admin_client.get(reverse(URL), {**query, "booking": str(booking.pk)}).content.decode()
-        assert "Swap back: not possible any more." in page
+        assert "Swap back: no longer possible." in page
         assert f"is still taken by booking {other.booking_ref}" in page
         assert "Tables that fit" in page
         booking.refresh_from_db()
@@ -498,7 +498,7 @@ class TestWalkIns:
             panel = admin_client.get(reverse(URL), {**where, "panel": "walk-in"}).content.decode()
             assert ("Seat now" in panel) is is_offered
         html = act(admin_client, "walk_in", query, party=2).content.decode()
-        assert "Who walks in sits down today" in html
+        assert "Walk-ins sit down today" in html
         assert not Assignment.objects.filter(stage=Stage.SEATED).exists()
 
 
@@ -690,7 +690,7 @@ class TestTheDoor:
             act(admin_client, "walk_in", full, queued=queued.pk).content.decode()
         )
         assert not self.door_in(admin_client, full)
-        assert "do not wait at the door any more" in said_in(
+        assert "no longer wait at the door" in said_in(
             act(admin_client, "walk_in", full, queued=queued.pk).content.decode()
         )
         act(admin_client, "undo", full, Assignment.objects.get(stage=Stage.SEATED))

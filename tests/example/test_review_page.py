@@ -289,7 +289,7 @@ class TestItem:
             api.assign(booking_ref=str(seated.pk), table_refs=[table(code)], actor="host")
         text = look(admin_client, waiting)
         assert "No tables available" in text
-        assert "4 ruled out: Somebody else has a table then." in text
+        assert "4 ruled out: Somebody else has a table at that time." in text
         assert f"Booking {models.Booking.objects.get(reference='N-D1-T01').pk}" in text
 
     def test_no_name_of_a_guest_is_on_any_page_without_the_permission(self, staff: Any, waiting: Assignment) -> None:

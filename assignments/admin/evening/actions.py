@@ -275,12 +275,10 @@ def _extend(form: _Form) -> _Result:
             overriding=form.overriding,
         )
     except ValueError:
-        raise MistakenError(_("A stay ends after its start, and not in the past.")) from None
+        raise MistakenError(_("A stay must end after its start, and not in the past.")) from None
     values = {"booking": label_of(ref), "until": form.at(end)}
     if extension.change is Change.TO_STAFF:
-        text = _(
-            "%(booking)s stays until %(until)s. The next booking at this table has no other one: decide about both."
-        )
+        text = _("%(booking)s stays until %(until)s. There is no other table for the next booking: decide about both.")
         return _naming(extension.passed, (), text % values, "warning")
     return _naming(extension.passed, (), _("%(booking)s stays until %(until)s.") % values)
 
@@ -324,7 +322,7 @@ def _release_hold(form: _Form) -> _Result:
     holds = Allocation.objects.filter(booking_ref=ref, kind=Allocation.Kind.HOLD, expires_at__gt=form.now)
     tokens = sorted({each for each in holds.values_list("token", flat=True) if each})
     if not tokens:
-        raise MistakenError(_("Nothing was changed: this hold is over already."))
+        raise MistakenError(_("Nothing was changed: this hold has already ended."))
     for token in tokens:
         api.release_hold(token=token)
     said = _("The hold of %(booking)s is released. This cannot be taken back: seat the booking to give it a table.")
@@ -372,7 +370,7 @@ def _party_there(form: _Form) -> int:
     """Return how many guests have walked in."""
     party = form.number("party") or 0
     if form.day != timeline.day_at(form.floor, form.now):
-        raise MistakenError(_("Who walks in sits down today: open today's evening."))
+        raise MistakenError(_("Walk-ins sit down today: open today's evening."))
     if not 1 <= party <= LONGEST_PARTY:
         raise MistakenError(_("Say how many guests there are."))
     return party
@@ -383,7 +381,7 @@ def _queued(form: _Form, **given: Any) -> QueuedParty:
     parties = QueuedParty.objects.filter(restaurant_ref=form.state.restaurant, **given)
     queued = parties.filter(pk=form.number("queued") or 0).first()
     if queued is None or (not given and queued.left_at is not None):
-        raise MistakenError(_("Nothing was changed: these guests do not wait at the door any more."))
+        raise MistakenError(_("Nothing was changed: these guests no longer wait at the door."))
     return queued
 
 
@@ -548,7 +546,7 @@ def _edit_closure(form: _Form) -> _Result:
     try:
         api.edit_closure(closure_id=closure.pk, version=version, actor=form.who, starts_at=starts, ends_at=ends)
     except ValueError:
-        raise MistakenError(_("A closure ends after it begins.")) from None
+        raise MistakenError(_("A closure must end after it begins.")) from None
     hidden = (
         ("closure", closure.pk),
         ("closure_version", version + 1),
@@ -766,7 +764,7 @@ def _why(error: Exception, form: _Form) -> str:
             return _("Nothing was changed: this closure was lifted already.")
         case TransitionRefusedError() if not project_refusal.is_by_constraint(error):
             if form.what == "undo":
-                return _("Nothing was changed: there is nothing that could be taken back any more.")
+                return _("Nothing was changed: there is nothing left to take back.")
             return _("Nothing was changed: this is not possible for the booking as it is now.")
     if isinstance(error, BUSY) or transactions.is_lost_race(error):
         return _("Nothing was changed: a planner or another user is processing this evening. Try again.")

@@ -23,7 +23,7 @@ DONE: Mapping[str, Any] = {
     "seated": gettext_lazy("%(booking)s was seated by %(who)s"),
     "left": gettext_lazy("%(booking)s was noted as gone by %(who)s"),
     "no_show": gettext_lazy("%(booking)s was noted as a no-show by %(who)s"),
-    "extend": gettext_lazy("%(booking)s was given another end by %(who)s"),
+    "extend": gettext_lazy("the end of %(booking)s was changed by %(who)s"),
     "pin": gettext_lazy("%(booking)s was pinned by %(who)s"),
     "unpin": gettext_lazy("%(booking)s was unpinned by %(who)s"),
     "free": gettext_lazy("the tables of %(booking)s were freed by %(who)s"),

@@ -78,7 +78,7 @@ _SETTLED: Mapping[Change, Any] = {
     Change.KEPT: gettext_lazy("%(booking)s was retried and keeps its tables."),
     Change.MOVED: gettext_lazy("%(booking)s was retried and has other tables now."),
     Change.RESTORED: gettext_lazy("%(booking)s was retried and keeps its tables."),
-    Change.CANCELLED: gettext_lazy("%(booking)s needs no table any more."),
+    Change.CANCELLED: gettext_lazy("%(booking)s no longer needs a table."),
 }
 
 

@@ -26,7 +26,7 @@ def test_needs_come_from_the_host_and_are_kept(stairs: TheHost, tonight: datetim
     assert run_all()["B1"].table_refs == ("T2",)
     row = Assignment.objects.get(booking_ref="B1")
     assert (row.needs, row.wishes) == (["step-free"], ["window"])
-    assert "Not met of what they wish: window." in str(api.explain(booking_ref="B1").text)
+    assert "Wishes that it does not meet: window." in str(api.explain(booking_ref="B1").text)
 
 
 def test_a_new_need_moves_the_booking_or_goes_to_staff(stairs: TheHost, tonight: datetime) -> None:

@@ -71,8 +71,8 @@ def test_a_wish_is_worth_a_seat_and_unmet_ones_are_named() -> None:
     assert best.table_refs == ("T2",)
     assert best.unmet_wishes == ("quiet",)
     told = describe(json.loads(json.dumps(decision.to_json())), on)
-    assert "Not met of what they wish: quiet." in told
-    assert "more of what the guests wish" in told
+    assert "Wishes that it does not meet: quiet." in told
+    assert "meets more of the guests' wishes" in told
     assert "wish" not in describe(plan(snapshot(on, ask(party=2))).to_json(), on)
 
 

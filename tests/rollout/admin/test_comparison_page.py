@@ -120,7 +120,7 @@ OF_EACH_CLASS: dict[str, tuple[Decision, Decision | None, dict[str, Any], tuple[
         (
             "only the legacy planner seats",
             "no_capacity",
-            "Ruled out of 5 table combinations: 3: Somebody else has a table then.",
+            "Ruled out of 5 table combinations: 3: Somebody else has a table at that time.",
         ),
     ),
     Verdict.BOTH_REFUSE: (chooses(), chooses(), {}, ("both refuse", "Neither planner found tables.")),

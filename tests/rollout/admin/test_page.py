@@ -148,7 +148,7 @@ class TestShown:
         assert "From shadow to some : V3 decides for 40 % of restaurants." in text
         assert "assignment_pipeline_v3 : off → on" in text
         assert "Too little data (1) decisions compared: " in text
-        assert "Let the stage go on, so that more decisions are compared" in text
+        assert "Stay at this stage until more decisions have been compared" in text
         assert "comparable inconclusive 7 ≥ 3000 7" in text
         assert "worse 2 2" in text
         assert "same_tables 5" in text
