@@ -36,7 +36,7 @@ class Action(base.Action):
         if options["json"]:
             self.print_json({**asdict(pruned), "dry_run": options["dry_run"]})
             return
-        verb = "Would forget" if options["dry_run"] else "Forgot"
+        verb = "Would delete" if options["dry_run"] else "Deleted"
         self.stdout.write(
             f"{verb} {pruned.comparisons} comparisons, {pruned.days} compared days, {pruned.floors} floors, "
             f"{pruned.guard_runs} guard runs, {pruned.batches} batches and {pruned.audits} audits."

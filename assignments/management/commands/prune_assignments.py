@@ -37,7 +37,7 @@ class Command(DatabaseCommand):
         if options["json"]:
             self.stdout.write(json.dumps({**pruned.as_dict(), "dry_run": options["dry_run"]}))
             return
-        verb = "Would delete" if options["dry_run"] else "Forgot"
+        verb = "Would delete" if options["dry_run"] else "Deleted"
         self.stdout.write(
             f"{verb} {pruned.events} events, {pruned.attempts} attempts, {pruned.runs} runs, "
             f"{pruned.outbox_messages} outbox messages, {pruned.breakers} breakers, {pruned.marks} marks, "

@@ -72,7 +72,7 @@ class Command(DatabaseCommand):
             would_be = "would be: " if options["dry_run"] and not found.error else ""
             self.stdout.write(f"{found.booking_ref or 'host'}: {found.problem} -> {would_be}{remedy}")
         if not options["json"]:
-            self.stdout.write(f"{count} discrepancies." if count else "Host and ledger agree.")
+            self.stdout.write(f"Discrepancies: {count}." if count else "Host and ledger agree.")
         failed += self._outdated(options)
         if failed:
             raise CommandError(f"{failed} could not be compared or repaired; see the log.", returncode=EXIT_UNEXPECTED)

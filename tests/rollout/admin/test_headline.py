@@ -41,7 +41,7 @@ def test_what_lacks_comparisons_is_not_told_to_wait_for_decisions_of_v3() -> Non
     result = gates.GateResult(
         gate="noise", status=gates.Status.INCONCLUSIVE, value=0, threshold=1, sample=1, window="", detail=""
     )
-    assert "more decisions are compared" in headline._of_gate(result).helps
+    assert "more decisions have been compared" in headline._of_gate(result).helps
 
 
 def test_stages_begin_a_sentence() -> None:

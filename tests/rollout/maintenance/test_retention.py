@@ -81,7 +81,7 @@ def test_a_later_run_adds_to_the_tally_of_the_same_day() -> None:
 
 def test_a_dry_run_only_counts(capsys: Any) -> None:
     call_command("rollout", "prune", "--dry-run")
-    assert "Would forget 8 comparisons, 0 compared days, 1 floors, 1 guard runs, " in capsys.readouterr().out
+    assert "Would delete 8 comparisons, 0 compared days, 1 floors, 1 guard runs, " in capsys.readouterr().out
     assert (Comparison.objects.count(), ComparisonTally.objects.count(), GuardRun.objects.count()) == (13, 0, 3)
 
 
