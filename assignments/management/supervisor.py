@@ -5,6 +5,7 @@ also ends a worker that hangs. The unfinished work of a dead worker is found by 
 """
 
 import ctypes
+import gc
 import logging
 import os
 import select
@@ -47,6 +48,11 @@ class Worker:
     run: uuid.UUID = field(default_factory=uuid.uuid4)
     elapsed: float = 0.0
     pipe: int | None = None
+
+    def begins(self) -> None:
+        """Exempt what the process has loaded from garbage collection, which would go through all of it again and again."""
+        if self.pipe is not None:  # Otherwise the process, and its heap, belong to the caller of the command.
+            gc.freeze()
 
     def goes_on(self) -> None:
         """Report that the work goes on. Silence for longer than ``silence_seconds`` is fatal from then on."""

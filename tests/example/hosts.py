@@ -1,7 +1,9 @@
 """Hosts that misbehave on purpose, for processes that tests start."""
 
+import gc
 import os
 import signal
+import sys
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -102,3 +104,18 @@ class DeadlyHost(ExampleHost):
                 os.kill(os.getpid(), signal.SIGSEGV)
             case _:
                 raise SystemExit(0)
+
+
+class ExemptHost(ExampleHost):
+    """Says whether the garbage collector still goes through what was loaded before the work."""
+
+    def unassigned(self, **kwargs: Any) -> Sequence[HostBooking]:
+        self._say()
+        return super().unassigned(**kwargs)
+
+    def deliver(self, message: Message) -> None:
+        self._say()
+
+    def _say(self) -> None:
+        is_collected = any(each is type(self) for each in gc.get_objects())
+        sys.stderr.write("The heap is collected.\n" if is_collected else "The heap is exempt.\n")

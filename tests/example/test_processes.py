@@ -169,6 +169,14 @@ def test_a_worker_that_meets_an_unexpected_error_is_replaced(group: list[models.
     assert_every_booking_was_decided_once()
 
 
+@pytest.mark.parametrize("command", ["run_coordinator", "deliver_outbox"])
+def test_a_workers_modules_are_exempt_from_garbage_collection(group: list[models.Restaurant], command: str) -> None:
+    if command == "deliver_outbox":
+        processes.run_here("run_coordinator", "--limit", "1")
+    code, _out, err = processes.run(command, "--limit", "1", TEST_HOST="tests.example.hosts.ExemptHost")
+    assert (code, set(err.splitlines())) == (0, {"The heap is exempt."})
+
+
 @pytest.mark.legacy_planner
 def test_a_flag_turned_in_another_process_rules_the_very_next_decision(group: list[models.Restaurant]) -> None:
     """Waffle's own cache in this process is warm and wrong throughout: routing goes past it."""

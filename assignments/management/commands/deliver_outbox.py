@@ -34,6 +34,7 @@ class Command(SupervisedCommand):
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
+        self.worker.begins()
         if options["retry"]:
             self.stdout.write(f"{set_aside.retry(options['retry'])} due again.")
         stopped = threading.Event()

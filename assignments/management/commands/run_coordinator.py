@@ -157,6 +157,7 @@ class Command(SupervisedCommand):
 
     def _work(self, options: dict[str, Any]) -> int:
         """Decide and record the run. Returns the number of unexpected errors in a single pass."""
+        self.worker.begins()
         quarantine.continue_run(self.worker.run)
         recorder = run_log.Recorder(watches=options["watch"])
         recorder.begin()
