@@ -122,30 +122,35 @@ def test_what_the_queue_drops_the_cron_line_decides(booked: models.Restaurant, s
     assert (code, open_ones()) == (0, 0), err
 
 
-def _forget_connections() -> None:
-    """Other tests of this process may have left connections to the broker that is there."""
+def _start_anew() -> None:
+    """Other tests of this process may have left connections to the broker that is there, and have read other settings."""
     pools.reset()  # type: ignore[no-untyped-call]
-    app.amqp._producer_pool = None
+    vars(app).pop("amqp", None)
 
 
-def test_an_unreachable_broker_stops_no_booking(
+def test_an_unreachable_broker_stops_no_booking_and_need_keep_nobody_waiting(
     booked: models.Restaurant, settings: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """With the setting that docs/scaling.md names."""
     use(settings)
     said: list[str] = []
+    waited: list[float] = []
     monkeypatch.setattr(queueing, "log_error", lambda _logger, _error, text, *_args: said.append(text))
-    _forget_connections()
+    monkeypatch.setattr("kombu.utils.functional.sleep", waited.append)
+    _start_anew()
+    policy = app.conf.task_publish_retry_policy
     app.conf.broker_url = "redis+socket:///nowhere/redis.sock"
-    app.conf.task_publish_retry = False
+    app.conf.task_publish_retry_policy = {"max_retries": 0}
     app.set_default()
     try:
         request_all(booked)
     finally:
-        _forget_connections()
+        _start_anew()
         app.conf.broker_url = "memory://"
-        app.conf.task_publish_retry = True
+        app.conf.task_publish_retry_policy = policy
     assert open_ones() == 6
     assert said == ["The task queue did not accept a task for booking %s"] * 6
+    assert waited == []
 
 
 def test_each_task_has_a_name_in_celery() -> None:
