@@ -7,7 +7,7 @@ that have not been told their table. None of them loses its seat, and other occu
 from bisect import bisect_left
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
-from assignments.planning.units import Unit, each_bit
+from assignments.planning.units import Unit, bits_of
 
 MAX_DEPTH = 6
 """Maximum length of a chain of moves. No guest knows the table yet, so longer chains only take longer to find."""
@@ -189,7 +189,7 @@ class Grid:
             unit = placed.get(other)
             if unit is None or not (tables := unit.mask & mask):
                 continue
-            for bit in (tables,) if len(unit.places) == 1 else each_bit(tables):
+            for bit in (tables,) if len(unit.places) == 1 else bits_of(tables):
                 if bit in found:
                     found[bit].append(other)
                 else:
@@ -282,7 +282,7 @@ class _Chains:
             if tables in at_table:
                 found.append((1, -soonest[tables], number, unit, at_table[tables]))
                 continue
-            bits = list(each_bit(tables))
+            bits = bits_of(tables)
             leaving = list(dict.fromkeys(other for bit in bits for other in at_table[bit]))
             found.append((len(bits), -min(soonest[bit] for bit in bits), number, unit, leaving))
         found.sort(key=_cost)
@@ -361,7 +361,7 @@ class _Ejections:
                     if total == 1:  # Nothing weighs less.
                         break
                 continue
-            bits = list(each_bit(tables))
+            bits = bits_of(tables)
             # A party at several of them counts once, but a part never weighs more than the whole.
             if max([weights[bit] for bit in bits]) >= least:
                 continue

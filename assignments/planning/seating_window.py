@@ -14,6 +14,7 @@ FIRST_YEAR, LAST_YEAR = 1900, 9000
 """Range of years in which adding minutes or an offset cannot overflow."""
 MOST_DAYS_KNOWN = 1_000
 """Dates whose services a floor remembers at most."""
+_ONE_DAY = timedelta(days=1)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -134,7 +135,8 @@ def service_of(floor: Floor, start: datetime) -> Service | None:
     """
     today = start.astimezone(floor.zone).date()
     # Includes yesterday, for services that run past midnight.
-    nearby = [service for day in (-1, 0, 1) for service in services_on(floor, today + timedelta(days=day))]
+    days = (today - _ONE_DAY, today, today + _ONE_DAY)
+    nearby = [service for day in days for service in services_on(floor, day)]
     on_now = [service for service in nearby if service.starts_at <= start < service.ends_at]
     if on_now:
         return max(on_now, key=lambda service: service.starts_at)

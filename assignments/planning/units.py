@@ -176,6 +176,12 @@ def each_bit(mask: int) -> Iterator[int]:
         mask ^= bit
 
 
+@lru_cache(maxsize=16_384)
+def bits_of(mask: int) -> tuple[int, ...]:
+    """Return the bits of ``mask``, lowest first: ``each_bit`` for masks that searches meet again and again."""
+    return tuple(each_bit(mask))
+
+
 def _grouped(floor: Floor, key: Callable[[Table], Hashable]) -> tuple[int, ...]:
     bits = table_bits(floor)
     masks: dict[Hashable, int] = {}

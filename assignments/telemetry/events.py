@@ -30,6 +30,7 @@ from assignments.telemetry.event_catalogue import ALLOWED_CONTEXT, CATALOGUE
 logger = logging.getLogger("assignments.events")
 
 MAX_CONTEXT_BYTES = 4096
+_SCALARS = frozenset({str, int, float, bool})
 
 
 class UnknownEventError(AssignmentsError):
@@ -126,6 +127,10 @@ def _bounded(context: Mapping[str, Any]) -> dict[str, Any]:
     if len(kept) < len(context):
         unknown = sum(1 for key in context if key not in ALLOWED_CONTEXT)
         _buffer.count("dropped_context_keys", unknown)
+    plain = {key: str.__str__(value) if isinstance(value, str) else value for key, value in kept.items()}
+    shown = repr(plain)
+    if len(shown) <= MAX_CONTEXT_BYTES // 2 and shown.isascii() and _SCALARS.issuperset(map(type, plain.values())):
+        return plain  # What JSON would make of it, in at most twice as many bytes.
     text = json.dumps(kept, default=str)
     if len(text.encode()) > MAX_CONTEXT_BYTES:
         small = {key: value for key, value in kept.items() if len(json.dumps(value, default=str)) <= 256}

@@ -1,16 +1,20 @@
 """Events: delivered after commit, never in the way, and never with personal data."""
 
+import json
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from datetime import date
 from typing import Any
 
 import pytest
 
 from assignments import conf
+from assignments.outcome import Kind
+from assignments.planning.text import Text
 from assignments.telemetry import events, process_metrics
 from assignments.telemetry.background_writer import BackgroundWriter
 from assignments.telemetry.event_catalogue import ALLOWED_CONTEXT, CATALOGUE, COORDINATOR
@@ -145,6 +149,25 @@ def test_a_context_is_bounded_and_keeps_its_small_values(settings: Any, buffer: 
     configure(settings, "assignments.telemetry.events.MemorySink")
     record = an_event(reason="no_capacity", detail="x" * 10_000)
     assert record.context == {"reason": "no_capacity"}
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"detail": Text("Party of %(party)s.", {"party": 4}), "outcome": Kind.RETRY, "delay_seconds": 1.5},
+        {"detail": Text("Table %(table)s.", {"table": "Caf\u00e9"}), "attempt": 2},
+        {"table_refs": ("1", "2"), "service_date": date(2027, 1, 15)},
+        {"detail": '"' * 2_000, "attempt": 1},
+        {"detail": '"' * 2_100, "attempt": 1},
+    ],
+)
+def test_a_context_has_the_values_that_it_has_as_json(settings: Any, buffer: Any, values: dict[str, Any]) -> None:
+    configure(settings, "assignments.telemetry.events.MemorySink")
+    context = an_event(**values).context
+    assert context == {
+        key: value for key, value in json.loads(json.dumps(values, default=str)).items() if len(str(value)) < 2_100
+    }
+    assert {type(value) for value in context.values()} <= {str, int, float, list}
 
 
 def test_an_event_that_is_not_in_the_catalogue_is_a_programming_error() -> None:
