@@ -13,6 +13,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import threading
 import time
 from collections.abc import Mapping, Sequence
@@ -21,8 +22,9 @@ from pathlib import Path
 from typing import IO
 
 PROJECT = Path(__file__).resolve().parents[2]
-OWN = frozenset({"PYTEST_CURRENT_TEST", "DATABASE_NAME"})
-"""Variables that a process may have otherwise than the one that it is forked from."""
+OWN = frozenset({"PYTEST_CURRENT_TEST", "DATABASE_NAME", "HOME", "TMPDIR"})
+"""Variables that a process may have otherwise than the one that it is forked from: nothing has read them yet, or they are
+taken over."""
 LONGEST_MESSAGE = 65536
 
 
@@ -213,6 +215,7 @@ def use(variables: Mapping[str, str]) -> None:
     from django.db import connections
 
     os.environ.update(variables)
+    tempfile.tempdir = None
     name = variables.get("DATABASE_NAME")
     if name:
         settings.DATABASES["default"]["NAME"] = name

@@ -21,28 +21,22 @@ from rollout.removal import patterns
 from rollout.removal.finding import MECHANICAL, Action, Kind, Risk
 from rollout.removal.scope import Scope, find
 from tests.example import processes
+from tests.packaging import one_process
 
 PROJECT = Path(__file__).resolve().parents[2]
 BIN = Path(sys.executable).parent
 
-IMPORT_EVERYTHING = """
-import importlib, pkgutil, django
-django.setup()
-names = [
-    each.name
-    for package in ("assignments", "rollout", "example", "tests")
-    for each in pkgutil.walk_packages(importlib.import_module(package).__path__, f"{package}.")
-    if not each.name.endswith((".bench", ".sandbox")) and not {"hosts", "guesses"} & {*each.name.split(".")}
-    and not each.name.rpartition(".")[2].startswith(("test_", "conftest"))
-]
-for name in names:
-    importlib.import_module(name)
-print(len(names))
-"""
-"""All but the tests, which pytest imports when it collects them."""
-
 SELECT = """
+import importlib, pathlib, pkgutil
+
 TESTS = {tests!r}
+CHANGED = {changed!r}
+FILES = {{*CHANGED, *(name.split("::")[0] for name in TESTS)}}
+
+
+def pytest_ignore_collect(collection_path, config):
+    name = str(collection_path.relative_to(config.rootpath))
+    return name not in FILES if collection_path.name.startswith("test_") else None
 
 
 def pytest_collection_modifyitems(config, items):
@@ -50,10 +44,23 @@ def pytest_collection_modifyitems(config, items):
     kept = [item for name, item in first.items() if not {{name, name.split("::")[0]}}.isdisjoint(TESTS)][::-1]
     config.hook.pytest_deselected(items=[item for item in items if item not in kept])
     items[:] = kept
-"""
-"""A plugin for pytest that runs these files and tests of all that it collects: of a parametrized test the first case.
 
-The other cases run the same lines with other values. They are left to the full run.
+
+def pytest_collection_finish():
+    names = [
+        each.name
+        for package in ("assignments", "rollout", "example", "tests")
+        for each in pkgutil.walk_packages(importlib.import_module(package).__path__, f"{{package}}.")
+        if not each.name.endswith((".bench", ".sandbox")) and not {{"hosts", "guesses"}} & {{*each.name.split(".")}}
+    ]
+    for name in names:
+        importlib.import_module(name)
+    assert len(names) > 400
+"""
+"""A plugin for pytest that imports every module, and runs these files and tests: of a parametrized test the first case.
+
+The other cases run the same lines with other values. They are left to the full run. Files that were changed are collected,
+too, where none of their tests runs.
 """
 
 LEFT_OUT = (
@@ -71,7 +78,7 @@ LEFT_OUT = (
     "tests/upgrade",
     "tests/assignments/planning",
 )
-"""Collected in the copy, but run there by neither test: each starts browsers, servers or many processes, or fills a large
+"""Imported in the copy, but run there by neither test: each starts browsers, servers or many processes, or fills a large
 database. That takes longer than all the others together, and proves what holds for them. What of it needs the legacy planner
 is marked; the rest knows of none. And the planning core, which imports nothing else, and
 upgrades, which need the history of the repository.
@@ -135,8 +142,10 @@ def run(copy: Path, variables: dict[str, str], *arguments: str) -> str:
     return done.stdout
 
 
-def scope(copy: Path, variables: dict[str, str]) -> list[dict[str, Any]]:
-    listed = run(copy, variables, sys.executable, "manage.py", "rollout", "removal", "--only", "scope", "--json")
+SCOPE = ("rollout", "removal", "--only", "scope", "--json")
+
+
+def items_of(listed: str) -> list[dict[str, Any]]:
     items: list[dict[str, Any]] = json.loads(listed)["scope"]["items"]
     return items
 
@@ -159,7 +168,7 @@ def carry_out(items: list[dict[str, Any]], root: Path) -> None:
 @pytest.fixture
 def removed(copy: Path, variables: dict[str, str]) -> Path:
     """The copy after its own list has been carried out."""
-    items = scope(copy, variables)
+    items = items_of(run(copy, variables, sys.executable, "manage.py", *SCOPE))
     for_people = {item["path"] for item in items if item["action"] == "by_hand"}
     assert {Path(path).suffix for path in for_people} <= {".md", ".sh"}, (
         "only sentences and the schedule may be left to people"
@@ -192,18 +201,20 @@ def test_carried_out_from_its_list_the_removal_leaves_a_clean_tree_whose_tests_p
     ruff = str(BIN / "ruff")
     run(removed, variables, ruff, "check", "--extend-exclude", "sitecustomize.py", ".")
     run(removed, variables, str(BIN / "lint-imports"), "--no-cache")
-    assert int(run(removed, variables, sys.executable, "-c", IMPORT_EVERYTHING)) > 150
     # With all system checks, as before most commands.
-    migrations = ("makemigrations", "--check", "--dry-run")
-    run(removed, variables, sys.executable, "manage.py", *migrations, "--settings", "example.settings")
-    left = [item for item in scope(removed, variables) if item["action"] in MECHANICAL or item["kind"] == "package"]
+    steps: list[dict[str, Any]] = [{"manage": ["makemigrations", "--check", "--dry-run"]}, {"manage": SCOPE}]
+    environ = {**variables, "DJANGO_SETTINGS_MODULE": "example.settings"}
+    (code, migrations), (_code, listed) = one_process.run(steps, sys.executable, folder=removed, environ=environ)
+    assert code == 0, migrations
+    left = [item for item in items_of(listed) if item["action"] in MECHANICAL or item["kind"] == "package"]
     assert left == []
-    tests = affected(removed)
+    changed = differing_files(removed)
+    tests = affected(removed, changed)
     assert "tests/docs/test_pages.py" in tests, "it reads documents that are edited"
     assert "tests/rollout/test_routing.py" not in tests, "most of its tests are what they were"
     assert any(each.startswith("tests/rollout/test_routing.py::") for each in tests), "some lost lines"
-    # All of the copy's tests are collected, and those that are affected run.
-    (removed / "affected.py").write_text(SELECT.format(tests=tests))
+    # All modules are imported, and those tests that are affected run.
+    (removed / "affected.py").write_text(SELECT.format(tests=tests, changed=sorted(map(str, changed))))
     assert run_tests(removed, variables, "-p", "affected", "--reuse-db") > 50
 
 
@@ -214,7 +225,11 @@ def test_all_tests_pass_on_the_tree_that_the_removal_leaves(removed: Path, varia
     assert run_tests(removed, variables, *arguments) > 1500
 
 
-def affected(copy: Path) -> list[str]:
+def differing_files(copy: Path) -> set[Path]:
+    return {path for path in {*files(PROJECT), *files(copy)} if not same(copy / path, PROJECT / path)}
+
+
+def affected(copy: Path, differing: set[Path]) -> list[str]:
     """Test files that import or read what differs from the project, and in others the tests that differ.
 
     Without LEFT_OUT and LEFT_TO_THE_FULL_RUN.
@@ -222,8 +237,7 @@ def affected(copy: Path) -> list[str]:
     Imports count through others. A file is read by who names it, or looks for files of its kind. One thing is left to the
     full run: the settings, which differ too and rule every test.
     """
-    before, after = set(files(PROJECT)), set(files(copy))
-    differing = {path for path in before | after if not same(copy / path, PROJECT / path)}
+    after = set(files(copy))
     tests = {path for path in differing & after if path.name.startswith("test_")}
     others = {path.name for path in differing if path.suffix != ".py"}
     kinds = {path.suffix for path in differing}
@@ -314,14 +328,6 @@ def files(root: Path) -> list[Path]:
 
 def same(one: Path, other: Path) -> bool:
     return one.exists() and other.exists() and one.read_bytes() == other.read_bytes()
-
-
-def only_lost_tests(path: Path, copy: Path) -> bool:
-    """Whether it is a file of tests of which nothing but lines was taken."""
-    if not path.name.startswith("test_") or not (copy / path).exists():
-        return False
-    before = iter((PROJECT / path).read_text().splitlines())
-    return all(line in before for line in (copy / path).read_text().splitlines())
 
 
 def module_of(path: Path) -> str:

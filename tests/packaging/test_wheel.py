@@ -20,7 +20,7 @@ import pytest
 from django.db import connection
 from packaging.requirements import Requirement
 
-from tests.packaging import readme, tutorial
+from tests.packaging import one_process, readme, tutorial
 
 pytestmark = pytest.mark.xdist_group("wheel")  # one process builds and installs it
 
@@ -201,7 +201,8 @@ def migrated(fresh_python: Path, django_db_setup: None, django_db_blocker: Any) 
     def of(host: str) -> str:
         if host not in made:
             name = f"{connection.settings_dict['NAME']}_{host}"
-            create(name)
+            # The bistro has what the tavern has, and more.
+            create(name, template="" if host == "tavern" else of("tavern"))
             made[host] = name
             run(fresh_python, "manage.py", "migrate", "--verbosity", "0", cwd=HOSTS / host, env=variables_of(name))
         return made[host]
@@ -271,7 +272,6 @@ def database(migrated: Callable[[str], str], transactional_db: None) -> Any:
     ("host", "variables", "planner"),
     [
         pytest.param("bistro", {"FEATURE_ASSIGNMENT_PIPELINE_V3": "true"}, "v3", id="bistro with V3 on"),
-        pytest.param("bistro", {}, "legacy", id="bistro with V3 off", marks=pytest.mark.legacy_planner),
         pytest.param("tavern", {}, "v3", id="tavern without rollout"),
     ],
 )
@@ -286,43 +286,44 @@ def test_it_confirms_a_booking_in_a_project_of_another_shape(
 
 
 @pytest.mark.legacy_planner
-def test_both_planners_replay_the_bookings_of_a_project_of_another_shape(
+def test_a_project_with_v3_off_is_decided_replayed_and_shown_what_a_removal_takes(
     fresh_python: Path, database: Callable[[str], dict[str, str]]
 ) -> None:
-    environ = {**database("bistro"), "EXPECTED_PLANNER": "legacy"}
     project = HOSTS / "bistro"
-    run(fresh_python, "scenario.py", cwd=project, env=environ)
+    environ = {**database("bistro"), "EXPECTED_PLANNER": "legacy", "DJANGO_SETTINGS_MODULE": "settings"}
     today = datetime.now(UTC).date()
     days = ["--from", str(today), "--to", str(today + timedelta(days=90))]
-    out = run(fresh_python, "manage.py", "rollout", "backtest", *days, "--json", cwd=project, env=environ)
-    replayed = json.loads(out)
+    steps: list[dict[str, Any]] = [
+        {"python": CHECKS_AND_SCENARIO},
+        {"manage": ["rollout", "backtest", *days, "--json"]},
+        {"manage": ["rollout", "removal", "--only", "scope", "--json"]},
+    ]
+    said = one_process.run(steps, fresh_python, folder=project, environ=environ)
+    assert [code for code, _printed in said] == [0, 0, 0], said
+    scenario, replay, removal = (printed for _code, printed in said)
+    assert scenario.endswith("confirmed by legacy\n")
+
+    replayed = _json_in(replay)
     seated = {planner: tally["seated"] for planner, tally in replayed["planners"].items()}
     assert (replayed["bookings"], seated, replayed["verdicts"]["v3_error"]) == (1, {"legacy": 1, "v3": 1}, 0)
 
-
-@pytest.mark.legacy_planner
-def test_a_host_without_the_sources_sees_its_own_lines_and_how_to_get_the_import_graph(
-    fresh_python: Path, database: Callable[[str], dict[str, str]]
-) -> None:
-    done = subprocess.run(
-        [fresh_python, "manage.py", "rollout", "removal", "--only", "scope", "--json"],
-        cwd=HOSTS / "bistro",
-        env=database("bistro"),
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=True,
-    )
-    items = json.loads(done.stdout)["scope"]["items"]
+    # It has not the sources: it sees its own lines, and how to get the import graph.
+    items = _json_in(removal)["scope"]["items"]
     package = next(item for item in items if item["kind"] == "package")
     assert (package["action"], "site-packages" in package["path"]) == ("by_hand", True)
     assert "table-assignments" in package["what"]
-    lines = (HOSTS / "bistro" / "settings.py").read_text().splitlines()
+    lines = (project / "settings.py").read_text().splitlines()
     own = {item["line"]: item["action"] for item in items if item["path"] == "settings.py"}
     assert {lines[number - 1].strip(): action for number, action in own.items()} == {
         '"legacy_planner",': "delete_lines",
     }
-    assert "pip install 'table-assignments[removal]'" in done.stderr
+    assert "pip install 'table-assignments[removal]'" in removal
+
+
+def _json_in(printed: str) -> Any:
+    """The object that a command has printed among its messages."""
+    found, _end = json.JSONDecoder().raw_decode(printed[printed.index("{") :])
+    return found
 
 
 @pytest.mark.legacy_planner

@@ -30,7 +30,7 @@ def test_three_machines_decide_each_booking_once(tmp_path: Path) -> None:
     for number in range(MACHINES):
         folder = tmp_path / str(number)
         folder.mkdir()
-        workers.append(processes.start_anew("run_coordinator", "--json", TMPDIR=str(folder), HOME=str(folder)))
+        workers.append(processes.start("run_coordinator", "--json", TMPDIR=str(folder), HOME=str(folder)))
     confirmed_by_them = 0
     for each in workers:
         out, err = each.communicate(timeout=150)
