@@ -16,6 +16,7 @@ from typing import Any, Generic, TypeVar
 _T = TypeVar("_T")
 
 BULK = 500
+"""The most entries that are written at once, unless a writer says otherwise."""
 GATHER_SECONDS = 0.1
 """How long the first entry waits for others where writes open connections, unless somebody waits for it or the buffer is
 full."""
@@ -28,7 +29,7 @@ _writers: list["BackgroundWriter[Any]"] = []
 class BackgroundWriter(Generic[_T]):
     """A bounded buffer with one daemon thread, which starts with the first entry.
 
-    ``write`` gets at most ``BULK`` entries at once. It raises or returns False if they are lost. ``size`` is called for
+    ``write`` gets at most ``bulk`` entries at once. It raises or returns False if they are lost. ``size`` is called for
     each append. ``lost`` is called with the cause (``overflow``, ``failure``) and number of lost entries, outside the
     lock, and must not raise. ``gather_seconds``: how long the first entry waits for others.
     """
@@ -40,9 +41,10 @@ class BackgroundWriter(Generic[_T]):
         *,
         size: Callable[[], int],
         lost: Callable[[str, int], None] = lambda cause, entries: None,
+        bulk: int = BULK,
         gather_seconds: float = 0.0,
     ) -> None:
-        self._gather_seconds = gather_seconds
+        self._bulk, self._gather_seconds = bulk, gather_seconds
         self._name, self._write, self._size, self._lost = name, write, size, lost
         self._reset()
         _writers.append(self)
@@ -55,7 +57,7 @@ class BackgroundWriter(Generic[_T]):
         self._entries: deque[_T] = deque()
         self._writing = 0
         self._waiting = 0
-        self._full = BULK
+        self._full = self._bulk
         self._counts: Counter[str] = Counter()
         self._thread: threading.Thread | None = None
 
@@ -63,7 +65,7 @@ class BackgroundWriter(Generic[_T]):
         """Queue entries, as many as there is room for."""
         with self._changed:
             was_empty, size = not self._entries, self._size()
-            self._full = min(BULK, size)
+            self._full = min(self._bulk, size)
             room = max(size - len(self._entries), 0)
             self._entries.extend(entries[:room])
             dropped = max(len(entries) - room, 0)
@@ -109,7 +111,7 @@ class BackgroundWriter(Generic[_T]):
             with self._changed:
                 self._changed.wait_for(lambda: bool(self._entries))
                 self._changed.wait_for(self._is_due, self._gather_seconds)
-                batch = [self._entries.popleft() for _ in range(min(BULK, len(self._entries)))]
+                batch = [self._entries.popleft() for _ in range(min(self._bulk, len(self._entries)))]
                 self._writing = len(batch)
             started = time.monotonic()
             try:

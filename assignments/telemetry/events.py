@@ -24,13 +24,17 @@ from assignments.concurrency import clock
 from assignments.error_logging import log_error
 from assignments.exceptions import AssignmentsError
 from assignments.telemetry import correlation, process_metrics
-from assignments.telemetry.background_writer import GATHER_SECONDS, BackgroundWriter
+from assignments.telemetry.background_writer import BackgroundWriter
 from assignments.telemetry.event_catalogue import ALLOWED_CONTEXT, CATALOGUE
 
 logger = logging.getLogger("assignments.events")
 
 MAX_CONTEXT_BYTES = 4096
 _SCALARS = frozenset({str, int, float, bool})
+BULK = 2000
+GATHER_SECONDS = 0.5
+"""How many events are stored at once, and how long the first one waits for others. Each time opens a connection, which
+costs PostgreSQL more than the events do."""
 
 
 class UnknownEventError(AssignmentsError):
@@ -168,6 +172,7 @@ class Sinks:
                 partial(_write, path),
                 size=lambda: conf.settings().EVENT_BUFFER_SIZE,
                 lost=process_metrics.count_dropped_events,
+                bulk=BULK,
                 gather_seconds=GATHER_SECONDS if path == f"{__name__}.{DatabaseSink.__name__}" else 0.0,
             )
             self._writers.setdefault(path, writer)
