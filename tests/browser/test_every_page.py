@@ -44,7 +44,7 @@ def findings(page: Page, *, colours_only: bool = False, without: str = "") -> li
 def test_nothing_on_it_keeps_anybody_out(browser: Browser, live_server: Any, admin_user: Any) -> None:
     found = []
     # axe-core is a script of ours, not the page's: here, and only here, the policy is off.
-    with visiting(browser, live_server.url, admin_user, color_scheme="light", bypass_csp=True) as page:
+    with visiting(browser, live_server.url, admin_user, bypass_csp=True) as page:
         for each in pages.PAGES:
             page.goto(each.path())
             # A link that is still changing its colour would be judged by one that nobody reads.
@@ -62,10 +62,9 @@ def test_nothing_on_it_keeps_anybody_out(browser: Browser, live_server: Any, adm
 
 @pytest.mark.usefixtures("everything")
 def test_a_phone_scrolls_it_in_one_direction_only(browser: Browser, live_server: Any, admin_user: Any) -> None:
-    width, height = PHONE
-    viewport = {"width": width, "height": height}
+    width, _height = PHONE
     too_wide = []
-    with visiting(browser, live_server.url, admin_user, viewport=viewport, is_mobile=True, has_touch=True) as page:
+    with visiting(browser, live_server.url, admin_user, size=PHONE, is_mobile=True, has_touch=True) as page:
         for each in pages.PAGES:
             page.goto(each.path())
             needed = page.evaluate("document.documentElement.scrollWidth")
