@@ -130,9 +130,9 @@ def _close_tables() -> None:
 
 def take(path: str, name: str, browser: Any, origin: str, user: Any, *, select: str = "", **options: Any) -> Path:
     """One picture, in ``docs/screenshots``. ``select``: what is clicked on before."""
-    viewport = {"width": WIDTH, "height": HEIGHT}
-    with visiting(browser, origin, user, **{"viewport": viewport, **options}) as page:
-        page.add_init_script(CLOSED_SIDEBAR)
+    with visiting(browser, origin, user, **{"size": (WIDTH, HEIGHT), **options}) as page:
+        page.goto("/admin/login/")
+        page.evaluate(CLOSED_SIDEBAR)
         page.goto(path)
         page.wait_for_load_state("networkidle")
         if select:
@@ -156,7 +156,6 @@ def main() -> int:
     FOLDER.mkdir(parents=True, exist_ok=True)
     user = prepare()
     taken = []
-    width, height = PHONE
     with serving() as origin, sync_playwright() as playwright:
         # The language of what Chromium itself draws, such as a field for a date.
         browser = playwright.chromium.launch(executable_path=executable, args=[*FLAGS, "--lang=en-GB"])
@@ -165,13 +164,12 @@ def main() -> int:
             if page.key == DARK:
                 taken.append(take(page.path(), f"{page.key}-dark", browser, origin, user, color_scheme="dark"))
             if page.key == pages.TIMELINE.key:
-                bar, low = ".evening-bar[data-booking] >> nth=4", {"width": WIDTH, "height": LOW}
+                bar = ".evening-bar[data-booking] >> nth=4"
                 picture = f"{page.key}-selected"
-                taken.append(take(page.path(), picture, browser, origin, user, select=bar, viewport=low))
+                taken.append(take(page.path(), picture, browser, origin, user, select=bar, size=(WIDTH, LOW)))
             if page.key == ON_A_PHONE:
-                viewport = {"width": width, "height": height}
-                phone = take(page.path(), f"{page.key}-phone", browser, origin, user, viewport=viewport, is_mobile=True)
-                taken.append(phone)
+                picture = f"{page.key}-phone"
+                taken.append(take(page.path(), picture, browser, origin, user, size=PHONE, is_mobile=True))
         browser.close()
     for file in taken:
         print(f"{file.relative_to(settings.BASE_DIR)}: {file.stat().st_size // 1024} KB")

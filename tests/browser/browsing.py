@@ -13,6 +13,7 @@ from playwright.sync_api import (
     BrowserContext,
     ConsoleMessage,
     Dialog,
+    Error,
     Locator,
     Page,
     Request,
@@ -34,6 +35,7 @@ FLAGS = (
 PATIENCE_MS = 30_000
 """How long an action or an expectation waits for the page before it fails."""
 DESKTOP = (1200, 900)
+TABLET = (820, 1180)
 PHONE = (390, 844)
 """Width and height in CSS pixels."""
 
@@ -51,6 +53,9 @@ class Watch:
     origin: str
     expected: frozenset[int] = frozenset()
     problems: list[str] = field(default_factory=list)
+
+    def begin(self, expected: frozenset[int]) -> None:
+        self.expected, self.problems = expected, []
 
     def over(self, context: BrowserContext) -> None:
         context.add_init_script(VIOLATIONS)
@@ -84,38 +89,86 @@ class Watch:
         dialog.dismiss()
 
 
+@dataclass(frozen=True, kw_only=True)
+class Seat:
+    """A page in which one visit follows another: its process and its cache stay warm, and nothing else stays."""
+
+    page: Page
+    watch: Watch
+
+    @classmethod
+    def new(cls, browser: Browser, origin: str, **options: Any) -> "Seat":
+        context = browser.new_context(
+            base_url=origin,
+            locale="en-GB",
+            timezone_id="America/New_York",  # nobody's: a page that shows the browser's time is wrong
+            reduced_motion="reduce",
+            **options,
+        )
+        context.set_default_timeout(PATIENCE_MS)
+        watch = Watch(origin=origin)
+        watch.over(context)
+        return cls(page=context.new_page(), watch=watch)
+
+    def leave(self) -> bool:
+        """Forget the visit, if it ended on a page of ours and only there; say whether it did."""
+        page, context = self.page, self.page.context
+        if context.pages != [page] or not page.url.startswith(self.watch.origin):
+            return False
+        page.unroute_all()
+        context.set_offline(False)
+        page.mouse.move(0, 0)
+        try:
+            # By a script, and not by page.goto: so it stays in its process.
+            with page.expect_navigation(url="about:blank"):
+                page.evaluate("localStorage.clear(); sessionStorage.clear(); location.replace('about:blank')")
+        except Error:  # It is on its way to elsewhere.
+            return False
+        context.clear_cookies()
+        return True
+
+
+_free: dict[tuple[Any, ...], list[Seat]] = {}
+"""Seats that nobody has, by what they were made with."""
+
+
 @contextmanager
 def visiting(
-    browser: Browser, origin: str, user: Any = None, *, expected: frozenset[int] = frozenset(), **options: Any
+    browser: Browser,
+    origin: str,
+    user: Any = None,
+    *,
+    expected: frozenset[int] = frozenset(),
+    size: tuple[int, int] = DESKTOP,
+    color_scheme: Any = "light",
+    **options: Any,
 ) -> Iterator[Page]:
     """A page of ``user``, signed in, or of nobody; fails at the end on whatever went wrong unasked.
 
-    ``options`` are those of a browser context: ``viewport``, ``color_scheme``, ``bypass_csp``.
+    ``options`` are those of a browser context, such as ``bypass_csp``.
     """
-    width, height = DESKTOP
-    context = browser.new_context(
-        **{
-            "base_url": origin,
-            "locale": "en-GB",
-            "timezone_id": "America/New_York",  # nobody's: a page that shows the browser's time is wrong
-            "reduced_motion": "reduce",
-            "viewport": {"width": width, "height": height},
-            **options,
-        }
-    )
-    context.set_default_timeout(PATIENCE_MS)
-    watch = Watch(origin=origin, expected=expected)
-    watch.over(context)
+    free = _free.setdefault((browser, origin, *sorted(options.items())), [])
+    seat = free.pop() if free else Seat.new(browser, origin, **options)
+    page, context = seat.page, seat.page.context
+    seat.watch.begin(expected)
+    width, height = size
+    page.set_viewport_size({"width": width, "height": height})
+    page.emulate_media(color_scheme=color_scheme)
     if user is not None:
         client = Client()
         client.force_login(user)
         name = settings.SESSION_COOKIE_NAME
         context.add_cookies([{"name": name, "value": client.cookies[name].value, "url": origin}])
+    stays = False
     try:
-        yield context.new_page()
+        yield page
+        stays = seat.leave()
     finally:
-        context.close()
-    assert not watch.problems, "\n".join(watch.problems)
+        if stays:
+            free.append(seat)
+        else:
+            context.close()
+    assert not seat.watch.problems, "\n".join(seat.watch.problems)
 
 
 def expect_text(what: Locator, text: str) -> None:

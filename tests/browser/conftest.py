@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 from django.contrib.auth.models import Permission
+from django.core.signals import request_started
 from django.db import connection
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
@@ -13,7 +14,7 @@ from assignments import api
 from assignments.models import Allocation
 from example import models
 from tests.browser.browsing import FLAGS, PATIENCE_MS, visiting
-from tests.browser.evenings import clock_at
+from tests.browser.evenings import clock_at, know_the_clock
 from tests.debian import path, program
 from tests.showcase import decided, show
 
@@ -30,9 +31,11 @@ def browser() -> Iterator[Browser]:
         patched.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
         # Otherwise each request opens a connection to the database, which costs as much as what it asks there.
         patched.setitem(connection.settings_dict, "CONN_MAX_AGE", None)
+        request_started.connect(know_the_clock)
         browser = playwright.chromium.launch(executable_path=executable, args=FLAGS)
         yield browser
         browser.close()
+        request_started.disconnect(know_the_clock)
 
 
 @pytest.fixture

@@ -3,8 +3,9 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
+from typing import Any
 
-from django.db import connection
+from django.db import connection, connections
 from psycopg import sql
 
 from assignments.models import moment as clock_of_models
@@ -19,8 +20,16 @@ def clock_at(moment: datetime) -> Iterator[None]:
     try:
         yield
     finally:
-        clock_of_models._Moved.by = timedelta(0)
         _tell_database(None)
+        clock_of_models._Moved.by = timedelta(0)
+
+
+def know_the_clock(**_request: Any) -> None:
+    """Before a request: connect anew if the clock was moved, since a connection has the clock of when it was opened."""
+    mine: Any = connections["default"]
+    if getattr(mine, "clock_moved_by", None) != clock_of_models._Moved.by:
+        mine.close()
+        mine.clock_moved_by = clock_of_models._Moved.by
 
 
 def _tell_database(by: timedelta | None) -> None:

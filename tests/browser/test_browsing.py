@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser
 
-from tests.browser.browsing import visiting
+from tests.browser.browsing import DESKTOP, visiting
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.xdist_group("browser")]
 
@@ -55,3 +55,20 @@ def test_a_visit_fails_on_a_request_to_elsewhere_and_does_not_let_it_out(
 def test_a_visit_on_which_nothing_went_wrong_is_quiet(browser: Browser, live_server: Any, admin_user: Any) -> None:
     with visiting(browser, live_server.url, admin_user) as page:
         page.goto("/admin/")
+
+
+def test_a_visit_finds_nothing_of_the_one_before(browser: Browser, live_server: Any, admin_user: Any) -> None:
+    with visiting(browser, live_server.url, admin_user) as before:
+        before.goto("/admin/")
+        before.evaluate("sessionStorage.setItem('a', 'b'); localStorage.setItem('a', 'b')")
+        before.set_viewport_size({"width": 300, "height": 300})
+        before.emulate_media(color_scheme="dark")
+        before.route("**/*", lambda route: route.abort())
+        before.context.set_offline(True)
+    with visiting(browser, live_server.url) as page:
+        assert page is before
+        assert page.url == "about:blank"
+        page.goto("/admin/")
+        assert page.url.endswith("/admin/login/?next=/admin/")
+        assert page.evaluate("[sessionStorage.a, localStorage.a, innerWidth]") == [None, None, DESKTOP[0]]
+        assert page.evaluate("matchMedia('(prefers-color-scheme: light)').matches")

@@ -378,7 +378,7 @@ def test_more_closes_once_something_is_chosen_and_by_escape(page: Page, tonight:
 
 
 def test_a_tablet_has_room_for_the_grid(browser: Browser, live_server: Any, admin_user: Any, tonight: datetime) -> None:
-    with visiting(browser, live_server.url, admin_user, viewport={"width": 1024, "height": 768}) as page:
+    with visiting(browser, live_server.url, admin_user, size=(1024, 768)) as page:
         open_evening(page)
         select(page, coming(tonight))
         box, top = page.locator("#evening-grid").bounding_box(), page.locator("#content").bounding_box()
@@ -394,7 +394,7 @@ def test_on_a_phone_the_tables_are_near_the_top_and_everything_is_at_hand(
     browser: Browser, live_server: Any, admin_user: Any, tonight: datetime
 ) -> None:
     width, height = PHONE
-    with visiting(browser, live_server.url, admin_user, viewport={"width": width, "height": height}) as page:
+    with visiting(browser, live_server.url, admin_user, size=PHONE) as page:
         open_evening(page)
         top, first = page.locator("#content").bounding_box(), page.locator(TABLES).first.bounding_box()
         assert top is not None
@@ -424,8 +424,8 @@ def test_of_two_people_each_sees_what_the_other_does_and_nobody_overwrites(
 ) -> None:
     booking = coming(tonight)
     other = staff("anna", "assignments.view_serviceday", "assignments.assign")
-    page.add_init_script("const now = Date.now; Date.now = () => now() + 9e9;")
-    with visiting(browser, live_server.url, other) as second:
+    wrong_clock = page.add_init_script("const now = Date.now; Date.now = () => now() + 9e9;")
+    with wrong_clock, visiting(browser, live_server.url, other) as second:
         open_evening(page)
         open_evening(second)
         select(second, booking)
@@ -539,8 +539,7 @@ def test_on_a_phone_the_panel_covers_no_message(
     browser: Browser, live_server: Any, admin_user: Any, tonight: datetime
 ) -> None:
     booking = coming(tonight)
-    width, height = PHONE
-    with visiting(browser, live_server.url, admin_user, viewport={"width": width, "height": height}) as page:
+    with visiting(browser, live_server.url, admin_user, size=PHONE) as page:
         open_evening(page)
         select(page, booking)
         page.evaluate("scrollTo(0, 0)")
@@ -639,8 +638,7 @@ def test_an_expired_session_is_said_once(page: Page, tonight: datetime) -> None:
 def test_a_phone_taps_a_booking_and_a_table(
     browser: Browser, live_server: Any, admin_user: Any, tonight: datetime
 ) -> None:
-    width, height = PHONE
-    viewport = {"width": width, "height": height}
+    width, _height = PHONE
     booking = coming(tonight)
     restaurant = models.Restaurant.objects.get()
     closure = api.close(
@@ -649,7 +647,7 @@ def test_a_phone_taps_a_booking_and_a_table(
         starts_at=tonight + timedelta(minutes=60),
         ends_at=tonight + timedelta(minutes=90),
     )
-    with visiting(browser, live_server.url, admin_user, viewport=viewport, is_mobile=True, has_touch=True) as page:
+    with visiting(browser, live_server.url, admin_user, size=PHONE, is_mobile=True, has_touch=True) as page:
         open_evening(page)
         bar(page, booking).tap()
         expect_text(page.locator("#evening-panel-title"), booking.booking_ref)
@@ -674,7 +672,7 @@ def test_a_phone_taps_a_booking_and_a_table(
 def test_nothing_on_the_working_page_keeps_anybody_out(
     browser: Browser, live_server: Any, admin_user: Any, tonight: datetime
 ) -> None:
-    with visiting(browser, live_server.url, admin_user, color_scheme="light", bypass_csp=True) as page:
+    with visiting(browser, live_server.url, admin_user, bypass_csp=True) as page:
         open_evening(page)
         select(page, coming(tonight))
         page.get_by_role("link", name="Without a table").click()

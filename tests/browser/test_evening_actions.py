@@ -10,13 +10,11 @@ from playwright.sync_api import Browser, Locator, Page, expect
 from assignments import api
 from assignments.models import Assignment, Closure, FrozenEvening, Stage, TablePlace
 from example import models
-from tests.browser.browsing import expect_text, visiting
+from tests.browser.browsing import TABLET, expect_text, visiting
 from tests.browser.test_evening import bar, coming, open_evening, row, said, select, stage_of, tables_of
 from tests.browser.test_floor_plan import open_plan, place_tables, spot
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.xdist_group("browser")]
-
-TABLET = {"width": 820, "height": 1180}
 
 
 def at(booking: Assignment, code: str) -> Assignment:
@@ -112,7 +110,7 @@ def work(page: Page, tonight: datetime, touch: Callable[[Locator], None], onto: 
 def test_fingers_work_a_whole_evening_on_a_tablet(
     browser: Browser, live_server: Any, admin_user: Any, tonight: datetime
 ) -> None:
-    with visiting(browser, live_server.url, admin_user, viewport=TABLET, has_touch=True) as page:
+    with visiting(browser, live_server.url, admin_user, size=TABLET, has_touch=True) as page:
 
         def onto(code: str) -> None:
             expect(row(page, code)).to_have_attribute("data-fit", "taken" if code == "D1-T05" else "fits")

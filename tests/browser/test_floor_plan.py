@@ -12,7 +12,7 @@ from playwright.sync_api import Browser, Locator, Page, expect
 from assignments import api
 from assignments.models import Assignment, TablePlace
 from example import models
-from tests.browser.browsing import PHONE, expect_text, visiting
+from tests.browser.browsing import PHONE, TABLET, expect_text, visiting
 from tests.browser.test_evening import coming, stage_of, tables_of
 from tests.browser.test_every_page import findings
 
@@ -215,8 +215,7 @@ def test_who_may_not_place_tables_finds_no_way_to(browser: Browser, live_server:
 
 def test_fingers_move_a_party_on_a_tablet(browser: Browser, live_server: Any, admin_user: Any, tonight: Any) -> None:
     booking = coming(tonight)
-    size = {"width": 820, "height": 1180}
-    with visiting(browser, live_server.url, admin_user, viewport=size, has_touch=True) as page:
+    with visiting(browser, live_server.url, admin_user, size=TABLET, has_touch=True) as page:
         open_plan(page)
         at(page, booking.starts_at)
         party(page, booking).tap()
@@ -247,8 +246,7 @@ def test_nothing_on_it_keeps_anybody_out(browser: Browser, live_server: Any, adm
 
 
 def test_a_phone_scrolls_the_plan_and_not_the_page(browser: Browser, live_server: Any, admin_user: Any) -> None:
-    size = {"width": PHONE[0], "height": PHONE[1]}
-    with visiting(browser, live_server.url, admin_user, viewport=size, is_mobile=True, has_touch=True) as page:
+    with visiting(browser, live_server.url, admin_user, size=PHONE, is_mobile=True, has_touch=True) as page:
         open_plan(page)
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
 

@@ -283,9 +283,9 @@ def test_a_manager_works_the_evening(page: Page, tonight: datetime) -> None:
     assert Closure.objects.exclude(lifted_at=None).count() == 2
 
     anna.starts(20)
-    page.add_init_script("window.print = () => {}")
     anna.click(page.locator("#evening-more summary"))
     anna.link("Day sheet")
+    page.evaluate("window.print = () => {}")
     anna.click(page.get_by_role("button", name="Print", exact=True))
     anna.button("It was printed", within="body")
     expect(page.get_by_text("▲ marks what has changed since")).to_be_visible()
