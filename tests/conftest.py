@@ -62,6 +62,13 @@ def _tables_are_emptied_and_not_made_anew() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session", autouse=True)
+def _the_connection_is_kept() -> Iterator[None]:
+    """A new one after each test that commits would have to learn all tables anew."""
+    with mock.patch.object(TransactionTestCase, "_should_reload_connections", return_value=False):
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
 def _what_is_built_is_shared(tmp_path_factory: pytest.TempPathFactory) -> None:
     """By all processes of this run."""
     if "PYTEST_XDIST_WORKER" in os.environ:
