@@ -117,10 +117,11 @@ def audit_batch(
             totals.seated.add(ref)
             totals.covers += snapshots[ref].request.party
             safe += own
+    held = {ref: _taken_by(snapshots[ref], decisions[ref], with_former_tables=True) for ref in chosen}
     for ref in snapshots:
         # A limit: a planner with many wrong refusals is not asked without end.
         ask = again if len(totals.refused) < VERIFIED else _nobody
-        if ref not in chosen and _was_wrong_to_refuse(ref, snapshots, decisions, ask):
+        if ref not in chosen and _was_wrong_to_refuse(ref, snapshots, decisions, held, ask):
             totals.refused.add(ref)
     return AuditedBatch(totals=totals, taken=tuple(safe), flaws=found)
 
@@ -138,17 +139,22 @@ def _flaws(
 
 
 def _was_wrong_to_refuse(
-    ref: str, snapshots: Mapping[str, Snapshot], decisions: Mapping[str, Decision], again: Again
+    ref: str,
+    snapshots: Mapping[str, Snapshot],
+    decisions: Mapping[str, Decision],
+    held: Mapping[str, Sequence[Taken]],
+    again: Again,
 ) -> bool:
     """Return whether free tables could have seated it at its turn, beside parties that asked no later.
 
+    ``held``: the tables of those who were seated, and the ones from which they were moved, by booking ref.
     If parties have been moved since, the tables that were free then are no longer visible. So the planner is asked
     again with only the requests before this one. That is exact only if none asked at the same moment; otherwise, if any
     party was moved, the refusal is not judged.
     """
     snapshot = snapshots[ref]
     before = [other for other in snapshots if other != ref and _asked(snapshots[other]) <= _asked(snapshot)]
-    if not _has_room(snapshot, snapshots, decisions, before):
+    if not _has_room(snapshot, held, before):
         return False
     if any(_asked(snapshots[other]) == _asked(snapshot) for other in before):
         return not any(decisions[other].moved_from for other in before)
@@ -157,24 +163,13 @@ def _was_wrong_to_refuse(
     then = again([*before, ref])
     if not {*before, ref} <= then.keys():
         return True
-    return bool(then[ref].plans) or _has_room(snapshot, snapshots, then, before, with_former_tables=False)
+    held_then = {other: _taken_by(snapshots[other], then[other]) for other in before if then[other].plans}
+    return bool(then[ref].plans) or _has_room(snapshot, held_then, before)
 
 
-def _has_room(
-    snapshot: Snapshot,
-    snapshots: Mapping[str, Snapshot],
-    decisions: Mapping[str, Decision],
-    before: Sequence[str],
-    *,
-    with_former_tables: bool = True,
-) -> bool:
-    taken = [
-        row
-        for other in before
-        if decisions[other].plans
-        for row in _taken_by(snapshots[other], decisions[other], with_former_tables=with_former_tables)
-    ]
-    return seating_audit.could_be_seated(_beside(snapshot, tuple(taken)))
+def _has_room(snapshot: Snapshot, held: Mapping[str, Sequence[Taken]], before: Sequence[str]) -> bool:
+    taken = tuple(row for other in before for row in held.get(other, ()))
+    return seating_audit.could_be_seated(_beside(snapshot, taken))
 
 
 def _taken_by(snapshot: Snapshot, decision: Decision, *, with_former_tables: bool = False) -> list[Taken]:
