@@ -252,7 +252,7 @@ def test_the_restaurants_cost_it_no_queries(ladder: None, decides: str) -> None:
         return len(captured)
 
     found = []
-    for restaurants in (3, 9):
+    for restaurants in (2, 4):
         at_many_restaurants(planner, restaurants=restaurants)
         if decides == "v3 without batches":
             Attempt.objects.update(batch=None)
@@ -261,7 +261,7 @@ def test_the_restaurants_cost_it_no_queries(ladder: None, decides: str) -> None:
     assert found[0] == found[1] < 30
     FloorRecord.objects.update(fingerprint="")
     Attempt.objects.update(batch=None)
-    assert queries() > found[1] + 12, "without a record each floor is read"
+    assert queries() > found[1] + 6, "without a record each floor is read"
 
 
 @pytest.mark.legacy_planner
@@ -276,6 +276,8 @@ def test_an_audit_that_fails_does_not_keep_the_guard_from_rolling_back(
         raise RuntimeError("the host cannot be read")
 
     monkeypatch.setattr(decision_audit, what, down)
+    few = Attempt.objects.order_by("pk").values_list("pk", flat=True)[:20]
+    Attempt.objects.exclude(pk__in=list(few)).update(batch=None)
     lose_tables()
     assert guard.run().rolled_back_to == "shadow"
     assert said in caplog.text
@@ -496,12 +498,11 @@ class TestWorkers:
         assert self.rails() == expected
 
     def test_v3s_share_of_restaurants_is_the_same_in_sql(self) -> None:
+        refs = [f"R{number}" for number in range(200)]
         for percent in (0, 1, 10, 37, 50, 99, 100):
-            for number in range(200):
-                query = f"SELECT {bucketing.decides_in_sql('%(ref)s')}"
-                parameters = {"ref": f"R{number}", "share_limit": bucketing.share_limit(percent)}
-                ((found,),) = rows(query, **parameters)
-                assert found is bucketing.is_in_share(f"R{number}", percent), (percent, number)
+            query = f"SELECT ref, {bucketing.decides_in_sql('ref')} FROM unnest(%(refs)s::text[]) AS ref"
+            found = dict(rows(query, refs=refs, share_limit=bucketing.share_limit(percent)))
+            assert found == {ref: bucketing.is_in_share(ref, percent) for ref in refs}, percent
 
     def test_where_no_worker_runs_it_is_not_v3_that_lets_bookings_wait(self, evening: models.Restaurant) -> None:
         self.worked(succeeded_at=datetime.now(UTC) - timedelta(minutes=40))

@@ -523,6 +523,10 @@ class TestDecisionsThatCannotBeAudited:
         def bookings(self: Any, refs: Any) -> Any:
             raise ConnectionError
 
+        seated = Attempt.objects.filter(outcome="confirmed").order_by("pk").values_list("pk", flat=True)[:16]
+        refused = Attempt.objects.exclude(outcome="confirmed").order_by("pk").values_list("pk", flat=True)[:8]
+        few = [*seated, *refused]
+        Attempt.objects.exclude(pk__in=few).update(batch=None)
         with monkeypatch.context() as away:
             away.setattr(ExampleHost, "bookings", bookings)
             decision_audit.run()
@@ -530,6 +534,7 @@ class TestDecisionsThatCannotBeAudited:
             with clock.shifted(decision_audit.IN_TIME):
                 decision_audit.run()
         assert decision_audit.waiting() == (0, 0)
+        assert set(Audit.objects.filter(error="").values_list("attempt", flat=True)) == set(few)
         assert not Audit.objects.exclude(error="").exists()
 
     def test_a_run_that_ends_in_the_middle_leaves_the_rest_to_the_next(
