@@ -64,7 +64,7 @@ def _tables_are_emptied_and_not_made_anew() -> Iterator[None]:
 @pytest.fixture(scope="session", autouse=True)
 def _the_connection_is_kept() -> Iterator[None]:
     """A new one after each test that commits would have to learn all tables anew."""
-    with mock.patch.object(TransactionTestCase, "_should_reload_connections", lambda test: False):
+    with mock.patch.object(TransactionTestCase, "_should_reload_connections", return_value=False):
         yield
 
 

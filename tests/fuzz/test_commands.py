@@ -100,8 +100,11 @@ def run(name: str, app: str, argv: list[str]) -> None:
 
 
 @pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, settings: Any) -> Path:
+    """A project of one file, and an evening."""
     monkeypatch.chdir(tmp_path)
+    (tmp_path / "settings.py").write_text((settings.BASE_DIR / "example" / "settings.py").read_text())
+    settings.BASE_DIR = tmp_path
     (tmp_path / "evening.json").write_text(demo.REAL_EVENING.read_text())
     return tmp_path
 
