@@ -369,15 +369,12 @@ def _ask_the_legacy_planner(audit: Audit, about: Judgement, read: frozen_batches
 
 
 def _asked(asked: Judge, snapshot: Snapshot) -> Any:
-    """Ask, with a savepoint before the first statement, if there is one, so that it cannot break the transaction."""
+    savepoint = iter([transactions.atomic()])  # Begun by its first statement, so that it cannot break the transaction.
     with ExitStack() as stack:
-        is_begun = False
 
         def begin(execute: Callable[..., Any], *statement: Any) -> Any:
-            nonlocal is_begun
-            if not is_begun:
-                is_begun = True
-                stack.enter_context(transactions.atomic())
+            for each in savepoint:
+                stack.enter_context(each)
             return execute(*statement)
 
         with connection.execute_wrapper(begin):
