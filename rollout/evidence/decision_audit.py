@@ -9,15 +9,14 @@ handles several of these.
 """
 
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from time import monotonic
 from typing import Any
 from uuid import UUID
 
-from django.db import DatabaseError, connection, transaction
+from django.db import DatabaseError, transaction
 from django.db.models import Case, Max, Value, When
 
 from assignments import conf as assignments_conf
@@ -369,19 +368,8 @@ def _ask_the_legacy_planner(audit: Audit, about: Judgement, read: frozen_batches
 
 
 def _asked(asked: Judge, snapshot: Snapshot) -> Any:
-    """Ask, with a savepoint before the first statement, if there is one, so that it cannot break the transaction."""
-    with ExitStack() as stack:
-        is_begun = False
-
-        def begin(execute: Callable[..., Any], *statement: Any) -> Any:
-            nonlocal is_begun
-            if not is_begun:
-                is_begun = True
-                stack.enter_context(transactions.atomic())
-            return execute(*statement)
-
-        with connection.execute_wrapper(begin):
-            return asked(snapshot)
+    with transactions.atomic():  # A savepoint, so that it cannot break the transaction.
+        return asked(snapshot)
 
 
 def _legacy_judge() -> Judge | None:
