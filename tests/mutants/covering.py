@@ -77,11 +77,14 @@ class Covering:
     def tests(self, file: str, first: int, last: int, *, most_seconds: float) -> list[str]:
         """The tests that run one of these lines, the quickest first, as many as take so long together.
 
-        What is run as the module is imported has no test of its own: then these are all that run anything of the module.
+        What is run as the module is imported has no test of its own: then these are all that run anything of the module,
+        or are in a test file of its name.
         """
         lines = self._lines.get(file, {})
         found = {test for line in range(first, last + 1) for test in lines.get(str(line), [])}
-        found = found or {test for tests in lines.values() for test in tests}
+        if not found:
+            found = {test for tests in lines.values() for test in tests}
+            found |= {test for test in self._seconds if f"/test_{Path(file).stem}.py::" in test}
         chosen: list[str] = []
         taken = 0.0
         for test in sorted(found, key=lambda each: (self._seconds[each], each)):

@@ -1,12 +1,13 @@
 """What counts as noticed: a test that fails, or an import that does. Any other end says nothing, and is raised."""
 
+import json
 from argparse import Namespace
 from pathlib import Path
 
 import pytest
 
 from tests.mutants import __main__ as mutants
-from tests.mutants.covering import version_of
+from tests.mutants.covering import Covering, version_of
 from tests.mutants.running import FirstFailure, noticed_by
 
 
@@ -47,6 +48,16 @@ def test_lines_that_were_recorded_without_a_version_are_of_none(tmp_path: Path) 
     assert version_of(file) == ""
     file.write_text('{"seconds": {}, "lines": {}}')
     assert version_of(file) == ""
+
+
+def test_what_runs_at_import_is_held_by_tests_that_run_the_module_or_have_its_name(tmp_path: Path) -> None:
+    file = tmp_path / "covering.json"
+    seconds = {"tests/test_a.py::test_x": 0.1, "tests/test_b.py::test_y": 0.2, "tests/test_c.py::test_z": 0.3}
+    lines = {"app/a.py": {"7": ["tests/test_b.py::test_y"]}}
+    file.write_text(json.dumps({"version": "", "seconds": seconds, "lines": lines}))
+    covering = Covering(file)
+    assert covering.tests("app/a.py", 7, 7, most_seconds=60) == ["tests/test_b.py::test_y"]
+    assert covering.tests("app/a.py", 1, 1, most_seconds=60) == ["tests/test_a.py::test_x", "tests/test_b.py::test_y"]
 
 
 def test_a_part_of_a_path_that_no_file_has_is_an_error(tmp_path: Path) -> None:

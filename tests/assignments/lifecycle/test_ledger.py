@@ -14,7 +14,7 @@ from psycopg.types.range import TimestamptzRange
 from assignments.concurrency import locks, transactions
 from assignments.exceptions import HoldExpiredError, TableTakenError
 from assignments.lifecycle import ledger, waiting
-from assignments.models import Allocation, Closure
+from assignments.models import Allocation, Assignment, Closure, Stage
 from assignments.planning.floor import Pacing
 from assignments.planning.seating_window import SeatingWindow
 from assignments.planning.snapshot import Occupied
@@ -406,6 +406,13 @@ def test_nobody_stays_into_the_time_of_the_next_guests() -> None:
     assert (rows[0].ends_at, rows[0].blocked.upper) == (clock("20:55"), clock("21:00"))
 
 
+def test_who_is_to_leave_before_the_table_is_theirs_has_it_as_short_as_can_be() -> None:
+    rows = a_seating()
+    assert ledger.stay_until(rows, clock("18:50"), clock("18:55"), actor="staff:7", into_closures=False)
+    (row,) = Allocation.objects.all()
+    assert (row.blocked.lower, row.blocked.upper) == (SEVEN, SEVEN + datetime.resolution)
+
+
 @pytest.mark.parametrize(
     ("closes", "others", "blocked"),
     [
@@ -522,6 +529,13 @@ def test_what_planning_is_told_is_what_is_seated_held_or_closed() -> None:
     assert [(row.blocked_from, row.blocked_until) for row in found] == [(clock("20:00"), clock("20:30"))]
 
 
+def test_what_is_taken_costs_one_query_where_no_hold_has_expired(django_assert_num_queries: Any) -> None:
+    a_seating()
+    ledger.hold(placement("B", "T2"), seconds=60, now=datetime.now(UTC))
+    with django_assert_num_queries(1):
+        assert len(ledger.occupied("R1", SEVEN, clock("23:00"), remove_expired=True)) == 2
+
+
 @pytest.mark.parametrize(
     ("start", "until", "blocked"),
     [
@@ -566,6 +580,25 @@ def test_guests_who_overstay_share_the_table_with_those_who_come_next() -> None:
     assert ledger.overstaying(late, clock("21:30")) == []
     assert ledger.overstaying(rows) == [], "they do not share it with themselves"
     assert [row.booking_ref for row in ledger.blocked_at("R1", ["T1"], clock("21:05"), None)] == ["A", "B"]
+
+
+def test_who_sits_before_the_table_is_theirs_shares_it_with_those_who_have_it_until_then() -> None:
+    before, early = a_seating(ref="before", start="17:00"), a_seating(ref="early")
+    after, elsewhere = a_seating(ref="after", start="21:00"), a_seating("T2", ref="elsewhere", start="17:00")
+    assert [ledger.sharing_tables(rows) for rows in (before, early, after, elsewhere)] == [[], [], [], []]
+    Assignment.objects.create(
+        booking_ref="early",
+        restaurant_ref="R1",
+        service_date=SEVEN.date(),
+        starts_at=SEVEN,
+        party=2,
+        requested_at=SEVEN,
+        due_at=SEVEN,
+        stage=Stage.SEATED,
+    )
+    assert ledger.sharing_tables(before) == ["early"]
+    assert ledger.sharing_tables(early) == ["before"]
+    assert ledger.sharing_tables(after) == ledger.sharing_tables(elsewhere) == []
 
 
 @pytest.mark.parametrize(
