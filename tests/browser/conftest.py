@@ -32,6 +32,7 @@ def browser() -> Iterator[Browser]:
         patched.setitem(connection.settings_dict, "CONN_MAX_AGE", None)
         browser = playwright.chromium.launch(executable_path=executable, args=FLAGS)
         yield browser
+        connection.close()  # The loop has one of its own, which keeps the database from being dropped.
         browser.close()
 
 
