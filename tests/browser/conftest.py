@@ -34,6 +34,7 @@ def browser() -> Iterator[Browser]:
         request_started.connect(know_the_clock)
         browser = playwright.chromium.launch(executable_path=executable, args=FLAGS)
         yield browser
+        connection.close()  # The loop has one of its own, which keeps the database from being dropped.
         browser.close()
         request_started.disconnect(know_the_clock)
 
