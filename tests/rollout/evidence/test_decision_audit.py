@@ -238,17 +238,23 @@ def test_a_run_begins_nothing_once_its_time_is_over(evening: None) -> None:
 
 @pytest.mark.legacy_planner
 def test_a_legacy_planner_that_asks_the_database_in_vain_leaves_the_rest_of_the_audit(monkeypatch: Any) -> None:
-    load("v3")
+    load("v3", bookings=30)  # So few that nobody is moved: then the legacy planner is asked.
     climb("full")
     dispatch.register_new()
     list(dispatch.run_pass())
 
+    legacy, asked = decision_audit._legacy_judge(), []
+    assert legacy is not None
+
     def judge(snapshot: Any) -> Any:
+        asked.append(snapshot)
         with connection.cursor() as cursor:
-            cursor.execute("SELECT * FROM no_such_table")
+            cursor.execute("SELECT * FROM no_such_table" if len(asked) == 1 else "SELECT 1")
+        return legacy(snapshot)
 
     monkeypatch.setattr(decision_audit, "_legacy_judge", lambda: judge)
-    assert decision_audit.run() == Attempt.objects.count() == Audit.objects.filter(verdict="", error="").count()
+    assert decision_audit.run() == Attempt.objects.count() == len(asked)
+    assert Audit.objects.filter(verdict="", error="").count() == 1
 
 
 @pytest.mark.legacy_planner
