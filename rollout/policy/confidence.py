@@ -83,7 +83,7 @@ def quantile_ranks(quantile: float, sample: int, *, error: float = ERROR) -> tup
     # The fewest values above a limit that prove that there are too many; the most that prove that there are few enough.
     too_many = _first(sample, lambda above: is_above(above, sample, rate, error=error))
     not_few = _first(sample, lambda above: not is_below(above, sample, rate, error=error))
-    return max(0, sample - too_many + 1), min(sample + 1, sample - not_few + 1)
+    return sample - too_many + 1, sample - not_few + 1
 
 
 def _first(sample: int, holds: Callable[[int], bool]) -> int:

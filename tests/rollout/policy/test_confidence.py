@@ -32,14 +32,23 @@ def evidence(cases: int, sample: int, limit: float) -> float:
 
 
 @pytest.mark.parametrize(
-    ("cases", "sample", "limit"), [(2, 40, 0.0001), (3, 900, 0.001), (9, 200, 0.01), (40, 60, 0.5), (70, 100, 0.3)]
+    ("cases", "sample", "limit"),
+    [
+        (2, 40, 0.0001),
+        (3, 900, 0.001),
+        (9, 200, 0.01),
+        (30, 300, 0.05),
+        (40, 60, 0.5),
+        (70, 100, 0.3),
+        (450, 1000, 0.4),
+    ],
 )
 def test_a_rate_is_above_its_limit_from_the_error_at_which_the_mixture_says_so(
     cases: int, sample: int, limit: float
 ) -> None:
     needed = float(np.exp(-evidence(cases, sample, limit)))
-    assert is_above(cases, sample, limit, error=needed * 1.02)
-    assert not is_above(cases, sample, limit, error=needed * 0.98)
+    assert is_above(cases, sample, limit, error=needed * 1.000_000_1)
+    assert not is_above(cases, sample, limit, error=needed * 0.999_999_9)
 
 
 def test_the_bounds_are_where_the_tests_of_the_limits_turn() -> None:
@@ -80,8 +89,9 @@ def test_without_a_sample_nothing_is_known() -> None:
 
 @pytest.mark.parametrize(("cases", "sample"), [(-1, 3), (4, 3)])
 def test_impossible_counts_are_refused(cases: int, sample: int) -> None:
-    with pytest.raises(ValueError, match=f"{cases} of {sample}"):
-        rate_bounds(cases, sample)
+    for read in (rate_bounds, lambda *counts: is_above(*counts, 0.5)):
+        with pytest.raises(ValueError, match=f"{cases} of {sample}"):
+            read(cases, sample)
 
 
 def test_a_difference_needs_both_samples_to_be_large() -> None:
@@ -89,6 +99,12 @@ def test_a_difference_needs_both_samples_to_be_large() -> None:
     assert lower < 0 < upper
     lower, upper = difference_bounds(9500, 10000, 9000, 10000)
     assert 0.02 < lower < 0.05 < upper < 0.08
+
+
+def test_the_two_rates_of_a_difference_share_its_error() -> None:
+    lower, upper = rate_bounds(95, 100, error=ERROR / 2)
+    other_lower, other_upper = rate_bounds(90, 100, error=ERROR / 2)
+    assert difference_bounds(95, 100, 90, 100) == (lower - other_upper, upper - other_lower)
 
 
 def test_a_percentile_is_bounded_by_order_statistics_that_say_what_the_rate_says() -> None:
@@ -102,6 +118,11 @@ def test_a_percentile_is_bounded_by_order_statistics_that_say_what_the_rate_says
         assert is_below(sample - upper, sample, rate)
         assert not is_below(sample - upper + 1, sample, rate)
     assert quantile_ranks(0.99, 50)[1] == 51, "too few values for an upper bound"
+
+
+@pytest.mark.parametrize("sample", [0, 1, 2])
+def test_too_few_values_bound_a_percentile_on_neither_side(sample: int) -> None:
+    assert quantile_ranks(0.5, sample) == (0, sample + 1)
 
 
 def test_the_family_error_is_split_evenly_over_all_bounds() -> None:

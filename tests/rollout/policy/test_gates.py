@@ -66,6 +66,7 @@ CASES: list[tuple[str, Facts, float, Status]] = [
     ("refused", compared(verdicts={"only_legacy_seats": 1}, not_waived={}), 0, Status.PASS),
     ("candidate_errors", compared(), 0, Status.PASS),
     ("candidate_errors", compared(verdicts={"v3_error": 1}), 0, Status.FAIL),
+    ("candidate_errors", compared(verdicts={"v3_error": 1}, not_waived={}), 0, Status.FAIL),
     ("parity", compared(verdicts={"better": 90, "worse": 30}), 0.5, Status.PASS),
     ("parity", compared(verdicts={"better": 60, "worse": 40}), 0.5, Status.INCONCLUSIVE),
     ("parity", compared(verdicts={"only_v3_seats": 30, "only_legacy_seats": 90}), 0.5, Status.FAIL),
@@ -186,12 +187,101 @@ def test_parity_says_whether_there_was_any_difference() -> None:
         (0, 0, "V3 has decided no feasible booking"),
         (0, 50, "V3 has decided no feasible booking"),
         (50, 0, "there is no feasible booking of the legacy planner to compare with"),
+        (1, 1, "V3 seated 0/1, control 0/1"),
         (50, 50, "V3 seated 0/50, control 0/50"),
     ],
 )
 def test_the_share_of_confirmed_bookings_says_what_is_missing(v3: int, legacy: int, said: str) -> None:
     measured = replace(live(bookings=v3, confirmed=0), reference_bookings=legacy)
     assert str(GATES["no_worse"](measured, 0.02).detail).startswith(said)
+
+
+@pytest.mark.parametrize(
+    ("measured", "read"),
+    [
+        (facts(), (None, 0, "no seating has been checked")),
+        (facts(seatings=Seatings(checked=50)), (0, 50, "0 of 50 seatings break a rule of the floor")),
+        (
+            facts(seatings=Seatings(checked=50, unsafe=2, reasons={"wrong_zone": 1, "buffer": 1})),
+            (2, 50, "2 of 50 seatings break a rule of the floor: buffer 1, wrong_zone 1"),
+        ),
+        (
+            facts(stage_seatings=Seatings(checked=98, unjudged=2)),
+            (0, 98, "0 of 98 seatings break a rule of the floor; the audits of 2 decisions failed"),
+        ),
+        (
+            facts(seatings=Seatings(checked=50), unaudited=3),
+            (0, 50, "0 of 50 seatings break a rule of the floor; 3 decisions wait for their audit"),
+        ),
+        # The audit with most unsafe seatings counts, and of equal ones that of most seatings.
+        (
+            facts(seatings=Seatings(checked=50), unsettled=Seatings(unsafe=1, reasons={"buffer": 1})),
+            (1, 1, "1 of 1 seatings break a rule of the floor: buffer 1"),
+        ),
+        (
+            facts(seatings=Seatings(checked=50), stage_seatings=Seatings(checked=60)),
+            (0, 60, "0 of 60 seatings break a rule of the floor"),
+        ),
+    ],
+)
+def test_the_gate_of_the_seatings_says_what_was_found_and_what_is_missing(
+    measured: Facts, read: tuple[float | None, int, str]
+) -> None:
+    result = gates.ALWAYS["seatings"](measured, 0)
+    assert (result.value, result.sample, str(result.detail)) == read
+
+
+@pytest.mark.parametrize(
+    ("days", "read"),
+    [
+        (Days(compared=20), (None, 0, "no day has been compared")),
+        (
+            Days(compared=20, paired=20, seated=900, control_seated=890),
+            (
+                None,
+                20,
+                "both planners seat as many on each of 20 days; in all V3 seats 900, the legacy planner 890",
+            ),
+        ),
+        (
+            Days(compared=50, paired=40, better=36, worse=4, seated=900, control_seated=890),
+            (
+                0.1,
+                40,
+                "V3 seats fewer on 4 days and more on 36 of 40 days; bounds 0.003 to 0.433; in all it seats 900, "
+                "the legacy planner 890",
+            ),
+        ),
+    ],
+)
+def test_the_gate_of_the_days_says_on_how_many_the_planners_differ(
+    days: Days, read: tuple[float | None, int, str]
+) -> None:
+    result = GATES["days_worse"](facts(days=days), 0.5)
+    assert (result.value, result.sample, str(result.detail)) == read
+
+
+@pytest.mark.parametrize(("restaurants", "allowed"), [(0, 0.3), (1, 1.0), (2, 1.0), (4, 0.5), (20, 0.3)])
+def test_the_largest_restaurant_may_have_twice_an_even_share_but_no_more_than_all(
+    restaurants: int, allowed: float
+) -> None:
+    result = GATES["largest_share"](compared(total=100, largest=40, with_bookings=restaurants), 0.3)
+    assert (result.value, result.threshold, result.sample) == (0.4, allowed, 100)
+
+
+@pytest.mark.parametrize(
+    ("gate", "measured", "value"),
+    [
+        ("unsafe", facts(), None),
+        ("unsafe", compared(verdicts={"unsafe": 2}), 2),
+        ("days_refused", facts(days=Days(compared=9, refused=3)), 3),
+        ("confirmed", live(bookings=100, confirmed=90), 0.9),
+        ("errors", live(attempts=100, errors=5), 0.05),
+        ("no_worse", replace(live(bookings=1, confirmed=1), reference_bookings=2, reference_seated=1), 0.5),
+    ],
+)
+def test_a_gate_shows_its_value_and_nothing_without_data(gate: str, measured: Facts, value: float | None) -> None:
+    assert GATES[gate](measured, 0.5).value == value
 
 
 def test_the_table_above_shows_every_gate_pass_and_not_pass() -> None:
@@ -247,6 +337,10 @@ def test_a_stage_is_judged_by_its_own_gates() -> None:
         (live(attempts=19, errors=19), {}),
         (live(attempts=50, errors=0), {}),
         (live(attempts=50, errors=1), {}),
+        # Three cases are too few, however rare they should be, and nineteen decisions.
+        (live(attempts=50, errors=3), {}),
+        (live(attempts=50, errors=4), {"errors": False}),
+        (live(attempts=20, errors=20), {"errors": False}),
         (live(attempts=50, errors=6), {"errors": False}),
         (live(review=100), {"review": False}),
         (facts(overlaps=1), {"overlaps": True}),

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from rollout.policy import guardrails
-from rollout.policy.confidence import is_above
+from rollout.policy.confidence import ERROR, is_above
 from rollout.policy.ladder import LIVE, PARITY
 from rollout.policy.power import MOST, cases_needed, decisions_needed, first_case, of_gates, of_rails
 
@@ -44,6 +44,15 @@ def test_every_rail_but_the_difference_has_its_number() -> None:
     assert set(found) == set(guardrails.RAILS) - {"less_seated", *guardrails.PLAIN}
     assert found["wrong_refusals"].rate == 0.005
     assert all(power.within < MOST for power in found.values())
+
+
+def test_rails_are_told_from_gates_and_single_cases_from_rates() -> None:
+    rails, gates = list(of_rails(guardrails.DEFAULT)), [*of_gates(PARITY), *of_gates(LIVE)]
+    assert not any(power.is_gate for power in rails)
+    assert all(power.is_gate for power in gates)
+    single = {power.rule for power in rails + gates if not power.error}
+    assert single == {*guardrails.GRAVE, "unsafe", "refused", "candidate_errors"}
+    assert {power.error for power in rails + gates} == {0.0, ERROR}
 
 
 def test_a_stricter_limit_finds_the_same_rate_sooner() -> None:
