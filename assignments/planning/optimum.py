@@ -251,7 +251,6 @@ class _Search:
         if known is None:  # It was promised these tables by other rules than today's.
             options.append(own)
         guest = self._guest(mover.booking_ref, mover.window, mover.party, options, known or own)
-        self._batch.meet(guest.party)
         self._batch.seat(guest.party, known or own)
         return guest
 
@@ -284,11 +283,11 @@ class _Search:
         unproven = 0
         for _moment, group in groupby(self._waiting, key=lambda guest: asked[guest.ref]):
             guests = list(group)
-            left = [guest for guest in guests if not self._by_moves(guest)]
+            # Asked before any of them is seated, who might give way to the others.
+            possible = {guest for guest in guests if not self._is_overcrowded(guest)}
+            left = [guest for guest in guests if guest not in possible or not self._by_moves(guest)]
             open_questions = [
-                guest
-                for guest in left
-                if not self._is_overcrowded(guest) and not self._is_held_back(guest, besides=guests)
+                guest for guest in left if guest in possible and not self._is_held_back(guest, besides=guests)
             ]
             if not open_questions:
                 continue
@@ -334,6 +333,8 @@ class _Search:
         )
 
     def _is_overcrowded(self, guest: _Guest) -> bool:
+        """Return whether there are too few tables for the guest and those who are seated so far."""
+        self._batch.meet(guest.party)
         fixed = self._taken.blocks(guest.window.blocked_from, guest.window.blocked_until)
         return is_overcrowded(guest.party, fixed, self._classes)
 
@@ -458,7 +459,6 @@ class _Search:
     def _place(self, guest: _Guest, unit: Unit | None) -> None:
         """Seat the guest at ``unit``, or nowhere."""
         if unit is not None and guest.party.unit is None:
-            self._batch.meet(guest.party)
             self._batch.seat(guest.party, unit)
         elif unit is None and guest.party.unit is not None:
             self._batch.leave(guest.party)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 from itertools import combinations, groupby
+from typing import Any
 
 import pytest
 
@@ -15,6 +16,7 @@ from assignments.planning.batch_planner import EveningPlanner
 from assignments.planning.floor import Pacing
 from assignments.planning.optimum import OptimizerMissingError, Problem
 from assignments.planning.request import SeatingRequest
+from assignments.planning.reseating import make_room
 from assignments.planning.seating_window import SeatingWindow
 from assignments.planning.snapshot import Movable, PlanningRules
 from assignments.planning.units import Unit, seatable_units, unit_of
@@ -189,6 +191,54 @@ def test_without_time_it_says_what_moves_alone_find_and_proves_nothing() -> None
     half = optimum.solve(asked, aim=Aim.COVERS, deterministic_seconds=0.5)
     assert (half.value, half.bound, half.is_proven, half.has_fewest_moves) == (6, 6, True, True)
     assert 0 < half.deterministic_seconds <= 0.5
+
+
+def test_for_whom_moves_find_a_seat_or_there_are_too_few_tables_the_solver_is_not_asked() -> None:
+    pair, other = confirmed("pair", 2, "large"), confirmed("other", 2, "small")
+    for movable, seated in (((pair,), ("four",)), ((pair, other), ())):
+        found = optimum.possible(problem(request("four", 4), movable=movable), aim=Aim.ORDER)
+        assert (found.seated, found.is_proven, found.deterministic_seconds) == (seated, True, 0)
+
+
+def test_the_solver_takes_the_same_steps_on_every_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    solvers: list[Any] = []
+    new = optimum._solver().CpSolver
+
+    def noted() -> Any:
+        solvers.append(new())
+        return solvers[-1]
+
+    monkeypatch.setattr(optimum._solver(), "CpSolver", noted)
+    optimum.solve(problem(request("first", 2), request("second", 2), request("four", 4)), aim=Aim.NUMBER)
+    assert len(solvers) > 1
+    assert {(each.parameters.num_workers, each.parameters.random_seed) for each in solvers} == {(1, optimum.SEED)}
+
+
+ONE_TABLE = a_floor(tables=[a_table("small", seats=2)])
+
+
+def stay(ref: str, start: str, end: str, *, asked: str = "09:00") -> SeatingRequest:
+    return replace(request(ref, 2, asked), starts_at=at(start), ends_at=at(end))
+
+
+A_LONG_STAY_AND_TWO_SHORT_ONES = (
+    stay("long", "18:00", "21:00"),
+    stay("early", "18:15", "19:00"),
+    stay("late", "20:00", "21:00"),
+)
+
+
+def test_two_short_stays_have_the_table_instead_of_a_long_one_that_asked_at_the_same_time() -> None:
+    asked = Problem(floor=ONE_TABLE, occupied=(), movable=(), requests=A_LONG_STAY_AND_TWO_SHORT_ONES, now=NOON)
+    found = optimum.solve(asked)
+    assert (found.seated, found.value, found.bound, found.is_proven) == (("early", "late"), 2, 2, True)
+
+
+def test_who_has_given_way_stands_in_nobodys_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(optimum, "make_room", lambda party: None if party.ref == "between" else make_room(party))
+    requests = (*A_LONG_STAY_AND_TWO_SHORT_ONES, stay("between", "19:00", "20:00", asked="09:01"))
+    asked = Problem(floor=ONE_TABLE, occupied=(), movable=(), requests=requests, now=NOON)
+    assert optimum.possible(asked, aim=Aim.ORDER).seated == ("early", "late", "between")
 
 
 def test_what_the_solver_has_no_time_for_is_not_proven_to_be_impossible(monkeypatch: pytest.MonkeyPatch) -> None:

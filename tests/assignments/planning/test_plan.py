@@ -171,6 +171,7 @@ def test_every_set_of_tables_is_ranked_or_rejected_with_a_reason() -> None:
 def test_no_more_plans_are_ranked_than_asked_for() -> None:
     on, _requests = real_day()
     assert len(plan(snapshot(on, ask(party=4), rules=PlanningRules(ranked_plans=3))).plans) == 3
+    assert len(plan(snapshot(on, ask(party=4))).plans) == 5, "by default"
 
 
 def test_weights_must_be_those_of_known_strategies() -> None:

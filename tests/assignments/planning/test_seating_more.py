@@ -252,6 +252,47 @@ def test_larger_parties_have_the_seats_of_smaller_ones_that_look_for_others() ->
     assert preferring_covers({first: "B4", second: "B4"}, [big], both, {}) == {"first": "B4", "second": "B4"}
 
 
+def test_who_loses_the_seat_to_a_larger_party_looks_for_another_before_smaller_ones_do() -> None:
+    big, three = party("big", "B4", 0, 120), party("three", "B4 A2", 0, 120)
+    two, one = party("two", "A2 C4", 0, 60), party("one", "A2", 60, 120)
+    covers = {big: 4, three: 3, two: 2, one: 1}
+    found = preferring_covers({three: "B4", one: "A2"}, [big, two], covers, {})
+    assert found == {"big": "B4", "three": "A2", "two": "C4"}
+
+
+@pytest.mark.parametrize(("dice", "longest"), [(0.11, 60), (0.05, 120)])
+def test_a_party_takes_the_seat_of_one_that_takes_up_as_much_room_and_now_and_then_of_any(
+    monkeypatch: pytest.MonkeyPatch, dice: float, longest: int
+) -> None:
+    def choice(until: float, *others: Party, loose: bool = True) -> tuple[str, str | None] | None:
+        """What a newcomer who stays so long chooses while these others are at the tables of their first option."""
+        newcomer = party("new", "A2 B4+C4", 0, until)
+        for other in others:
+            other.unit = other.options[0]
+        search = seating_more._Search(
+            others, [newcomer], others if loose else [], dict.fromkeys([*others, newcomer], 2)
+        )
+        monkeypatch.setattr(search, "_random", lambda: dice)
+        found = search._choice(newcomer)
+        if found is None:
+            return None
+        unit, giving_way = found
+        return "+".join(unit.table_refs), giving_way.ref if giving_way else None
+
+    def at_a2(start: float = 0, until: float = 60) -> Party:
+        return party("sits", "A2", start, until)
+
+    single = party("single", "B4", 0, 60)
+    for until in (59, 60, 61, 120):
+        expected = ("A2", "sits") if until <= longest else None
+        assert choice(until, at_a2(), single, party("beside", "C4", 0, 60)) == expected
+    assert choice(60, single) == ("A2", None), "free"
+    assert choice(60, at_a2(60, 120)) == ("A2", None), "free by then"
+    assert choice(60, at_a2(), loose=False) == ("B4+C4", None)
+    assert choice(60, at_a2(), party("joined", "B4+C4", 0, 60), loose=False) is None, "who was there before stays"
+    assert choice(60, at_a2(0, 30), party("next", "A2", 30, 60), party("joined", "B4+C4", 0, 60)) == ("B4+C4", "joined")
+
+
 @pytest.mark.parametrize(("left_out", "steps"), [(1, 120), (2, 240)])
 def test_a_search_that_finds_nothing_ends_with_its_patience(
     monkeypatch: pytest.MonkeyPatch, left_out: int, steps: int
