@@ -40,7 +40,7 @@ def is_above(cases: int, sample: int, limit: float, *, error: float = ERROR) -> 
     """Return whether the rate of cases is proven to be above the limit."""
     _check(cases, sample)
     # A measured rate that is not above the limit proves nothing, so the bound is not needed.
-    return cases > limit * sample and limit < 1 and _log_evidence_above(cases, sample, limit) >= -log(error)
+    return cases > limit * sample and _log_evidence_above(cases, sample, limit) >= -log(error)
 
 
 def is_below(cases: int, sample: int, limit: float, *, error: float = ERROR) -> bool:

@@ -386,6 +386,48 @@ def test_guardrails(measured: Facts, rails: Mapping[str, bool]) -> None:
         assert kept["detail"] == breach.detail
 
 
+@pytest.mark.parametrize(
+    ("measured", "read"),
+    [
+        (facts(overlaps=2), ("overlaps", 2, 0, 1)),
+        (facts(lost=2), ("lost", 2, 0, 1)),
+        (facts(seatings=Seatings(checked=50, unsafe=2)), ("unsafe_seatings", 2, 0, 50)),
+        (live(attempts=50, errors=5), ("errors", 0.1, 0.0001, 50)),
+        (facts(seatings=Seatings(checked=30, refusals=70, wrong_refusals=20)), ("wrong_refusals", 0.2, 0.001, 100)),
+        (
+            facts(seatings=Seatings(checked=30, refusals=70, avoidable_by_moves=20)),
+            ("avoidable_by_moves", 0.2, 0.01, 100),
+        ),
+        (facts(seatings=Seatings(checked=100, oversized=80)), ("oversized", 0.8, 0.3, 100)),
+        (facts(seatings=Seatings(checked=30, refusals=50, dropped=20)), ("dropped", 0.2, 0.005, 100)),
+        (facts(seatings=Seatings(checked=30, refusals=50, unjudged=20)), ("unjudged", 0.2, 0.01, 100)),
+        (facts(seatings=Seatings(paired=100, only_legacy=20)), ("only_legacy_seats", 0.2, 0.01, 100)),
+        (
+            replace(live(confirmed=500), reference_seated=1000, reference_bookings=1000),
+            ("less_seated", -0.5, -0.1, 1000),
+        ),
+        (facts(waits_minutes=31.0), ("waits_minutes", 31, 30, 1)),
+        (live(p95=percentile(20, 150.0, 120.0, None)), ("decision_p95_ms", 150, 100, 20)),
+    ],
+)
+def test_a_breach_shows_what_was_measured_against_which_limit(
+    measured: Facts, read: tuple[str, float, float, int]
+) -> None:
+    (breach,) = guardrails.breaches(measured, guardrails.DEFAULT)
+    assert (breach.rail, breach.value, breach.limit, breach.sample) == read
+
+
+@pytest.mark.parametrize(
+    "measured", [facts(waits_minutes=30.0, memory_growth_mb=1000.0), live(p95=percentile(200, 150.0, 100.0, None))]
+)
+def test_what_is_at_its_limit_is_no_breach(measured: Facts) -> None:
+    assert not guardrails.breaches(measured, guardrails.DEFAULT)
+
+
+def test_the_first_window_has_half_the_error_of_a_bound_and_the_second_a_sixth() -> None:
+    assert [guardrails.window_error(number) for number in (1, 2)] == [ERROR / 2, ERROR / 6]
+
+
 def test_a_breach_says_how_many_of_how_many() -> None:
     (breach,) = guardrails.breaches(live(attempts=50, errors=6), guardrails.DEFAULT)
     assert breach.detail == "6 of 50 attempts raised an unexpected error: proven to be above the limit of 0.01%"

@@ -58,7 +58,7 @@ def test_staging_watches_before_it_decides_everything() -> None:
 
 
 def test_settings_replace_the_ladder_of_their_environment_only() -> None:
-    given = {"dev": [{"key": "off"}, {"key": "watch", "shadow": True}]}
+    given: dict[str, list[dict[str, Any]]] = {"dev": [{"key": "off"}, {"key": "watch", "shadow": True}]}
     dev = ladder.ladder("dev", given)
     assert [(stage.key, stage.shadow, stage.percent) for stage in dev.stages] == [("off", False, 0), ("watch", True, 0)]
     assert dev.bottom.key == "off"
