@@ -6,7 +6,7 @@ from itertools import permutations
 
 import pytest
 
-from assignments.planning.floor import CalendarEntry
+from assignments.planning.floor import CalendarEntry, TurnTime
 from assignments.testing import a_floor, a_service
 from rollout.policy.audit_hours import service_at, stay
 
@@ -78,6 +78,83 @@ def test_a_service_of_the_day_before_may_be_on_and_one_of_the_day_after_take_gue
     period = a_service(starts=starts, ends=ends, early_minutes=early, weekdays=frozenset({weekday}))
     found = service_at(a_floor(services=[period], timezone="UTC"), on_friday(hour, minute))
     assert (found and found[1]) == opens
+
+
+@pytest.mark.parametrize(
+    ("hour", "minute", "expected"),
+    [
+        # Of two that come, the next; of two that are on, the one that began last.
+        (10, 29, None),
+        (10, 30, "lunch"),
+        (10, 45, "brunch"),
+        (11, 0, "brunch"),
+        (12, 0, "lunch"),
+        (12, 59, "lunch"),
+        (13, 0, "brunch"),
+        (14, 0, None),
+        (16, 30, "tea"),
+        (17, 30, "tea"),
+        (18, 0, "dinner"),
+        # Late guests are those of the one that ended last, until so many minutes are over.
+        (20, 0, "bar"),
+        (21, 0, "bar"),
+        (21, 15, "bar"),
+        (21, 16, "dinner"),
+        (21, 45, "dinner"),
+        (21, 46, None),
+    ],
+)
+def test_the_service_of_a_start_is_the_one_on_then_or_the_next_or_the_last(
+    hour: int, minute: int, expected: str | None
+) -> None:
+    services = [
+        a_service(key="brunch", starts=time(11), ends=time(14), early_minutes=15),
+        a_service(key="lunch", starts=time(12), ends=time(13), early_minutes=90),
+        a_service(key="dinner", starts=time(18), ends=time(20), early_minutes=90, late_minutes=105, allow_overrun=True),
+        a_service(key="tea", starts=time(17), ends=time(18), early_minutes=90),
+        a_service(key="bar", starts=time(19), ends=time(21), late_minutes=15, allow_overrun=True),
+    ]
+    for ordered in (services, services[::-1]):
+        found = service_at(a_floor(services=ordered, timezone="UTC"), on_friday(hour, minute))
+        assert (found and found[0].key) == expected
+
+
+def test_the_end_of_a_service_without_late_minutes_was_not_too_late_in_an_earlier_release() -> None:
+    assert service_at(USUAL, on_friday(19)) is None
+    for minutes, hour, minute, is_served in ((0, 19, 0, True), (0, 19, 1, False), (20, 19, 20, True)):
+        earlier = replace(USUAL, stored_outside_minutes=minutes)
+        assert bool(service_at(earlier, on_friday(hour, minute))) is is_served
+
+
+@pytest.mark.parametrize(
+    ("covers", "start", "end", "expected"),
+    [
+        (1, (18, 0), None, ("17:50", "19:00", "19:15")),
+        (2, (18, 0), None, ("17:50", "19:00", "19:15")),
+        (3, (18, 0), None, ("17:50", "19:30", "19:45")),
+        (9, (18, 0), None, ("17:50", "19:30", "19:45")),
+        (9, (18, 0), (18, 1), ("17:50", "18:01", "18:16")),
+        (2, (18, 0), (18, 0), None),
+        (2, (19, 0), (18, 0), None),
+        # The buffer may be after the end of the service, which the stay may not.
+        (2, (20, 0), None, ("19:50", "21:00", "21:15")),
+        (2, (20, 1), None, None),
+        (3, (20, 0), None, None),
+        (2, (20, 0), (21, 1), None),
+    ],
+)
+def test_how_long_a_party_stays_and_its_tables_are_blocked(
+    covers: int, start: tuple[int, int], end: tuple[int, int] | None, expected: tuple[str, str, str] | None
+) -> None:
+    turns = TurnTime(max_party=2, minutes=60), TurnTime(max_party=4, minutes=90)
+    buffers = {"buffer_before_minutes": 10, "buffer_after_minutes": 15}
+    dinner = a_service(starts=time(18), ends=time(21), turn_times=turns, **buffers)
+    due = on_friday(*start), on_friday(*end) if end else None
+    found = stay(a_floor(services=[dinner], timezone="UTC"), covers, *due)
+    shown = found and tuple(f"{each:%H:%M}" for each in (found.blocked_from, found.ends_at, found.blocked_until))
+    assert shown == expected
+    overruns = stay(a_floor(services=[replace(dinner, allow_overrun=True)], timezone="UTC"), covers, *due)
+    assert bool(overruns) is (end is None or end > start), "beyond the end of the service, too"
 
 
 @pytest.mark.parametrize(("year", "dines"), [(1899, False), (1900, True), (9000, True), (9001, False)])
