@@ -38,7 +38,7 @@ def exceeds(others: tuple[int, int], **limits: Any) -> bool:
 
 @pytest.mark.parametrize(
     ("others", "expected"),
-    [((-90, 0), False), ((-90, 1), True), ((0, 90), True), ((30, 120), True), ((300, 390), False)],
+    [((-90, 0), False), ((-90, 1), True), ((0, 90), True), ((30, 120), True), ((119, 210), True), ((120, 210), False)],
 )
 def test_guests_who_leave_as_others_come_do_not_sit_at_once(others: tuple[int, int], expected: bool) -> None:
     assert exceeds(others, most_present=7) is expected
@@ -105,7 +105,7 @@ def exceeds_on_friday(*pacing: Pacing) -> bool:
     ],
 )
 def test_of_several_limits_one_rules_whether_it_is_stricter_or_not(
-    ruling: dict[str, Any], other: dict[str, Any], strict: dict[str, int], lax: dict[str, int]
+    ruling: dict[str, Any], other: dict[str, Any], strict: dict[str, Any], lax: dict[str, Any]
 ) -> None:
     for its_limits, others, expected in ((strict, lax, True), (lax, strict, False)):
         both = Pacing(**ruling, **its_limits), Pacing(**other, **others)
@@ -124,7 +124,26 @@ def test_of_several_limits_one_rules_whether_it_is_stricter_or_not(
     ],
 )
 def test_of_limits_for_the_same_dates_the_strictest_rules(
-    ruling: dict[str, int], other: dict[str, int], expected: bool
+    ruling: dict[str, Any], other: dict[str, Any], expected: bool
 ) -> None:
     both = Pacing(**ruling), Pacing(**other)
     assert exceeds_on_friday(*both) is exceeds_on_friday(*both[::-1]) is expected
+
+
+def test_rows_without_guests_or_without_their_times_are_not_counted() -> None:
+    start = datetime(2030, 6, 14, 18, tzinfo=UTC)
+    until = start + timedelta(hours=1)
+    floor = a_floor(tables=[a_table("T1")], timezone="UTC", pacing=[Pacing(most_covers=4)])
+    row = Occupied(table_ref="T1", blocked_from=start, blocked_until=until, booking_ref="A", party=1, starts_at=start)
+    others = (row, True), (replace(row, starts_at=None), False), (replace(row, booking_ref=None), False)
+    for other, expected in others:
+        assert is_too_many(floor, 4, start, until, [other]) is expected
+
+
+def test_there_is_no_pace_without_limits_or_a_service() -> None:
+    assert not exceeds_on_friday()
+    assert not exceeds_on_friday(Pacing(most_covers=0, service_key="lunch"))
+    floor = a_floor(tables=[a_table("T1")], timezone="UTC", pacing=[Pacing(most_covers=0)])
+    dinner = datetime(2030, 6, 14, 18, tzinfo=UTC)
+    for start, expected in ((dinner, True), (dinner - timedelta(hours=8), False)):
+        assert is_too_many(floor, 4, start, start + timedelta(hours=1), []) is expected
