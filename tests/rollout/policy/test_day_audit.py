@@ -13,6 +13,7 @@ from assignments.planning.request import SeatingRequest
 from assignments.planning.snapshot import Snapshot
 from assignments.testing import a_floor, a_service, a_table
 from rollout.policy.day_audit import VERIFIED, DayTotals, audit_batch
+from rollout.policy.seating_audit import Flaw
 from rollout.shadow import days
 from rollout.shadow.candidate import v3
 from tests.rollout.evidence import worse_batches
@@ -217,6 +218,23 @@ def test_only_so_many_wrong_refusals_are_verified() -> None:
     refused, again = wrongly_refused(nobody, nobody, {ref: number for number, ref in enumerate(refs)})
     assert refused == {*refs}
     assert [each[-1] for each in again] == refs[1:VERIFIED], "the first of all needs no asking"
+
+
+def test_limits_that_are_v3s_settings_bind_v3_alone() -> None:
+    """One guest at a table for eight: too many spare seats, by V3's settings. And no window, which is any planner's."""
+    start = a_small_day(1).start
+    snapshots = {"B0": replace(start, floor=a_floor(tables=[a_table("T0", seats=8)]))}
+    of_v3, of_any = {Flaw.TOO_MANY_SPARE_SEATS, Flaw.WITHOUT_TIMES}, {Flaw.WITHOUT_TIMES}
+    for whose, flaws in (({}, of_v3), ({"is_v3": True}, of_v3), ({"is_v3": False}, of_any)):
+        audited = audit_batch(snapshots, decided(B0="T0"), again=lambda refs: {}, **whose)
+        assert audited.flaws == {"B0": frozenset(flaws)}
+        assert audited.totals.unsafe == {"B0"}
+
+
+def test_who_has_left_a_table_for_others_counts_as_moved() -> None:
+    start = a_small_day(4).start
+    for tables, moved in (("T0<T1", {"B0"}), ("T0", set())):
+        assert audit_batch({"B0": start}, decided(B0=tables), again=lambda refs: {}).totals.moved == moved
 
 
 def test_who_waits_is_asked_again_with_the_next_batch_and_nobody_is_counted_twice() -> None:
