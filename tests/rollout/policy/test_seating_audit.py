@@ -105,7 +105,7 @@ def test_each_flaw_is_found(who: Party, tables: list[str], minutes: int, found: 
     ],
 )
 def test_who_has_a_promise_may_keep_tables_that_are_too_large_or_too_many(
-    who: Party, tables: tuple[str, ...], rules: dict[str, int], found: list[str], as_before: list[str]
+    who: Party, tables: tuple[str, ...], rules: dict[str, Any], found: list[str], as_before: list[str]
 ) -> None:
     due = seating_window(FLOOR, starts_at=who.starts_at, party=who.covers)
     assert isinstance(due, SeatingWindow)
