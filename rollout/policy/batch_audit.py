@@ -217,10 +217,8 @@ def _with_better_tables(
 ) -> Judgement:
     party = seating_audit.party_of(snapshot.request)
     needed = seating_audit.window(snapshot.floor, party)
-    if needed is None:
-        return judged
     tables = decision.plans[0].table_refs
-    taken = _taken_during((*snapshot.occupied, *others), *needed)
-    if not seating_audit.has_better_table(snapshot.floor, party, tables, taken, snapshot.rules):
-        return judged
-    return replace(judged, avoidable_join=len(tables) > 1, oversized=len(tables) == 1)
+    better = needed is not None and seating_audit.has_better_table(
+        snapshot.floor, party, tables, _taken_during((*snapshot.occupied, *others), *needed), snapshot.rules
+    )
+    return replace(judged, avoidable_join=better and len(tables) > 1, oversized=better and len(tables) == 1)

@@ -95,8 +95,8 @@ def _limits(floor: Floor, service: str, day: date) -> Pacing | None:
             continue
         limits = (pacing.most_covers, pacing.most_parties, pacing.most_present)
         strict = [10**9 if most is None else most for most in limits]
-        named = 0 if pacing.service_key else 1
-        rank = ((last - first).days, named, -first.toordinal(), *strict, pacing.interval_minutes)
+        is_for_all = pacing.service_key is None
+        rank = ((last - first).days, is_for_all, -first.toordinal(), *strict, pacing.interval_minutes)
         if ruling is None or rank < ruling[0]:
             ruling = rank, pacing
     return ruling and ruling[1]

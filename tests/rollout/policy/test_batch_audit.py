@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from assignments.coordination.planned_day import plan_requests
-from assignments.planning.decision import Decision
+from assignments.planning.decision import Decision, TablePlan
 from assignments.planning.floor import Pacing
 from assignments.planning.reasons import Reason, Refusal
 from assignments.planning.request import SeatingRequest
@@ -154,9 +154,11 @@ class AskedByFour:
         self.window = window
         self.pair = Movable(booking_ref="A", table_refs=("T4",), window=window, party=2)
 
-    def judged(self, *others: Occupied, movable: bool = True) -> Judgement:
+    def judged(
+        self, *others: Occupied, movable: bool = True, party: int = 4, moves: Mapping[str, Sequence[str]] | None = None
+    ) -> Judgement:
         """What the audit says of their refusal, with these tables taken beside the pair's."""
-        asks = SeatingRequest(booking_ref="B", starts_at=START, party=4, requested_at=START - timedelta(days=2))
+        asks = SeatingRequest(booking_ref="B", starts_at=START, party=party, requested_at=START - timedelta(days=2))
         before = Snapshot(
             floor=self.floor,
             occupied=(*occupied_by("A", ("T4",), self.window, party=2), *others),
@@ -167,7 +169,8 @@ class AskedByFour:
         )
         refusal = Refusal(Reason.NO_CAPACITY, _("No table is free."))
         refused = {"B": Decision(booking_ref="B", snapshot_hash="", window=self.window, refusal=refusal)}
-        return judge(before, [asks], refused, movable=[self.pair] if movable else [], again=lambda refs: refused)["B"]
+        whom = [self.pair] if movable else []
+        return judge(before, [asks], refused, movable=whom, moves=moves, again=lambda refs: refused)["B"]
 
     def at(self, table_ref: str, minutes: int) -> Occupied:
         """Others at a table, so many minutes after the pair sits down."""
@@ -185,6 +188,53 @@ def test_a_refusal_that_one_move_would_avoid_is_told_apart() -> None:
     assert (judged.wrong_refusal, judged.avoidable_by_moves) == (False, True)
     judged = AskedByFour().judged(movable=False)
     assert (judged.wrong_refusal, judged.avoidable_by_moves) == (False, False), "a party that is fixed stays"
+
+
+@pytest.mark.parametrize(
+    ("party", "moves", "expected"),
+    [
+        (2, {}, (True, False)),
+        (4, {}, (False, True)),
+        (2, {"A": ("T2",)}, (False, False)),
+        (4, {"A": ("T2",)}, (False, False)),
+        (2, {"A": ("T4",)}, (True, False)),
+    ],
+)
+def test_neither_the_tables_that_a_moved_party_left_nor_those_that_it_got_were_free(
+    party: int, moves: dict[str, Sequence[str]], expected: tuple[bool, bool]
+) -> None:
+    judged = AskedByFour().judged(party=party, moves=moves)
+    assert (judged.wrong_refusal, judged.avoidable_by_moves) == expected
+
+
+@pytest.mark.parametrize(
+    ("party", "tables", "taken", "expected"),
+    [
+        (2, ("T4",), {}, (set(), False, True)),
+        (2, ("T4",), {"T2": "C"}, (set(), False, False)),
+        (2, ("T2",), {}, (set(), False, False)),
+        (4, ("T2", "T4"), {}, (set(), True, False)),
+        (5, ("T2", "T4"), {}, (set(), False, False)),
+        # A seating with a flaw, and one of a party that has tables already, are no matter of better tables.
+        (2, ("T4",), {"T4": "C"}, ({Flaw.TABLE_TAKEN}, False, False)),
+        (4, ("T2", "T4"), {"T2": "C"}, ({Flaw.TABLE_TAKEN}, False, False)),
+        (2, ("T4",), {"T4": "B"}, (set(), False, False)),
+        (4, ("T2", "T4"), {"T2": "B"}, (set(), False, False)),
+    ],
+)
+def test_whether_a_new_seating_without_flaws_has_better_tables(
+    party: int, tables: tuple[str, ...], taken: dict[str, str], expected: tuple[set[Flaw], bool, bool]
+) -> None:
+    on = a_floor(tables=FLOOR.tables, adjacent=[("T2", "T4")])
+    asks = SeatingRequest(booking_ref="B", starts_at=START, party=party, requested_at=START - timedelta(days=2))
+    window = seating_window(on, starts_at=START, party=party)
+    assert isinstance(window, SeatingWindow)
+    sitting = [row for ref, by in taken.items() for row in occupied_by(by, [ref], window)]
+    before = Snapshot(floor=on, occupied=tuple(sitting), request=asks, now=START - timedelta(days=1))
+    chosen = TablePlan(table_refs=tables, seats=0, spare_seats=0, score=0.0, breakdown={}, strategy="test")
+    decisions = {"B": Decision(booking_ref="B", snapshot_hash="", window=window, plans=(chosen,))}
+    judged = judge(before, [asks], decisions, again=lambda refs: {})["B"]
+    assert (set(judged.flaws), judged.avoidable_join, judged.oversized) == expected
 
 
 @pytest.mark.parametrize(("minutes", "avoidable"), [(119, False), (-119, False), (120, True), (-120, True)])

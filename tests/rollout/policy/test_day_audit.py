@@ -8,11 +8,12 @@ from typing import Any
 
 import pytest
 
-from assignments.planning.decision import Decision
+from assignments.planning.decision import Decision, TablePlan
 from assignments.planning.request import SeatingRequest
 from assignments.planning.snapshot import Snapshot
 from assignments.testing import a_floor, a_service, a_table
-from rollout.policy.day_audit import DayTotals
+from rollout.policy.day_audit import VERIFIED, DayTotals, audit_batch
+from rollout.policy.seating_audit import Flaw
 from rollout.shadow import days
 from rollout.shadow.candidate import v3
 from tests.rollout.evidence import worse_batches
@@ -118,6 +119,122 @@ def test_a_right_refusal_is_none_that_was_feasible() -> None:
 def test_who_asked_first_is_refused_wrongly_if_somebody_later_has_the_table() -> None:
     found = totals(worse_batches.ignores_the_order, a_small_day(4, 4, 4))
     assert (found.seated, found.refused) == ({"B1", "B2"}, {"B0"})
+
+
+def decided(**tables: str) -> dict[str, Decision]:
+    """The decision on each booking: ``T0 T1`` are its tables, ``T0<T1`` are one and the one that it left for others."""
+    found = {}
+    for ref, text in tables.items():
+        now, _left, before = text.partition("<")
+        seated = TablePlan(
+            table_refs=tuple(now.split()), seats=0, spare_seats=0, score=0.0, breakdown={}, strategy="test"
+        )
+        plans = (seated,) if now else ()
+        found[ref] = Decision(booking_ref=ref, snapshot_hash="", plans=plans, moved_from=tuple(before.split()))
+    return found
+
+
+def wrongly_refused(
+    decisions: Mapping[str, Decision], then: Mapping[str, Decision], asked: Mapping[str, int | None], *, tables: int = 2
+) -> tuple[set[str], list[list[str]]]:
+    """Who is, of fours that asked at these hours, if ``then`` is decided again; and who was asked about again."""
+    start = a_small_day(4, tables=tables).start
+    snapshots = {
+        ref: replace(
+            start,
+            request=replace(
+                start.request,
+                booking_ref=ref,
+                requested_at=None if hour is None else FIVE - timedelta(days=9) + timedelta(hours=hour),
+            ),
+        )
+        for ref, hour in asked.items()
+    }
+    again: list[list[str]] = []
+
+    def decide(refs: Sequence[str]) -> Mapping[str, Decision]:
+        again.append(list(refs))
+        return then
+
+    return audit_batch(snapshots, decisions, again=decide).totals.refused, again
+
+
+@pytest.mark.parametrize(
+    ("then", "wrong"),
+    [
+        (decided(A="T0", B="T1"), True),
+        (decided(A="T0", B=""), True),
+        (decided(A="", B=""), True),
+        # A had both tables then, and has left one of them since for a third.
+        (decided(A="T0 T1", B=""), False),
+        (decided(A="T0 T1", B="T1"), True),
+        # It had left the other one before B asked.
+        (decided(A="T0<T1", B=""), True),
+        # It looks wrong, and nothing else is known.
+        (decided(A="T0 T1"), True),
+        (decided(B=""), True),
+        ({}, True),
+    ],
+)
+def test_a_refusal_is_wrong_if_there_was_room_when_they_asked(then: Mapping[str, Decision], wrong: bool) -> None:
+    refused, again = wrongly_refused(decided(A="T0", B=""), then, {"A": 1, "B": 2})
+    assert refused == ({"B"} if wrong else set())
+    assert again == [["A", "B"]]
+
+
+@pytest.mark.parametrize(
+    ("decisions", "asked", "wrong"),
+    [
+        # Nobody asked before, or there is no room beside those who did.
+        (decided(A="T0 T1", B=""), {"A": 3, "B": 2}, True),
+        (decided(A="T0 T1", B=""), {"A": None, "B": 2}, True),
+        (decided(A="T0 T1", B=""), {"A": 1, "B": 2}, False),
+        (decided(A="T0 T1", B=""), {"A": 1, "B": None}, False),
+        (decided(A="T0<T1", B=""), {"A": 1, "B": 2}, False),
+        # Who asks at the same moment was asked about in an order that nobody knows.
+        (decided(A="T0", B=""), {"A": 2, "B": 2}, True),
+        (decided(A="T0", B=""), {"A": None, "B": None}, True),
+        (decided(A="T0 T1", B=""), {"A": 2, "B": 2}, False),
+        (decided(A="T0", B="", C="T1"), {"A": 2, "B": 2, "C": 3}, True),
+        (decided(A="T0", B="", C="T1<T0"), {"A": 2, "B": 2, "C": 1}, False),
+    ],
+)
+def test_nobody_is_asked_again_where_the_decisions_say_enough(
+    decisions: Mapping[str, Decision], asked: dict[str, int | None], wrong: bool
+) -> None:
+    assert wrongly_refused(decisions, {}, asked) == ({"B"} if wrong else set(), [])
+
+
+def test_where_somebody_moved_a_refusal_at_the_same_moment_is_not_judged() -> None:
+    """The third table is free, and may not have been: whoever moved may have had it for a while."""
+    at_once = {"A": 2, "B": 2, "C": 1}
+    for tables, wrong in (("T0", {"B"}), ("T0<T1", set())):
+        assert wrongly_refused(decided(A=tables, B="", C=""), {}, at_once, tables=3)[0] - {"C"} == wrong
+
+
+def test_only_so_many_wrong_refusals_are_verified() -> None:
+    refs = [f"B{number}" for number in range(VERIFIED + 3)]
+    nobody = decided(**dict.fromkeys(refs, ""))
+    refused, again = wrongly_refused(nobody, nobody, {ref: number for number, ref in enumerate(refs)})
+    assert refused == {*refs}
+    assert [each[-1] for each in again] == refs[1:VERIFIED], "the first of all needs no asking"
+
+
+def test_limits_that_are_v3s_settings_bind_v3_alone() -> None:
+    """One guest at a table for eight: too many spare seats, by V3's settings. And no window, which is any planner's."""
+    start = a_small_day(1).start
+    snapshots = {"B0": replace(start, floor=a_floor(tables=[a_table("T0", seats=8)]))}
+    of_v3, of_any = {Flaw.TOO_MANY_SPARE_SEATS, Flaw.WITHOUT_TIMES}, {Flaw.WITHOUT_TIMES}
+    for whose, flaws in (({}, of_v3), ({"is_v3": True}, of_v3), ({"is_v3": False}, of_any)):
+        audited = audit_batch(snapshots, decided(B0="T0"), again=lambda refs: {}, **whose)
+        assert audited.flaws == {"B0": frozenset(flaws)}
+        assert audited.totals.unsafe == {"B0"}
+
+
+def test_who_has_left_a_table_for_others_counts_as_moved() -> None:
+    start = a_small_day(4).start
+    for tables, moved in (("T0<T1", {"B0"}), ("T0", set())):
+        assert audit_batch({"B0": start}, decided(B0=tables), again=lambda refs: {}).totals.moved == moved
 
 
 def test_who_waits_is_asked_again_with_the_next_batch_and_nobody_is_counted_twice() -> None:

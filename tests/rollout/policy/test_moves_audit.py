@@ -17,6 +17,7 @@ def found(*movers: Mover, taken: set[str], party: Party = FOUR, **tables: Any) -
     floor = a_floor(
         tables=[a_table("four", seats=4), a_table("two", seats=2, **tables)],
         services=[a_service()],
+        adjacent=[("four", "two")],
         timezone="UTC",
     )
     return could_seat_by_a_move(floor, party, DECIDED, taken, movers, PlanningRules())
@@ -48,3 +49,8 @@ def test_not_to_a_table_out_of_service() -> None:
 
 def test_not_if_their_table_would_not_help() -> None:
     assert not found(at_the_four(), taken={"four"}, party=Party(covers=9, starts_at=START))
+
+
+def test_not_if_they_need_the_table_to_which_it_would_move_as_well() -> None:
+    six = Party(covers=6, starts_at=START)
+    assert not found(at_the_four(), taken={"four"}, party=six)

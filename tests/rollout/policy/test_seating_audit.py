@@ -5,16 +5,28 @@ from dataclasses import replace
 from datetime import datetime, time, timedelta
 from itertools import product
 from random import Random
+from typing import Any
 
 import pytest
 
+from assignments.planning.decision import Decision, TablePlan
 from assignments.planning.engine import plan
 from assignments.planning.floor import Floor, Join
 from assignments.planning.reasons import Reason
 from assignments.planning.seating_window import SeatingWindow, seating_window
 from assignments.planning.snapshot import Occupied, PlanningRules
-from rollout.policy.seating_audit import Flaw, Party, could_seat, has_better_table, place_flaws, time_flaws, window
-from tests.assignments.planning.restaurant import MORNING, ask, at, floor, real_day, snapshot, table
+from rollout.policy.seating_audit import (
+    Flaw,
+    Party,
+    could_be_seated,
+    could_seat,
+    flaws_of,
+    has_better_table,
+    place_flaws,
+    time_flaws,
+    window,
+)
+from tests.assignments.planning.restaurant import MORNING, ask, at, floor, real_day, snapshot, table, taken
 
 RULES = PlanningRules()
 FLOOR = floor(
@@ -81,6 +93,29 @@ def test_each_flaw_is_found(who: Party, tables: list[str], minutes: int, found: 
     assert flaws(FLOOR, who, tables, FROM, UNTIL - timedelta(minutes=minutes)) == found
 
 
+@pytest.mark.parametrize(
+    ("who", "tables", "rules", "found", "as_before"),
+    [
+        (party(1), ("D6",), {}, ["too_many_spare_seats"], []),
+        (party(2), ("D6", "A2"), {}, ["too_many_spare_seats"], []),
+        (party(4), ("C4",), {}, ["party_outside_table_limits"], []),
+        (party(8), ("B4", "D6"), {"max_tables": 1}, ["too_many_tables"], []),
+        (party(4), ("A2",), {}, ["too_few_seats"], ["too_few_seats"]),
+        (party(1, zone="Terrace"), ("D6",), {}, ["too_many_spare_seats", "wrong_zone"], ["wrong_zone"]),
+    ],
+)
+def test_who_has_a_promise_may_keep_tables_that_are_too_large_or_too_many(
+    who: Party, tables: tuple[str, ...], rules: dict[str, Any], found: list[str], as_before: list[str]
+) -> None:
+    due = seating_window(FLOOR, starts_at=who.starts_at, party=who.covers)
+    assert isinstance(due, SeatingWindow)
+    chosen = TablePlan(table_refs=tables, seats=0, spare_seats=0, score=0.0, breakdown={}, strategy="test")
+    decision = Decision(booking_ref="b1", snapshot_hash="", window=due, plans=(chosen,))
+    for current, expected in (((), found), (("B4",), found), (tuple(sorted(tables)), as_before)):
+        asks = replace(ask(party=who.covers, start="19:00", zone=who.zone_ref), current_table_refs=current)
+        assert flaws_of(snapshot(FLOOR, asks, rules=PlanningRules(**rules)), decision) == expected, current
+
+
 def test_a_buffer_before_counts_too() -> None:
     (lunch, dinner) = FLOOR.services
     with_buffer = replace(FLOOR, services=(lunch, replace(dinner, buffer_before_minutes=10)))
@@ -123,6 +158,46 @@ def test_a_better_table_is_found_where_one_was_free(
 )
 def test_whether_anybody_could_have_seated_them(who: Party, taken: set[str], possible: bool) -> None:
     assert could_seat(FLOOR, who, MORNING, taken, RULES) is possible
+
+
+@pytest.mark.parametrize(
+    ("covers", "possible"), [(-1, False), (0, False), (1, True), (3, True), (4, False), (2.5, False), (None, False)]
+)
+def test_a_party_of_a_size_that_nobody_may_seat_is_refused_rightly(covers: Any, possible: bool) -> None:
+    """Three may come at most. The two tables, alone or together, would do for each other number, too."""
+    on = floor(table("A2", 2), table("B2", 2), adjacent=[("A2", "B2")])
+    assert could_seat(on, Party(covers=covers, starts_at=at("19:00")), MORNING, set(), PlanningRules(max_party=3)) is (
+        possible
+    )
+
+
+@pytest.mark.parametrize(
+    ("since", "until", "by", "now", "possible"),
+    [
+        ("17:00", "19:00", "other", "18:00", True),
+        ("17:00", "19:01", "other", "18:00", False),
+        ("20:19", "22:00", "other", "18:00", False),
+        ("20:20", "22:00", "other", "18:00", True),
+        ("19:30", "19:40", "other", "18:00", False),
+        ("19:30", "19:40", None, "18:00", False),
+        ("19:30", "19:40", "b1", "18:00", True),
+        # Who is there already needs a table from now on.
+        ("17:00", "19:10", "other", "19:10", True),
+        ("17:00", "19:11", "other", "19:10", False),
+    ],
+)
+def test_a_table_is_free_from_the_moment_that_others_leave_until_others_come(
+    since: str, until: str, by: str | None, now: str, possible: bool
+) -> None:
+    """Four at seven sit until 20:15, and their table is cleared at 20:20."""
+    asked = snapshot(
+        floor(table("B4", 4)),
+        ask(party=4, start="19:00"),
+        taken("B4", since, until, by),
+        rules=PlanningRules(grace_minutes=15),
+        now=at(now),
+    )
+    assert could_be_seated(asked) is possible
 
 
 @pytest.mark.parametrize(
