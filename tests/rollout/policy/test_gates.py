@@ -144,6 +144,13 @@ CASES: list[tuple[str, Facts, float, Status]] = [
     ),
     ("no_worse", replace(live(confirmed=900), reference_seated=90, reference_bookings=100), 0.02, Status.INCONCLUSIVE),
     ("no_worse", replace(live(confirmed=900), reference_seated=990, reference_bookings=1000), 0.02, Status.FAIL),
+    ("no_worse", replace(live(confirmed=10), reference_seated=19, reference_bookings=19), 0.02, Status.INCONCLUSIVE),
+    (
+        "no_worse",
+        replace(live(bookings=19, confirmed=0), reference_seated=990, reference_bookings=1000),
+        0.02,
+        Status.INCONCLUSIVE,
+    ),
     (
         "no_worse",
         replace(live(confirmed=600, infeasible=400), reference_seated=990, reference_bookings=1000),

@@ -24,6 +24,7 @@ from rollout.policy.seating_audit import (
     has_better_table,
     place_flaws,
     time_flaws,
+    unmet_wishes,
     window,
 )
 from tests.assignments.planning.restaurant import MORNING, ask, at, floor, real_day, snapshot, table, taken
@@ -295,3 +296,10 @@ def test_v3_has_no_flaw_wastes_no_table_and_refuses_nobody_who_could_be_seated(s
     assert could_seat(on, who, MORNING, taken, RULES) is True
     if len(tables) > 1:
         assert has_better_table(on, who, tables, taken, RULES) is False
+
+
+@pytest.mark.parametrize(("tables", "unmet"), [(["T1"], 1), (["T2"], 2), (["T3"], 0), (["T1", "T3"], 1)])
+def test_a_wish_is_met_by_tables_that_all_have_it(tables: list[str], unmet: int) -> None:
+    features = {"T1": {"window"}, "T2": set[str](), "T3": {"window", "quiet"}}
+    where = floor(*(replace(table(ref, 4), features=frozenset(has)) for ref, has in features.items()))
+    assert unmet_wishes(snapshot(where, replace(ask(), wishes=frozenset({"window", "quiet"}))), tables) == unmet
