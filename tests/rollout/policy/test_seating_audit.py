@@ -233,6 +233,19 @@ def test_what_has_begun_within_the_grace_could_have_been_seated() -> None:
     assert could_seat(FLOOR, party(), at("19:05"), set(), PlanningRules(grace_minutes=15, min_lead_minutes=1)) is False
 
 
+def test_whose_stay_is_over_could_not_be_seated() -> None:
+    """Four at seven leave at 20:15."""
+    rules = PlanningRules(grace_minutes=90)
+    assert could_seat(FLOOR, party(), at("20:14"), set(), rules) is True
+    assert could_seat(FLOOR, party(), at("20:15"), set(), rules) is False
+
+
+@pytest.mark.parametrize(("spare", "possible"), [(1, False), (2, True)])
+def test_tables_together_leave_as_many_seats_empty_as_may_be(spare: int, possible: bool) -> None:
+    on = floor(table("A4", 4), table("B4", 4), adjacent=[("A4", "B4")])
+    assert could_seat(on, party(6), MORNING, set(), PlanningRules(max_spare_seats=spare)) is possible
+
+
 def test_a_party_that_is_there_already_needs_its_tables_from_the_decision_on() -> None:
     later = FROM + timedelta(minutes=5)
     assert flaws(FLOOR, party(), ["B4"], later, UNTIL) == ["kept_too_short"]
