@@ -81,6 +81,11 @@ def test_looked_at_after_every_decision_a_bound_is_hardly_ever_wrong(rate: float
     assert wrong.mean() <= LOOSE * 1.4
 
 
+def test_a_single_case_is_above_none() -> None:
+    assert is_above(1, 1000, 0.0) is True
+    assert is_above(0, 1000, 0.0) is False
+
+
 def test_without_a_sample_nothing_is_known() -> None:
     assert rate_bounds(0, 0) == (0.0, 1.0)
     assert difference_bounds(0, 0, 3, 4) == (-1.0, 1.0)
