@@ -86,9 +86,12 @@ def _try(mutant: Mutant, source: str, tests: Sequence[str], database: str, anew:
     failure = FirstFailure(tests)
     loader = importlib.machinery.SourceFileLoader
     compile_source, run_module = loader.get_code, loader.exec_module
+    is_loaded = False
 
     def get_code(self: Any, name: str) -> CodeType | None:
+        nonlocal is_loaded
         if Path(self.path).resolve() == file:
+            is_loaded = True
             return compile(tree, str(file), "exec", dont_inherit=True)
         return compile_source(self, name)
 
@@ -103,10 +106,11 @@ def _try(mutant: Mutant, source: str, tests: Sequence[str], database: str, anew:
     with mock.patch.object(loader, "get_code", get_code), mock.patch.object(loader, "exec_module", exec_module):
         try:
             code = run_tests(tests, failure, database=database, anew=anew)
-        except Exception:
-            if not failure.import_error:
+        except Exception as error:
+            if not is_loaded:
                 raise
-            return failure.import_error
+            # Another module may fail, by what the mistake gives it.
+            return failure.import_error or f"{type(error).__name__} as the app starts"
     return noticed_by(code, failure)
 
 
