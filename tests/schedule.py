@@ -1,10 +1,9 @@
 """In which order the tests run on several processes, which are left out of the quick run, and where the time went."""
 
-import subprocess
 from collections import defaultdict
 from collections.abc import Iterable
 from pathlib import Path
-from types import ModuleType
+from types import BuiltinFunctionType, ModuleType
 from typing import Any
 
 import pytest
@@ -13,11 +12,23 @@ RECORD = "tests/seconds"
 LEAST_RECORDED_SECONDS = 0.5
 SHOWN = 10
 
-ELSEWHERE = frozenset({"browser", "docs", "example", "fuzz", "hosts", "ops", "packaging", "queues", "upgrade"})
-"""Folders of browsers, servers, other programs, and pages of the whole example project and of whole other ones."""
+ELSEWHERE = frozenset({"admin", "browser", "docs", "example", "fuzz", "hosts", "ops", "packaging", "queues", "upgrade"})
+"""Folders of pages, browsers, servers, other programs, and of whole projects, into which the quick run does not look."""
 
-EXPENSIVE = frozenset({"tests.example.processes", "tests.crowd", "tests.showcase", "example.demo", "tests.debian"})
-WHOLE_EVENINGS = frozenset({"load", "restaurant"})
+EXPENSIVE = frozenset(
+    {
+        "example.demo",
+        "subprocess",
+        "tests.crowd",
+        "tests.debian",
+        "tests.example.processes",
+        "tests.rollout.policy.brute_force",
+        "tests.showcase",
+    }
+)
+WHOLE_EVENINGS = frozenset({"built_once", "decide", "load", "restaurant", "run_state_machine_as_test"})
+CLOCKS = frozenset({"sleep", "time"})
+"""Where there are threads besides, sessions wait for one another."""
 
 
 class Schedule:
@@ -36,6 +47,10 @@ class Schedule:
     def pytest_configure_node(self, node: Any) -> None:
         """All processes have to collect in one order."""
         node.workerinput["seconds"] = self._recorded()
+
+    def pytest_ignore_collect(self, collection_path: Path, config: pytest.Config) -> bool | None:
+        is_elsewhere = collection_path.is_dir() and collection_path.name in ELSEWHERE
+        return True if is_elsewhere and config.getoption("--quick") else None
 
     @pytest.hookimpl(trylast=True)
     def pytest_collection_modifyitems(self, config: pytest.Config, items: list[pytest.Item]) -> None:
@@ -84,13 +99,12 @@ def _check_groups(items: Iterable[pytest.Item]) -> None:
 
 
 def is_quick(item: pytest.Item) -> bool:
-    """Whether the test runs in this process, without a browser, a server, other programs or a whole evening."""
-    if ELSEWHERE & set(item.path.parts):
-        return False
+    """Whether the test runs in this process, without another one, waiting, or a whole evening."""
     module = item.getparent(pytest.Module)
     held = vars(module.obj) if module is not None else {}
-    modules = {value.__name__ for value in held.values() if isinstance(value, ModuleType)}
-    return not (modules & EXPENSIVE or subprocess.__name__ in modules or WHOLE_EVENINGS & set(held))
+    used = {value.__name__ for value in held.values() if isinstance(value, ModuleType | BuiltinFunctionType)}
+    waits = "threading" in used and CLOCKS & used
+    return not (waits or used & EXPENSIVE or held.keys() & WHOLE_EVENINGS)
 
 
 def longest_first(items: Iterable[pytest.Item], seconds: dict[str, float]) -> list[pytest.Item]:
