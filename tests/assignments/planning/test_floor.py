@@ -228,3 +228,7 @@ def test_the_last_turn_time_is_that_of_larger_parties_too() -> None:
 def test_unknown_tables_come_last_in_the_natural_order_of_their_refs() -> None:
     on = floor(table("T2", 2), table("T10", 2))
     assert on.in_order(["X10", "T10", "X9", "T2"]) == ("T2", "T10", "X9", "X10")
+
+
+def test_the_names_of_zones_make_no_other_floor() -> None:
+    assert floor(table("T1", 2)) == replace(floor(table("T1", 2)), zone_names={"Hall": "Great Hall"})

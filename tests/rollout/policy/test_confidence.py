@@ -31,6 +31,15 @@ def evidence(cases: int, sample: int, limit: float) -> float:
     return float(top + np.log((weights * np.exp(ratios - top)).sum() / weights.sum()))
 
 
+def evidence_above_a_half(cases: int, sample: int, limit: float) -> float:
+    """The same for larger limits, where the mixture is over the rate of what is no case; there has to be some of it."""
+    edges = np.linspace(log(1 - limit) - 8, log(1 - limit), 200_001)
+    others = np.exp((edges[1:] + edges[:-1]) / 2)
+    ratios = cases * np.log((1 - others) / limit) + (sample - cases) * np.log(others / (1 - limit))
+    mixed = (others**0.1 * np.exp(ratios)).sum() * (edges[1] - edges[0])
+    return float(np.log(mixed / (10 * (1 - limit) ** 0.1)))
+
+
 @pytest.mark.parametrize(
     ("cases", "sample", "limit"),
     [
@@ -41,12 +50,15 @@ def evidence(cases: int, sample: int, limit: float) -> float:
         (40, 60, 0.5),
         (70, 100, 0.3),
         (450, 1000, 0.4),
+        (700, 1000, 0.6),
+        (970, 1000, 0.95),
     ],
 )
 def test_a_rate_is_above_its_limit_from_the_error_at_which_the_mixture_says_so(
     cases: int, sample: int, limit: float
 ) -> None:
-    needed = float(np.exp(-evidence(cases, sample, limit)))
+    mixture = evidence if limit <= 0.5 else evidence_above_a_half
+    needed = float(np.exp(-mixture(cases, sample, limit)))
     assert is_above(cases, sample, limit, error=needed * 1.000_000_1)
     assert not is_above(cases, sample, limit, error=needed * 0.999_999_9)
 
@@ -81,9 +93,10 @@ def test_looked_at_after_every_decision_a_bound_is_hardly_ever_wrong(rate: float
     assert wrong.mean() <= LOOSE * 1.4
 
 
-def test_a_single_case_is_above_none() -> None:
-    assert is_above(1, 1000, 0.0) is True
-    assert is_above(0, 1000, 0.0) is False
+@pytest.mark.parametrize("next_to_nothing", [0.0, 1e-17])
+def test_a_single_case_is_above_none(next_to_nothing: float) -> None:
+    assert is_above(1, 1000, next_to_nothing) is True
+    assert is_above(0, 1000, next_to_nothing) is False
 
 
 def test_without_a_sample_nothing_is_known() -> None:

@@ -12,7 +12,7 @@ from assignments.planning.decision import Decision, TablePlan
 from assignments.planning.request import SeatingRequest
 from assignments.planning.snapshot import Snapshot
 from assignments.testing import a_floor, a_service, a_table
-from rollout.policy.day_audit import VERIFIED, DayTotals, audit_batch
+from rollout.policy.day_audit import VERIFIED, DayTotals, audit_batch, taken_at
 from rollout.policy.seating_audit import Flaw
 from rollout.shadow import days
 from rollout.shadow.candidate import v3
@@ -260,3 +260,16 @@ def test_a_day_is_read_as_it_was_written() -> None:
     assert days.day_from_json(day.to_json(), day.start.floor) == day
     with pytest.raises(ValueError, match="floor version"):
         days.day_from_json({**day.to_json(), "floor": "another"}, day.start.floor)
+
+
+def test_who_comes_when_it_is_closed_takes_no_table() -> None:
+    asked = SeatingRequest(booking_ref="B", starts_at=FIVE, party=2)
+    open_then, closed_then = (
+        a_floor(services=[a_service()]),
+        a_floor(services=[a_service(starts=time(6), ends=time(7))]),
+    )
+    open_day, closed_day = (
+        Snapshot(floor=each, occupied=(), request=asked, now=FIVE) for each in (open_then, closed_then)
+    )
+    assert [row.table_ref for row in taken_at(open_day, ["T1"])] == ["T1"]
+    assert taken_at(closed_day, ["T1"]) == []

@@ -122,6 +122,7 @@ CASES: list[tuple[str, Facts, float, Status]] = [
     ("explanations", facts(waivers_expired=1), 0, Status.FAIL),
     ("candidate_p95_ms", compared(p95=percentile(87, 20.0, 10.0, 49.0)), 50, Status.PASS),
     ("candidate_p95_ms", compared(p95=percentile(86, 20.0, 10.0, None)), 50, Status.INCONCLUSIVE),
+    ("candidate_p95_ms", compared(p95=percentile(900, 55.0, 50.0, 60.0)), 50, Status.INCONCLUSIVE),
     ("candidate_p99_ms", compared(p99=percentile(900, 70.0, 51.0, 90.0)), 50, Status.FAIL),
     ("decision_p95_ms", live(p95=percentile(900, 45.0, 40.0, 55.0)), 50, Status.INCONCLUSIVE),
     ("decision_p99_ms", live(p99=percentile(900, 9.0, 8.0, 10.0)), 50, Status.PASS),
@@ -177,6 +178,12 @@ def test_each_gate(gate: str, measured: Facts, threshold: float, status: Status)
     result = GATES[gate](measured, threshold)
     assert result.status is status, result.detail
     assert result.gate == gate
+
+
+@pytest.mark.parametrize(("others", "said"), [(0, ""), (7, "; 7 more belong to other releases")])
+def test_comparisons_of_other_releases_are_told_apart(others: int, said: str) -> None:
+    shown = str(GATES["comparable"](compared(others=others), 3000).detail)
+    assert shown == f"decisions compared since evidence began to count, in shadow mode and in backtests{said}"
 
 
 def test_parity_says_whether_there_was_any_difference() -> None:
@@ -284,6 +291,7 @@ def test_the_largest_restaurant_may_have_twice_an_even_share_but_no_more_than_al
         ("unsafe", compared(verdicts={"unsafe": 2}), 2),
         ("days_refused", facts(days=Days(compared=9, refused=3)), 3),
         ("confirmed", live(bookings=100, confirmed=90), 0.9),
+        ("parity", compared(verdicts={"better": 60, "worse": 20}), 0.75),
         ("errors", live(attempts=100, errors=5), 0.05),
         ("no_worse", replace(live(bookings=1, confirmed=1), reference_bookings=2, reference_seated=1), 0.5),
     ],

@@ -29,6 +29,10 @@ def test_the_fewest_cases_that_prove_it() -> None:
     assert not is_above(cases - 1, 200, 0.001)
 
 
+def test_where_no_number_of_cases_proves_it_one_more_than_all_are_needed() -> None:
+    assert [cases_needed(sample, 0.9) for sample in (0, 1, 20)] == [1, 2, 21]
+
+
 def test_what_is_not_above_the_limit_is_never_found() -> None:
     assert decisions_needed(0.01, 0.01) == MOST
 
@@ -62,3 +66,8 @@ def test_a_stricter_limit_finds_the_same_rate_sooner() -> None:
 def test_gates_of_both_stages_have_theirs() -> None:
     names = {power.rule for gates in (PARITY, LIVE) for power in of_gates(gates)}
     assert {"unsafe", "refused", "candidate_errors", "candidate_p99_ms", "errors", "review", "confirmed"} <= names
+
+
+def test_the_gate_of_a_minimum_is_about_the_share_that_misses_it() -> None:
+    review, confirmed = of_gates({"review": 0.03, "confirmed": 0.97})
+    assert (confirmed.rate, confirmed.within) == (pytest.approx(review.rate), review.within)
