@@ -1,16 +1,12 @@
 """``make bench``: measure on this machine, and print. Ratios come from one run; nothing here ever fails on a time.
 
-``--evidence`` measures only gates, report and guard; ``--shadow`` only what shadow mode costs the legacy planner, over 4,000
-decisions with and 4,000 without it. ``--against COMMIT`` measures only the bookings per second, here and at that commit in
-turn, see ``tests.throughput``; ``--evening`` only the page of a large evening, also with ``--against``, see
-``tests.evening_bench``.
-
-Everything is measured on a database of its own, named like the configured one with ``_bench`` behind.
+``make bench ARGS=--help`` lists what can be measured alone, and what beside another commit, in turn. All is measured on a
+database of its own, named like the configured one with a suffix.
 """
 
+import argparse
 import os
 import statistics
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -49,7 +45,7 @@ from rollout.models import Comparison, DayComparison  # noqa: E402
 from rollout.reporting import builder  # noqa: E402
 from rollout.reporting.render import FORMATS  # noqa: E402
 from rollout.shadow import comparator, recorder  # noqa: E402
-from tests import crowd, evening_bench, throughput  # noqa: E402
+from tests import crowd, evening_bench, inline_bench, throughput  # noqa: E402
 from tests.pages import PAGES, Page  # noqa: E402
 from tests.showcase import show  # noqa: E402
 
@@ -311,16 +307,43 @@ def evidence() -> None:
 
 
 def main() -> None:
-    alone: dict[str, Callable[[], None]] = {"--evidence": evidence, "--shadow": lambda: shadow_on_and_off(4000)}
-    if sys.argv[1:] and sys.argv[1] in alone:
+    """Run the benchmark that the arguments name, or all of them."""
+    parser = argparse.ArgumentParser(prog="make bench", description="Measure on this machine, and print.")
+    alone = parser.add_mutually_exclusive_group()
+    alone.add_argument(
+        "--inline", action="store_true", help="only how long guests wait for an answer, and availability"
+    )
+    alone.add_argument("--evening", action="store_true", help="only the page of a large evening")
+    alone.add_argument("--evidence", action="store_true", help="only gates, report and guard over 100,000 comparisons")
+    alone.add_argument(
+        "--shadow", action="store_true", help="only what 4,000 decisions cost with shadow mode and without"
+    )
+    parser.add_argument(
+        "--against",
+        metavar="COMMIT",
+        help="measure this commit too: only bookings per second, or --inline or --evening",
+    )
+    parser.add_argument("--workers", nargs="+", metavar="N", help="only bookings per second, with so many workers")
+    parser.add_argument("--evenings", metavar="N", help="only bookings per second, over so many evenings")
+    given = parser.parse_args()
+    against = ["--against", given.against] if given.against else []
+    if given.inline:
+        inline_bench.main(against)
+    elif given.evening:
+        evening_bench.main(against)
+    elif given.evidence or given.shadow:
         demo_database.use_another("_bench")
-        alone[sys.argv[1]]()
+        evidence() if given.evidence else shadow_on_and_off(4000)
         events.flush(10)
-        return
-    if len(sys.argv) > 1:
-        if not evening_bench.only_that(sys.argv[1:]):
-            throughput.main()
-        return
+    elif against or given.workers or given.evenings:
+        workers = ["--workers", *given.workers] if given.workers else []
+        throughput.main([*against, *workers, *(["--evenings", given.evenings] if given.evenings else [])])
+    else:
+        everything()
+
+
+def everything() -> None:
+    """Run all benchmarks, without another commit."""
     demo_database.use_another("_bench")
     planning_alone()
     is_legacy_planner_there = bool(rollout_conf.settings().LEGACY_PLANNER)
@@ -343,6 +366,7 @@ def main() -> None:
     pages_at_two_sizes()
     events.flush(10)
     throughput.main([])
+    inline_bench.main([])
     evening_bench.main([])
 
 

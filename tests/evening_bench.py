@@ -211,14 +211,6 @@ def _interactive(client: Any, path: str) -> float:
     return float(statistics.median(milliseconds[1:]))
 
 
-def only_that(arguments: Sequence[str]) -> bool:
-    """Measure if ``--evening`` says so, and return whether it does."""
-    if "--evening" not in arguments:
-        return False
-    main([each for each in arguments if each != "--evening"])
-    return True
-
-
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--against", metavar="COMMIT", help="Measure this commit too.")
