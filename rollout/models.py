@@ -321,11 +321,11 @@ class Position(models.Model):
     percent = models.IntegerField()
     since = models.DateTimeField()
     paused = models.BooleanField(default=False, help_text=_("Nobody may promote until it is resumed."))
-    cool_down_until = models.DateTimeField(null=True, blank=True, help_text=_("No promotion before, after a breach."))
-    release = _release(_("The release that decides at this stage."))
-    release_since = models.DateTimeField(
-        null=True, blank=True, help_text=_("Since when, if later than the stage began.")
+    cool_down_until = models.DateTimeField(
+        null=True, blank=True, help_text=_("After a breach: no promotion before this time.")
     )
+    release = _release(_("The release that decides at this stage."))
+    release_since = models.DateTimeField(null=True, blank=True, help_text=_("When it began, if later than the stage."))
     same = ArrayField(
         models.TextField(),
         default=list,
@@ -395,7 +395,7 @@ class Waiver(models.Model):
     owner = models.TextField(help_text=_("Who is responsible for it: a team or a user id."))
     reason = models.TextField()
     at_most = models.PositiveIntegerField(
-        default=WAIVED_AT_MOST, db_default=WAIVED_AT_MOST, help_text=_("How many comparisons it covers at most.")
+        default=WAIVED_AT_MOST, db_default=WAIVED_AT_MOST, help_text=_("Maximum number of comparisons that it covers.")
     )
     expires_at = models.DateTimeField()
     withdrawn_at = models.DateTimeField(null=True, blank=True)
