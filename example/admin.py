@@ -14,6 +14,7 @@ from django.forms import ModelChoiceField, ModelForm
 from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
+from assignments.admin.natural_order import NaturalOrder, natural_column
 from assignments.planning.natural_order import natural_key
 from example import models
 from example.booking import delete_booking, save_booking
@@ -48,8 +49,17 @@ class RestaurantAdmin(_RestaurantAdmin):
 
 @admin.register(models.Table)
 class TableAdmin(_TableAdmin):
-    list_display = ["code", "restaurant", "zone", "seats", "min_party", "max_party", "active"]
+    list_display = [
+        natural_column(models.Table, "code"),
+        "restaurant",
+        "zone",
+        "seats",
+        "min_party",
+        "max_party",
+        "active",
+    ]
     list_filter = ["restaurant", "zone", "active"]
+    ordering = ["restaurant", NaturalOrder("code")]  # Also of every form in which a table is chosen.
     list_select_related = ["restaurant", "zone"]
     search_fields = ["code"]
 
@@ -65,7 +75,12 @@ class TableSelect(AutocompleteSelect):
 
 @admin.register(models.TableAdjacency)
 class TableAdjacencyAdmin(_AdjacencyAdmin):
-    list_display = ["first", "second", "zone"]
+    list_display = [
+        natural_column(models.TableAdjacency, "first", by="first__code"),
+        natural_column(models.TableAdjacency, "second", by="second__code"),
+        "zone",
+    ]
+    ordering = ["first__restaurant", NaturalOrder("first__code"), NaturalOrder("second__code")]
     list_filter = ["first__restaurant", "first__zone"]
     list_select_related = ["first__zone", "second"]
     search_fields = ["first__code", "second__code"]
@@ -138,7 +153,8 @@ class BookingAdmin(_BookingAdmin):
     search_fields = ["reference", "guest_name", "guest_email"]
     date_hierarchy = "start"
     # The planners choose the tables; staff choose them in the assignments app, which checks them.
-    readonly_fields = ["tables"]
+    exclude = ["tables"]
+    readonly_fields = ["table_codes"]
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[models.Booking]:
         return super().get_queryset(request).prefetch_related("tables")

@@ -48,7 +48,7 @@ class Restaurant(models.Model):
         unique=True,
         null=True,
         blank=True,
-        help_text=_("What files call the restaurant. Empty: its name."),
+        help_text=_("The restaurant's name in files, if it is not its own name."),
     )
     """None where nobody has given one: what was only a name must not be taken for somebody else's reference."""
     timezone = models.CharField(max_length=64, default="Europe/London", validators=[validate_timezone])
@@ -104,14 +104,14 @@ class Table(models.Model):
     max_party = models.PositiveIntegerField(null=True, blank=True, validators=A_NUMBER_OF_SEATS)
     active = models.BooleanField(default=True)
     priority = models.SmallIntegerField(
-        default=0, db_default=0, validators=A_PRIORITY, help_text=_("Tables with a higher one are given first.")
+        default=0, db_default=0, validators=A_PRIORITY, help_text=_("Tables with a higher priority are assigned first.")
     )
     features = ArrayField(
         models.CharField(max_length=LONGEST_FEATURE),
         default=list,
         db_default=[],
         blank=True,
-        help_text=_("What guests may need or wish, with commas between: window, step-free."),
+        help_text=_("What guests may need or want, separated by commas: window, step-free."),
     )
 
     class Meta:
@@ -180,12 +180,12 @@ class ServicePeriod(models.Model):
     early_minutes = models.PositiveSmallIntegerField(
         default=0,
         validators=[MaxValueValidator(A_DAY_OF_MINUTES)],
-        help_text=_("Guests may come so long before the start."),
+        help_text=_("How many minutes before the start guests may come."),
     )
     late_minutes = models.PositiveSmallIntegerField(
         default=0,
         validators=[MaxValueValidator(A_DAY_OF_MINUTES)],
-        help_text=_("Guests may come so long after the end."),
+        help_text=_("How many minutes after the end guests may still come."),
     )
 
     class Meta:
@@ -239,14 +239,14 @@ class Booking(models.Model):
         default=list,
         db_default=[],
         blank=True,
-        help_text=_("Features that the table must have, with commas between."),
+        help_text=_("Features that the table must have, separated by commas."),
     )
     wishes = ArrayField(
         models.CharField(max_length=LONGEST_FEATURE),
         default=list,
         db_default=[],
         blank=True,
-        help_text=_("Features that the table had better have, with commas between."),
+        help_text=_("Features that the table should have if possible, separated by commas."),
     )
     of_file = models.JSONField(default=dict, db_default={}, blank=True, editable=False)
     """The end, needs and wishes that a file gave, as JSON: what it no longer gives is taken back, unless others set it."""

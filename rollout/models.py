@@ -75,7 +75,7 @@ class Comparison(models.Model):
     party = models.IntegerField(default=0, help_text=_("Covers."))
     starts_at = models.DateTimeField(null=True)
     service_date = models.DateField(null=True, help_text=_("The local date on which the booking starts."))
-    peak = models.BooleanField(default=False, help_text=_("Half of the tables or more were taken at its start."))
+    peak = models.BooleanField(default=False, help_text=_("At least half of the tables were taken at its start."))
     joined = models.BooleanField(default=False, help_text=_("One of the planners chose joined tables."))
     snapshot = models.JSONField()
     snapshot_hash = models.TextField()
@@ -141,7 +141,7 @@ class ComparisonTally(models.Model):
 
 
 class DayComparison(models.Model):
-    """A restaurant's service day, frozen as the legacy planner met it, and each planner's result for the whole day.
+    """A restaurant's service day, stored as the legacy planner met it, and each planner's result for the whole day.
 
     ``content`` and the floor are enough to replay both planners: the bookings in the order of their decisions, and what
     others had taken. ``refused``: refused bookings that could have been seated at free tables, without moving anybody.
@@ -209,7 +209,7 @@ class DayTally(models.Model):
         return f"{self.service_date} {self.restaurant_ref}: {self.comparisons}"
 
 
-class FrozenBatch(models.Model):
+class StoredBatch(models.Model):
     """V3's input and decisions for bookings that were planned together. The audit reads it.
 
     Written by the transaction that decides. ``floor``: the floor in full, if its version had no record yet. ``content``: the
@@ -230,8 +230,9 @@ class FrozenBatch(models.Model):
 
     class Meta:
         ordering = ["-at"]
-        verbose_name = _("frozen batch")
-        verbose_name_plural = _("frozen batches")
+        db_table = "rollout_frozenbatch"  # Its name since the first release that had it.
+        verbose_name = _("stored batch")
+        verbose_name_plural = _("stored batches")
         indexes = [
             models.Index(fields=["at"], condition=models.Q(audited_at__isnull=True), name="frozenbatch_waiting"),
             models.Index(fields=["at"], name="frozenbatch_at"),
@@ -242,7 +243,7 @@ class FrozenBatch(models.Model):
 
 
 class Audit(models.Model):
-    """The seating audit's finding for one of V3's decisions, by the frozen batch of which it was part.
+    """The seating audit's finding for one of V3's decisions, by the stored batch of which it was part.
 
     ``wrong_refusal``: tables were free without moving anybody. ``verdict``: V3's decision compared with the legacy
     planner's on the same snapshot; empty if that was not asked, or gave no answer. ``error``: why there is no finding.
@@ -320,11 +321,11 @@ class Position(models.Model):
     percent = models.IntegerField()
     since = models.DateTimeField()
     paused = models.BooleanField(default=False, help_text=_("Nobody may promote until it is resumed."))
-    cool_down_until = models.DateTimeField(null=True, blank=True, help_text=_("No promotion before, after a breach."))
-    release = _release(_("The release that decides at this stage."))
-    release_since = models.DateTimeField(
-        null=True, blank=True, help_text=_("Since when, if later than the stage began.")
+    cool_down_until = models.DateTimeField(
+        null=True, blank=True, help_text=_("After a breach: no promotion before this time.")
     )
+    release = _release(_("The release that decides at this stage."))
+    release_since = models.DateTimeField(null=True, blank=True, help_text=_("When it began, if later than the stage."))
     same = ArrayField(
         models.TextField(),
         default=list,
@@ -394,7 +395,7 @@ class Waiver(models.Model):
     owner = models.TextField(help_text=_("Who is responsible for it: a team or a user id."))
     reason = models.TextField()
     at_most = models.PositiveIntegerField(
-        default=WAIVED_AT_MOST, db_default=WAIVED_AT_MOST, help_text=_("How many comparisons it covers at most.")
+        default=WAIVED_AT_MOST, db_default=WAIVED_AT_MOST, help_text=_("Maximum number of comparisons that it covers.")
     )
     expires_at = models.DateTimeField()
     withdrawn_at = models.DateTimeField(null=True, blank=True)

@@ -10,7 +10,7 @@ from assignments.models import Assignment
 from rollout import conf
 from rollout.flags import bucketing
 from rollout.flags.resolution import Mode
-from rollout.shadow import frozen_batches
+from rollout.shadow import stored_batches
 
 
 class RolloutRouter:
@@ -38,7 +38,7 @@ class RolloutRouter:
 
     def keep(self, batch: Batch) -> None:
         """Store V3's input, for the audit of each of its decisions."""
-        frozen_batches.keep(batch)
+        stored_batches.keep(batch)
 
     def moves_are_on(self) -> Exists:
         """Return SQL for whether the switch is on that lets V3 move confirmed parties."""

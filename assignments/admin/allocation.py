@@ -12,6 +12,7 @@ from assignments.admin.booking_column import booking
 from assignments.admin.bounded_changelist import BoundedList
 from assignments.admin.datetime_columns import local, recorded
 from assignments.admin.filters import known, since
+from assignments.admin.natural_order import natural_column
 from assignments.admin.readonly import ReadOnlyAdmin
 from assignments.admin.restaurant_column import NamedRows, restaurant
 from assignments.integration.floor_cache import floors_or_none
@@ -37,7 +38,7 @@ class AllocationList(ZonedRows, BoundedList):
 @admin.register(Allocation)
 class AllocationAdmin(ReadOnlyAdmin):
     list_display = [
-        "table_ref",
+        natural_column(Allocation, "table_ref"),
         "starts",
         "ends",
         "kind",

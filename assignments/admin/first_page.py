@@ -141,7 +141,7 @@ def _health(request: HttpRequest, now: datetime) -> Card | None:
     is_late = max(age, found.oldest_due_age_seconds) > conf.settings().CRON_SECONDS
     said = text % {"count": found.due_bookings}
     if is_late:
-        said += ", " + _("and the machine is behind")
+        said += ", " + _("and the system is behind")
     return Card(title=_("Health"), url=url, text=said, level="fail" if is_late else "pass")
 
 

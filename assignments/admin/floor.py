@@ -13,6 +13,7 @@ from django.utils.text import capfirst
 from django.utils.translation import gettext_lazy as _
 
 from assignments.admin import restaurant_field
+from assignments.admin.natural_order import NaturalOrder, natural_column
 from assignments.admin.nul import RefusesNul
 from assignments.admin.restaurant_column import NamedRows, restaurant
 from assignments.admin.restaurants import limited, may_see, refusal
@@ -31,7 +32,6 @@ from assignments.models import (
     ZonePriority,
 )
 from assignments.planning.floor import InvalidFloorError, Table
-from assignments.planning.natural_order import natural_key
 
 if TYPE_CHECKING:
     _FloorForm = forms.ModelForm[Any]
@@ -184,9 +184,18 @@ class VenueSettingsAdmin(FloorAdmin):
 
 @admin.register(TableDetails)
 class TableDetailsAdmin(FloorAdmin):
-    list_display = ["table_ref", restaurant, "zone", "min_party", "max_party", "features", "priority"]
+    list_display = [
+        natural_column(TableDetails, "table_ref"),
+        restaurant,
+        "zone",
+        "min_party",
+        "max_party",
+        "features",
+        "priority",
+    ]
     search_fields = ["table_ref", "restaurant_ref", "zone"]
     list_filter = ["restaurant_ref", "zone"]
+    ordering = ["restaurant_ref", NaturalOrder("table_ref")]
 
 
 @admin.register(ZonePriority)
@@ -197,18 +206,19 @@ class ZonePriorityAdmin(FloorAdmin):
 
 @admin.register(AdjacentTables)
 class AdjacentTablesAdmin(FloorAdmin):
-    list_display = [restaurant, "first_table_ref", "second_table_ref"]
+    list_display = [
+        restaurant,
+        natural_column(AdjacentTables, "first_table_ref"),
+        natural_column(AdjacentTables, "second_table_ref"),
+    ]
     search_fields = ["restaurant_ref", "first_table_ref", "second_table_ref"]
+    ordering = ["restaurant_ref", NaturalOrder("first_table_ref"), NaturalOrder("second_table_ref")]
 
 
 @admin.register(ListedJoin)
 class ListedJoinAdmin(FloorAdmin):
-    list_display = [restaurant, "tables", "seats", "min_party", "max_party"]
+    list_display = [restaurant, natural_column(ListedJoin, "table_refs"), "seats", "min_party", "max_party"]
     search_fields = ["restaurant_ref", "table_refs"]
-
-    @admin.display(description=ListedJoin._meta.get_field("table_refs").verbose_name, ordering="table_refs")
-    def tables(self, join: ListedJoin) -> str:
-        return " + ".join(sorted(join.table_refs, key=natural_key))
 
 
 class CalendarServiceFormSet(_ServiceFormSet):

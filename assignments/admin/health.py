@@ -109,9 +109,9 @@ def _guests(request: HttpRequest, found: Condition) -> Guests | None:
 
 def verdict(attentions: Sequence[Attention]) -> str:
     if not attentions:
-        return _("Machine: all is well.")
+        return _("System: all is well.")
     return ngettext(
-        "Machine: %(count)s issue needs attention.", "Machine: %(count)s issues need attention.", len(attentions)
+        "System: %(count)s issue needs attention.", "System: %(count)s issues need attention.", len(attentions)
     ) % {"count": len(attentions)}
 
 

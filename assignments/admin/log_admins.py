@@ -11,6 +11,7 @@ from django.utils.translation import ngettext
 from assignments.admin.booking_column import booking
 from assignments.admin.datetime_columns import recorded
 from assignments.admin.filters import known, since
+from assignments.admin.natural_order import natural_column
 from assignments.admin.readonly import ReadOnlyAdmin
 from assignments.admin.restaurants import restaurants_of
 from assignments.concurrency.circuit_breaker import name_for
@@ -49,7 +50,7 @@ class AttemptAdmin(ReadOnlyAdmin):
         "outcome",
         "reason",
         "strategy",
-        "table_refs",
+        natural_column(Attempt, "table_refs"),
         "decision_ms",
         recorded("at", _("when (UTC)"), seconds=True),
     ]

@@ -1,4 +1,4 @@
-"""Building the frozen values on which planning decides, from the host's bookings and the ledger."""
+"""Building the immutable values on which planning decides, from the host's bookings and the ledger."""
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import replace

@@ -22,7 +22,7 @@ from assignments.models import Allocation, Assignment, Closure, Stage
 from assignments.models.insertion import insert
 from assignments.models.moment import DatabaseNow, process_now
 from assignments.planning.floor import Floor
-from assignments.planning.natural_order import natural_key
+from assignments.planning.natural_order import NaturalKey, natural_key
 from assignments.planning.reasons import Reason
 from assignments.planning.seating_window import SeatingWindow
 from assignments.planning.snapshot import Occupied
@@ -202,7 +202,7 @@ def seat_hold(token: uuid.UUID) -> tuple[str, ...]:
     )
     if not updated or updated != len(rows):
         raise HoldExpiredError(f"Hold {token} has expired or was released; take a new one.")
-    return tuple(sorted(row.table_ref for row in rows))
+    return tuple(sorted((row.table_ref for row in rows), key=natural_key))
 
 
 def release(booking_refs: Sequence[str], *, for_others: bool = True) -> Mapping[str, tuple[str, ...]]:
@@ -213,10 +213,9 @@ def release(booking_refs: Sequence[str], *, for_others: bool = True) -> Mapping[
     """
     if not booking_refs:
         return {}
-    rows = list(
-        Allocation.objects.filter(booking_ref__in=booking_refs, ended_at__isnull=True)
-        .exclude(booking_ref="")
-        .order_by("table_ref")
+    rows = sorted(
+        Allocation.objects.filter(booking_ref__in=booking_refs, ended_at__isnull=True).exclude(booking_ref=""),
+        key=_by_table,
     )
     _delete(rows, for_others=for_others)
     freed: dict[str, list[str]] = defaultdict(list)
@@ -353,7 +352,7 @@ def seatings_of(booking_refs: Sequence[str]) -> Mapping[str, list[Allocation]]:
     """
     seated: dict[str, list[Allocation]] = defaultdict(list)
     storable = [ref for ref in booking_refs if "\0" not in ref]
-    for row in Allocation.objects.current().filter(booking_ref__in=storable).order_by("table_ref"):
+    for row in sorted(Allocation.objects.current().filter(booking_ref__in=storable), key=_by_table):
         seated[row.booking_ref].append(row)
     return dict(seated)
 
@@ -624,6 +623,10 @@ def followers(seatings: Sequence[Allocation], until: datetime) -> list[Allocatio
         .order_by("starts_at", "booking_ref", "table_ref")
     )
     return list(rows) if after < until else []
+
+
+def _by_table(row: Allocation) -> NaturalKey:
+    return natural_key(row.table_ref)
 
 
 def _row(placement: Placement, table_ref: str, **columns: Any) -> Allocation:

@@ -325,9 +325,9 @@ class Assignment(FSMModelMixin, models.Model):
     wake_at = models.DateTimeField(
         null=True,
         blank=True,
-        help_text=_("Time at which a table may have become free for it; empty once it was tried."),
+        help_text=_("Time at which a table may have become free for it; empty once that has been tried."),
     )
-    wakes = models.IntegerField(default=0, db_default=0, help_text=_("Number of such tries that seated nobody."))
+    wakes = models.IntegerField(default=0, db_default=0, help_text=_("Number of these attempts that seated nobody."))
     table_told = models.BooleanField(
         default=False, db_default=False, help_text=_("Whether its guests have been told their table, so that it stays.")
     )
@@ -342,7 +342,11 @@ class Assignment(FSMModelMixin, models.Model):
         help_text=_("Features that every table of this booking must have."),
     )
     wishes = ArrayField(
-        models.TextField(), default=list, db_default=[], blank=True, help_text=_("Features that they had better have.")
+        models.TextField(),
+        default=list,
+        db_default=[],
+        blank=True,
+        help_text=_("Features that its tables should have if possible."),
     )
     told_needs = ArrayField(
         models.TextField(), default=list, db_default=[], blank=True, help_text=_("Needs that the host does not store.")
@@ -355,7 +359,7 @@ class Assignment(FSMModelMixin, models.Model):
         db_default=0,
         editable=False,
         verbose_name=_("deaths"),
-        help_text=_("How often the process ended that was deciding it, since it was last decided."),
+        help_text=_("How often the process that was deciding it has died since the last decision."),
     )
     requested_at = models.DateTimeField()
     updated_at = UpdatedAtField()

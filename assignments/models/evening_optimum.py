@@ -20,7 +20,7 @@ class EveningOptimum(models.Model):
     waiting = models.IntegerField()
     possible = models.IntegerField()
     possible_in_any_order = models.IntegerField()
-    is_proven = models.BooleanField(help_text=_("Whether the solver proved that so many can be seated, and no more."))
+    is_proven = models.BooleanField(help_text=_("Whether the solver proved that this many can be seated, and no more."))
     examined_at = models.DateTimeField(db_default=DatabaseNow())
 
     class Meta:

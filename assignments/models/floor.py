@@ -64,13 +64,13 @@ class TableDetails(models.Model):
         default=list,
         db_default=[],
         blank=True,
-        help_text=_("What guests may need or wish, such as: step-free, window. Between commas."),
+        help_text=_("What guests may need or want, separated by commas: window, step-free."),
     )
     priority = models.SmallIntegerField(
         null=True,
         blank=True,
         validators=A_PRIORITY,
-        help_text=_("Tables with a higher one are preferred. Empty: that of the zone, or else 0."),
+        help_text=_("Tables with a higher priority are preferred. Empty: the zone's priority, or else 0."),
     )
 
     class Meta:
@@ -113,8 +113,8 @@ class TablePlace(models.Model):
 
     class Meta:
         ordering = ["restaurant_ref", "table_ref"]
-        verbose_name = _("place of a table")
-        verbose_name_plural = _("places of tables")
+        verbose_name = _("table position")
+        verbose_name_plural = _("table positions")
         constraints = [models.UniqueConstraint(fields=["restaurant_ref", "table_ref"], name="tableplace_once")]
 
     def __str__(self) -> str:
@@ -126,7 +126,9 @@ class ZonePriority(models.Model):
 
     restaurant_ref = models.TextField()
     zone = models.TextField(help_text=_("The zone's ref, as the tables name it."))
-    priority = models.SmallIntegerField(validators=A_PRIORITY, help_text=_("Zones with a higher one are preferred."))
+    priority = models.SmallIntegerField(
+        validators=A_PRIORITY, help_text=_("Zones with a higher priority are preferred.")
+    )
 
     class Meta:
         ordering = ["restaurant_ref", "zone"]
@@ -235,12 +237,12 @@ class ServiceHours(models.Model):
     early_minutes = models.PositiveSmallIntegerField(
         default=0,
         validators=[MaxValueValidator(A_DAY_OF_MINUTES)],
-        help_text=_("How long before the start guests may come."),
+        help_text=_("How many minutes before the start guests may come."),
     )
     late_minutes = models.PositiveSmallIntegerField(
         default=0,
         validators=[MaxValueValidator(A_DAY_OF_MINUTES)],
-        help_text=_("How long after the end guests may still come. Needs “allow overrun”."),
+        help_text=_("How many minutes after the end guests may still come. Needs “allow overrun”."),
     )
 
     class Meta:

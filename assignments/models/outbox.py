@@ -33,7 +33,7 @@ class OutboxMessage(models.Model):
         default=0,
         db_default=0,
         verbose_name=_("deaths"),
-        help_text=_("Attempts during which the delivering process ended."),
+        help_text=_("Attempts during which the delivering process died."),
     )
     claimed_by = models.UUIDField(null=True, blank=True, editable=False)
     failed_since = models.DateTimeField(null=True, blank=True, help_text=_("Time of its first failed attempt."))

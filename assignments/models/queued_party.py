@@ -17,7 +17,7 @@ class QueuedParty(models.Model):
     joined_at = models.DateTimeField(db_default=DatabaseNow())
     left_at = models.DateTimeField(null=True, blank=True)
     booking_ref = models.TextField(blank=True, default="")
-    actor = models.TextField(help_text=_("Who put it into the queue."))
+    actor = models.TextField(help_text=_("Who added it to the queue."))
 
     class Meta:
         ordering = ["joined_at", "id"]

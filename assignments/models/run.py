@@ -35,10 +35,14 @@ class Run(models.Model):
     unexpected = models.IntegerField(default=0, help_text=_("Unexpected errors."))
     failed_at = models.DateTimeField(null=True, blank=True, help_text=_("Time of the last unexpected error."))
     dropped_events = models.IntegerField(default=0)
-    dropped_at = models.DateTimeField(null=True, blank=True, help_text=_("Time when a loss of events was last found."))
+    dropped_at = models.DateTimeField(
+        null=True, blank=True, help_text=_("Time at which a loss of events was last found.")
+    )
     seconds = models.FloatField(default=0)
     release = models.TextField(blank=True, default="", db_default="", help_text=_("The release of the process."))
-    memory_begun_mb = models.FloatField(null=True, help_text=_("Memory of the process as it began. Empty: unknown."))
+    memory_begun_mb = models.FloatField(
+        null=True, help_text=_("Memory of the process when it started. Empty: unknown.")
+    )
     memory_mb = models.FloatField(null=True, help_text=_("Memory of the process after its last pass. Empty: unknown."))
     error = models.TextField(blank=True, default="", help_text=_("Type of the last error; never its message."))
 

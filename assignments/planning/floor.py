@@ -328,7 +328,8 @@ def _number_problems(floor: Floor) -> Iterator[str]:
             yield f"table {table.ref!r} has {table.seats} seats, and at most {MOST_SEATS} are possible"
     for join in floor.joins:
         if join.seats > MOST_SEATS:
-            yield f"join {sorted(join.table_refs)} has {join.seats} seats, and at most {MOST_SEATS} are possible"
+            tables = sorted(join.table_refs, key=natural_key)
+            yield f"join {tables} has {join.seats} seats, and at most {MOST_SEATS} are possible"
     for service in (*floor.services, *(each for entry in floor.calendar for each in entry.services)):
         longest = max((turn.minutes for turn in service.turn_times), default=0)
         for name, minutes in (
@@ -354,7 +355,7 @@ def _limit_problems(floor: Floor) -> Iterator[str]:
     for table in floor.tables:
         yield from beyond_seats(f"table {table.ref!r}", table)
     for join in floor.joins:
-        yield from beyond_seats(f"join {sorted(join.table_refs)}", join)
+        yield from beyond_seats(f"join {sorted(join.table_refs, key=natural_key)}", join)
 
 
 def beyond_seats(name: str, place: Table | Join) -> Iterator[str]:
@@ -366,7 +367,7 @@ def beyond_seats(name: str, place: Table | Join) -> Iterator[str]:
 
 
 def _adjacency_problems(pairs: frozenset[frozenset[str]], refs: Set[str]) -> Iterator[str]:
-    unknown = sorted({ref for pair in pairs for ref in pair if ref not in refs})
+    unknown = sorted({ref for pair in pairs for ref in pair if ref not in refs}, key=natural_key)
     if unknown:
         yield f"adjacency names unknown tables {', '.join(map(repr, unknown))}"
     for pair in sorted(map(sorted, pairs)):
@@ -377,7 +378,7 @@ def _adjacency_problems(pairs: frozenset[frozenset[str]], refs: Set[str]) -> Ite
 def _join_problems(joins: Iterable[Join], refs: Set[str]) -> Iterator[str]:
     listed = Counter(join.table_refs for join in joins)
     for join in joins:
-        tables = sorted(join.table_refs)
+        tables = sorted(join.table_refs, key=natural_key)
         missing = [ref for ref in tables if ref not in refs]
         if missing:
             yield f"a join names unknown tables {', '.join(map(repr, missing))}"
@@ -385,7 +386,9 @@ def _join_problems(joins: Iterable[Join], refs: Set[str]) -> Iterator[str]:
             yield f"join {tables} needs two tables and a seat"
         if _is_empty(join.min_party, join.max_party):
             yield f"join {tables} takes parties of {join.min_party} to {join.max_party}"
-    yield from (f"join {sorted(tables)} is listed {count} times" for tables, count in listed.items() if count > 1)
+    for joined, count in listed.items():
+        if count > 1:
+            yield f"join {sorted(joined, key=natural_key)} is listed {count} times"
 
 
 def _is_empty(min_party: int | None, max_party: int | None) -> bool:

@@ -55,7 +55,7 @@ class OptimizerMissingError(RuntimeError):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Problem:
-    """An evening as it stands, frozen. ``occupied`` and ``movable`` as for ``EveningPlanner``; ``requests`` wait."""
+    """An evening as it stands, immutable. ``occupied`` and ``movable`` as for ``EveningPlanner``; ``requests`` wait."""
 
     floor: Floor
     occupied: tuple[Occupied, ...]

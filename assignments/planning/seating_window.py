@@ -77,7 +77,7 @@ def seating_window(
         if moment is not None and moment.tzinfo is None:
             return Refusal(Reason.INVALID_START, _("The time %(time)s has no time zone.", time=moment.isoformat()))
         if moment is not None and not FIRST_YEAR <= moment.year <= LAST_YEAR:
-            text = _("The time %(time)s is no time for a dinner.", time=moment.isoformat())
+            text = _("The time %(time)s is out of range.", time=moment.isoformat())
             return Refusal(Reason.INVALID_START, text)
     start = starts_at.astimezone(UTC)
     service = service_of(floor, start)

@@ -11,7 +11,7 @@ from enum import StrEnum
 from typing import Any
 
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy, ngettext
+from django.utils.translation import gettext_lazy, ngettext, pgettext_lazy
 
 from assignments.coordination import edits, host_changes, stays
 from assignments.integration.planners import MANUAL, V3
@@ -169,7 +169,7 @@ _TRANSITIONS: Mapping[str, Any] = {
     "send_to_review": gettext_lazy("send to review"),
     "reseat": gettext_lazy("reseat"),
     "restore": gettext_lazy("restore"),
-    "fail": gettext_lazy("fail"),
+    "fail": pgettext_lazy("a transition", "fail"),
     "reopen": gettext_lazy("reopen"),
     "cancel": gettext_lazy("cancel"),
 }

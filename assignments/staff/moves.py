@@ -14,6 +14,7 @@ from assignments.integration.swaps import obstacle_to_swaps
 from assignments.lifecycle import ledger
 from assignments.models import GONE, Allocation, Assignment, Stage
 from assignments.planning.floor import Floor, Table
+from assignments.planning.natural_order import natural_key
 from assignments.planning.reasons import PHYSICAL_REASONS, Refusal
 from assignments.planning.snapshot import Occupied, occupied_by
 from assignments.staff import review_queue
@@ -117,7 +118,7 @@ def moves_of(
 
 def _choice(table: Table, place: Possible, *, own: set[str], joins: Mapping[str, tuple[str, ...]]) -> Choice:
     if table.ref in own:
-        return Choice(table=table, fit=Fit.HERE, table_refs=tuple(sorted(own)))
+        return Choice(table=table, fit=Fit.HERE, table_refs=tuple(sorted(own, key=natural_key)))
     against = place.against([table.ref])
     if not against:
         return Choice(table=table, fit=Fit.FITS, table_refs=(table.ref,))

@@ -108,7 +108,7 @@ class WaiverForm(RestaurantForm):
         min_value=1,
         max_value=steering.MAX_WAIVED,
         initial=WAIVED_AT_MOST,
-        help_text=_("Comparisons that it covers. Whatever is beyond counts."),
+        help_text=_("Number of comparisons that it covers. Any more will count."),
     )
     owner = forms.CharField(
         label=_("Owner"), widget=AdminTextInputWidget, help_text=_("Who is responsible for it: a team or a user id.")

@@ -32,7 +32,7 @@ _LOOK = gettext_lazy("Look at the comparisons. Then fix the cause, or accept the
 _MORE_LIVE = gettext_lazy("Stay at this stage: V3 has decided too few bookings.")
 HELP: Mapping[str, str | Promise] = {
     SOAK: _WAIT,
-    "integrity": gettext_lazy("See Health, which names what to do."),
+    "integrity": gettext_lazy("See Health, which says what to do."),
     "flags": gettext_lazy("Set the switches back to what the stage says."),
     "seatings": gettext_lazy("Find the seatings in the ledger, and move the guests."),
     "comparable": _MORE_SHADOW,

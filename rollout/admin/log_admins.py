@@ -220,7 +220,7 @@ class DayComparisonAdmin(ByRestaurant):
     )
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Model]:
-        """Skip the frozen day: it is for replaying, not for reading."""
+        """Skip the stored day: it is for replaying, not for reading."""
         return super().get_queryset(request).defer("content")
 
     @admin.display(description=_("flaws"))

@@ -57,7 +57,7 @@ class Action(base.Action):
             "--feed",
             action="store_true",
             help="Store V3's decisions on the legacy planner's evening as comparisons, so that gates count them. The same "
-            "evening of a file counts once for a release, under whatever names and date.",
+            "evening of a file counts once for a release, whatever its names and date.",
         )
 
         parser.add_argument(

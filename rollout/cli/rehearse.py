@@ -17,7 +17,7 @@ RUNS = 200
 
 class Action(base.Action):
     help = (
-        "Break V3 on purpose, in memory, on the frozen situations of the comparisons. Show which gate and which guardrail "
+        "Break V3 on purpose, in memory, on the stored situations of the comparisons. Show which gate and which guardrail "
         "catches each kind of fault, after how many decisions, and how often V3 fails without a fault. Writes nothing: the "
         "transaction is read-only."
     )

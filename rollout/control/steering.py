@@ -331,7 +331,7 @@ def waive(
         raise change_log.UnusableError(problem)
     if not 1 <= at_most <= MAX_WAIVED:
         problem = _(
-            "A waiver covers 1 to %(most)s comparisons, not %(count)s: more is no exception.",
+            "A waiver covers 1 to %(most)s comparisons, not %(count)s.",
             most=MAX_WAIVED,
             count=at_most,
         )

@@ -1,4 +1,4 @@
-"""Auditing each decision of V3 once, by its frozen batch, and asking the legacy planner about the same situation.
+"""Auditing each decision of V3 once, by its stored batch, and asking the legacy planner about the same situation.
 
 The guard calls this. It reads and judges in a READ ONLY transaction, so that neither the audit nor a planner that it
 asks can change anything, and then writes its own rows. Parallel runs may judge a batch twice, but only one writes.
@@ -32,12 +32,12 @@ from assignments.planning.floor import Floor
 from assignments.planning.snapshot import Snapshot
 from rollout import conf
 from rollout.evidence import untold
-from rollout.models import Audit, FloorRecord, FrozenBatch
+from rollout.models import Audit, FloorRecord, StoredBatch
 from rollout.policy.batch_audit import Judgement, judge
 from rollout.policy.measurements import Seatings
 from rollout.policy.seating_audit import Flaw
 from rollout.policy.verdict import Verdict, compare_with_a_sound_control
-from rollout.shadow import frozen_batches
+from rollout.shadow import stored_batches
 from rollout.shadow.candidate import v3
 from rollout.shadow.days import Judge
 from rollout.shadow.recorder import keep_floors
@@ -77,7 +77,7 @@ def run(limit: int | None = None, *, seconds: float = SECONDS) -> int:
     begun, tried, failed = 0, dict[UUID, int](), list[tuple[datetime, _Chunk, Exception]]()
     until = monotonic() + seconds
     while begun < limit and monotonic() < until:
-        waiting = FrozenBatch.objects.filter(audited_at=None).exclude(key__in=tried)
+        waiting = StoredBatch.objects.filter(audited_at=None).exclude(key__in=tried)
         found = list(waiting.order_by(_REFUSALS_FIRST, "at").values_list("key", "attempts", "at")[:CHUNK])
         chosen: dict[UUID, int] = {}
         oldest = []
@@ -100,7 +100,7 @@ def run(limit: int | None = None, *, seconds: float = SECONDS) -> int:
     for number, (_oldest, chunk, error) in enumerate(sorted(failed, key=lambda each: each[0])):
         if number == 0 or monotonic() < until:
             _take_apart(chunk, error, until)
-    left = FrozenBatch.objects.filter(key__in=tried, audited_at=None).values_list("key", flat=True) if tried else ()
+    left = StoredBatch.objects.filter(key__in=tried, audited_at=None).values_list("key", flat=True) if tried else ()
     return begun - sum(tried[key] for key in left)
 
 
@@ -158,7 +158,7 @@ class _Chunk:
 
     def _write(self, found: Mapping[UUID, Sequence[Audit]], timeout_ms: int) -> None:
         with transactions.atomic(limits=transactions.Limits(statement=timeout_ms, lock=timeout_ms)):
-            mine = FrozenBatch.objects.filter(key__in=found, audited_at=None).order_by("key")
+            mine = StoredBatch.objects.filter(key__in=found, audited_at=None).order_by("key")
             keys = list(mine.select_for_update(skip_locked=True).values_list("key", flat=True))
             keep_floors(self._embedded.values())
             # Another run may have written some of them in the meantime.
@@ -166,7 +166,7 @@ class _Chunk:
             audits = [audit for key in keys for audit in found[key] if audit.attempt not in there]
             Audit.objects.bulk_create(audits, batch_size=500)
             whole = keys if self.attempts is None else [key for key in keys if not self._waiting_of(key)]
-            FrozenBatch.objects.filter(key__in=whole).update(audited_at=DatabaseNow())
+            StoredBatch.objects.filter(key__in=whole).update(audited_at=DatabaseNow())
 
     def halves(self) -> Sequence["_Chunk"]:
         """Return two halves of the batches, or of the single batch's decisions; empty if it cannot be divided."""
@@ -189,7 +189,7 @@ class _Chunk:
 
     def is_given_up_together(self) -> bool:
         """Return whether these are few decisions that have all waited too long to be divided any further."""
-        batches = FrozenBatch.objects.filter(key__in=self.keys, audited_at=None)
+        batches = StoredBatch.objects.filter(key__in=self.keys, audited_at=None)
         if batches.exclude(at__lt=DatabaseNow() - FOR_LONG).exists():
             return False
         waiting = self.attempts or [each for key in self.keys for each in self._waiting_of(key)]
@@ -201,7 +201,7 @@ class _Chunk:
         Before that, audit them without the host, which may be what raises: everything except ``untold`` can be judged
         without it.
         """
-        late = FrozenBatch.objects.filter(key__in=self.keys, audited_at=None, at__lt=DatabaseNow() - IN_TIME)
+        late = StoredBatch.objects.filter(key__in=self.keys, audited_at=None, at__lt=DatabaseNow() - IN_TIME)
         batches = list(late.defer("content", "floor"))
         if not batches:
             return
@@ -227,7 +227,7 @@ class _Chunk:
 
     def _judged(self) -> Mapping[UUID, Sequence[Audit]]:
         """Return the rows to write, by batch."""
-        batches = list(FrozenBatch.objects.filter(key__in=self.keys))
+        batches = list(StoredBatch.objects.filter(key__in=self.keys))
         self._read_floors(batches)
         for batch in batches:
             self._judgement(batch)
@@ -248,7 +248,7 @@ class _Chunk:
         self._told_others = untold.told_others(bookings, host)
         return {batch.key: self._of(batch, attempts[batch.key], bookings) for batch in batches}
 
-    def _read_floors(self, batches: Sequence[FrozenBatch]) -> None:
+    def _read_floors(self, batches: Sequence[StoredBatch]) -> None:
         stored = {batch.floor_version: batch.floor for batch in batches if batch.floor is not None}
         named = {batch.floor_version for batch in batches} - stored.keys()
         records = FloorRecord.objects.filter(version__in=named).values_list("version", "content") if named else ()
@@ -262,10 +262,10 @@ class _Chunk:
                     self._embedded[version] = self._floors[version]
 
     def _of(
-        self, batch: FrozenBatch, attempts: Sequence[Attempt], bookings: Mapping[str, HostBooking]
+        self, batch: StoredBatch, attempts: Sequence[Attempt], bookings: Mapping[str, HostBooking]
     ) -> Sequence[Audit]:
         error, judged, read = self._judgement(batch)
-        found, movers = [], frozen_batches.movers_of(batch.content) if read else {}
+        found, movers = [], stored_batches.movers_of(batch.content) if read else {}
         for attempt in attempts:
             about = judged.get(attempt.booking_ref)
             audit = _audit_of(batch, attempt, error or ("" if about else "not_in_the_batch"))
@@ -284,13 +284,13 @@ class _Chunk:
             found.append(audit)
         return found
 
-    def _judgement(self, batch: FrozenBatch) -> "_Judged":
+    def _judgement(self, batch: StoredBatch) -> "_Judged":
         """Return the audit's result for a batch: an error or judgements by booking, and the batch."""
         if batch.key not in self._judgements:
             error, judged, read = "", dict[str, Judgement](), None
             try:
-                read = frozen_batches.read(batch.content, self._floors[batch.floor_version])
-                judged = dict(_judge(read, frozen_batches.movers_of(batch.content)))
+                read = stored_batches.read(batch.content, self._floors[batch.floor_version])
+                judged = dict(_judge(read, stored_batches.movers_of(batch.content)))
             except DatabaseError:
                 raise
             except Exception as problem:  # noqa: BLE001  (what a stored batch makes the code raise is not known beforehand)
@@ -300,10 +300,10 @@ class _Chunk:
         return self._judgements[batch.key]
 
 
-_Judged = tuple[str, Mapping[str, Judgement], frozen_batches.Frozen | None]
+_Judged = tuple[str, Mapping[str, Judgement], stored_batches.PlannedBatch | None]
 
 
-def _audit_of(batch: FrozenBatch, attempt: Attempt, error: str) -> Audit:
+def _audit_of(batch: StoredBatch, attempt: Attempt, error: str) -> Audit:
     """Return an audit without a finding, or with the error that prevents one."""
     return Audit(
         attempt=attempt.pk,
@@ -323,7 +323,7 @@ def _audited_of(keys: Sequence[UUID]) -> Iterable[int]:
     return Audit.objects.filter(attempt__in=of_batches).values_list("attempt", flat=True)
 
 
-def _judge(read: frozen_batches.Frozen, moved_for: Mapping[str, Sequence[str]]) -> Mapping[str, Judgement]:
+def _judge(read: stored_batches.PlannedBatch, moved_for: Mapping[str, Sequence[str]]) -> Mapping[str, Judgement]:
     asking = {request.booking_ref: request for request in read.requests}
     before = read.before
 
@@ -350,7 +350,7 @@ def _judge(read: frozen_batches.Frozen, moved_for: Mapping[str, Sequence[str]]) 
     )
 
 
-def _ask_the_legacy_planner(audit: Audit, about: Judgement, read: frozen_batches.Frozen) -> None:
+def _ask_the_legacy_planner(audit: Audit, about: Judgement, read: stored_batches.PlannedBatch) -> None:
     """Compare with what the legacy planner decides on the same snapshot, if it is installed.
 
     Not done if parties were moved, because what was free at this booking's turn is not what is free after the moves.

@@ -78,7 +78,7 @@ def from_host(restaurant_ref: str) -> Floor | None:
 
 
 def of_batches(versions: Mapping[str, UUID]) -> Mapping[str, Floor]:
-    """Return the floors of frozen batches, by version. ``versions``: the key of one batch for each version. One query."""
+    """Return the floors of stored batches, by version. ``versions``: the key of one batch for each version. One query."""
     found = {}
     if versions:
         for version, content in rows(_OF_BATCHES, versions=list(versions), keys=list(versions.values())):

@@ -69,7 +69,7 @@ class _Decided:
     ``is_unsure``: tables were released since, so what was free then is unknown.
 
     ``is_adjusted``: its guests have come, or its stay was changed, so that its times are no longer the planner's.
-    ``is_altered``: some seating of that evening was moved or ended since. ``batch``: its frozen batch, if any, which
+    ``is_altered``: some seating of that evening was moved or ended since. ``batch``: its stored batch, if any, which
     has the floor by which it was decided.
     """
 
@@ -152,7 +152,7 @@ def of_the_legacy_planners_seatings(since: datetime) -> Seatings:
 
 
 def of_seatings_without_batch(since: datetime) -> Seatings:
-    """Return the audit of V3's seatings since ``since``, of any release and restaurant, that are in no frozen batch."""
+    """Return the audit of V3's seatings since ``since``, of any release and restaurant, that are in no stored batch."""
     parameters = {"planner": V3, "since": since, "limit": INSPECTED, "restaurants": EVERY_RESTAURANT, "releases": None}
     decided = [_Decided(**row) for row in dicts(_WITHOUT_BATCH, **parameters)]
     if not decided:
@@ -168,7 +168,7 @@ def _scaled(found: int, judged: int, everything: int) -> int:
 
 
 class _Floors:
-    """The floors by which decisions are judged: the floor in the decision's frozen batch if it has one, else today's."""
+    """The floors by which decisions are judged: the floor in the decision's stored batch if it has one, else today's."""
 
     def __init__(self, decided: Sequence[_Decided]) -> None:
         batches = {each.floor_version: each.batch for each in decided if each.floor_version and each.batch}
@@ -416,9 +416,9 @@ SELECT last.booking_ref, last.restaurant_ref, last.service_date, last.outcome, l
 
 _DECIDED = _decided("planner = %(planner)s")
 HAS_NO_BATCH = """outcome = 'confirmed'
-        AND NOT EXISTS (SELECT FROM rollout_frozenbatch AS frozen WHERE frozen.key = assignments_attempt.batch)
+        AND NOT EXISTS (SELECT FROM rollout_frozenbatch AS stored WHERE stored.key = assignments_attempt.batch)
         AND NOT EXISTS (SELECT FROM rollout_audit AS audit WHERE audit.attempt = assignments_attempt.id)"""
-"""SQL for seatings that have no frozen batch, such as edits after which the guests keep their tables.
+"""SQL for seatings that have no stored batch, such as edits after which the guests keep their tables.
 
 Or whose batch was not stored, whatever the attempt says.
 """

@@ -42,7 +42,7 @@ def prune(days: int) -> Iterator[Pruned]:
     """Delete data older than ``days``, a chunk per transaction; yield the totals so far after each.
 
     Comparisons are first added to the metrics' totals. Those that still wait for V3 stay, as do guard runs with a
-    breach. Frozen batches are deleted after BATCH_DAYS, unaudited ones after ``days``. Triggers count what is deleted:
+    breach. Stored batches are deleted after BATCH_DAYS, unaudited ones after ``days``. Triggers count what is deleted:
     comparisons into ``ComparisonTally``, days into ``DayTally``, audits and unaudited decisions into ``AuditTally``.
     Raises EvidenceNeededError.
     """

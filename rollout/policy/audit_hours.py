@@ -1,6 +1,6 @@
 """The audit's own reading of a floor's hours: when a party sits, and how long its tables are blocked.
 
-It reads the fields of frozen values and calls none of their methods: see ``seating_audit``.
+It reads the fields of immutable values and calls none of their methods: see ``seating_audit``.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Judging each decision of a batch by the planner's input: its seatings, its refusals and its moves.
 
-Like the audits that it uses, it does no I/O and shares no code with a planner: it reads the fields of frozen values,
+Like the audits that it uses, it does no I/O and shares no code with a planner: it reads the fields of immutable values,
 and calls none of their methods.
 """
 

@@ -1,6 +1,6 @@
 """Auditing a planner's decisions on a whole day: no two parties at a table, and no party refused that could be seated.
 
-Like the seating audit, which it uses, it does no I/O and shares no code with a planner: it reads the fields of frozen
+Like the seating audit, which it uses, it does no I/O and shares no code with a planner: it reads the fields of immutable
 values, and calls none of their methods.
 """
 

@@ -1,6 +1,6 @@
 """The audit's own reading of a floor's pacing: whether more guests come or are there than the restaurant allows.
 
-It reads the fields of frozen values and calls none of their methods: see ``seating_audit``.
+It reads the fields of immutable values and calls none of their methods: see ``seating_audit``.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The seating audit: judging seatings and refusals of any planner by the restaurant's rules. It does no I/O.
 
-It shares no code with a planner, because shared code would share its bugs. It reads the fields of frozen values and
+It shares no code with a planner, because shared code would share its bugs. It reads the fields of immutable values and
 calls none of their methods; even their types are imported only for the type checker. Verdicts, gates, the guard and
 backtests use it.
 """

@@ -1,4 +1,4 @@
-"""Reads the frozen situations that a rehearsal decides: those of the environment's comparisons. Reads only."""
+"""Reads the stored situations that a rehearsal decides: those of the environment's comparisons. Reads only."""
 
 from assignments.concurrency.sql import rows
 from rollout.models import Comparison
@@ -16,7 +16,7 @@ SELECT id FROM (SELECT DISTINCT ON (restaurant_ref, booking_ref) id FROM rollout
 """
 
 
-def frozen(*, seed: int) -> tuple[list[Case], int]:
+def situations(*, seed: int) -> tuple[list[Case], int]:
     """At most CASES situations, drawn with this seed, and how many more could not be read."""
     ids = [pk for (pk,) in rows(_SAMPLE, seed=f" {seed}", limit=CASES)]
     cases, unreadable = [], 0

@@ -1,4 +1,4 @@
-"""Having a broken V3 decide frozen situations, and judging each decision as comparisons and the guard would."""
+"""Having a broken V3 decide stored situations, and judging each decision as comparisons and the guard would."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, fields, replace
@@ -21,7 +21,7 @@ ENOUGH = 0.01
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Case:
-    """A frozen situation, and what the control decided in it."""
+    """A stored situation, and what the control decided in it."""
 
     snapshot: Snapshot
     control: Decision

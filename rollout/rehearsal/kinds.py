@@ -1,7 +1,7 @@
 """The kinds of faults that a rehearsal tries: V3 made worse on purpose, each in one way.
 
 A kind changes V3's input or its answer; everything else is V3's own. Some faults show only in certain situations, such
-as with a pin. If the evidence has hardly any, the kind stages one: it changes the frozen situation for both planners.
+as with a pin. If the evidence has hardly any, the kind stages one: it changes the stored situation for both planners.
 
 Long because it is a list: each kind is a few lines.
 """

@@ -1,6 +1,6 @@
 """Rehearsing: breaking V3 in each way, to see which of the environment's gates and guardrails would catch it.
 
-Nothing is written: the situations are frozen, V3 is broken only in memory, and PostgreSQL refuses writes.
+Nothing is written: the situations are stored, V3 is broken only in memory, and PostgreSQL refuses writes.
 """
 
 from collections.abc import Callable, Sequence
@@ -18,7 +18,7 @@ from rollout.rehearsal.runs import Caught, Rules
 
 
 class NoEvidenceError(LookupError):
-    """There is no frozen situation that V3 could decide."""
+    """There is no stored situation that V3 could decide."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -76,7 +76,7 @@ def rehearse(
     rules = Rules.of(conf.current_ladder(), conf.guard_rails())
     decide = import_string(conf.settings().CANDIDATE)
     with read_only():
-        cases, unreadable = evidence.frozen(seed=seed)
+        cases, unreadable = evidence.situations(seed=seed)
         if not cases:
             raise NoEvidenceError(
                 "There is no evidence to rehearse on: no comparison is stored that can be read. Let V3 watch in shadow "

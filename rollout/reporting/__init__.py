@@ -1,1 +1,1 @@
-"""The evidence for a promotion review: one frozen ``Report``, as JSON and through a template for each other format."""
+"""The evidence for a promotion review: one immutable ``Report``, as JSON and through a template for each other format."""

@@ -161,9 +161,9 @@ def _difference(comparison: Comparison, floors: dict[str, Floor | None]) -> Diff
     )
 
 
-def _choice(frozen: Mapping[str, Any], floor: Floor | None) -> Choice:
+def _choice(stored: Mapping[str, Any], floor: Floor | None) -> Choice:
     try:
-        decision = decision_from_json(frozen)
+        decision = decision_from_json(stored)
         best = decision.best
         if best is None:
             return Choice(why=decision.refusal.detail if decision.refusal else "")

@@ -236,7 +236,7 @@ def compare_days(candidate: CandidateProcess, touched: Collection[tuple[str, dat
     judge = assignments_conf.load(path).judge if path else None
     for restaurant_ref, service_date in days.waiting(touched, candidate.release):
         try:
-            day = days.freeze(restaurant_ref, service_date)
+            day = days.recorded(restaurant_ref, service_date)
             if day is not None:
                 days.compare(
                     day,

@@ -1,4 +1,4 @@
-"""Freezing a restaurant's service day as the control met it, and replaying it through both planners.
+"""Reading a restaurant's service day as the control met it, and replaying it through both planners.
 
 Comparing bookings one by one says nothing about batches. So each day is planned again as a whole: by V3 in batches, as
 ``run_coordinator`` plans waiting bookings, and by the control booking by booking. Both start with the same tables taken
@@ -45,7 +45,7 @@ class NoDecisionsError(Exception):
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class FrozenDay:
+class DaySnapshot:
     """All that both planners need. ``requests`` are in the order in which the control decided them.
 
     ``start``: the day before any of them is seated; its own request is the first one.
@@ -61,26 +61,26 @@ class FrozenDay:
         return {**snapshot_to_json(self.start), "requests": requests, "batch_size": self.batch_size}
 
 
-def day_from_json(stored: Mapping[str, Any], floor: Floor) -> FrozenDay:
+def day_from_json(stored: Mapping[str, Any], floor: Floor) -> DaySnapshot:
     """Read a day. Raises KeyError, TypeError or ValueError if it is invalid, or belongs to another floor."""
-    return FrozenDay(
+    return DaySnapshot(
         start=snapshot_from_json(stored, floor),
         requests=tuple(requests_from_json(stored["requests"])),
         batch_size=int(stored["batch_size"]),
     )
 
 
-def day_of(start: Snapshot, requests: Iterable[SeatingRequest], occupied: Iterable[Occupied] = ()) -> FrozenDay:
+def day_of(start: Snapshot, requests: Iterable[SeatingRequest], occupied: Iterable[Occupied] = ()) -> DaySnapshot:
     """Return a day on which these bookings ask for tables, beside what others have ``occupied``. None has tables yet."""
     asking = tuple(replace(request, current_table_refs=()) for request in requests)
-    return FrozenDay(
+    return DaySnapshot(
         start=replace(start, request=asking[0], occupied=tuple(occupied)),
         requests=asking,
         batch_size=assignments_conf.settings().BATCH_SIZE,
     )
 
 
-def by_v3(day: FrozenDay, together: Together) -> DayTotals:
+def by_v3(day: DaySnapshot, together: Together) -> DayTotals:
     """Return V3's decisions for the day, batch by batch, with bookings that still wait. Raises NoDecisionsError."""
     totals = DayTotals()
     start, waiting = day.start, list[SeatingRequest]()
@@ -104,7 +104,7 @@ def by_v3(day: FrozenDay, together: Together) -> DayTotals:
     return totals
 
 
-def by_the_control(day: FrozenDay, judge: Judge) -> DayTotals:
+def by_the_control(day: DaySnapshot, judge: Judge) -> DayTotals:
     """Return the control's decisions for the day, booking by booking."""
     totals, start = DayTotals(), day.start
     for request in day.requests:
@@ -132,7 +132,7 @@ def _beside(snapshot: Snapshot, taken: Iterable[Taken]) -> Snapshot:
     return replace(snapshot, occupied=(*snapshot.occupied, *more))
 
 
-def freeze(restaurant_ref: str, service_date: date) -> FrozenDay | None:
+def recorded(restaurant_ref: str, service_date: date) -> DaySnapshot | None:
     """Return the day as shadow mode has recorded it; None if nothing of it can be read.
 
     Each booking has its last recorded request. Taken is everything without a recorded decision: closed tables,
@@ -167,7 +167,7 @@ def freeze(restaurant_ref: str, service_date: date) -> FrozenDay | None:
 
 
 def compare(
-    day: FrozenDay,
+    day: DaySnapshot,
     *,
     service_date: date,
     origin: str,

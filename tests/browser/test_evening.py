@@ -201,7 +201,7 @@ def test_guests_arrive_sit_stay_longer_and_leave(page: Page, tonight: datetime) 
     press(page, "Arrived")
     said(page, "arrived")
     assert stage_of(booking) == Stage.ARRIVED
-    press(page, "Take the last stage back")
+    press(page, "Undo the last stage")
     said(page, "Undone")
     assert stage_of(booking) == Stage.LATE
     press(page, "+15 min")
@@ -342,7 +342,7 @@ def test_a_closure_gets_other_times_by_keyboard_by_its_fields_and_by_dragging_an
     said(page, f"{starts - timedelta(minutes=20):%H:%M}")
     assert times() == (starts - timedelta(minutes=20), ends + timedelta(minutes=40))
     assert f"closure={pk}" in page.url
-    page.locator("#evening-said").get_by_role("button", name="Take the change of the times back").click()
+    page.locator("#evening-said").get_by_role("button", name="Undo the new times").click()
     expect_text(page.locator("#evening-said"), f"{starts:%H:%M} until")
     assert times() == (starts, ends + timedelta(minutes=40))
 

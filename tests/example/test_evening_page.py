@@ -182,7 +182,7 @@ class TestForms:
 
         booking, table = seated(), str(models.Table.objects.order_by("code")[0].pk)
         for name, where, data, text in (
-            ("arrived", {**query, "booking": booking.pk}, {"version": booking.version}, "Take the last stage back"),
+            ("arrived", {**query, "booking": booking.pk}, {"version": booking.version}, "Undo the last stage"),
             ("close", query, {"tables": table}, "Lift the closure"),
             ("walk_in", tonight, {"party": 2}, "They did not sit down"),
             ("freeze", query, {}, "Unfreeze the evening"),
@@ -323,7 +323,7 @@ class TestForms:
         longer = round(until.timestamp()) + 900
         answer = act(admin_client, "edit_closure", query, **seen, ends_at=longer)
         assert "Closed from" in answer.content.decode()
-        assert "Take the change of the times back" in answer.content.decode()
+        assert "Undo the new times" in answer.content.decode()
         after = Closure.objects.get()
         assert after.ends_at is not None
         assert (after.starts_at, round(after.ends_at.timestamp())) == (closure.starts_at, longer)
@@ -395,7 +395,7 @@ class TestUndo:
         booking = seated()
         had = ledger.tables_of([booking.booking_ref])
         said = act(admin_client, "free", query, booking).content.decode()
-        assert "Give the tables again" in said_in(said)
+        assert "Assign the tables again" in said_in(said)
         booking.refresh_from_db()
         assert "Undone" in act(admin_client, "undo", query, booking).content.decode()
         assert ledger.tables_of([booking.booking_ref]) == had

@@ -67,20 +67,20 @@ def test_what_was_set_aside_is_a_finding_until_it_is_dealt_with(admin_client: Cl
     text = shown(admin_client)
     assert "1 message was set aside: the guest has not been told." in text
     OutboxMessage.objects.filter(pk=message.pk).update(set_aside_at=None, delivered_at=timezone.now())
-    assert "Machine: all is well." in shown(admin_client)
+    assert "System: all is well." in shown(admin_client)
 
 
 class TestVerdict:
     def test_a_good_day_is_well(self, admin_client: Client) -> None:
         a_run(outcomes={"confirmed": 20, "manual_review": 1}, ended_at=timezone.now())
         text = shown(admin_client)
-        assert "Machine: all is well." in text
+        assert "System: all is well." in text
         assert "Needs attention" not in text
         assert "20 confirmed, 1 in review" in text
 
     def test_where_nothing_ever_ran_it_says_how_runs_come_about(self, admin_client: Client) -> None:
         text = shown(admin_client)
-        assert "Machine: 1 issue needs attention." in text
+        assert "System: 1 issue needs attention." in text
         assert "No run of run_coordinator has succeeded yet" in text
         assert "* * * * * cd /srv/booking && .venv/bin/python manage.py run_coordinator" in text
         assert "No decisions." in text
@@ -101,7 +101,7 @@ class TestVerdict:
         a_run(succeeded_at=ago(minutes=40), ended_at=ago(minutes=40))
         assert "now The last successful run was 40 minutes ago (limit: 3 minutes)." in shown(admin_client)
         settings.ASSIGNMENTS = {**settings.ASSIGNMENTS, "CRON_SECONDS": 3600}
-        assert "Machine: all is well." in shown(admin_client)
+        assert "System: all is well." in shown(admin_client)
 
     def test_a_stuck_queue_says_how_many_and_how_long(
         self, admin_client: Client, restaurant: models.Restaurant
@@ -138,7 +138,7 @@ class TestVerdict:
         Breaker.objects.create(name="coordinator:9", failures=6, opened_until=ago(seconds=1))
         Breaker.objects.create(name="coordinator:11", failures=1)
         text = shown(admin_client)
-        assert "Machine: 2 issues need attention." in text
+        assert "System: 2 issues need attention." in text
         assert "now The breaker of restaurant 7 is open after 5 failures" in text
         assert "soon The breaker of restaurant 9 is half open after 6 failures" in text
         assert "11 closed 1" in text
@@ -168,7 +168,7 @@ class TestVerdict:
         a_run()
         Breaker.objects.create(name="coordinator:9", failures=5, opened_until=ago(hours=2))
         text = shown(admin_client)
-        assert "Machine: all is well." in text
+        assert "System: all is well." in text
         assert "9 idle: half open, no attempts for an hour 5" in text
 
     def test_messages_that_nobody_delivers(self, admin_client: Client) -> None:
@@ -181,7 +181,7 @@ class TestVerdict:
     def test_changes_of_the_project_that_nobody_follows(self, admin_client: Client) -> None:
         a_run()
         HostMark.objects.create(booking_ref="1")
-        assert "Machine: all is well." in shown(admin_client)
+        assert "System: all is well." in shown(admin_client)
         HostMark.objects.create(booking_ref="2", created_at=ago(hours=3))
         text = shown(admin_client)
         assert "now 2 bookings were changed in the project and not followed here, the oldest for 3 hours." in text
@@ -217,7 +217,7 @@ class TestVerdict:
             dropped_at=ago(hours=25),
         )
         text = shown(admin_client)
-        assert "Machine: all is well." in text
+        assert "System: all is well." in text
         assert "Events lost in the last 24 hours 0" in text
 
     def test_a_silent_worker_and_two_versions_at_once(self, admin_client: Client) -> None:
@@ -303,7 +303,7 @@ class TestConfigurationChecks:
 
         check_models.tags = ("models", "admin")  # type: ignore[attr-defined]
         monkeypatch.setattr(registry, "registered_checks", {*registry.registered_checks, check_models})
-        assert "Machine: all is well." in shown(admin_client)
+        assert "System: all is well." in shown(admin_client)
 
 
 class TestSlowDatabase:
@@ -369,7 +369,7 @@ class TestSections:
         section = health_findings.Section(key="kitchen", title="Kitchen", facts=[("Oven", "cold")], attentions=[grave])
         health_findings.register("kitchen", lambda request: section)
         text = shown(admin_client)
-        assert "Machine: 1 issue needs attention." in text
+        assert "System: 1 issue needs attention." in text
         assert "now The oven is cold. Light it." in text
         assert "Kitchen Oven cold" in text
 

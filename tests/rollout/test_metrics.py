@@ -18,7 +18,7 @@ from assignments.telemetry import counter_store
 from assignments.telemetry.metrics import collector
 from rollout.control import steering, switches
 from rollout.flags import bucketing, resolution
-from rollout.models import Audit, Change, Comparison, ForcedPlanner, FrozenBatch, GuardRun, Position
+from rollout.models import Audit, Change, Comparison, ForcedPlanner, GuardRun, Position, StoredBatch
 from rollout.policy.guardrails import RAILS
 from tests.rollout.evidence.test_measuring import compared
 
@@ -112,7 +112,7 @@ def test_comparisons_are_counted_by_verdict_and_never_fewer_when_they_are_pruned
 def test_decisions_wait_for_their_audit_until_a_guard_run_has_made_it() -> None:
     now = datetime.now(UTC)
     for attempts, age, audited_at in ((3, 600, None), (2, 60, None), (7, 6000, now)):
-        FrozenBatch.objects.create(
+        StoredBatch.objects.create(
             key=uuid4(),
             restaurant_ref="1",
             service_date=now.date(),
@@ -126,7 +126,7 @@ def test_decisions_wait_for_their_audit_until_a_guard_run_has_made_it() -> None:
     found = scraped()
     assert value(found, "rollout_audits_waiting") == 5
     assert value(found, "rollout_audits_oldest_waiting_age_seconds") == pytest.approx(600, abs=60)
-    FrozenBatch.objects.update(audited_at=now)
+    StoredBatch.objects.update(audited_at=now)
     found = scraped()
     assert value(found, "rollout_audits_waiting") == value(found, "rollout_audits_oldest_waiting_age_seconds") == 0
     assert value(found, "rollout_audits_failed") == 0

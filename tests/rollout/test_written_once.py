@@ -17,7 +17,7 @@ from rollout.models import (
     DayComparison,
     DayTally,
     FloorRecord,
-    FrozenBatch,
+    StoredBatch,
 )
 from tests.rollout.evidence.test_measuring import compared
 
@@ -118,7 +118,7 @@ def test_days_audits_and_batches_are_counted_by_whoever_deletes_them() -> None:
     at: dict[str, Any] = {"restaurant_ref": "R1", "service_date": old.date()}
     floor = FloorRecord.objects.create(version="f1", restaurant_ref="R1", content={})
     DayComparison.objects.create(**at, environment="dev", floor=floor, content={}, bookings=1, recorded_at=old)
-    FrozenBatch.objects.create(**at, key=uuid4(), floor_version="f1", content={}, attempts=4, refusals=1, at=old)
+    StoredBatch.objects.create(**at, key=uuid4(), floor_version="f1", content={}, attempts=4, refusals=1, at=old)
     for number, flaws in enumerate([[], ["table_taken"], []]):
         Audit.objects.create(
             **at, attempt=number, booking_ref=str(number), is_refusal=False, release="", flaws=flaws, decided_at=old

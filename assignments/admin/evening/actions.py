@@ -555,7 +555,7 @@ def _edit_closure(form: _Form) -> _Result:
         ("back", 1),
     )
     url = form.state.bare.act("edit_closure", closure=closure.pk)
-    form.offers[:] = [Button(url=url, text=_("Take the change of the times back"), hidden=hidden, key="u")]
+    form.offers[:] = [Button(url=url, text=_("Undo the new times"), hidden=hidden, key="u")]
     zone = form.floor.zone if form.floor else UTC
     if ends is None:
         said = _("Closed from %(start)s until further notice.") % {"start": moment(starts, zone)}

@@ -41,14 +41,14 @@ BEST = 3
 USUAL_PARTY = 2
 
 UNDO: Mapping[str, Any] = {
-    staff_decisions.Undo.ASSIGNMENT: gettext_lazy("Take the tables back"),
-    staff_decisions.Undo.REJECTION: gettext_lazy("Take the rejection back"),
-    staff_decisions.Undo.STAGE: gettext_lazy("Take the last stage back"),
+    staff_decisions.Undo.ASSIGNMENT: gettext_lazy("Take back the tables"),
+    staff_decisions.Undo.REJECTION: gettext_lazy("Take back the rejection"),
+    staff_decisions.Undo.STAGE: gettext_lazy("Undo the last stage"),
     staff_decisions.Undo.MOVE: gettext_lazy("Move back"),
     staff_decisions.Undo.SWAP: gettext_lazy("Swap back"),
-    staff_decisions.Undo.STAY: gettext_lazy("Take the change of the end back"),
+    staff_decisions.Undo.STAY: gettext_lazy("Undo the new end"),
     staff_decisions.Undo.WALK_IN: gettext_lazy("They did not sit down"),
-    staff_decisions.Undo.RELEASE: gettext_lazy("Give the tables again"),
+    staff_decisions.Undo.RELEASE: gettext_lazy("Assign the tables again"),
 }
 
 

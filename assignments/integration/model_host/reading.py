@@ -155,7 +155,7 @@ class Reading(Attributes):
         """
         local = datetime.combine(day, at)
         if not FIRST_YEAR <= day.year <= LAST_YEAR:
-            raise InvalidBookingError(f"{local:%Y-%m-%d %H:%M} is no time for a dinner.")
+            raise InvalidBookingError(f"{local:%Y-%m-%d %H:%M} is out of range.")
         name = row[TIMEZONE]
         try:
             zone = time_zone(name)

@@ -27,7 +27,7 @@ from assignments.planning import optimum
 from assignments.testing import a_floor, a_table
 from rollout.evidence import decision_audit
 from rollout.models import Audit
-from rollout.shadow import frozen_batches
+from rollout.shadow import stored_batches
 from tests.assignments.conftest import Keeping, TheHost, asked, override, run_all, tables_of
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -92,7 +92,7 @@ def test_its_decisions_and_the_moves_for_them_are_audited(waiting: TheHost, keep
     assert Attempt.objects.get(booking_ref="four", outcome="confirmed").batch == batch.key
     if worse:
         batch = replace(batch, movable=tuple(replace(each, party=3) for each in batch.movable))
-    frozen_batches.keep(batch)
+    stored_batches.keep(batch)
     decision_audit.run()
     audit = Audit.objects.get(booking_ref="four")
     assert (audit.error, bool(audit.flaws)) == ("", bool(worse))

@@ -52,6 +52,18 @@ def test_an_overlap_is_refused_and_the_error_names_the_table() -> None:
     assert seats() == [("T1", "A")]
 
 
+def test_tables_are_returned_in_natural_order() -> None:
+    ledger.seat([placement("A", "T10", "T2")])
+    with transactions.atomic():
+        token = ledger.hold(placement("B", "T11", "T3"), seconds=60, now=SEVEN)
+    Allocation.objects.filter(token=token).update(expires_at=datetime(2100, 1, 1, tzinfo=UTC))
+    with transactions.atomic():
+        assert ledger.seat_hold(token) == ("T3", "T11")
+    assert [row.table_ref for row in ledger.seatings_of(["A"])["A"]] == ["T2", "T10"]
+    with transactions.atomic():
+        assert ledger.release(["A", "B"]) == {"A": ("T2", "T10"), "B": ("T3", "T11")}
+
+
 def test_a_table_is_free_from_the_moment_its_buffer_ends() -> None:
     ledger.seat([placement("A", "T1")])
     ledger.seat([placement("B", "T1", start=SEVEN + timedelta(minutes=95))])

@@ -35,6 +35,8 @@ NO_TURNS = ServicePeriod(key="brunch", starts=time(9), ends=time(12), turn_times
         (lambda: floor(A, joins=[Join(table_refs=frozenset({"A", "X9"}), seats=6)]), "unknown tables 'X9'"),
         (lambda: floor(A, joins=[Join(table_refs=frozenset({"A"}), seats=6)]), "needs two tables"),
         (lambda: floor(A, B, joins=[Join(table_refs=frozenset("AB"), seats=6)] * 2), "is listed 2 times"),
+        (lambda: floor(A, joins=[Join(table_refs=frozenset({"T10", "T2"}), seats=6)]), "unknown tables 'T2', 'T10'"),
+        (lambda: floor(A, adjacent=[("T10", "T2")]), "unknown tables 'T2', 'T10'"),
         (lambda: floor(A, B, joins=[Join(table_refs=frozenset("AB"), seats=6, min_party=5, max_party=4)]), "5 to 4"),
         (lambda: floor(A, services=(NO_TURNS,)), "service 'brunch' has no turn times"),
         (lambda: floor(A, services=(replace(DINNER, buffer_after_minutes=-1),)), "negative buffer"),

@@ -181,7 +181,7 @@ def test_a_year_far_from_ours_is_no_time_for_a_dinner(year: int, is_served: bool
     window = seating_window(floor(), starts_at=start, party=2)
     assert isinstance(window, SeatingWindow) is is_served
     if not is_served:
-        assert refused(window).detail == f"The time {start.isoformat()} is no time for a dinner."
+        assert refused(window).detail == f"The time {start.isoformat()} is out of range."
         ends = refused(seating_window(floor(), starts_at=at("18:00"), party=2, ends_at=start))
         assert ends.reason is Reason.INVALID_START
 

@@ -13,7 +13,7 @@ from assignments.models import Allocation, Attempt
 from assignments.planning.batch_planner import EveningPlanner
 from rollout.control import steering
 from rollout.evidence import decision_audit, measuring
-from rollout.models import Audit, FrozenBatch, GuardRun
+from rollout.models import Audit, GuardRun, StoredBatch
 from tests.built import built_once
 from tests.rollout.control.test_steering import WHO, configure
 from tests.rollout.evidence.test_decision_audit import decide, refused
@@ -60,7 +60,7 @@ def test_each_booking_that_loses_its_table_has_an_audit_whatever_v3_finds(audite
     assert found.count() == decided().count()
     wrong = found.exclude(flaws=[], wrong_refusal=False, error="")
     assert not list(wrong.values()), "V3 has nothing wrong"
-    assert not FrozenBatch.objects.filter(audited_at=None).exists()
+    assert not StoredBatch.objects.filter(audited_at=None).exists()
 
 
 def test_a_booking_that_no_other_table_takes_is_no_lost_booking(audited: None) -> None:

@@ -155,7 +155,7 @@ def test_what_others_have_stays_taken_for_both_planners(evening: models.Restaura
         Comparison.objects.filter(booking_ref__in=left_out).delete()
     kept = Comparison.objects.order_by("id")[0]
     assert kept.service_date is not None
-    day = days.freeze(str(evening.pk), kept.service_date)
+    day = days.recorded(str(evening.pk), kept.service_date)
     assert day is not None
     assert {row.booking_ref for row in day.start.occupied} == left_out
     assert not {request.booking_ref for request in day.requests} & left_out

@@ -28,11 +28,11 @@ from example.host import ExampleHost
 from example.models import Booking, Restaurant
 from rollout.control import steering
 from rollout.evidence import decision_audit, measuring
-from rollout.models import Audit, AuditTally, FloorRecord, FrozenBatch, GuardRun
+from rollout.models import Audit, AuditTally, FloorRecord, GuardRun, StoredBatch
 from rollout.policy import gates, guardrails
 from rollout.policy.measurements import Facts, Seatings
 from rollout.policy.seating_audit import Flaw
-from rollout.shadow import frozen_batches
+from rollout.shadow import stored_batches
 from tests.built import built_once
 from tests.example.conftest import load
 from tests.rollout.control.test_steering import climb, configure
@@ -89,7 +89,7 @@ def contents() -> Mapping[str, Any]:
 def test_each_decision_of_an_evening_is_audited_once_and_a_healthy_v3_has_nothing_wrong(evening: None) -> None:
     attempts = Attempt.objects.exclude(batch=None)
     assert attempts.count() == Attempt.objects.filter(planner="v3").count() > 100
-    batches = FrozenBatch.objects.values_list("key", flat=True)
+    batches = StoredBatch.objects.values_list("key", flat=True)
     assert set(batches) == set(attempts.values_list("batch", flat=True))
     assert decision_audit.waiting()[0] == attempts.count()
     before = contents()
@@ -109,25 +109,25 @@ def test_each_decision_of_an_evening_is_audited_once_and_a_healthy_v3_has_nothin
 
 
 def test_floors_that_only_batches_have_get_a_record(evening: None) -> None:
-    assert FrozenBatch.objects.filter(floor__isnull=False).exists()
+    assert StoredBatch.objects.filter(floor__isnull=False).exists()
     decision_audit.run()
-    versions = set(FrozenBatch.objects.values_list("floor_version", flat=True))
+    versions = set(StoredBatch.objects.values_list("floor_version", flat=True))
     assert versions <= set(FloorRecord.objects.values_list("version", flat=True))
 
 
 def test_batches_with_refusals_come_first_and_a_run_is_bounded(evening: None, settings: Any) -> None:
-    batch = FrozenBatch.objects.get()
+    batch = StoredBatch.objects.get()
     key = "00000000-0000-0000-0000-00000000000%d"
     for number in range(3):
         columns = {"restaurant_ref": "9", "service_date": batch.service_date, "floor_version": batch.floor_version}
-        FrozenBatch.objects.create(
+        StoredBatch.objects.create(
             key=key % number, content=batch.content, attempts=1, refusals=0, at=batch.at - timedelta(days=1), **columns
         )
     settings.ROLLOUT = {**settings.ROLLOUT, "AUDITED_PER_RUN": 1}
     decision_audit.run()
     batch.refresh_from_db()
     assert batch.audited_at is not None, "it has refusals, and the older ones have none"
-    assert FrozenBatch.objects.filter(audited_at=None).count() == 3
+    assert StoredBatch.objects.filter(audited_at=None).count() == 3
     call_command("rollout", "status")
 
 
@@ -139,17 +139,17 @@ def measured() -> Facts:
 
 def test_rates_are_of_what_was_decided_before_the_oldest_that_waits_and_unsafe_counts_at_once(evening: None) -> None:
     decision_audit.run()
-    batch = FrozenBatch.objects.get()
+    batch = StoredBatch.objects.get()
     before = Audit.objects.earliest("decided_at").decided_at - timedelta(milliseconds=1)
     everything = measured().stage_seatings
     assert everything.checked > 50
     columns = {"restaurant_ref": "9", "service_date": batch.service_date, "floor_version": batch.floor_version}
     columns |= {"content": batch.content, "attempts": 1, "refusals": 0, "release": batch.release}
-    later = FrozenBatch.objects.create(key=uuid4(), at=batch.at + timedelta(seconds=30), **columns)
+    later = StoredBatch.objects.create(key=uuid4(), at=batch.at + timedelta(seconds=30), **columns)
     assert measured().stage_seatings == everything
-    FrozenBatch.objects.create(key=uuid4(), at=before, **{**columns, "release": "another"})
+    StoredBatch.objects.create(key=uuid4(), at=before, **{**columns, "release": "another"})
     assert measured().stage_seatings == everything
-    FrozenBatch.objects.create(key=uuid4(), at=before, **columns)
+    StoredBatch.objects.create(key=uuid4(), at=before, **columns)
     assert measured().stage_seatings.paired == 0
     assert measured().stage_seatings.wrong_refusals == 0
     long_ago = {"decided_at": batch.at - timedelta(days=30), "release": batch.release, "flaws": ["table_taken"]}
@@ -281,7 +281,7 @@ def test_a_confirmed_party_that_is_moved_to_another_time_is_unsafe() -> None:
     for placed, flaws in (({}, set()), ({mover: promised}, set()), ({mover: later}, {Flaw.OTHER_TIMES})):
         key = uuid4()
         before = evening.before
-        frozen_batches.keep(
+        stored_batches.keep(
             Batch(
                 key=key,
                 service_date=before.now.date(),
@@ -295,8 +295,8 @@ def test_a_confirmed_party_that_is_moved_to_another_time_is_unsafe() -> None:
                 placed=placed,
             )
         )
-        content = FrozenBatch.objects.get(key=key).content
-        judged = decision_audit._judge(frozen_batches.read(content, before.floor), frozen_batches.movers_of(content))
+        content = StoredBatch.objects.get(key=key).content
+        judged = decision_audit._judge(stored_batches.read(content, before.floor), stored_batches.movers_of(content))
         assert judged[for_whom].flaws == flaws
 
 
@@ -336,12 +336,12 @@ def test_a_ledger_that_gets_other_than_what_was_decided_is_unsafe(
 def test_what_was_given_and_what_was_found_are_written_once(evening: None) -> None:
     now = datetime.now(UTC)
     with pytest.raises(DatabaseError, match="have no audit"), transaction.atomic():
-        FrozenBatch.objects.update(audited_at=now)
+        StoredBatch.objects.update(audited_at=now)
     for columns in ({"restaurant_ref": "9"}, {"attempts": 1}, {"service_date": now.date() - timedelta(days=99)}):
         with pytest.raises(DatabaseError, match="written once"), transaction.atomic():
-            FrozenBatch.objects.update(audited_at=now, **columns)
+            StoredBatch.objects.update(audited_at=now, **columns)
     decision_audit.run()
-    ahead = FrozenBatch.objects.get()
+    ahead = StoredBatch.objects.get()
     ahead.pk, ahead.at = uuid4(), now + timedelta(hours=1)
     with pytest.raises(DatabaseError, match="dated ahead"), transaction.atomic():
         ahead.save(force_insert=True)
@@ -350,9 +350,9 @@ def test_what_was_given_and_what_was_found_are_written_once(evening: None) -> No
     with pytest.raises(DatabaseError, match="dated ahead"), transaction.atomic():
         audit.save()
     for change in (
-        lambda: FrozenBatch.objects.update(content={}),
-        lambda: FrozenBatch.objects.update(audited_at=None),
-        lambda: FrozenBatch.objects.all().delete(),
+        lambda: StoredBatch.objects.update(content={}),
+        lambda: StoredBatch.objects.update(audited_at=None),
+        lambda: StoredBatch.objects.all().delete(),
         lambda: Audit.objects.update(wrong_refusal=True),
         lambda: Audit.objects.all().delete(),
     ):
@@ -365,7 +365,7 @@ def test_what_was_given_and_what_was_found_are_written_once(evening: None) -> No
 
 
 def test_a_batch_that_cannot_be_read_is_audited_as_unreadable(evening: None) -> None:
-    batch = FrozenBatch.objects.get()
+    batch = StoredBatch.objects.get()
     with connection.cursor() as cursor:
         cursor.execute("ALTER TABLE rollout_frozenbatch DISABLE TRIGGER USER")
         cursor.execute("UPDATE rollout_frozenbatch SET content = content - 'requests'")
@@ -400,7 +400,7 @@ def raising(monkeypatch: pytest.MonkeyPatch, refs: Collection[str]) -> None:
     """Have the database refuse what is written of these bookings."""
     of = decision_audit._audit_of
 
-    def audit_of(batch: FrozenBatch, attempt: Attempt, error: str) -> Audit:
+    def audit_of(batch: StoredBatch, attempt: Attempt, error: str) -> Audit:
         audit = of(batch, attempt, error)
         if attempt.booking_ref in refs and error == "":
             audit.verdict = "a verdict that there is not \0"
@@ -492,7 +492,7 @@ class TestDecisionsThatCannotBeAudited:
             asked.append(content)
             raise OperationalError("canceling statement due to statement timeout")
 
-        monkeypatch.setattr(frozen_batches, "read", read)
+        monkeypatch.setattr(stored_batches, "read", read)
         guard_run()
         assert not Audit.objects.exists()
         with clock.shifted(decision_audit.IN_TIME):
@@ -557,13 +557,13 @@ class TestDecisionsThatCannotBeAudited:
 
 
 def test_pruning_keeps_what_waits_for_its_audit_and_counts_it(evening: None) -> None:
-    batch = FrozenBatch.objects.get()
+    batch = StoredBatch.objects.get()
     with clock.at(datetime.now(UTC) + timedelta(days=8)):
         call_command("rollout", "prune")
-    assert FrozenBatch.objects.exists()
+    assert StoredBatch.objects.exists()
     with clock.at(datetime.now(UTC) + timedelta(days=100)):
         call_command("rollout", "prune")
-    assert not FrozenBatch.objects.exists()
+    assert not StoredBatch.objects.exists()
     tally = AuditTally.objects.get()
     assert (tally.day, tally.decisions, tally.unaudited) == (batch.at.date(), 0, batch.attempts)
 
@@ -574,10 +574,10 @@ def test_pruning_keeps_counts(evening: None) -> None:
     decisions = Audit.objects.count()
     call_command("rollout", "prune")
     assert Audit.objects.count() == decisions
-    assert FrozenBatch.objects.exists()
+    assert StoredBatch.objects.exists()
     with clock.at(datetime.now(UTC) + timedelta(days=8)):
         call_command("rollout", "prune")
-    assert not FrozenBatch.objects.exists()
+    assert not StoredBatch.objects.exists()
     assert Audit.objects.count() == decisions
     with clock.at(datetime.now(UTC) + timedelta(days=100)):
         call_command("rollout", "prune")

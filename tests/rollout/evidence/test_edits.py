@@ -17,7 +17,7 @@ from example.booking import save_booking
 from example.models import Booking
 from rollout.control import steering
 from rollout.evidence import decision_audit, measuring
-from rollout.models import Audit, FrozenBatch, GuardRun
+from rollout.models import Audit, GuardRun, StoredBatch
 from tests.built import built_once
 from tests.rollout.control.test_steering import configure
 from tests.rollout.evidence.test_decision_audit import decide, refused
@@ -63,7 +63,7 @@ def test_each_edit_that_v3_is_asked_about_has_an_audit_whatever_it_answers(audit
     found = Audit.objects.filter(attempt__in=asked_v3().values("pk"))
     assert found.count() == asked_v3().count()
     assert not found.exclude(flaws=[], wrong_refusal=False, error="").exists(), "V3 has nothing wrong"
-    assert not FrozenBatch.objects.filter(audited_at=None).exists()
+    assert not StoredBatch.objects.filter(audited_at=None).exists()
 
 
 @pytest.mark.parametrize("party", [6, 60])

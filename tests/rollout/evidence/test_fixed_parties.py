@@ -13,8 +13,8 @@ from assignments.integration.planners import Batch, SoleRouter
 from assignments.models import Assignment, FrozenEvening
 from assignments.testing import a_floor, a_table
 from rollout.evidence import decision_audit
-from rollout.models import Audit, FrozenBatch
-from rollout.shadow import frozen_batches
+from rollout.models import Audit, StoredBatch
+from rollout.shadow import stored_batches
 from tests.assignments.conftest import HOST_PATH, TheHost, asked, host_with, run_all, tables_of
 
 ROUTER = "tests.rollout.evidence.test_fixed_parties.KeepsBatches"
@@ -26,7 +26,7 @@ class KeepsBatches(SoleRouter):
     """A router for which V3 decides everything, and which stores the batches."""
 
     def keep(self, batch: Batch) -> None:
-        frozen_batches.keep(batch)
+        stored_batches.keep(batch)
 
 
 def pair_at_the_large_table(settings: Any, **more: Any) -> None:
@@ -118,4 +118,4 @@ def test_a_party_that_had_to_stay_is_moved(
     decision_audit.run()
     found = dict(Audit.objects.values_list("booking_ref", "flaws"))
     assert found["four"] == flaws
-    assert not FrozenBatch.objects.filter(audited_at=None).exists()
+    assert not StoredBatch.objects.filter(audited_at=None).exists()

@@ -22,7 +22,7 @@ from rollout.evidence import decision_audit, live_decisions, measuring
 from rollout.flags import resolution
 from rollout.models import Audit, GuardRun
 from rollout.policy.gates import ALWAYS, Status
-from rollout.shadow import frozen_batches
+from rollout.shadow import stored_batches
 from tests.rollout.control.test_steering import WHO, configure
 from tests.rollout.evidence.test_decision_audit import decide, decide_with
 
@@ -147,7 +147,7 @@ def test_that_cannot_be_rolled_back_alarms_for_a_window_and_no_longer(
 
 
 def edit_unsafely() -> None:
-    """An edit by V3, which is in no frozen batch, with a stay that is too short."""
+    """An edit by V3, which is in no stored batch, with a stay that is too short."""
     for ref in Allocation.objects.filter(kind="seating").values_list("booking_ref", flat=True):
         with transaction.atomic():
             booking = Booking.objects.select_for_update().get(pk=ref)
@@ -200,7 +200,7 @@ def test_that_was_edited_at_a_restaurant_that_no_window_has_drawn(capsys: Any, m
 
 
 def test_that_was_decided_in_a_batch_that_nobody_has_stored(capsys: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(frozen_batches, "keep", lambda _batch: None)
+    monkeypatch.setattr(stored_batches, "keep", lambda _batch: None)
     monkeypatch.setattr(live_decisions, "RESTAURANTS", 0)
     decide()
     assert rails(guarded(capsys)) == []

@@ -22,7 +22,7 @@ FIVE = datetime(2030, 1, 14, 17, tzinfo=UTC)
 SIZES = (1, 2, 2, 2, 3, 4, 4, 5, 6, 7, 8)
 
 
-def a_day(seed: int, *, bookings: int = 40, at_once: bool = False) -> days.FrozenDay:
+def a_day(seed: int, *, bookings: int = 40, at_once: bool = False) -> days.DaySnapshot:
     """An evening of chance at twelve tables. ``at_once``: all have asked at the same moment."""
     source = random.Random(seed)
     floor = a_floor(
@@ -58,7 +58,7 @@ def together(candidate: Any) -> Callable[[Snapshot, Sequence[SeatingRequest]], M
     return decide
 
 
-def totals(candidate: Any, day: days.FrozenDay) -> DayTotals:
+def totals(candidate: Any, day: days.DaySnapshot) -> DayTotals:
     return days.by_v3(day, together(candidate))
 
 
@@ -90,7 +90,7 @@ def test_a_fault_is_seen_on_a_single_day(candidate: Any, what: str) -> None:
     assert all(getattr(totals(candidate, a_day(seed)), what) for seed in range(4))
 
 
-def a_small_day(*parties: int, tables: int = 2) -> days.FrozenDay:
+def a_small_day(*parties: int, tables: int = 2) -> days.DaySnapshot:
     """Parties that ask one after the other for the same hour, at tables for four."""
     floor = a_floor(tables=[a_table(f"T{number}") for number in range(tables)])
     requests = [

@@ -40,7 +40,7 @@ _floors: OrderedDict[str, str] = OrderedDict()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Frozen:
+class PlannedBatch:
     """A stored batch. ``before``: the day before any of the batch is seated; its own request is the first one.
 
     ``moves``: the new tables of confirmed parties, by booking ref. ``moved_windows``: their windows there. ``fixed``: those
@@ -137,10 +137,10 @@ def _floor_text(floor: Floor) -> str:
     return text
 
 
-def read(content: Mapping[str, Any], floor: Floor) -> Frozen:
+def read(content: Mapping[str, Any], floor: Floor) -> PlannedBatch:
     """Read a batch. Raises KeyError, TypeError or ValueError if it is invalid, or belongs to another floor."""
     before = snapshot_from_json(content, floor)
-    return Frozen(
+    return PlannedBatch(
         before=before,
         requests=tuple(requests_from_json(content["requests"])),
         decisions={ref: decision_from_json(each) for ref, each in content["decisions"].items()},
