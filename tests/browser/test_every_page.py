@@ -1,5 +1,6 @@
 """What holds on each page: usable with a screen reader, in light and in dark, and on a phone."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -12,66 +13,74 @@ from tests.browser.browsing import PHONE, visiting
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.xdist_group("browser")]
 
 GRAVE = {"serious", "critical"}
-COLOURS = ("color-contrast", "link-in-text-block")
 OPTIONS = {
-    "resultTypes": ["violations"],
+    "resultTypes": ["violations", "passes"],
+    "elementRef": True,
+    "selectors": False,
     # axe-core would ask for style sheets itself, by addresses that are not the page's.
     "preload": False,
 }
-BUT_COLOURS = {
+ALL_RULES = {
+    **OPTIONS,
     # Django labels its search field with a picture that has a text, and then describes it; the rule wants more.
-    "rules": {rule: {"enabled": False} for rule in ("label-title-only", *COLOURS)},
+    "rules": {"label-title-only": {"enabled": False}},
 }
-ONLY_COLOURS = {"runOnly": {"type": "rule", "values": COLOURS}}
+COLOURS = {**OPTIONS, "runOnly": {"type": "rule", "values": ["color-contrast", "link-in-text-block"]}}
 
 SIDEBAR = "#nav-sidebar"
 """The admin's list of all pages, which is on each of them."""
 
-MARK_REPETITIONS = """() => {
-  const lookOf = (each) => {
-    const { color, backgroundColor, backgroundImage, opacity, fontSize, fontWeight, clip } = getComputedStyle(each);
-    const says = [...each.childNodes].some((node) => node.nodeType === 3 && node.data.trim().length > 1);
-    const off = each.matches(":disabled, [aria-disabled], [hidden]");
-    return [each.tagName, each.getAttribute("class"), says, off,
-      color, backgroundColor, backgroundImage, opacity, fontSize, fontWeight, clip].join();
-  };
-  const addLooks = (looks, each, around = "") => {
-    const look = `${around} > ${lookOf(each)}`;
-    looks.push(look);
-    for (const child of each.children) addLooks(looks, child, look);
-    return looks;
-  };
-  for (const body of document.querySelectorAll("tbody")) {
-    const seen = new Set();
-    for (const row of body.rows) {
-      const looks = addLooks([], row);
-      const isRepetition = looks.every((look) => seen.has(look)) && !row.querySelector("svg");
-      row.toggleAttribute("data-repetition", isRepetition);
-      looks.forEach((look) => seen.add(look));
-    }
-  }
+PREPARE = """() => {
+  // A link that is still changing its colour would be judged by one that nobody reads.
+  const still = new CSSStyleSheet();
+  still.replaceSync("* { transition: none !important; }");
+  document.adoptedStyleSheets.push(still);
+  axe.configure({ rules: [{ id: "color-contrast", selector: ":not([data-repetition])" }] });
 }"""
-"""Marks the rows of tables in which everything looks as in a row before: their colours need not be judged again."""
+
+JUDGE = """async ([without, options]) => {
+  const passed = new Set(JSON.parse(sessionStorage.passedLooks ?? "[]"));
+  const looks = new Map();
+  const addLooks = (each, ground, seen) => {
+    if (each.matches("svg") || (without && each.matches(without))) return;
+    const style = getComputedStyle(each);
+    if (["absolute", "fixed", "sticky"].includes(style.position)) seen = null;  // It may lie over something.
+    const { color, backgroundColor, backgroundImage, opacity, fontSize, fontWeight, clip } = style;
+    const says = [...each.childNodes].some((node) => node.nodeType === 3 && node.data.trim().length > 1);
+    const off = each.matches(":disabled, [aria-disabled], [hidden]") || Boolean(each.control?.disabled);
+    const own = [backgroundColor, backgroundImage, opacity].join();
+    if (own !== "rgba(0, 0, 0, 0),none,1") ground += ` ${own}`;
+    const look = [each.tagName, each.getAttribute("class"), says, off, color, fontSize, fontWeight, clip, ground].join();
+    each.toggleAttribute("data-repetition", Boolean(seen?.has(look)));
+    if (seen) looks.set(each, look);
+    if (each.matches("tbody")) seen = seen && new Set(seen);
+    if (seen && seen !== passed) seen.add(look);
+    for (const child of each.children) addLooks(child, ground, seen);
+  };
+  addLooks(document.body, "", passed);
+  const { passes, violations } = await axe.run({ include: [["html"]], exclude: without ? [[without]] : [] }, options);
+  for (const { element, any } of passes.find((rule) => rule.id === "color-contrast")?.nodes ?? [])
+    if (any[0].data?.contrastRatio && looks.has(element)) passed.add(looks.get(element));
+  sessionStorage.passedLooks = JSON.stringify([...passed]);
+  return violations.map(({ impact, id, help, nodes }) => ({ impact, id, help, places: nodes.map(({ html }) => html) }));
+}"""
+"""Judges the page. Contrast is not judged again where a text looks as one that passed, or as one in a row before it."""
 
 
-def findings(page: Page, *, colours_only: bool = False, without: str = "") -> list[str]:
-    """What axe-core, which the page has loaded, finds serious or critical on it, with the places."""
-    places = [[without]] if without else []
-    page.evaluate(MARK_REPETITIONS)
-    found = _violations(page, ONLY_COLOURS, [*places, ["[data-repetition]"]])
-    return found if colours_only else found + _violations(page, BUT_COLOURS, places)
-
-
-def _violations(page: Page, options: dict[str, Any], without: list[list[str]]) -> list[str]:
-    found = page.evaluate(
-        "([where, options]) => axe.run(where, options).then((all) => all.violations)",
-        [{"include": [["html"]], "exclude": without}, {**OPTIONS, **options}],
-    )
-    return [
-        f"{each['impact']} {each['id']}: {each['help']} at {[node['target'] for node in each['nodes']]}"
-        for each in found
-        if each["impact"] in GRAVE
-    ]
+def findings(page: Page, *, schemes: Sequence[Any] = ("light", "dark"), without: str = "") -> list[str]:
+    """What axe-core finds serious or critical on it in these colour schemes, with the places."""
+    page.evaluate(Axe().axe_script)
+    page.evaluate(PREPARE)
+    found = []
+    # The dark page differs from the light one in nothing but colours.
+    for scheme, options in zip(schemes, (ALL_RULES, COLOURS), strict=True):
+        page.emulate_media(color_scheme=scheme)
+        found += [
+            f"{scheme}: {each['impact']} {each['id']}: {each['help']} at {each['places']}"
+            for each in page.evaluate(JUDGE, [without, options])
+            if each["impact"] in GRAVE
+        ]
+    return found
 
 
 @pytest.mark.usefixtures("everything")
@@ -79,18 +88,13 @@ def test_nothing_on_it_keeps_anybody_out(browser: Browser, live_server: Any, adm
     found = []
     # axe-core is a script of ours, not the page's: here, and only here, the policy is off.
     with visiting(browser, live_server.url, admin_user, bypass_csp=True) as page:
+        schemes = ["light", "dark"]
         for each in pages.PAGES:
             page.goto(each.path())
-            # A link that is still changing its colour would be judged by one that nobody reads.
-            page.add_style_tag(content="* { transition: none !important; }")
-            page.evaluate(Axe().axe_script)
             # The sidebar is looked at once with no page of its own chosen, and once with one.
             without = SIDEBAR if each not in {pages.FIRST, pages.TIMELINE} else ""
-            found += [f"{each}: {finding}" for finding in findings(page, without=without)]
-            # The dark page differs from the light one in nothing but colours.
-            page.emulate_media(color_scheme="dark")
-            found += [f"{each}, dark: {finding}" for finding in findings(page, colours_only=True, without=without)]
-            page.emulate_media(color_scheme="light")
+            found += [f"{each}, {finding}" for finding in findings(page, schemes=schemes, without=without)]
+            schemes.reverse()  # The next page begins in the one in which this ended.
     assert not found, "\n".join(found)
 
 
