@@ -156,8 +156,14 @@ class Place:
 
     @contextmanager
     def running(self) -> Iterator[Target]:
-        with website.running(**self._variables(self.name)) as target:
-            yield replace(target, environment=self.kind.value)
+        address = f"127.0.0.1:{prometheus.free_port()}"
+        process = processes.start("runserver", "--noreload", "--skip-checks", address, **self._variables(self.name))
+        try:
+            prometheus.wait_for_answer(f"http://{address}/health/", process)
+            yield Target(address=address, token=website.TOKEN, environment=self.kind.value)
+        finally:
+            process.terminate()
+            process.communicate(timeout=20)
 
     def drop(self) -> None:
         if self._process is not None:
@@ -167,7 +173,7 @@ class Place:
 
     @staticmethod
     def _variables(name: str) -> dict[str, str]:
-        return {"DATABASE_NAME": name, "TEST_EVENTS": "stored"}
+        return {"DATABASE_NAME": name, "TEST_EVENTS": "stored", **website.VARIABLES}
 
 
 @pytest.fixture

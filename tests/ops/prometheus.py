@@ -25,6 +25,7 @@ from typing import Any, TypeVar
 import yaml
 
 from tests.debian import program
+from tests.example.forks import Forked
 
 OPS = Path(__file__).resolve().parents[2] / "ops"
 RULES = sorted((OPS / "prometheus").glob("*.rules.yml"))
@@ -164,7 +165,7 @@ def serving(*targets: Target, rules: Sequence[Path] = (), factor: int = 1) -> It
                 process.wait(timeout=20)
 
 
-def wait_for_answer(url: str, process: subprocess.Popen[Any], log: Path) -> None:
+def wait_for_answer(url: str, process: subprocess.Popen[Any] | Forked, log: Path | None = None) -> None:
     """Until the process answers with 200. Raises AssertionError with its log when it ends instead, or never does."""
     deadline = time.monotonic() + READY_SECONDS
     while True:
@@ -175,7 +176,7 @@ def wait_for_answer(url: str, process: subprocess.Popen[Any], log: Path) -> None
             if isinstance(error, urllib.error.HTTPError):
                 error.close()
             is_hopeless = process.poll() is not None or time.monotonic() > deadline
-            assert not is_hopeless, f"{url} does not answer:\n{log.read_text()}"
+            assert not is_hopeless, f"{url} does not answer:\n{log.read_text() if log else ''}"
             time.sleep(0.1)
 
 

@@ -11,6 +11,7 @@ from tests.example import processes
 from tests.ops.prometheus import Target, free_port, wait_for_answer
 
 TOKEN = "said by Prometheus alone, in tests"
+VARIABLES = {"METRICS_TOKEN": TOKEN, "TEST_METRICS": "fresh"}
 
 
 @contextmanager
@@ -22,7 +23,7 @@ def running(**extra: str) -> Iterator[Target]:
             # As a WSGI server does it, which checks nothing and imports only what the apps themselves import.
             [sys.executable, "manage.py", "runserver", "--noreload", "--skip-checks", address],
             cwd=processes.PROJECT,
-            env=processes.environment(METRICS_TOKEN=TOKEN, TEST_METRICS="fresh", **extra),
+            env=processes.environment(**VARIABLES, **extra),
             stdout=log,
             stderr=subprocess.STDOUT,
         )
