@@ -90,7 +90,7 @@ def tell_nobody() -> None:
 
 def seat_fewer_than_the_legacy_planner() -> None:
     send_many_to_review(40)
-    other = load("legacy", name="Elsewhere")
+    other = load("legacy", name="Elsewhere", bookings=70)
     switches.set_switch(resolution.V3_SWITCH, active=True, **WHO)
     steering.force_planner(restaurant_ref=str(other.pk), planner="legacy", **WHO)  # type: ignore[arg-type]
     dispatch.register_new()
@@ -192,7 +192,7 @@ def test_where_v3_decides_for_nobody_there_is_nothing_to_guard(
 @pytest.mark.legacy_planner
 def test_an_unsafe_legacy_planner_is_a_breach_and_the_stage_stays(ladder: None, capsys: Any) -> None:
     """Whoever decides is watched: here a table is kept for too short a time, and nobody could take over."""
-    load("legacy")
+    load("legacy", bookings=20)
     climb("shadow")
     dispatch.register_new()
     list(dispatch.run_pass())
@@ -414,7 +414,7 @@ class TestFailuresThatNoAttemptTellsOf:
 
     @pytest.mark.legacy_planner
     def test_failures_that_cannot_be_stored(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.wait(60)
+        self.wait(20)
 
         def raises(*_args: Any, **_options: Any) -> Any:
             raise ZeroDivisionError
@@ -423,7 +423,7 @@ class TestFailuresThatNoAttemptTellsOf:
         monkeypatch.setattr(Settlement, "try_again", raises)
         bookings = sum(len(result.outcomes) for result in dispatch.run_pass())
         assert not Attempt.objects.exists()
-        assert FailedInvocation.objects.get().unstored == bookings > 50
+        assert FailedInvocation.objects.get().unstored == bookings > 10
         with pytest.raises(CommandError, match="Rolled back to shadow"):
             call_command("rollout", "guard")
         assert GuardRun.objects.get().breaches[0]["rail"] == "errors"
