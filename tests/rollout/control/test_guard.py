@@ -26,7 +26,7 @@ from rollout.flags import bucketing, resolution
 from rollout.flags.resolution import Mode
 from rollout.models import Change, FloorRecord, ForcedPlanner, GuardRun, Position
 from tests.built import built_once
-from tests.example.conftest import keep_few, load
+from tests.example.conftest import load
 from tests.rollout.control.test_steering import WHO, climb, configure
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -231,7 +231,7 @@ def test_a_good_evening_is_left_alone_and_kept(evening: models.Restaurant, capsy
 
 def at_many_restaurants(planner: str, *, restaurants: int) -> None:
     for number in range(restaurants):
-        keep_few(load(planner, name=f"House {number}"), bookings=2)
+        load(planner, name=f"House {number}", bookings=2)
     dispatch.register_new()
     list(dispatch.run_pass())
 
@@ -384,7 +384,7 @@ class TestFailuresThatNoAttemptTellsOf:
     """V3 raises, and what it decides afterwards looks well: each failed invocation is an error all the same."""
 
     def wait(self, count: int = 20) -> None:
-        keep_few(load("v3"), count)
+        load("v3", bookings=count)
         climb("full")
         dispatch.register_new()
 
@@ -484,7 +484,7 @@ class TestWorkers:
     ) -> None:
         """A V3 that passes a new booking over makes no attempt at it, so that nothing but its due date tells."""
         configure(settings)
-        restaurant = load("v3")
+        restaurant = load("v3", bookings=20)
         climb("full")
         if stage != "full":
             steering.roll_back(to=stage, **WHO)

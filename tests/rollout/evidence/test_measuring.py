@@ -24,7 +24,7 @@ from rollout.policy.measurements import Facts
 from rollout.policy.verdict import Verdict
 from rollout.shadow import comparator, recorder
 from tests.built import built_once
-from tests.example.conftest import keep_few, load
+from tests.example.conftest import load
 from tests.rewriting import rewriting
 from tests.rollout.control.test_steering import WHO, climb, configure
 
@@ -247,8 +247,7 @@ class TestComparisons:
         compared("same_tables", 2, peak=True, service_date="2026-01-02")
         compared("worse", 4, party=6)
         compared("better", 5, joined=True)
-        restaurant = load("legacy")
-        keep_few(restaurant)
+        restaurant = load("legacy", bookings=20)
         dispatch.register_new()
         list(dispatch.run_pass())
         seated = list(restaurant.bookings.filter(status="confirmed", party__lt=4)[:3])
@@ -271,7 +270,7 @@ class TestComparisons:
 @pytest.mark.legacy_planner
 class TestComplete:
     def decide(self) -> None:
-        keep_few(load("legacy"))
+        load("legacy", bookings=20)
         climb("shadow")
         dispatch.register_new()
         list(dispatch.run_pass())
@@ -513,7 +512,7 @@ class TestReference:
 
         def build() -> None:
             for number in range(restaurants):
-                keep_few(load("legacy", name=f"Restaurant {number}"))
+                load("legacy", name=f"Restaurant {number}", bookings=20)
             climb("shadow")
             dispatch.register_new()
             list(dispatch.run_pass())
