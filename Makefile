@@ -54,7 +54,7 @@ lint-deploy:
 test: lint  ## Lint, then all tests on PostgreSQL except test-removal.
 	$(PYTEST) -n 3 $(ARGS)
 
-test-quick: $(STAMP)  ## Only tests without pages, browsers, servers, other programs, waiting or whole evenings.
+test-quick: $(STAMP)  ## Only tests without pages, browsers, servers, other programs, migrations, waiting or whole evenings.
 	$(PYTEST) -n 2 --quick -q $(ARGS)
 
 test-played: $(STAMP)  ## Play 5,000 steps of evenings that nobody thought of; PLAYED_SEED=N plays others.

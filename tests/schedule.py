@@ -12,8 +12,22 @@ RECORD = "tests/seconds"
 LEAST_RECORDED_SECONDS = 0.5
 SHOWN = 10
 
-ELSEWHERE = frozenset({"admin", "browser", "docs", "example", "fuzz", "hosts", "ops", "packaging", "queues", "upgrade"})
-"""Folders of pages, browsers, servers, other programs, and of whole projects, into which the quick run does not look."""
+ELSEWHERE = frozenset(
+    {
+        "admin",
+        "browser",
+        "docs",
+        "example",
+        "fuzz",
+        "hosts",
+        "migrations",
+        "ops",
+        "packaging",
+        "queues",
+        "upgrade",
+    }
+)
+"""Folders of pages, browsers, servers, other programs, whole projects and earlier tables: the quick run passes them over."""
 
 EXPENSIVE = frozenset(
     {
@@ -22,6 +36,7 @@ EXPENSIVE = frozenset(
         "tests.crowd",
         "tests.debian",
         "tests.example.processes",
+        "tests.power.database",
         "tests.rollout.policy.brute_force",
         "tests.showcase",
     }

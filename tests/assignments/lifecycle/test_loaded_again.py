@@ -40,17 +40,3 @@ def test_the_same_rows_load_a_second_time_and_others_are_refused(
                 connection.cursor() as cursor,
             ):
                 cursor.execute(change)
-
-
-def test_before_the_migration_they_were_refused_and_it_can_be_taken_back(host: TheHost, tonight: datetime) -> None:
-    host.book("B1", starts_at=tonight)
-    run_all()
-    same = "UPDATE assignments_statetransition SET actor = actor"
-    try:
-        call_command("migrate", "assignments", "0021", verbosity=0)
-        with pytest.raises(IntegrityError, match="append-only"), connection.cursor() as cursor:
-            cursor.execute(same)
-    finally:
-        call_command("migrate", "assignments", verbosity=0)
-    with connection.cursor() as cursor:
-        cursor.execute(same)

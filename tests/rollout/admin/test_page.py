@@ -176,7 +176,7 @@ class TestShown:
         assert "Promote is disabled: 1 gate lacks data." in text
 
     def test_restaurants_have_names(self, admin_client: Client) -> None:
-        restaurant = load("legacy")
+        restaurant = load("legacy", bookings=2)
         climb("some")
         steering.force_planner(restaurant_ref=str(restaurant.pk), planner=ForcedPlanner.PlannerChoice.V3, **WHO)
         dispatch.register_new()
@@ -295,11 +295,7 @@ class TestShown:
 
 def load_a_few(name: str) -> models.Restaurant:
     """Twelve bookings of the real evening: queries that grow with them grow with a few."""
-    restaurant = load("v3", name=name)
-    restaurant.bookings.exclude(
-        pk__in=list(restaurant.bookings.order_by("pk").values_list("pk", flat=True)[:12])
-    ).delete()
-    return restaurant
+    return load("v3", name=name, bookings=12)
 
 
 def soon() -> datetime:
@@ -460,7 +456,7 @@ class TestSteering:
         assert (last_change().actor, last_change().overridden) == (f"user:{admin_user.pk}", False)
 
     def test_promote_names_the_restaurants_that_join(self, admin_client: Client, settings: Any) -> None:
-        restaurant = load("legacy")
+        restaurant = load("legacy", bookings=2)
         dispatch.register_new()
         stages = [{"key": "off"}, {"key": "full", "v3": True, "percent": 100}]
         settings.ROLLOUT = {**settings.ROLLOUT, "LADDERS": {"dev": stages}}
@@ -571,7 +567,7 @@ class TestSteering:
 
     @pytest.mark.legacy_planner
     def test_pin_and_unpin(self, admin_client: Client) -> None:
-        ref = str(load("legacy").pk)
+        ref = str(load("legacy", bookings=2).pk)
         confirm(admin_client, "force", restaurant_ref=ref, planner="legacy")
         assert recorded() == ("forced_planner", ref, "", "legacy")
         assert "End it…" in page(admin_client)
@@ -612,7 +608,7 @@ class TestSteering:
 
     @pytest.mark.legacy_planner
     def test_each_change_offers_its_way_back(self, admin_client: Client) -> None:
-        ref = str(load("v3").pk)
+        ref = str(load("v3", bookings=2).pk)
         switches.set_switch(resolution.V3_SWITCH, active=False, **WHO)
         climb("off")
         assert way_back(confirm(admin_client, "promote")) == [("Roll back…", "rollout_roll_back", ())]

@@ -13,7 +13,7 @@ from rollout.control import change_log, steering, switches
 from rollout.flags import resolution
 from rollout.flags.resolution import Mode
 from rollout.models import Change, ForcedPlanner, Position, Waiver
-from tests.example.conftest import keep_few, load
+from tests.example.conftest import load
 from tests.rollout.control.test_steering import WHO, climb, configure
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -135,8 +135,7 @@ class TestRefusals:
 
 class TestPlan:
     def test_it_names_the_exact_switches_and_who_would_join(self, run: Any) -> None:
-        restaurant = load("legacy")
-        keep_few(restaurant)
+        restaurant = load("legacy", bookings=20)
         call_command("run_coordinator")
         climb("shadow")
         plan = run("plan", "--json")
@@ -203,7 +202,7 @@ class TestCheck:
 class TestStatus:
     @pytest.mark.legacy_planner
     def test_it_tells_stage_gates_pins_hold_cool_down_and_next_step(self, run: Any, settings: Any) -> None:
-        restaurant = load("legacy")
+        restaurant = load("legacy", bookings=2)
         position = climb("some")
         steering.roll_back(seen=position, cool_down_hours=5, actor="guard", reason="errors")
         steering.force_planner(restaurant_ref=str(restaurant.pk), planner=ForcedPlanner.PlannerChoice.V3, **WHO)
@@ -253,7 +252,7 @@ def test_killed_the_status_needs_no_database(settings: Any, run: Any, django_ass
 
 class TestPin:
     def test_a_restaurant_is_pinned_and_unpinned(self, run: Any) -> None:
-        ref = str(load("legacy").pk)
+        ref = str(load("legacy", bookings=2).pk)
         assert f"Restaurant {ref} is forced to v3" in run("force", ref, "--planner", "v3", "--reason", "they asked")
         assert dict(ForcedPlanner.objects.values_list("restaurant_ref", "planner")) == {ref: "v3"}
         assert run("force", ref, "--planner", "none", "--reason", "enough", "--json") == {

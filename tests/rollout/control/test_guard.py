@@ -26,7 +26,7 @@ from rollout.flags import bucketing, resolution
 from rollout.flags.resolution import Mode
 from rollout.models import Change, FloorRecord, ForcedPlanner, GuardRun, Position
 from tests.built import built_once
-from tests.example.conftest import keep_few, load
+from tests.example.conftest import load
 from tests.rollout.control.test_steering import WHO, climb, configure
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -90,7 +90,7 @@ def tell_nobody() -> None:
 
 def seat_fewer_than_the_legacy_planner() -> None:
     send_many_to_review(40)
-    other = load("legacy", name="Elsewhere")
+    other = load("legacy", name="Elsewhere", bookings=70)
     switches.set_switch(resolution.V3_SWITCH, active=True, **WHO)
     steering.force_planner(restaurant_ref=str(other.pk), planner="legacy", **WHO)  # type: ignore[arg-type]
     dispatch.register_new()
@@ -192,7 +192,7 @@ def test_where_v3_decides_for_nobody_there_is_nothing_to_guard(
 @pytest.mark.legacy_planner
 def test_an_unsafe_legacy_planner_is_a_breach_and_the_stage_stays(ladder: None, capsys: Any) -> None:
     """Whoever decides is watched: here a table is kept for too short a time, and nobody could take over."""
-    load("legacy")
+    load("legacy", bookings=20)
     climb("shadow")
     dispatch.register_new()
     list(dispatch.run_pass())
@@ -231,7 +231,7 @@ def test_a_good_evening_is_left_alone_and_kept(evening: models.Restaurant, capsy
 
 def at_many_restaurants(planner: str, *, restaurants: int) -> None:
     for number in range(restaurants):
-        keep_few(load(planner, name=f"House {number}"), bookings=2)
+        load(planner, name=f"House {number}", bookings=2)
     dispatch.register_new()
     list(dispatch.run_pass())
 
@@ -384,7 +384,7 @@ class TestFailuresThatNoAttemptTellsOf:
     """V3 raises, and what it decides afterwards looks well: each failed invocation is an error all the same."""
 
     def wait(self, count: int = 20) -> None:
-        keep_few(load("v3"), count)
+        load("v3", bookings=count)
         climb("full")
         dispatch.register_new()
 
@@ -414,7 +414,7 @@ class TestFailuresThatNoAttemptTellsOf:
 
     @pytest.mark.legacy_planner
     def test_failures_that_cannot_be_stored(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.wait(60)
+        self.wait(20)
 
         def raises(*_args: Any, **_options: Any) -> Any:
             raise ZeroDivisionError
@@ -423,7 +423,7 @@ class TestFailuresThatNoAttemptTellsOf:
         monkeypatch.setattr(Settlement, "try_again", raises)
         bookings = sum(len(result.outcomes) for result in dispatch.run_pass())
         assert not Attempt.objects.exists()
-        assert FailedInvocation.objects.get().unstored == bookings > 50
+        assert FailedInvocation.objects.get().unstored == bookings > 10
         with pytest.raises(CommandError, match="Rolled back to shadow"):
             call_command("rollout", "guard")
         assert GuardRun.objects.get().breaches[0]["rail"] == "errors"
@@ -484,7 +484,7 @@ class TestWorkers:
     ) -> None:
         """A V3 that passes a new booking over makes no attempt at it, so that nothing but its due date tells."""
         configure(settings)
-        restaurant = load("v3")
+        restaurant = load("v3", bookings=20)
         climb("full")
         if stage != "full":
             steering.roll_back(to=stage, **WHO)

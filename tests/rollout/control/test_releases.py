@@ -13,12 +13,11 @@ from assignments.integration import release
 from assignments.integration.planners import V3
 from assignments.models import Assignment, Attempt
 from assignments.telemetry import events
-from example import models
 from rollout.control import releases, switches
 from rollout.flags import bucketing, resolution
 from rollout.models import Change, Comparison, GuardRun, Position
 from rollout.routing import RolloutRouter
-from tests.example.conftest import keep_few, load
+from tests.example.conftest import load
 from tests.rewriting import rewriting
 from tests.rollout.control.test_steering import climb, configure
 from tests.rollout.evidence.test_measuring import compared
@@ -246,9 +245,8 @@ class TestWhileV3Decides:
 
 def test_each_process_writes_its_own_release_and_the_guard_counts_one(settings: Any, capsys: Any) -> None:
     deploy(settings, "a")
-    load("v3")
+    load("v3", bookings=20)
     climb("full")
-    keep_few(models.Restaurant.objects.get())
     dispatch.register_new()
     list(dispatch.run_pass())
     assert set(Attempt.objects.values_list("release", flat=True)) == {"a"}
@@ -261,9 +259,8 @@ def test_each_process_writes_its_own_release_and_the_guard_counts_one(settings: 
 
 
 def test_a_comparison_carries_the_release_of_the_process_that_was_asked(settings: Any, capsys: Any) -> None:
-    load("legacy")
+    load("legacy", bookings=20)
     climb("shadow")
-    keep_few(models.Restaurant.objects.get())
     dispatch.register_new()
     list(dispatch.run_pass())
     from rollout.shadow import recorder

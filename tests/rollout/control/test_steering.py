@@ -244,7 +244,7 @@ class TestHoldFreezeAndCoolDown:
         self, settings: Any, clock: str, days: int, frozen: bool
     ) -> None:
         settings.ROLLOUT = {**settings.ROLLOUT, "ENVIRONMENT": "staging"}
-        restaurant = load("v3")
+        restaurant = load("v3", bookings=2)
         restaurant.services.all().delete()
         models.ServicePeriod.objects.create(restaurant=restaurant, key="night", start="19:00", end="02:00")
         models.TurnTime.objects.create(service=restaurant.services.get(), max_party=10, minutes=60)
@@ -430,7 +430,7 @@ class TestShare:
 
     @pytest.mark.legacy_planner
     def test_pins_win_over_the_percentage_but_not_over_flags(self) -> None:
-        refs = [str(load("v3", name=f"Restaurant {number}").pk) for number in range(2)]
+        refs = [str(load("v3", name=f"Restaurant {number}", bookings=2).pk) for number in range(2)]
         switches.set_switch(resolution.V3_SWITCH, active=False, **WHO)
         climb("some")
         for ref, planner in zip(refs, ForcedPlanner.PlannerChoice, strict=True):

@@ -11,7 +11,6 @@ from psycopg.types.range import TimestamptzRange
 from assignments.coordination import dispatch
 from assignments.models import Allocation, Assignment
 from example import models
-from example.booking import make_booking
 from rollout.control import steering, switches
 from rollout.flags import resolution
 from rollout.models import GuardRun
@@ -49,7 +48,7 @@ def guarded() -> GuardRun:
 
 @pytest.mark.parametrize("fault", ["forgets_buffers", "is_an_hour_off", "joins_what_is_apart"])
 def test_a_fault_that_both_planners_share_is_found_before_promotion_and_after_it(settings: Any, fault: str) -> None:
-    undecided()
+    keep_few(undecided(), 24)
     models.TableAdjacency.objects.all().delete()  # Whoever joins tables joins what is apart.
     climb("shadow")
     dispatch.register_new()
@@ -67,6 +66,7 @@ def test_a_fault_that_both_planners_share_is_found_before_promotion_and_after_it
 def decide_at_many() -> None:
     """54 restaurants with two bookings each, and one with a single booking."""
     start = datetime.combine(datetime.now(UTC).date() + timedelta(days=30), time(19), UTC)
+    bookings = []
     for number in range(55):
         restaurant = models.Restaurant.objects.create(name=f"R{number}", timezone="UTC")
         zone = models.Zone.objects.create(restaurant=restaurant, name="Hall")
@@ -74,7 +74,8 @@ def decide_at_many() -> None:
         models.TurnTime.objects.create(service=service, max_party=10, minutes=90)
         for code in range(1 if number == 54 else 2):
             models.Table.objects.create(restaurant=restaurant, zone=zone, code=f"T{code}", seats=2)
-            make_booking(restaurant=restaurant, reference=f"B{code}", start=start, party=2)
+            bookings.append(models.Booking(restaurant=restaurant, reference=f"B{code}", start=start, party=2))
+    models.Booking.objects.bulk_create(bookings)
     switches.set_switch(resolution.V3_SWITCH, active=True, **WHO)
     climb("full")
     dispatch.register_new()

@@ -235,7 +235,7 @@ class Page(HTMLParser):
 
 class TestContents:
     def test_it_says_where_the_rollout_stands_and_what_comes_next(self, settings: Any) -> None:
-        restaurant = load("legacy")
+        restaurant = load("legacy", bookings=2)
         climb("shadow")
         configure(settings, gates={"comparable": 3000}, soak_hours=24)
         steering.pause(**WHO)
@@ -381,7 +381,7 @@ class TestContents:
         assert (found.v3.tables, found.v3.why) == ((), refused.candidate["refusal"][1])
 
     def test_the_slowest_are_v3s_wherever_it_planned(self) -> None:
-        load("v3")
+        load("v3", bookings=40)
         climb("full")
         dispatch.register_new()
         list(dispatch.run_pass())

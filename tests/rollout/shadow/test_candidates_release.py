@@ -13,7 +13,7 @@ from rollout.control import steering
 from rollout.evidence import measuring
 from rollout.models import Comparison, DayComparison
 from rollout.shadow import recorder
-from tests.example.conftest import keep_few, load
+from tests.example.conftest import load
 from tests.rollout.control.test_steering import climb, configure
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.legacy_planner]
@@ -27,7 +27,7 @@ def decided(settings: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DATABASE_NAME", str(connection.settings_dict["NAME"]))
     monkeypatch.setenv("DJANGO_SETTINGS_MODULE", "tests.settings")
     configure(settings)
-    keep_few(load("legacy"), 12)
+    load("legacy", bookings=12)
     climb("shadow")
     dispatch.register_new()
     list(dispatch.run_pass())
@@ -59,7 +59,7 @@ def test_they_belong_to_a_release_of_their_own(
     monkeypatch.setenv("DATABASE_NAME", str(connection.settings_dict["NAME"]))
     monkeypatch.setenv("DJANGO_SETTINGS_MODULE", "tests.settings")
     configure(settings, **more)
-    keep_few(load("legacy"), 12)
+    load("legacy", bookings=12)
     climb("shadow")
     dispatch.register_new()
     list(dispatch.run_pass())

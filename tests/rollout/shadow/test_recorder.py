@@ -21,7 +21,7 @@ from rollout.models import Comparison, FloorRecord
 from rollout.policy import verdict
 from rollout.shadow import comparator, recorder
 from tests.built import built_once
-from tests.example.conftest import keep_few, load
+from tests.example.conftest import load
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.legacy_planner]
 
@@ -64,8 +64,7 @@ def recorded(transactional_db: Any) -> models.Restaurant:
 
 
 def begin() -> None:
-    restaurant = load("legacy")
-    keep_few(restaurant)
+    load("legacy", bookings=20)
     models.Booking.objects.update(created_at=datetime(2026, 1, 1, tzinfo=UTC))
     switches.set_switch(resolution.SHADOW_SWITCH, active=True, actor="test", reason="test")
 
