@@ -18,8 +18,8 @@ from assignments.concurrency import sql, transactions
 from assignments.concurrency.transactions import is_overlap
 from assignments.exceptions import HoldExpiredError, TableTakenError
 from assignments.lifecycle import buffers, waiting
-from assignments.models import Allocation, Assignment, Closure, Stage
-from assignments.models.insertion import insert
+from assignments.models import Allocation, Assignment, Closure, NewAllocation, Stage
+from assignments.models.insertion import blocked_range, insert
 from assignments.models.moment import DatabaseNow, process_now
 from assignments.planning.floor import Floor
 from assignments.planning.natural_order import NaturalKey, natural_key
@@ -629,25 +629,25 @@ def _by_table(row: Allocation) -> NaturalKey:
     return natural_key(row.table_ref)
 
 
-def _row(placement: Placement, table_ref: str, **columns: Any) -> Allocation:
+def _row(placement: Placement, table_ref: str, **columns: Any) -> NewAllocation:
     window = placement.window
-    return Allocation(
+    return NewAllocation(
         restaurant_ref=placement.restaurant_ref,
         table_ref=table_ref,
         booking_ref=placement.booking_ref,
-        blocked=TimestamptzRange(window.blocked_from, window.blocked_until),
+        blocked=blocked_range(window.blocked_from, window.blocked_until),
         starts_at=window.starts_at,
         ends_at=window.ends_at,
         planner=placement.planner,
         party=placement.party,
         zone_ref=placement.zone_ref,
-        despite=list(placement.despite),
+        despite=placement.despite,
         overridden_by=placement.overridden_by,
         **columns,
     )
 
 
-def _insert(rows: list[Allocation]) -> None:
+def _insert(rows: list[NewAllocation]) -> None:
     # Sorted, so that two transactions that want the same tables meet at the first one and do not deadlock.
     rows.sort(key=lambda row: (row.restaurant_ref, row.table_ref, row.starts_at))
     try:

@@ -21,7 +21,7 @@ from assignments.integration.host import Host, Move, Seating, named_refusals, te
 from assignments.integration.planners import MANUAL, Batch, KeepsBatches, router
 from assignments.lifecycle import ledger, retry_policy, sentences, transitions, waiting
 from assignments.lifecycle.staff_decisions import STAFF
-from assignments.models import GONE, Allocation, Assignment, Attempt, OutboxMessage, Stage, State
+from assignments.models import GONE, Allocation, Assignment, NewAttempt, NewMessage, Stage, State
 from assignments.outcome import Kind, Outcome
 from assignments.planning.decision import Decision
 from assignments.planning.reasons import Refusal
@@ -70,10 +70,10 @@ class Settlement:
     _vacated: list[tuple[list[Allocation], bool]] = field(default_factory=list)
     _moves: list[Move] = field(default_factory=list)
     _rearranges: bool = False
-    _messages: list[OutboxMessage] = field(default_factory=list)
+    _messages: list[NewMessage] = field(default_factory=list)
     _seatings: list[Seating] = field(default_factory=list)
     _reviews: dict[str, str] = field(default_factory=dict)
-    _attempts: list[Attempt] = field(default_factory=list)
+    _attempts: list[NewAttempt] = field(default_factory=list)
     _batches: dict[uuid.UUID, Batch] = field(default_factory=dict)
     """By key."""
 
@@ -446,7 +446,7 @@ class Settlement:
         )
         self.changed(assignment)
         self.outcomes.append(outcome)
-        attempt = Attempt(
+        attempt = NewAttempt(
             assignment_id=assignment.pk,
             booking_ref=assignment.booking_ref,
             number=assignment.attempts,
@@ -456,7 +456,7 @@ class Settlement:
             reason=outcome.reason,
             detail=outcome.detail,
             strategy=outcome.strategy,
-            table_refs=list(outcome.table_refs),
+            table_refs=outcome.table_refs,
             decision=decision.to_json() if decision else _kept(outcome.detail),
             snapshot_hash=decision.snapshot_hash if decision else "",
             decision_ms=outcome.decision_ms,

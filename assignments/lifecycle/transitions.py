@@ -13,7 +13,7 @@ from django.dispatch import Signal
 
 from assignments import signals
 from assignments.concurrency.transactions import require_transaction
-from assignments.models import OPEN_STATES, Assignment, Attempt, OutboxMessage, State
+from assignments.models import OPEN_STATES, Assignment, NewAttempt, NewMessage, State
 from assignments.models.insertion import insert
 from assignments.models.transition import NewTransition
 from assignments.telemetry import correlation, events
@@ -28,12 +28,12 @@ _TOLD = frozenset({"confirm", "restore", "send_to_review", "fail", "cancel", "re
 """Transitions that the host hears of, even when they end in the state in which they began. Others are a planner's steps."""
 
 
-def message(assignment: Assignment, what: str, *, correlation_id: uuid.UUID, **payload: Any) -> OutboxMessage:
+def message(assignment: Assignment, what: str, *, correlation_id: uuid.UUID, **payload: Any) -> NewMessage:
     """Return an unsaved message that something happened to the booking: topic ``booking.<what>``.
 
     Storing it announces the event ``seating.<what>`` as well.
     """
-    return OutboxMessage(
+    return NewMessage(
         topic=f"{TOPIC}{what}",
         booking_ref=assignment.booking_ref,
         payload={
@@ -50,8 +50,8 @@ def store(
     assignments: Sequence[Assignment],
     *,
     correlation_id: uuid.UUID | None = None,
-    messages: Sequence[OutboxMessage] = (),
-    attempts: Sequence[Attempt] = (),
+    messages: Sequence[NewMessage] = (),
+    attempts: Sequence[NewAttempt] = (),
 ) -> None:
     """Store the changes made in memory, in the caller's transaction, and announce them on commit.
 
@@ -69,7 +69,7 @@ def store(
     told = [(assignment, previous, state) for assignment, previous in moved if (state := _told_state(assignment))]
     Assignment.objects.persist(changed, correlation_id=correlation_id)
     due = [
-        OutboxMessage(
+        NewMessage(
             topic=f"{OUTBOX_TOPIC}{state}",
             booking_ref=assignment.booking_ref,
             payload={
@@ -144,7 +144,7 @@ def _told_state(assignment: Assignment) -> str:
     return ""
 
 
-def _said(told: OutboxMessage, correlation_id: uuid.UUID) -> events.EventRecord:
+def _said(told: NewMessage, correlation_id: uuid.UUID) -> events.EventRecord:
     known = {name: told.payload[name] for name in _SAID if told.payload.get(name)}
     return events.event(
         STATE_MACHINE,

@@ -1,8 +1,8 @@
 """The models. Import them from here. Migrations and hosts depend on these paths."""
 
-from assignments.models.allocation import NO_OVERLAP_CONSTRAINT, Allocation
+from assignments.models.allocation import NO_OVERLAP_CONSTRAINT, Allocation, NewAllocation
 from assignments.models.assignment import GONE, OPEN_STATES, TERMINAL_STATES, Assignment, Stage, State
-from assignments.models.attempt import Attempt
+from assignments.models.attempt import Attempt, NewAttempt
 from assignments.models.batch_mark import BatchMark
 from assignments.models.breaker import Breaker
 from assignments.models.calendar import CalendarEntry, CalendarService, PacingLimit
@@ -24,7 +24,7 @@ from assignments.models.floor_seen import FloorSeen
 from assignments.models.frozen_evening import FrozenEvening
 from assignments.models.host_mark import HostMark
 from assignments.models.optimized_evening import OptimizedEvening
-from assignments.models.outbox import OutboxMessage
+from assignments.models.outbox import NewMessage, OutboxMessage
 from assignments.models.pages import Health, ReviewItem, ServiceDay
 from assignments.models.queued_party import QueuedParty
 from assignments.models.run import Run
@@ -56,6 +56,9 @@ __all__ = [
     "Health",
     "HostMark",
     "ListedJoin",
+    "NewAllocation",
+    "NewAttempt",
+    "NewMessage",
     "OptimizedEvening",
     "OutboxMessage",
     "PacingLimit",

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import uuid
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, ClassVar
 
 from django.contrib.postgres.constraints import ExclusionConstraint
 from django.contrib.postgres.fields import ArrayField, BigIntegerRangeField, DateTimeRangeField, RangeOperators
@@ -12,6 +13,7 @@ from django.db import models
 from django.db.models import F, Func, Q, Value
 from django.utils.translation import gettext_lazy as _
 
+from assignments.models.insertion import NewRow
 from assignments.models.moment import DatabaseNow
 
 NO_OVERLAP_CONSTRAINT = "allocation_no_overlap"
@@ -151,3 +153,24 @@ class Allocation(models.Model):
     def stays_until(self) -> datetime:
         """Return when its guests will leave, which may be after the table is theirs."""
         return self.overstays_until or self.ends_at
+
+
+class NewAllocation(NewRow, frozen=True, kw_only=True):
+    """An allocation that is not stored yet. ``blocked``: see ``insertion.blocked_range``."""
+
+    model: ClassVar[type[models.Model]] = Allocation
+
+    restaurant_ref: str
+    table_ref: str
+    booking_ref: str
+    kind: str
+    blocked: str
+    starts_at: datetime
+    ends_at: datetime
+    expires_at: datetime | None = None
+    token: uuid.UUID | None = None
+    planner: str
+    party: int | None
+    zone_ref: str | None
+    despite: tuple[str, ...]
+    overridden_by: str

@@ -1,9 +1,13 @@
 """Planning attempts: the record that explains a decision later."""
 
+import uuid
+from typing import Any, ClassVar
+
 from django.contrib.postgres.fields import ArrayField
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
+from assignments.models.insertion import NewRow
 from assignments.models.moment import DatabaseNow
 
 
@@ -48,3 +52,26 @@ class Attempt(models.Model):
 
     def __str__(self) -> str:
         return f"{self.booking_ref} #{self.number} by {self.planner}: {self.outcome}"
+
+
+class NewAttempt(NewRow, frozen=True, kw_only=True):
+    """An attempt that is not stored yet."""
+
+    model: ClassVar[type[models.Model]] = Attempt
+
+    assignment_id: int
+    booking_ref: str
+    number: int
+    planner: str
+    trigger: str
+    outcome: str
+    reason: str
+    detail: str
+    strategy: str
+    table_refs: tuple[str, ...]
+    decision: dict[str, Any]
+    snapshot_hash: str
+    decision_ms: float
+    correlation_id: uuid.UUID
+    release: str
+    batch: uuid.UUID | None

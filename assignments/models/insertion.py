@@ -1,43 +1,52 @@
 """Inserting many rows by one short statement, when nothing has to be returned.
 
 Django writes each value of each row into the statement, and reads the new keys back. Here the rows travel as one JSON
-document, from which PostgreSQL makes rows of the table's own type.
+document, from which PostgreSQL makes rows of the table's own type. They are records, because to make an instance of a model
+takes longer than to write its row.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import fields
+from datetime import datetime
 from functools import lru_cache
 from itertools import groupby
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
 import msgspec
 from django.db import connections, models, router
-from django.db.models.expressions import DatabaseDefault
 from django.db.transaction import mark_for_rollback_on_error
-from psycopg.types.range import Range
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
-Kind: TypeAlias = "tuple[type[models.Model], tuple[models.Field[Any, Any], ...]]"
-"""A model, and those of its fields that a statement fills in."""
 Table: TypeAlias = "tuple[type[models.Model], tuple[str, ...]]"
 """A model, and those of its columns that a statement fills in."""
 BATCH = 500
 """How many rows a statement inserts at most, so that its memory stays bounded."""
 
 
-def insert(rows: Iterable[models.Model]) -> None:
+class NewRow(msgspec.Struct, frozen=True, kw_only=True):
+    """A row that is not stored yet. Its fields are columns of ``model``; the database fills in the others.
+
+    The values are of the columns' types already: they are not converted, and no JSON column takes ``None``.
+    """
+
+    model: ClassVar[type[models.Model]]
+
+
+def blocked_range(lower: datetime, upper: datetime) -> str:
+    """Return the range of times ``[lower, upper)`` as a value of a row."""
+    return f"[{lower.isoformat()},{upper.isoformat()})"
+
+
+def insert(rows: Iterable[NewRow]) -> None:
     """Insert new rows in the given order, by one statement for up to 500 of them, of one model or of several.
 
-    As ``bulk_create`` does, it fills in the fields' defaults, leaves to the database what the database fills in, and raises
-    Django's errors. Unlike that, it leaves the instances without keys. The values must be of the fields' types already:
-    they are not converted. No column takes an expression, and no JSON field ``None``. Rows of several models may not refer
-    to each other, and belong to one database.
+    It raises Django's errors. Rows of several models may not refer to each other, and belong to one database.
     """
-    alike = [(kind, list(given)) for kind, given in groupby(rows, key=_kind)]
+    alike = [(kind, list(given)) for kind, given in groupby(rows, key=type)]
     parts = [(kind, same[first : first + BATCH]) for kind, same in alike for first in range(0, len(same), BATCH)]
     if sum(len(same) for _kind, same in parts) <= BATCH:
         _insert(parts)
@@ -57,25 +66,10 @@ def insert_records(model: type[models.Model], records: Sequence[DataclassInstanc
         _execute(router.db_for_write(model), ((model, columns),), [part])
 
 
-def _kind(row: models.Model) -> Kind:
-    """Return the row's model, and its fields that have a value; the database fills in the others."""
-    values = row.__dict__
-    given = tuple(
-        field
-        for field in row._meta.concrete_fields
-        if not isinstance(values[field.attname], DatabaseDefault) and not (field.primary_key and row.pk is None)
-    )
-    return type(row), given
-
-
-def _insert(parts: Sequence[tuple[Kind, Sequence[models.Model]]]) -> None:
-    if not parts:
-        return
-    using = router.db_for_write(parts[0][0][0])
-    contents = [
-        [{field.column: field.pre_save(row, add=True) for field in given} for row in rows] for (_, given), rows in parts
-    ]
-    _execute(using, tuple((model, tuple(map(_column, given))) for (model, given), _rows in parts), contents)
+def _insert(parts: Sequence[tuple[type[NewRow], Sequence[NewRow]]]) -> None:
+    if parts:
+        tables = tuple((kind.model, kind.__struct_fields__) for kind, _rows in parts)
+        _execute(router.db_for_write(parts[0][0].model), tables, [rows for _kind, rows in parts])
 
 
 def _execute(using: str, tables: Sequence[Table], contents: Sequence[Sequence[Any]]) -> None:
@@ -96,23 +90,13 @@ def _one_table(table: str, columns: Iterable[str]) -> str:
     return f"INSERT INTO {table} ({names}) SELECT {names} FROM json_populate_recordset(NULL::{table}, %s)"  # noqa: S608
 
 
-def _column(field: models.Field[Any, Any]) -> str:
-    return str(field.column)
-
-
 def as_json(rows: Sequence[Any]) -> str:
-    """Return rows (dictionaries or dataclasses) as JSON from which PostgreSQL makes rows of a table."""
+    """Return rows (dictionaries or records) as JSON from which PostgreSQL makes rows of a table."""
     return _encoder.encode(rows).decode()
 
 
 def _plain(value: Any) -> Any:
     """Return a value without a JSON type in the form that PostgreSQL reads."""
-    if isinstance(value, Range):
-        if value.isempty:
-            return "empty"
-        before, behind = value.bounds[0], value.bounds[1]
-        lower, upper = ("" if moment is None else moment.isoformat() for moment in (value.lower, value.upper))
-        return f"{before}{lower},{upper}{behind}"
     if isinstance(value, str):
         return str.__str__(value)
     raise TypeError(f"{type(value).__name__} cannot be inserted")

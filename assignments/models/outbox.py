@@ -1,8 +1,11 @@
 """The transactional outbox: messages to the host, stored in the same transaction as the change."""
 
+from typing import Any, ClassVar
+
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
+from assignments.models.insertion import NewRow
 from assignments.models.moment import DatabaseNow
 
 
@@ -70,3 +73,18 @@ class OutboxMessage(models.Model):
 
     def __str__(self) -> str:
         return f"{self.topic} {self.booking_ref}"
+
+
+class NewMessage(NewRow, frozen=True, kw_only=True):
+    """A message that is not stored yet."""
+
+    model: ClassVar[type[models.Model]] = OutboxMessage
+
+    topic: str
+    booking_ref: str
+    payload: dict[str, Any]
+    subject: str = ""
+    number: int = 0
+    attempts: int = 0
+    deaths: int = 0
+    last_error: str = ""

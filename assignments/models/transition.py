@@ -1,15 +1,13 @@
 """The append-only history of assignment states."""
 
-from dataclasses import dataclass
-
+import msgspec
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
 from assignments.models.moment import DatabaseNow, TransactionId
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class NewTransition:
+class NewTransition(msgspec.Struct, frozen=True, kw_only=True):
     """A transition that is not stored yet. Its fields are columns of StateTransition."""
 
     assignment_id: int

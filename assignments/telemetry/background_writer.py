@@ -1,6 +1,6 @@
 """A background writer: entries go into a bounded buffer and a thread writes them, so that no decision waits.
 
-Where each write opens a connection of its own, what comes within a moment is written together.
+What comes within a moment is written together, and a connection that a write opens is kept for the next one.
 
 If the buffer is full, or the writer fails or hangs, entries are lost and counted. Nothing else is affected.
 """
@@ -11,6 +11,7 @@ import threading
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any, Generic, TypeVar
 
 _T = TypeVar("_T")
@@ -20,6 +21,8 @@ BULK = 500
 GATHER_SECONDS = 0.1
 """How long the first entry waits for others where writes open connections, unless somebody waits for it or the buffer is
 full."""
+REST_SECONDS = 2.0
+"""How long a writer keeps its connection open for what comes next."""
 EXIT_SECONDS = 2.0
 """How long a process that ends waits for what is not yet written."""
 
@@ -31,7 +34,8 @@ class BackgroundWriter(Generic[_T]):
 
     ``write`` gets at most ``bulk`` entries at once. It raises or returns False if they are lost. ``size`` is called for
     each append. ``lost`` is called with the cause (``overflow``, ``failure``) and number of lost entries, outside the
-    lock, and must not raise. ``gather_seconds``: how long the first entry waits for others.
+    lock, and must not raise. ``gather_seconds``: how long the first entry waits for others. ``rest`` is called by the
+    thread when nothing comes for a while, and before ``flush`` returns: it closes what ``write`` has left open.
     """
 
     def __init__(
@@ -43,7 +47,9 @@ class BackgroundWriter(Generic[_T]):
         lost: Callable[[str, int], None] = lambda cause, entries: None,
         bulk: int = BULK,
         gather_seconds: float = 0.0,
+        rest: Callable[[], None] = lambda: None,
     ) -> None:
+        self._rest = rest
         self._bulk, self._gather_seconds = bulk, gather_seconds
         self._name, self._write, self._size, self._lost = name, write, size, lost
         self._reset()
@@ -57,6 +63,7 @@ class BackgroundWriter(Generic[_T]):
         self._entries: deque[_T] = deque()
         self._writing = 0
         self._waiting = 0
+        self._is_open = False
         self._full = self._bulk
         self._counts: Counter[str] = Counter()
         self._thread: threading.Thread | None = None
@@ -95,7 +102,9 @@ class BackgroundWriter(Generic[_T]):
             self._waiting += 1
             self._changed.notify_all()
             try:
-                return self._changed.wait_for(lambda: not self._entries and not self._writing, timeout_seconds)
+                return self._changed.wait_for(
+                    lambda: not self._entries and not self._writing and not self._is_open, timeout_seconds
+                )
             finally:
                 self._waiting -= 1
 
@@ -108,11 +117,14 @@ class BackgroundWriter(Generic[_T]):
 
     def _work(self) -> None:
         while True:
+            if self._is_open:
+                self._rest_if_idle()
             with self._changed:
                 self._changed.wait_for(lambda: bool(self._entries))
                 self._changed.wait_for(self._is_due, self._gather_seconds)
                 batch = [self._entries.popleft() for _ in range(min(self._bulk, len(self._entries)))]
                 self._writing = len(batch)
+                self._is_open = True
             started = time.monotonic()
             try:
                 is_written = self._write(batch)
@@ -125,6 +137,18 @@ class BackgroundWriter(Generic[_T]):
                 self._counts["stored" if is_written else "dropped_failure"] += len(batch)
                 self._counts["flush_ms"] += round((time.monotonic() - started) * 1000)
                 self._changed.notify_all()
+
+    def _rest_if_idle(self) -> None:
+        """Rest if nothing more comes soon, or if somebody waits for the last of it."""
+        with self._changed:
+            self._changed.wait_for(lambda: bool(self._entries or self._waiting), REST_SECONDS)
+            if self._entries:
+                return
+        with suppress(Exception):
+            self._rest()
+        with self._changed:
+            self._is_open = False
+            self._changed.notify_all()
 
 
 def flush_all(timeout_seconds: float) -> bool:

@@ -17,7 +17,7 @@ from datetime import datetime
 from functools import partial
 from typing import Any, Protocol
 
-from django.db import connection, transaction
+from django.db import connection, connections, transaction
 
 from assignments import conf
 from assignments.concurrency import clock
@@ -33,8 +33,7 @@ MAX_CONTEXT_BYTES = 4096
 _SCALARS = frozenset({str, int, float, bool})
 BULK = 2000
 GATHER_SECONDS = 0.5
-"""How many events are stored at once, and how long the first one waits for others. Each time opens a connection, which
-costs PostgreSQL more than the events do."""
+"""How many events are stored at once, and how long the first one waits for others."""
 
 
 class UnknownEventError(AssignmentsError):
@@ -174,6 +173,7 @@ class Sinks:
                 lost=process_metrics.count_dropped_events,
                 bulk=BULK,
                 gather_seconds=GATHER_SECONDS if path == f"{__name__}.{DatabaseSink.__name__}" else 0.0,
+                rest=connections.close_all,
             )
             self._writers.setdefault(path, writer)
         return self._writers[path]
@@ -211,17 +211,17 @@ _buffer = new_buffer()
 class DatabaseSink:
     """Stores events in this app's own table, in bulk.
 
-    It uses the event thread's own connection and closes it after each write, so that an idle process keeps none open.
+    It uses the event thread's own connection, which is closed when no events come for a moment, so that an idle process
+    keeps none open.
     """
 
     def write(self, events: Sequence[EventRecord]) -> None:
         from assignments.models import Event
         from assignments.models.insertion import insert_records
 
-        try:
-            insert_records(Event, events)
-        finally:
+        if connection.connection is not None and not connection.is_usable():
             connection.close()
+        insert_records(Event, events)
 
 
 class LoggingSink:

@@ -5,17 +5,18 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import date
 from typing import Any
 
 import pytest
+from django.db import connection
 
 from assignments import conf
 from assignments.outcome import Kind
 from assignments.planning.text import Text
-from assignments.telemetry import events, process_metrics
+from assignments.telemetry import background_writer, events, process_metrics
 from assignments.telemetry.background_writer import BackgroundWriter
 from assignments.telemetry.event_catalogue import ALLOWED_CONTEXT, CATALOGUE, COORDINATOR
 
@@ -192,3 +193,63 @@ def test_the_database_sink_stores_events(settings: Any, buffer: Any) -> None:
     assert events.flush(10)
     stored = Event.objects.get()
     assert (stored.booking_ref, stored.type, stored.context) == ("B7", "coordinator.noop", {"reason": "terminal_state"})
+
+
+@pytest.mark.django_db(transaction=True)
+def test_events_share_a_connection_which_is_closed_once_no_more_are_waited_for(settings: Any, buffer: Any) -> None:
+    configure(settings, "assignments.telemetry.events.DatabaseSink")
+    conf.load.cache_clear()
+    used = []
+    for number in (1, 2):
+        events.emit(an_event(number))
+        _wait_until_stored(number)
+        used.append(_backends())
+    assert used[0] == used[1]
+    assert len(used[0]) == 1
+    assert events.flush(10)
+    _wait_until(lambda: not _backends())
+
+
+@pytest.mark.django_db(transaction=True)
+def test_events_are_stored_after_their_connection_was_lost(settings: Any, buffer: Any) -> None:
+    from assignments.models import Event
+
+    configure(settings, "assignments.telemetry.events.DatabaseSink")
+    conf.load.cache_clear()
+    events.emit(an_event(1))
+    _wait_until_stored(1)
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_terminate_backend(pid) FROM unnest(%s::int[]) AS pid", [list(_backends())])
+    events.emit(an_event(2))
+    assert events.flush(10)
+    assert set(Event.objects.values_list("booking_ref", flat=True)) == {"B1", "B2"}
+
+
+def test_a_writer_rests_when_nothing_comes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(background_writer, "REST_SECONDS", 0.01)
+    rested = threading.Event()
+    writer = BackgroundWriter[int]("test", lambda batch: True, size=lambda: 9, rest=rested.set)
+    writer.append([1])
+    assert rested.wait(10)
+    assert writer.counters()["stored"] == 1
+
+
+def _backends() -> set[int]:
+    """The other sessions of this database."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+            " AND backend_type = 'client backend'"
+        )
+        return {pid for (pid,) in cursor.fetchall()}
+
+
+def _wait_until_stored(number: int) -> None:
+    _wait_until(lambda: events.counters().get("stored") == number)
+
+
+def _wait_until(is_so: Callable[[], bool]) -> None:
+    until = time.monotonic() + 10
+    while not is_so():
+        assert time.monotonic() < until
+        time.sleep(0.01)
