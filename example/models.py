@@ -14,6 +14,7 @@ from django.utils.translation import gettext_lazy as _
 from assignments.concurrency import clock
 from assignments.planning.features import LONGEST_FEATURE
 from assignments.planning.floor import A_DAY_OF_MINUTES, MOST_PRIORITY, MOST_SEATS, takes_guests_too_long
+from assignments.planning.natural_order import natural_key
 from assignments.planning.timezone import time_zone
 
 A_NUMBER_OF_SEATS = [MinValueValidator(1), MaxValueValidator(MOST_SEATS)]
@@ -139,7 +140,7 @@ class TableAdjacency(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.first} + {self.second}"
+        return " + ".join(sorted((self.first.code, self.second.code), key=natural_key))
 
     def clean(self) -> None:
         if self.first_id and self.second_id and self.first.zone_id != self.second.zone_id:

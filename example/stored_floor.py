@@ -1,6 +1,7 @@
 """Storing the floor of an evening file. What the file no longer has is removed and reported."""
 
 import unicodedata
+from bisect import insort
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -37,8 +38,8 @@ LONGEST = {
 class Loaded:
     """Rows created, updated, unchanged and removed, by kind; and rows not loaded.
 
-    ``removed``: the names of removed rows, by kind. ``notes``: further remarks, in sentences. ``lessened``: tables that
-    are now out of service, or have fewer seats.
+    ``removed``: the names of removed rows in natural order, by kind. ``notes``: further remarks, in sentences.
+    ``lessened``: tables that are now out of service, or have fewer seats.
     """
 
     restaurants: list[models.Restaurant] = field(default_factory=list)
@@ -53,7 +54,7 @@ class Loaded:
 
     def remove(self, kind: str, name: str) -> None:
         self.count(kind, "removed")
-        self.removed.setdefault(kind, []).append(name)
+        insort(self.removed.setdefault(kind, []), name, key=natural_key)
 
     def as_dict(self) -> dict[str, Any]:
         return {

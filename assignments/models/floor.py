@@ -161,7 +161,7 @@ class AdjacentTables(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.first_table_ref} + {self.second_table_ref}"
+        return " + ".join(sorted((self.first_table_ref, self.second_table_ref), key=natural_key))
 
     def clean(self) -> None:
         if not self.first_table_ref or not self.second_table_ref:

@@ -15,6 +15,7 @@ from assignments.admin.natural_order import NaturalOrder
 from assignments.models import AdjacentTables, Allocation, Assignment, Attempt, ListedJoin, TableDetails
 from assignments.planning.natural_order import natural_key
 from example import models
+from example.stored_floor import Loaded
 
 pytestmark = pytest.mark.django_db
 
@@ -168,3 +169,15 @@ def test_the_attempts_sorted_by_table(admin_client: Client) -> None:
             correlation_id=uuid.UUID(int=number),
         )
     assert column(admin_client, "assignments_attempt", "table_refs", "6") == NAMES
+
+
+def test_a_pair_names_its_tables_in_order(tables: list[models.Table]) -> None:
+    assert str(models.TableAdjacency(first=tables[2], second=tables[1])) == "T2 + T10"
+    assert str(AdjacentTables(first_table_ref="T10", second_table_ref="T2")) == "T2 + T10"
+
+
+def test_what_a_file_no_longer_has_is_listed_in_order() -> None:
+    loaded = Loaded()
+    for name in sorted(NAMES):
+        loaded.remove("tables", name)
+    assert loaded.removed == {"tables": NAMES}
