@@ -11,7 +11,7 @@ from playwright.sync_api import Browser, Locator, Page, expect
 from assignments import api
 from assignments.models import Allocation, Assignment, Closure, FrozenEvening, StaffAction, Stage
 from example import models
-from tests.browser.browsing import PHONE, expect_text, visiting
+from tests.browser.browsing import PHONE, expect_text, in_haste, visiting
 from tests.browser.test_every_page import findings
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.xdist_group("browser")]
@@ -73,6 +73,13 @@ def press(page: Page, name: str) -> None:
 
 def said(page: Page, text: str) -> None:
     expect_text(page.locator("#evening-said"), text)
+
+
+def poll_twice(page: Page) -> None:
+    """Wait until the page has asked twice what others did; it asks again only when it has shown the answer."""
+    for _poll in range(2):
+        with page.expect_response(lambda answer: "part=live" in answer.url):
+            pass
 
 
 def test_it_opens_on_tonight_at_the_current_time_with_the_tables_near_the_top(page: Page, tonight: datetime) -> None:
@@ -418,6 +425,7 @@ def test_zones_fold_and_stay_folded(page: Page, tonight: datetime) -> None:
     expect(rows.first).to_be_hidden()
 
 
+@pytest.mark.usefixtures("haste")
 def test_of_two_people_each_sees_what_the_other_does_and_nobody_overwrites(
     browser: Browser, live_server: Any, page: Page, tonight: datetime, staff: Any
 ) -> None:
@@ -505,6 +513,7 @@ def test_a_connection_that_never_answers_is_said_and_what_was_sent_acts_once(pag
     assert list(StaffAction.objects.values_list("what", flat=True)) == ["arrived"]
 
 
+@pytest.mark.usefixtures("haste")
 def test_a_poll_that_is_never_answered_says_that_there_is_no_connection(page: Page, tonight: datetime) -> None:
     open_evening(page)
     page.locator("#evening").evaluate("(each) => { each.dataset.patience = 200; }")
@@ -516,6 +525,7 @@ def test_a_poll_that_is_never_answered_says_that_there_is_no_connection(page: Pa
     expect(page.locator("#evening-offline")).to_be_hidden()
 
 
+@pytest.mark.usefixtures("haste")
 def test_offline_nothing_can_be_pressed_until_the_connection_is_back(page: Page, tonight: datetime) -> None:
     booking = coming(tonight)
     open_evening(page)
@@ -538,7 +548,7 @@ def test_on_a_phone_the_panel_covers_no_message(
     browser: Browser, live_server: Any, admin_user: Any, tonight: datetime
 ) -> None:
     booking = coming(tonight)
-    with visiting(browser, live_server.url, admin_user, size=PHONE) as page:
+    with visiting(browser, live_server.url, admin_user, size=PHONE) as page, in_haste(page):
         open_evening(page)
         select(page, booking)
         page.evaluate("scrollTo(0, 0)")
@@ -574,6 +584,7 @@ def test_the_open_lane_stays_open_when_a_stay_or_a_closure_is_dragged(page: Page
     lane.wait_for()
 
 
+@pytest.mark.usefixtures("haste")
 def test_the_open_lane_stays_where_it_was_scrolled_to_when_others_change_the_evening(
     page: Page, tonight: datetime
 ) -> None:
@@ -600,6 +611,7 @@ def pull(page: Page, what: Locator, minutes: int = 20) -> None:
     page.mouse.up()
 
 
+@pytest.mark.usefixtures("haste")
 def test_what_was_chosen_or_written_in_the_panel_stays_when_others_change_the_booking(
     page: Page, tonight: datetime
 ) -> None:
@@ -615,19 +627,19 @@ def test_what_was_chosen_or_written_in_the_panel_stays_when_others_change_the_bo
         panel.locator("textarea, select").evaluate(fill)
         with page.expect_response(lambda answer: "part=live" in answer.url and answer.status == 200):
             (api.late if "textarea" in made else api.arrived)(booking_ref=booking.booking_ref, actor="staff:1")
-        page.wait_for_timeout(500)
+        poll_twice(page)
         expect(page.locator("#evening-panel").locator("textarea, select")).to_have_count(1)
         page.locator("[data-close]").click()
 
 
+@pytest.mark.usefixtures("haste")
 def test_an_expired_session_is_said_once(page: Page, tonight: datetime) -> None:
     booking = coming(tonight)
     open_evening(page)
     page.context.clear_cookies()
     said(page, "You were signed out.")
     page.locator("#evening-said").evaluate("(each) => each.replaceChildren()")
-    with page.expect_response(lambda answer: "part=live" in answer.url):
-        pass
+    poll_twice(page)
     expect(page.locator("#evening-said")).to_be_empty()
     bar(page, booking).click()
     said(page, "You were signed out.")
@@ -667,8 +679,15 @@ def test_a_phone_taps_a_booking_and_a_table(
     assert Closure.objects.get().ends_at == tonight + timedelta(minutes=105)
 
 
+SMALL = """() => [...document.querySelectorAll(".evening-toolbar *, #evening *")]
+  .filter((each) => [...each.childNodes].some((node) => node.nodeType === 3 && node.textContent.trim()))
+  .filter((each) => each.getClientRects().length && !each.closest(".visually-hidden, title, option"))
+  .filter((each) => parseFloat(getComputedStyle(each).fontSize) < 13)
+  .map((each) => `${each.tagName}.${each.getAttribute("class")}: ${each.textContent.trim().slice(0, 40)}`)"""
+
+
 @pytest.mark.usefixtures("tonight")
-def test_nothing_on_the_working_page_keeps_anybody_out(
+def test_nothing_on_the_working_page_keeps_anybody_out_and_its_own_texts_are_of_13_pixels_at_least(
     browser: Browser, live_server: Any, admin_user: Any, tonight: datetime
 ) -> None:
     with visiting(browser, live_server.url, admin_user, bypass_csp=True) as page:
@@ -677,6 +696,11 @@ def test_nothing_on_the_working_page_keeps_anybody_out(
         page.get_by_role("link", name="Without a table").click()
         page.locator("ul.evening-waiting").wait_for()
         found = findings(page)
+        select(page, coming(tonight))
+        page.locator("ul.evening-waiting").wait_for()
+        for summary in page.locator("#evening summary, .evening-toolbar summary").all():
+            summary.click()
+        assert page.evaluate(SMALL) == []
     assert not found, "\n".join(found)
 
 

@@ -1,4 +1,4 @@
-"""Each action of the evening by touch, by keys, and as another person sees it; and how large its texts are."""
+"""Each action of the evening by touch, by keys, and as another person sees it."""
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
@@ -189,20 +189,3 @@ def test_others_see_a_swap_a_closure_and_a_placement_by_the_next_polls(
         said(second, "was placed")
         expect(spot(page, "D1-T01")).to_have_attribute("data-x", "600", timeout=soon)
     assert TablePlace.objects.count() == 1
-
-
-SMALL = """() => [...document.querySelectorAll(".evening-toolbar *, #evening *")]
-  .filter((each) => [...each.childNodes].some((node) => node.nodeType === 3 && node.textContent.trim()))
-  .filter((each) => each.getClientRects().length && !each.closest(".visually-hidden, title, option"))
-  .filter((each) => parseFloat(getComputedStyle(each).fontSize) < 13)
-  .map((each) => `${each.tagName}.${each.getAttribute("class")}: ${each.textContent.trim().slice(0, 40)}`)"""
-
-
-def test_its_own_texts_are_of_13_pixels_at_least(page: Page, tonight: datetime) -> None:
-    open_evening(page)
-    page.get_by_role("link", name="Without a table").click()
-    page.locator("ul.evening-waiting").wait_for()
-    select(page, coming(tonight))
-    for summary in page.locator("#evening summary, .evening-toolbar summary").all():
-        summary.click()
-    assert page.evaluate(SMALL) == []
