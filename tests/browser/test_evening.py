@@ -11,7 +11,7 @@ from playwright.sync_api import Browser, Locator, Page, expect
 from assignments import api
 from assignments.models import Allocation, Assignment, Closure, FrozenEvening, StaffAction, Stage
 from example import models
-from tests.browser.browsing import PHONE, expect_text, in_haste, visiting
+from tests.browser.browsing import DESKTOP, PHONE, expect_text, in_haste, visiting
 from tests.browser.test_every_page import findings
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.xdist_group("browser")]
@@ -82,16 +82,45 @@ def poll_twice(page: Page) -> None:
             pass
 
 
-def test_it_opens_on_tonight_at_the_current_time_with_the_tables_near_the_top(page: Page, tonight: datetime) -> None:
+def opened(page: Page, size: tuple[int, int]) -> None:
+    """Open the evening in a window of this size; its tables are near the top."""
+    width, height = size
+    page.set_viewport_size({"width": width, "height": height})
     open_evening(page)
     top = page.locator("#content").bounding_box()
     first = page.locator(TABLES).first.bounding_box()
     assert top is not None
     assert first is not None
     assert first["y"] - top["y"] <= 200
+
+
+def test_it_opens_on_tonight_at_the_current_time_with_everything_at_hand_on_a_tablet_and_a_phone_too(
+    page: Page, tonight: datetime
+) -> None:
+    opened(page, DESKTOP)
     now = page.locator("line.timeline-now").first
     expect(now).to_be_attached()
     assert page.locator(".evening-scroll").evaluate("(each) => each.scrollLeft") > 0
+
+    opened(page, PHONE)
+    width, height = PHONE
+    page.get_by_role("link", name="Walk-in").scroll_into_view_if_needed()
+    page.locator("#evening-more > summary").click()
+    more = page.locator("#evening-more > div").bounding_box()
+    assert more is not None
+    assert more["x"] >= 0
+    assert more["x"] + more["width"] <= width
+    assert more["y"] + more["height"] <= height
+
+    opened(page, (1024, 768))
+    select(page, coming(tonight))
+    box, top = page.locator("#evening-grid").bounding_box(), page.locator("#content").bounding_box()
+    first = page.locator(TABLES).first.bounding_box()
+    assert box is not None
+    assert top is not None
+    assert first is not None
+    assert box["width"] > 600
+    assert first["y"] - top["y"] <= 200
 
 
 def test_a_booking_is_moved_by_a_click_on_a_row_and_back_by_undo(page: Page, tonight: datetime) -> None:
@@ -366,7 +395,9 @@ def test_a_closure_gets_other_times_by_keyboard_by_its_fields_and_by_dragging_an
     assert times() == (starts, None)
 
 
-def test_more_closes_once_something_is_chosen_and_by_escape(page: Page, tonight: datetime) -> None:
+def test_more_closes_once_something_is_chosen_and_by_escape_and_zones_stay_folded(
+    page: Page, tonight: datetime
+) -> None:
     open_evening(page)
     more = page.locator("#evening-more")
     chosen = more.get_by_role("link", name="Close the restaurant")
@@ -382,41 +413,6 @@ def test_more_closes_once_something_is_chosen_and_by_escape(page: Page, tonight:
         expect(more).not_to_have_attribute("open", "")
         expect(page.locator("#evening-panel-title")).to_have_text("The whole restaurant")
 
-
-def test_a_tablet_has_room_for_the_grid(browser: Browser, live_server: Any, admin_user: Any, tonight: datetime) -> None:
-    with visiting(browser, live_server.url, admin_user, size=(1024, 768)) as page:
-        open_evening(page)
-        select(page, coming(tonight))
-        box, top = page.locator("#evening-grid").bounding_box(), page.locator("#content").bounding_box()
-        first = page.locator(TABLES).first.bounding_box()
-        assert box is not None
-        assert top is not None
-        assert first is not None
-        assert box["width"] > 600
-        assert first["y"] - top["y"] <= 200
-
-
-def test_on_a_phone_the_tables_are_near_the_top_and_everything_is_at_hand(
-    browser: Browser, live_server: Any, admin_user: Any, tonight: datetime
-) -> None:
-    width, height = PHONE
-    with visiting(browser, live_server.url, admin_user, size=PHONE) as page:
-        open_evening(page)
-        top, first = page.locator("#content").bounding_box(), page.locator(TABLES).first.bounding_box()
-        assert top is not None
-        assert first is not None
-        assert first["y"] - top["y"] <= 200
-        page.get_by_role("link", name="Walk-in").scroll_into_view_if_needed()
-        page.locator("#evening-more > summary").click()
-        more = page.locator("#evening-more > div").bounding_box()
-        assert more is not None
-        assert more["x"] >= 0
-        assert more["x"] + more["width"] <= width
-        assert more["y"] + more["height"] <= height
-
-
-def test_zones_fold_and_stay_folded(page: Page, tonight: datetime) -> None:
-    open_evening(page)
     fold = page.locator(".evening-fold").first
     rows = page.locator("tbody[data-zone]").first.locator("tr.evening-row")
     fold.click()

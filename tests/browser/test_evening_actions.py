@@ -10,7 +10,7 @@ from playwright.sync_api import Browser, Locator, Page, expect
 from assignments import api
 from assignments.models import Assignment, Closure, FrozenEvening, Stage, TablePlace
 from example import models
-from tests.browser.browsing import TABLET, expect_text, visiting
+from tests.browser.browsing import TABLET, expect_text, in_haste, visiting
 from tests.browser.test_evening import bar, coming, open_evening, row, said, select, stage_of, tables_of
 from tests.browser.test_floor_plan import open_plan, place_tables, spot
 
@@ -180,12 +180,13 @@ def test_others_see_a_swap_a_closure_and_a_placement_by_the_next_polls(
         second.get_by_role("button", name="Close the table").click()
         said(second, "closed")
         expect(row(page, "D2-T01").locator(".evening-bar[data-closure]")).to_be_attached(timeout=soon)
-        open_plan(page)
+        with in_haste(page):
+            open_plan(page)
         open_plan(second)
         place_tables(second)
         spot(second, "D1-T01").locator("a.evening-table").press("Enter")
         second.get_by_label("From the left").fill("600")
         second.get_by_role("button", name="Place the table").click()
         said(second, "was placed")
-        expect(spot(page, "D1-T01")).to_have_attribute("data-x", "600", timeout=soon)
+        expect(spot(page, "D1-T01")).to_have_attribute("data-x", "600")
     assert TablePlace.objects.count() == 1
