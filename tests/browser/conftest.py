@@ -13,7 +13,7 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 from assignments import api
 from assignments.models import Allocation
 from example import models
-from tests.browser.browsing import FLAGS, PATIENCE_MS, visiting
+from tests.browser.browsing import FLAGS, PATIENCE_MS, in_haste, visiting
 from tests.browser.evenings import clock_at, know_the_clock
 from tests.debian import path, program
 from tests.showcase import decided, show
@@ -44,6 +44,13 @@ def page(browser: Browser, live_server: Any, admin_user: Any) -> Iterator[Page]:
     """A page of somebody who may do everything. The test fails on whatever went wrong in it unasked."""
     with visiting(browser, live_server.url, admin_user) as page:
         yield page
+
+
+@pytest.fixture
+def haste(page: Page) -> Iterator[None]:
+    """The page asks every half second what others did, and not every three."""
+    with in_haste(page):
+        yield
 
 
 @pytest.fixture

@@ -28,15 +28,15 @@ WRONG = {
     "dialog: Sure?": """
         setTimeout(() => alert("Sure?"));
         await new Promise((later) => setTimeout(later, 10))""",
-    "404 from": 'await fetch("/admin/nowhere/")',
+    "404 from": 'await fetch("/nowhere/")',
 }
 """What the watch says of it, and a script that does it."""
 
 
-def test_a_visit_fails_on_what_went_wrong_unasked(browser: Browser, live_server: Any, admin_user: Any) -> None:
+def test_a_visit_fails_on_what_went_wrong_unasked(browser: Browser, live_server: Any) -> None:
     for said, script in WRONG.items():
-        with pytest.raises(AssertionError, match=said), visiting(browser, live_server.url, admin_user) as page:
-            page.goto("/admin/")
+        with pytest.raises(AssertionError, match=said), visiting(browser, live_server.url) as page:
+            page.goto("/admin/login/")
             page.evaluate(f"async () => {{ {script}; }}")
 
 

@@ -11,7 +11,7 @@ from playwright.sync_api import Browser, Locator, Page, expect
 from assignments import api
 from assignments.models import Allocation, Assignment, Closure, FrozenEvening, StaffAction, Stage
 from example import models
-from tests.browser.browsing import PHONE, expect_text, visiting
+from tests.browser.browsing import DESKTOP, PHONE, expect_text, in_haste, visiting
 from tests.browser.test_every_page import findings
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.xdist_group("browser")]
@@ -75,16 +75,52 @@ def said(page: Page, text: str) -> None:
     expect_text(page.locator("#evening-said"), text)
 
 
-def test_it_opens_on_tonight_at_the_current_time_with_the_tables_near_the_top(page: Page, tonight: datetime) -> None:
+def poll_twice(page: Page) -> None:
+    """Wait until the page has asked twice what others did; it asks again only when it has shown the answer."""
+    for _poll in range(2):
+        with page.expect_response(lambda answer: "part=live" in answer.url):
+            pass
+
+
+def opened(page: Page, size: tuple[int, int]) -> None:
+    """Open the evening in a window of this size; its tables are near the top."""
+    width, height = size
+    page.set_viewport_size({"width": width, "height": height})
     open_evening(page)
     top = page.locator("#content").bounding_box()
     first = page.locator(TABLES).first.bounding_box()
     assert top is not None
     assert first is not None
     assert first["y"] - top["y"] <= 200
+
+
+def test_it_opens_on_tonight_at_the_current_time_with_everything_at_hand_on_a_tablet_and_a_phone_too(
+    page: Page, tonight: datetime
+) -> None:
+    opened(page, DESKTOP)
     now = page.locator("line.timeline-now").first
     expect(now).to_be_attached()
     assert page.locator(".evening-scroll").evaluate("(each) => each.scrollLeft") > 0
+
+    opened(page, PHONE)
+    width, height = PHONE
+    page.get_by_role("link", name="Walk-in").scroll_into_view_if_needed()
+    page.locator("#evening-more > summary").click()
+    more = page.locator("#evening-more > div").bounding_box()
+    assert more is not None
+    assert more["x"] >= 0
+    assert more["x"] + more["width"] <= width
+    assert more["y"] + more["height"] <= height
+
+    opened(page, (1024, 768))
+    select(page, coming(tonight))
+    box, top = page.locator("#evening-grid").bounding_box(), page.locator("#content").bounding_box()
+    first = page.locator(TABLES).first.bounding_box()
+    assert box is not None
+    assert top is not None
+    assert first is not None
+    assert box["width"] > 600
+    assert first["y"] - top["y"] <= 200
 
 
 def test_a_booking_is_moved_by_a_click_on_a_row_and_back_by_undo(page: Page, tonight: datetime) -> None:
@@ -359,7 +395,9 @@ def test_a_closure_gets_other_times_by_keyboard_by_its_fields_and_by_dragging_an
     assert times() == (starts, None)
 
 
-def test_more_closes_once_something_is_chosen_and_by_escape(page: Page, tonight: datetime) -> None:
+def test_more_closes_once_something_is_chosen_and_by_escape_and_zones_stay_folded(
+    page: Page, tonight: datetime
+) -> None:
     open_evening(page)
     more = page.locator("#evening-more")
     chosen = more.get_by_role("link", name="Close the restaurant")
@@ -375,41 +413,6 @@ def test_more_closes_once_something_is_chosen_and_by_escape(page: Page, tonight:
         expect(more).not_to_have_attribute("open", "")
         expect(page.locator("#evening-panel-title")).to_have_text("The whole restaurant")
 
-
-def test_a_tablet_has_room_for_the_grid(browser: Browser, live_server: Any, admin_user: Any, tonight: datetime) -> None:
-    with visiting(browser, live_server.url, admin_user, size=(1024, 768)) as page:
-        open_evening(page)
-        select(page, coming(tonight))
-        box, top = page.locator("#evening-grid").bounding_box(), page.locator("#content").bounding_box()
-        first = page.locator(TABLES).first.bounding_box()
-        assert box is not None
-        assert top is not None
-        assert first is not None
-        assert box["width"] > 600
-        assert first["y"] - top["y"] <= 200
-
-
-def test_on_a_phone_the_tables_are_near_the_top_and_everything_is_at_hand(
-    browser: Browser, live_server: Any, admin_user: Any, tonight: datetime
-) -> None:
-    width, height = PHONE
-    with visiting(browser, live_server.url, admin_user, size=PHONE) as page:
-        open_evening(page)
-        top, first = page.locator("#content").bounding_box(), page.locator(TABLES).first.bounding_box()
-        assert top is not None
-        assert first is not None
-        assert first["y"] - top["y"] <= 200
-        page.get_by_role("link", name="Walk-in").scroll_into_view_if_needed()
-        page.locator("#evening-more > summary").click()
-        more = page.locator("#evening-more > div").bounding_box()
-        assert more is not None
-        assert more["x"] >= 0
-        assert more["x"] + more["width"] <= width
-        assert more["y"] + more["height"] <= height
-
-
-def test_zones_fold_and_stay_folded(page: Page, tonight: datetime) -> None:
-    open_evening(page)
     fold = page.locator(".evening-fold").first
     rows = page.locator("tbody[data-zone]").first.locator("tr.evening-row")
     fold.click()
@@ -418,6 +421,7 @@ def test_zones_fold_and_stay_folded(page: Page, tonight: datetime) -> None:
     expect(rows.first).to_be_hidden()
 
 
+@pytest.mark.usefixtures("haste")
 def test_of_two_people_each_sees_what_the_other_does_and_nobody_overwrites(
     browser: Browser, live_server: Any, page: Page, tonight: datetime, staff: Any
 ) -> None:
@@ -505,6 +509,7 @@ def test_a_connection_that_never_answers_is_said_and_what_was_sent_acts_once(pag
     assert list(StaffAction.objects.values_list("what", flat=True)) == ["arrived"]
 
 
+@pytest.mark.usefixtures("haste")
 def test_a_poll_that_is_never_answered_says_that_there_is_no_connection(page: Page, tonight: datetime) -> None:
     open_evening(page)
     page.locator("#evening").evaluate("(each) => { each.dataset.patience = 200; }")
@@ -516,6 +521,7 @@ def test_a_poll_that_is_never_answered_says_that_there_is_no_connection(page: Pa
     expect(page.locator("#evening-offline")).to_be_hidden()
 
 
+@pytest.mark.usefixtures("haste")
 def test_offline_nothing_can_be_pressed_until_the_connection_is_back(page: Page, tonight: datetime) -> None:
     booking = coming(tonight)
     open_evening(page)
@@ -538,7 +544,7 @@ def test_on_a_phone_the_panel_covers_no_message(
     browser: Browser, live_server: Any, admin_user: Any, tonight: datetime
 ) -> None:
     booking = coming(tonight)
-    with visiting(browser, live_server.url, admin_user, size=PHONE) as page:
+    with visiting(browser, live_server.url, admin_user, size=PHONE) as page, in_haste(page):
         open_evening(page)
         select(page, booking)
         page.evaluate("scrollTo(0, 0)")
@@ -574,6 +580,7 @@ def test_the_open_lane_stays_open_when_a_stay_or_a_closure_is_dragged(page: Page
     lane.wait_for()
 
 
+@pytest.mark.usefixtures("haste")
 def test_the_open_lane_stays_where_it_was_scrolled_to_when_others_change_the_evening(
     page: Page, tonight: datetime
 ) -> None:
@@ -600,6 +607,7 @@ def pull(page: Page, what: Locator, minutes: int = 20) -> None:
     page.mouse.up()
 
 
+@pytest.mark.usefixtures("haste")
 def test_what_was_chosen_or_written_in_the_panel_stays_when_others_change_the_booking(
     page: Page, tonight: datetime
 ) -> None:
@@ -615,19 +623,19 @@ def test_what_was_chosen_or_written_in_the_panel_stays_when_others_change_the_bo
         panel.locator("textarea, select").evaluate(fill)
         with page.expect_response(lambda answer: "part=live" in answer.url and answer.status == 200):
             (api.late if "textarea" in made else api.arrived)(booking_ref=booking.booking_ref, actor="staff:1")
-        page.wait_for_timeout(500)
+        poll_twice(page)
         expect(page.locator("#evening-panel").locator("textarea, select")).to_have_count(1)
         page.locator("[data-close]").click()
 
 
+@pytest.mark.usefixtures("haste")
 def test_an_expired_session_is_said_once(page: Page, tonight: datetime) -> None:
     booking = coming(tonight)
     open_evening(page)
     page.context.clear_cookies()
     said(page, "You were signed out.")
     page.locator("#evening-said").evaluate("(each) => each.replaceChildren()")
-    with page.expect_response(lambda answer: "part=live" in answer.url):
-        pass
+    poll_twice(page)
     expect(page.locator("#evening-said")).to_be_empty()
     bar(page, booking).click()
     said(page, "You were signed out.")
@@ -667,8 +675,15 @@ def test_a_phone_taps_a_booking_and_a_table(
     assert Closure.objects.get().ends_at == tonight + timedelta(minutes=105)
 
 
+SMALL = """() => [...document.querySelectorAll(".evening-toolbar *, #evening *")]
+  .filter((each) => [...each.childNodes].some((node) => node.nodeType === 3 && node.textContent.trim()))
+  .filter((each) => each.getClientRects().length && !each.closest(".visually-hidden, title, option"))
+  .filter((each) => parseFloat(getComputedStyle(each).fontSize) < 13)
+  .map((each) => `${each.tagName}.${each.getAttribute("class")}: ${each.textContent.trim().slice(0, 40)}`)"""
+
+
 @pytest.mark.usefixtures("tonight")
-def test_nothing_on_the_working_page_keeps_anybody_out(
+def test_nothing_on_the_working_page_keeps_anybody_out_and_its_own_texts_are_of_13_pixels_at_least(
     browser: Browser, live_server: Any, admin_user: Any, tonight: datetime
 ) -> None:
     with visiting(browser, live_server.url, admin_user, bypass_csp=True) as page:
@@ -677,6 +692,11 @@ def test_nothing_on_the_working_page_keeps_anybody_out(
         page.get_by_role("link", name="Without a table").click()
         page.locator("ul.evening-waiting").wait_for()
         found = findings(page)
+        select(page, coming(tonight))
+        page.locator("ul.evening-waiting").wait_for()
+        for summary in page.locator("#evening summary, .evening-toolbar summary").all():
+            summary.click()
+        assert page.evaluate(SMALL) == []
     assert not found, "\n".join(found)
 
 

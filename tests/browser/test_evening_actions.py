@@ -1,4 +1,4 @@
-"""Each action of the evening by touch, by keys, and as another person sees it; and how large its texts are."""
+"""Each action of the evening by touch, by keys, and as another person sees it."""
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
@@ -10,7 +10,7 @@ from playwright.sync_api import Browser, Locator, Page, expect
 from assignments import api
 from assignments.models import Assignment, Closure, FrozenEvening, Stage, TablePlace
 from example import models
-from tests.browser.browsing import TABLET, expect_text, visiting
+from tests.browser.browsing import TABLET, expect_text, in_haste, visiting
 from tests.browser.test_evening import bar, coming, open_evening, row, said, select, stage_of, tables_of
 from tests.browser.test_floor_plan import open_plan, place_tables, spot
 
@@ -180,29 +180,13 @@ def test_others_see_a_swap_a_closure_and_a_placement_by_the_next_polls(
         second.get_by_role("button", name="Close the table").click()
         said(second, "closed")
         expect(row(page, "D2-T01").locator(".evening-bar[data-closure]")).to_be_attached(timeout=soon)
-        open_plan(page)
+        with in_haste(page):
+            open_plan(page)
         open_plan(second)
         place_tables(second)
         spot(second, "D1-T01").locator("a.evening-table").press("Enter")
         second.get_by_label("From the left").fill("600")
         second.get_by_role("button", name="Place the table").click()
         said(second, "was placed")
-        expect(spot(page, "D1-T01")).to_have_attribute("data-x", "600", timeout=soon)
+        expect(spot(page, "D1-T01")).to_have_attribute("data-x", "600")
     assert TablePlace.objects.count() == 1
-
-
-SMALL = """() => [...document.querySelectorAll(".evening-toolbar *, #evening *")]
-  .filter((each) => [...each.childNodes].some((node) => node.nodeType === 3 && node.textContent.trim()))
-  .filter((each) => each.getClientRects().length && !each.closest(".visually-hidden, title, option"))
-  .filter((each) => parseFloat(getComputedStyle(each).fontSize) < 13)
-  .map((each) => `${each.tagName}.${each.getAttribute("class")}: ${each.textContent.trim().slice(0, 40)}`)"""
-
-
-def test_its_own_texts_are_of_13_pixels_at_least(page: Page, tonight: datetime) -> None:
-    open_evening(page)
-    page.get_by_role("link", name="Without a table").click()
-    page.locator("ul.evening-waiting").wait_for()
-    select(page, coming(tonight))
-    for summary in page.locator("#evening summary, .evening-toolbar summary").all():
-        summary.click()
-    assert page.evaluate(SMALL) == []

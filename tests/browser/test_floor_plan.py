@@ -53,7 +53,7 @@ def party(page: Page, assignment: Assignment) -> Locator:
     return page.locator(f'.plan-party[data-booking="{assignment.pk}"]').first
 
 
-def test_it_shows_who_sits_where_at_a_chosen_time(page: Page, tonight: Any) -> None:
+def test_it_shows_who_sits_where_at_a_chosen_time_and_ties_joined_tables(page: Page, tonight: Any) -> None:
     booking = coming(tonight)
     open_plan(page)
     expect(page.get_by_label("Time", exact=True)).to_have_value("18:30")
@@ -65,6 +65,10 @@ def test_it_shows_who_sits_where_at_a_chosen_time(page: Page, tonight: Any) -> N
     assert f"{booking.starts_at:%H:%M}-" in name
     page.get_by_role("link", name="Now", exact=True).click()
     expect(party(page, booking)).to_have_count(0)
+    joined = next(each for each in Assignment.objects.filter(state="confirmed") if " + " in tables_of(each))
+    at(page, joined.starts_at)
+    expect(page.locator(f'.plan-party[data-booking="{joined.pk}"]')).to_have_count(len(tables_of(joined).split(" + ")))
+    assert page.locator(".plan-join").count() >= 1
 
 
 def test_a_party_is_moved_by_two_clicks_and_the_move_taken_back(page: Page, tonight: Any) -> None:
@@ -124,6 +128,7 @@ def test_it_is_worked_by_keyboard(page: Page, tonight: Any) -> None:
     assert tables_of(booking) == models.Table.objects.get(pk=first).code
 
 
+@pytest.mark.usefixtures("haste")
 def test_what_others_do_is_seen_without_a_reload(page: Page, tonight: Any) -> None:
     booking = coming(tonight)
     open_plan(page)
@@ -132,16 +137,6 @@ def test_what_others_do_is_seen_without_a_reload(page: Page, tonight: Any) -> No
     api.move(booking_ref=booking.booking_ref, table_refs=[ref], actor="staff:0")
     expect(spot(page, "D2-T01").locator(".plan-party")).to_be_visible(timeout=8000)
     expect(page.get_by_label("Time", exact=True)).to_have_value(f"{booking.starts_at:%H:%M}")
-
-
-def test_joined_tables_are_tied(page: Page, tonight: Any) -> None:
-    booking = next(each for each in Assignment.objects.filter(state="confirmed") if " + " in tables_of(each))
-    open_plan(page)
-    at(page, booking.starts_at)
-    expect(page.locator(f'.plan-party[data-booking="{booking.pk}"]')).to_have_count(
-        len(tables_of(booking).split(" + "))
-    )
-    assert page.locator(".plan-join").count() >= 1
 
 
 def test_tables_are_placed_by_dragging_by_keys_and_by_numbers(page: Page) -> None:
