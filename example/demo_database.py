@@ -20,6 +20,7 @@ from typing import Any
 from django.contrib.auth import get_user_model
 from django.core.management import call_command
 from django.db import OperationalError, ProgrammingError, connection
+from django.db.migrations.executor import MigrationExecutor
 from django.db.models.signals import post_save
 
 from example.embedded.base import PGDATA
@@ -56,7 +57,7 @@ def claimed(*, anew: bool, before_removal: Callable[[str], None] = lambda name: 
         if made:
             before_removal(name)
         empty()
-    call_command("migrate", verbosity=0)
+    _migrate()
     if anew or made is None:
         _keep_made(())
     post_save.connect(_record, sender=Restaurant)
@@ -147,6 +148,13 @@ def _create_if_missing() -> None:
             if cursor.fetchone() is not None:
                 raise
             cursor.execute(f"CREATE DATABASE {connection.ops.quote_name(name)}")
+
+
+def _migrate() -> None:
+    """Run the migrations that are missing. Without any, ``migrate`` would still take a quarter of a second."""
+    executor = MigrationExecutor(connection)
+    if executor.migration_plan(executor.loader.graph.leaf_nodes()):
+        call_command("migrate", verbosity=0)
 
 
 def _made() -> list[int] | None:

@@ -91,23 +91,30 @@ def test_a_limit_is_kept_across_passes(restaurant: models.Restaurant, capsys: An
     assert dispatch.count_due() == 107
 
 
-def test_an_unexpected_error_exits_with_one_and_the_others_are_processed(restaurant: models.Restaurant) -> None:
+def test_an_unexpected_error_exits_with_one_and_the_others_are_processed(
+    restaurant: models.Restaurant, settings: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    settings.ASSIGNMENTS = {**settings.ASSIGNMENTS, "HOST": "tests.example.hosts.RefusingHost"}
     models.Booking.objects.filter(reference="B003").update(guest_name="Canary Guest", guest_email="canary@example.test")
-    code, out, err = processes.run_anew("run_coordinator", TEST_HOST="tests.example.hosts.RefusingHost")
+    code, out, err = processes.run_here("run_coordinator")
     assert code == 1
     assert "retry:unexpected_error" in out
-    assert "canary" not in (out + err).lower()
+    assert caplog.text
+    assert "canary" not in (out + err + caplog.text).lower()
     assert restaurant.bookings.filter(status="confirmed").count() >= 70
     assert restaurant.bookings.get(reference="B003").status == "pending"
     assert Assignment.objects.filter(due_at__isnull=True, state="assignment_pending").count() == 0
 
 
-def test_a_host_that_cannot_say_what_waits_does_not_hold_up_what_is_known(restaurant: models.Restaurant) -> None:
+def test_a_host_that_cannot_say_what_waits_does_not_hold_up_what_is_known(
+    restaurant: models.Restaurant, settings: Any, caplog: pytest.LogCaptureFixture
+) -> None:
     dispatch.register_new()
-    code, out, err = processes.run("run_coordinator", TEST_HOST="tests.example.hosts.ForgetfulHost")
+    settings.ASSIGNMENTS = {**settings.ASSIGNMENTS, "HOST": "tests.example.hosts.ForgetfulHost"}
+    code, out, err = processes.run_here("run_coordinator")
     assert code == 1
-    assert "KeyError" in err
-    assert "canary" not in (out + err).lower()
+    assert "KeyError" in err + caplog.text
+    assert "canary" not in (out + err + caplog.text).lower()
     assert restaurant.bookings.filter(status="confirmed").count() >= 70
 
 
