@@ -555,7 +555,7 @@ def test_years_of_seatings_do_not_slow_the_look_at_one_evening(host: TheHost, to
                    (restaurant_ref, table_ref, booking_ref, kind, blocked, starts_at, ends_at, planner)
             SELECT 'R' || mod(number, 10), 'T' || mod(number, 100), 'B' || number, 'seating',
                    tstzrange(start, start + '1 hour'), start, start + '1 hour', 'test'
-              FROM generate_series(1, 20000) AS number, LATERAL (SELECT %s - number * interval '1 day' / 24) AS at(start)
+              FROM generate_series(1, 8000) AS number, LATERAL (SELECT %s - number * interval '1 day' / 9) AS at(start)
             """,
             [tonight],
         )

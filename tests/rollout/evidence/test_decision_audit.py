@@ -46,8 +46,8 @@ def ladder(settings: Any) -> None:
     configure(settings)
 
 
-def decide() -> None:
-    load("v3")
+def decide(bookings: int = 0) -> None:
+    load("v3", bookings=bookings)
     climb("full")
     dispatch.register_new()
     list(dispatch.run_pass())
@@ -326,7 +326,7 @@ def test_a_ledger_that_gets_other_than_what_was_decided_is_unsafe(
         seat([otherwise(first), *others])
 
     monkeypatch.setattr(ledger, "seat", seat_otherwise)
-    decide()
+    decide(30)
     decision_audit.run()
     unsafe = Audit.objects.exclude(flaws=[])
     assert [(audit.booking_ref, *audit.flaws) for audit in unsafe] == [(changed[0], "written_otherwise")]
@@ -468,7 +468,7 @@ class TestDecisionsThatCannotBeAudited:
     def test_nor_do_several_and_what_is_decided_later_counts(
         self, evening: None, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        refs = set(Attempt.objects.order_by("pk").values_list("booking_ref", flat=True)[10:20])
+        refs = set(Attempt.objects.order_by("pk").values_list("booking_ref", flat=True)[10:14])
         raising(monkeypatch, refs)
         restaurant = Restaurant.objects.get()
         with clock.shifted(decision_audit.IN_TIME):
@@ -480,7 +480,7 @@ class TestDecisionsThatCannotBeAudited:
             guard_run()
             found = measured().stage_seatings
         assert set(Audit.objects.exclude(error="").values_list("booking_ref", flat=True)) == refs
-        assert (decided(found), found.unjudged) == (Attempt.objects.count() - 10, 10)
+        assert (decided(found), found.unjudged) == (Attempt.objects.count() - 4, 4)
 
     def test_a_batch_that_the_database_does_not_give_away_is_given_up_as_a_whole(
         self, evening: None, monkeypatch: pytest.MonkeyPatch
@@ -529,8 +529,8 @@ class TestDecisionsThatCannotBeAudited:
         def bookings(self: Any, refs: Any) -> Any:
             raise ConnectionError
 
-        seated = Attempt.objects.filter(outcome="confirmed").order_by("pk").values_list("pk", flat=True)[:16]
-        refused = Attempt.objects.exclude(outcome="confirmed").order_by("pk").values_list("pk", flat=True)[:8]
+        seated = Attempt.objects.filter(outcome="confirmed").order_by("pk").values_list("pk", flat=True)[:8]
+        refused = Attempt.objects.exclude(outcome="confirmed").order_by("pk").values_list("pk", flat=True)[:4]
         few = [*seated, *refused]
         Attempt.objects.exclude(pk__in=few).update(batch=None)
         with monkeypatch.context() as away:
@@ -601,7 +601,7 @@ class TestTheLegacyPlannerIsAskedTheSame:
             return planned._replace(decisions=decisions)
 
         monkeypatch.setattr(day_planner, "plan_requests", changed)
-        for booking in restaurant.bookings.order_by("start")[:40]:
+        for booking in restaurant.bookings.order_by("start")[:24]:
             api.request(booking_ref=str(booking.pk))
             api.assign_now(booking_ref=str(booking.pk))
         assert decision_audit.run() == Attempt.objects.count()
@@ -611,7 +611,7 @@ class TestTheLegacyPlannerIsAskedTheSame:
 
     def test_a_healthy_v3_refuses_nobody_whom_it_seats(self, monkeypatch: pytest.MonkeyPatch) -> None:
         facts = self.decided(monkeypatch, lambda number, each: each)
-        assert facts.stage_seatings.paired == 40
+        assert facts.stage_seatings.paired == 24
         assert facts.stage_seatings.only_legacy == 0
         assert not guardrails.breaches(facts, guardrails.DEFAULT)
         same = Audit.objects.filter(verdict="same_tables")
@@ -620,5 +620,5 @@ class TestTheLegacyPlannerIsAskedTheSame:
     def test_whom_v3_refuses_and_it_seats_is_a_rail(self, monkeypatch: pytest.MonkeyPatch) -> None:
         facts = self.decided(monkeypatch, lambda number, each: refused(each) if number % 2 else each)
         found = {breach.rail: breach for breach in guardrails.breaches(facts, guardrails.DEFAULT)}
-        assert found["only_legacy_seats"].sample == found["wrong_refusals"].sample == 40
+        assert found["only_legacy_seats"].sample == found["wrong_refusals"].sample == 24
         assert found["only_legacy_seats"].value == found["wrong_refusals"].value > 0.2

@@ -23,6 +23,7 @@ from rollout.flags import resolution
 from rollout.models import Audit, GuardRun
 from rollout.policy.gates import ALWAYS, Status
 from rollout.shadow import stored_batches
+from tests.built import built_once
 from tests.rollout.control.test_steering import WHO, configure
 from tests.rollout.evidence.test_decision_audit import decide, decide_with
 
@@ -44,8 +45,12 @@ def first_is_too_short(number: int, decision: Decision) -> Decision:
 @pytest.fixture
 def unsafe(ladder: None, monkeypatch: pytest.MonkeyPatch) -> None:
     """An evening by V3 of which one seating is too short, and not audited yet."""
-    decide_with(monkeypatch, first_is_too_short)
-    monkeypatch.undo()
+
+    def decide_badly() -> None:
+        with monkeypatch.context() as bad:
+            decide_with(bad, first_is_too_short)
+
+    built_once("an evening of which one seating is too short", decide_badly)
 
 
 def guarded(capsys: Any) -> Any:
