@@ -327,7 +327,7 @@ def number_from(model, first):
 
 @pytest.mark.django_db(transaction=True)
 class TestUninstalling:
-    """The twelve projects are one here, and each has bookings with tables."""
+    """The twelve projects are one here, and each has a booking with a table."""
 
     @pytest.fixture
     def copy(self):
@@ -351,8 +351,8 @@ class TestUninstalling:
             settings.ASSIGNMENTS = {**settings.ASSIGNMENTS, "ROUTER": SOLE}
             steps.furnish()
             number_from(steps.booking, 1000 * (number + 1))
-            rows = book(steps, evening=number, bookings=3)
-            assert set(steps.seated_rows()) == {str(row.pk) for row in rows}, name
+            (row,) = book(steps, evening=number, bookings=1)
+            assert list(steps.seated_rows()) == [str(row.pk)], name
         before = rows_of_the_projects()
         request.getfixturevalue("copy")
         for label in ("rollout", "assignments"):
