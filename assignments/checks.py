@@ -223,7 +223,7 @@ def _instance_problems(instance: Any, given: str, protocol: type, methods: Seque
     found = list(own_check()) if callable(own_check) else []
     if all(isinstance(each, checks.CheckMessage) for each in found):
         return found
-    problem = f"{given} has a check() that returns something else than messages of django.core.checks."
+    problem = f"{given} has a check() that returns something other than messages of django.core.checks."
     return _error("assignments.E003", problem, hint="Return a list of checks.Error and checks.Warning.")
 
 
@@ -474,7 +474,7 @@ def _router_problems() -> list[checks.CheckMessage]:
             if route.planner not in {NOBODY, V3}:
                 planners.router().planner(route.planner)
             return []
-        problem = f"{path} (ROUTER) routes a booking to something of type {type(route).__name__}, which is no Route."
+        problem = f"{path} (ROUTER) routes a booking to something of type {type(route).__name__}, which is not a Route."
     except Exception as error:  # noqa: BLE001  (whatever the router raises, the check reports it)
         if transactions.sqlstate(error) in NOT_MIGRATED:
             return []  # ``migrate``, which runs checks first, is about to create them.

@@ -105,7 +105,7 @@ class BookingBusyError(AssignmentsError):
 
 
 class DayBusyError(BookingBusyError):
-    """Another process works on this restaurant-day, and the caller's transaction has waited long enough."""
+    """Another process is working on this restaurant-day, and the caller's transaction has waited long enough."""
 
 
 class CallbackTooSlowError(AssignmentsError):

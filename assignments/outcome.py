@@ -119,7 +119,7 @@ class Change(StrEnum):
     CANCELLED = "cancelled"
     """The booking no longer needs a table."""
     LATER = "later"
-    """Another process works on the restaurant-day: the next pass follows the change."""
+    """Another process is working on the restaurant-day: the next pass follows the change."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -164,7 +164,7 @@ def _lock_patiently(keys: list[str], *, shared: int) -> datetime:
         cursor.execute("SELECT assignments_lock(%s::text[], %s, %s)", [keys, shared, patience])
         now = cursor.fetchone()[0]
     if now is None:
-        raise DayBusyError("Another process works on this restaurant-day right now; try again.")
+        raise DayBusyError("Another process is working on this restaurant-day; try again.")
     return now  # type: ignore[no-any-return]
 
 
@@ -183,7 +183,7 @@ def lock_rows(booking_refs: Collection[str]) -> list[Assignment]:
         if len(found) == len(set(booking_refs)) or len(found) == rows.count():
             return found
         if time.monotonic() >= until:
-            raise DayBusyError("Another process works on this booking right now; try again.")
+            raise DayBusyError("Another process is working on this booking; try again.")
         time.sleep(ASKED_AGAIN_SECONDS)
 
 

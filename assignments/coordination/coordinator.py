@@ -220,7 +220,7 @@ class Coordinator:
             rows = list(Assignment.objects.asking_for(restaurant_ref, service_date).with_earlier([booking_ref]).claim())
             this = next((row for row in rows if row.booking_ref == booking_ref), None)
             if this is None:
-                raise LockContentionError(f"Somebody else decides booking {booking_ref} right now.")
+                raise LockContentionError(f"Another process is deciding booking {booking_ref}.")
             if this.is_terminal:
                 raise _DecidedError(this.state)
             return _Claim([this], [row for row in rows if row is not this])
@@ -259,7 +259,7 @@ class Coordinator:
             restaurant_ref, service_date, statement_timeout_ms=invocation.statement_timeout_ms, mark=mark
         )
         if not entry.granted:
-            detail = "all permits are taken" if entry.day_locked else "somebody else plans this day"
+            detail = "all permits are taken" if entry.day_locked else "another process is planning this day"
             invocation.announce_contention(restaurant_ref, service_date, detail)
             if entry.was_taken_for_dead:
                 raise _TakenForDeadError(f"Restaurant {restaurant_ref} on {service_date}: {detail}.")

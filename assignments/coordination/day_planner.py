@@ -256,7 +256,7 @@ class DayPlanner:
         """
         days = touched_by(requests, floor) - {self.service_date}
         if days and not locks.try_days(self.restaurant_ref, days):
-            raise LockContentionError("somebody else plans a day that this one reaches into")
+            raise LockContentionError("another process is planning a day that this one reaches into")
 
     def _plannable(self, claimed: Sequence[Assignment], floor: Floor | None) -> list[tuple[Assignment, HostBooking]]:
         """The bookings to plan; those that are gone, cancelled, seated by the host, busy or malformed are settled here."""

@@ -43,7 +43,7 @@ def seating_request(booking: HostBooking, assignment: Assignment) -> SeatingRequ
 def is_plannable(booking: HostBooking, assignment: Assignment, restaurant_ref: str) -> bool:
     """Return whether the booking waits for a table of this restaurant, and may be given one.
 
-    The host may still show a booking as confirmed whose guest asks for something else than was promised.
+    The host may still show a booking as confirmed whose guest asks for something other than was promised.
     """
     is_waiting = not booking.is_confirmed or assignment.is_wish_undecided
     return is_waiting and booking.wants_table and not booking.problem and booking.restaurant_ref == restaurant_ref

@@ -38,7 +38,7 @@ def read_clock(text: str, *, is_end: bool = False) -> time:
     if found["offset"]:
         raise ValueError(f"{text!r} has an offset, but a floor has one time zone: write {shown!r}, its own time")
     if clock == A_DAY and not is_end:
-        raise ValueError(f"{text!r} is no start; write '00:00' for midnight at the beginning of the day")
+        raise ValueError(f"{text!r} is not a start; write '00:00' for midnight at the beginning of the day")
     return _combined(date.min, clock % A_DAY, None).time()
 
 

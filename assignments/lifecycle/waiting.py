@@ -161,7 +161,7 @@ def wake(
     asked_until = time.monotonic() + PATIENCE_SECONDS
     while missed:
         if time.monotonic() >= asked_until:
-            raise DayBusyError("Another process works on bookings that wait for these tables; try again.")
+            raise DayBusyError("Another process is working on bookings that wait for these tables; try again.")
         time.sleep(locks.ASKED_AGAIN_SECONDS)
         more, missed = _woken(sql.format(deleted=""), given)
         woken += more

@@ -433,7 +433,7 @@ class Assignment(FSMModelMixin, models.Model):
 
     @property
     def has_wish(self) -> bool:
-        """Return whether its guest asks for something else than was promised, even if staff have rejected that."""
+        """Return whether its guest asks for something other than was promised, even if staff have rejected that."""
         return self.asked_starts_at is not None
 
     @property

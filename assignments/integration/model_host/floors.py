@@ -435,7 +435,7 @@ class Floors(Attributes):
             except ValueError as error:
                 raise InvalidFloorError(f"{row._meta.label} {row.pk}: {error}") from None
             if party is None:
-                raise InvalidFloorError(f"{row._meta.label} {row.pk}: the party is no number of covers.")
+                raise InvalidFloorError(f"{row._meta.label} {row.pk}: the party is not a number of covers.")
             found[party] = minutes
         return tuple(TurnTime(max_party=party, minutes=minutes) for party, minutes in sorted(found.items()))
 

@@ -42,7 +42,7 @@ def clock(value: Any) -> time:
             return read_clock(value)
         except ValueError:
             pass  # Its message would repeat the text.
-    raise ValueError(f"The time is a {type(value).__name__} that is no time such as 18:30.")
+    raise ValueError(f"The time is a {type(value).__name__}, not a time such as 18:30.")
 
 
 def stay(value: Any) -> timedelta:

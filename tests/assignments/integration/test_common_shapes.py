@@ -276,7 +276,7 @@ class TestReading:
             ({"hour": "19:00"}, TONIGHT, None),
             ({"hour": "7:00 PM"}, TONIGHT, None),
             ({"hour": "19:00:00"}, TONIGHT, None),
-            ({"hour": "Smith"}, None, "The time is a str that is no time such as 18:30."),
+            ({"hour": "Smith"}, None, "The time is a str, not a time such as 18:30."),
             ({"hour": ""}, None, "The booking has no start."),
         ],
     )

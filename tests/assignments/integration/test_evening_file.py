@@ -453,7 +453,7 @@ def test_a_bad_booking_says_which_field_and_what_to_write(booking: dict[str, Any
     [
         ({"start": "17:00+01:00"}, r"services\[0\].start: '17:00\+01:00' has an offset, but .* write '17:00'"),
         ({"end": "17:00Z"}, r"services\[0\].end: '17:00Z' has an offset, but a floor has one time zone: write '17:00'"),
-        ({"start": "24:00"}, r"services\[0\].start: '24:00' is no start; write '00:00'"),
+        ({"start": "24:00"}, r"services\[0\].start: '24:00' is not a start; write '00:00'"),
         ({"weekdays": [7]}, r"services\[0\].weekdays must list numbers from 0 \(Monday\) to 6"),
         ({"weekdays": ["Mon"]}, r"services\[0\].weekdays must list numbers"),
     ],
