@@ -11,7 +11,7 @@ from playwright.sync_api import Browser, Locator, Page, expect
 from assignments import api
 from assignments.models import Allocation, Assignment, Closure, FrozenEvening, StaffAction, Stage
 from example import models
-from tests.browser.browsing import DESKTOP, PHONE, expect_text, in_haste, visiting
+from tests.browser.browsing import DESKTOP, PHONE, expect_text, visiting
 from tests.browser.test_every_page import findings
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.xdist_group("browser")]
@@ -521,7 +521,6 @@ def test_a_poll_that_is_never_answered_says_that_there_is_no_connection(page: Pa
     expect(page.locator("#evening-offline")).to_be_hidden()
 
 
-@pytest.mark.usefixtures("haste")
 def test_offline_nothing_can_be_pressed_until_the_connection_is_back(page: Page, tonight: datetime) -> None:
     booking = coming(tonight)
     open_evening(page)
@@ -544,7 +543,7 @@ def test_on_a_phone_the_panel_covers_no_message(
     browser: Browser, live_server: Any, admin_user: Any, tonight: datetime
 ) -> None:
     booking = coming(tonight)
-    with visiting(browser, live_server.url, admin_user, size=PHONE) as page, in_haste(page):
+    with visiting(browser, live_server.url, admin_user, size=PHONE) as page:
         open_evening(page)
         select(page, booking)
         page.evaluate("scrollTo(0, 0)")
