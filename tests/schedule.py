@@ -41,7 +41,7 @@ EXPENSIVE = frozenset(
         "tests.showcase",
     }
 )
-WHOLE_EVENINGS = frozenset({"built_once", "decide", "load", "restaurant", "run_state_machine_as_test"})
+WHOLE_EVENINGS = frozenset({"built_once", "decide", "generate", "load", "restaurant", "run_state_machine_as_test"})
 CLOCKS = frozenset({"sleep", "time"})
 """Where there are threads besides, sessions wait for one another."""
 
