@@ -51,11 +51,16 @@ if not ALLOWED_HOSTS:
     ALLOWED_HOSTS = ["localhost", "127.0.0.1", "[::1]"]
 
 
+PREPARE_THRESHOLD = 5
+"""PostgreSQL keeps the plan of a statement that a connection has run as often as this."""
+
+
 def _database() -> dict[str, Any]:
     """DATABASE_URL, else the embedded PostgreSQL."""
     url = os.environ.get("DATABASE_URL")
     if not url:
-        return {"ENGINE": "example.embedded", "NAME": os.environ.get("DATABASE_NAME") or "booking"}
+        name = os.environ.get("DATABASE_NAME") or "booking"
+        return {"ENGINE": "example.embedded", "NAME": name, "OPTIONS": {"prepare_threshold": PREPARE_THRESHOLD}}
     try:
         given = psycopg.conninfo.conninfo_to_dict(url)
     except (psycopg.Error, UnicodeError):
@@ -85,6 +90,8 @@ def _database() -> dict[str, Any]:
         # Behind a transaction pooler, sessions change, so prepared statements and server-side cursors do not work.
         options["prepare_threshold"] = None
         database["DISABLE_SERVER_SIDE_CURSORS"] = True
+    else:
+        options["prepare_threshold"] = PREPARE_THRESHOLD
     return database
 
 

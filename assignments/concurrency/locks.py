@@ -22,6 +22,7 @@ from assignments.concurrency.circuit_breaker import CLOSED, Reading, name_for
 from assignments.concurrency.transactions import Limits
 from assignments.exceptions import AssignmentNotFoundError, DayBusyError
 from assignments.models import Assignment
+from assignments.models.prepared import prepared_cursor
 
 PERMIT = "assignments:permit:"
 """Prefix of permit keys, followed by the restaurant's ref, a colon and the permit's number."""
@@ -73,7 +74,7 @@ def try_enter(
     decision starts with it.
     """
     settings = conf.settings()
-    with connection.cursor() as cursor:
+    with prepared_cursor() as cursor:
         cursor.execute(
             f"""
             WITH unmarked AS (DELETE FROM assignments_batchmark WHERE id = %s RETURNING id)

@@ -4,10 +4,19 @@ from typing import Any
 
 from django.db import connection
 
+from assignments.models.prepared import prepared_cursor
+
 
 def rows(query: str, **parameters: Any) -> list[Any]:
     """Return the rows as tuples."""
     with connection.cursor() as cursor:
+        cursor.execute(query, parameters)
+        return list(cursor.fetchall())
+
+
+def rows_often(query: str, **parameters: Any) -> list[Any]:
+    """Return the rows of a query that every batch makes."""
+    with prepared_cursor() as cursor:
         cursor.execute(query, parameters)
         return list(cursor.fetchall())
 

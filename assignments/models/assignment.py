@@ -11,13 +11,14 @@ from datetime import datetime
 from typing import Any, TypeVar
 
 from django.contrib.postgres.fields import ArrayField
-from django.db import connections, models
+from django.db import models
 from django.utils.translation import gettext_lazy as _
 from django_fsm import FSMField, FSMModelMixin, TransitionNotAllowed, transition
 
 from assignments.exceptions import StaleAssignmentError, TransitionRefusedError
 from assignments.models.insertion import as_json
 from assignments.models.moment import UpdatedAtField
+from assignments.models.prepared import prepared_cursor
 from assignments.models.transition import NewTransition
 
 _T = TypeVar("_T", bound=Callable[..., Any])
@@ -162,7 +163,7 @@ class AssignmentQuerySet(models.QuerySet["Assignment"]):
         changed = [assignment for assignment in assignments if assignment.is_changed]
         if not changed:
             return
-        with connections[self.db].cursor() as cursor:
+        with prepared_cursor(self.db) as cursor:
             cursor.execute(
                 _GUARDED_UPDATE_WITH_HISTORY,
                 [

@@ -18,6 +18,8 @@ import msgspec
 from django.db import connections, models, router
 from django.db.transaction import mark_for_rollback_on_error
 
+from assignments.models.prepared import prepared_cursor
+
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
@@ -73,7 +75,7 @@ def _insert(parts: Sequence[tuple[type[NewRow], Sequence[NewRow]]]) -> None:
 
 
 def _execute(using: str, tables: Sequence[Table], contents: Sequence[Sequence[Any]]) -> None:
-    with mark_for_rollback_on_error(using=using), connections[using].cursor() as cursor:
+    with mark_for_rollback_on_error(using=using), prepared_cursor(using) as cursor:
         cursor.execute(_statement(using, tables), [as_json(content) for content in contents])
 
 

@@ -8,11 +8,11 @@ from datetime import datetime
 from typing import Any
 
 import msgspec
-from django.db import connection
 
 from assignments import conf
 from assignments.integration import release
 from assignments.integration.planners import Batch
+from assignments.models.prepared import prepared_cursor
 from assignments.planning.decision import Decision
 from assignments.planning.floor import Floor
 from assignments.planning.request import SeatingRequest
@@ -93,7 +93,7 @@ def keep(batch: Batch) -> None:
         **({"moved_windows": windows} if windows else {}),
         **({"limits_of_moves": _limits()} if moves else {}),
     }
-    with connection.cursor() as cursor:
+    with prepared_cursor() as cursor:
         cursor.execute(
             _INSERT_WITH_MOVES if moves else _INSERT,
             {

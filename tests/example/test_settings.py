@@ -57,7 +57,11 @@ def refusal(**variables: str) -> str:
 
 class TestDatabase:
     def test_without_a_url_it_is_the_embedded_one(self) -> None:
-        assert setting("DATABASES")["default"] == {"ENGINE": "example.embedded", "NAME": "booking"}
+        assert setting("DATABASES")["default"] == {
+            "ENGINE": "example.embedded",
+            "NAME": "booking",
+            "OPTIONS": {"prepare_threshold": 5},
+        }
 
     def test_a_url_is_taken_apart(self) -> None:
         database = setting("DATABASES", DATABASE_URL=URL)["default"]
@@ -69,7 +73,7 @@ class TestDatabase:
             "HOST": "db.example",
             "PORT": "5432",
         }
-        assert database["OPTIONS"] == {"sslmode": "require", **NETWORK}
+        assert database["OPTIONS"] == {"sslmode": "require", **NETWORK, "prepare_threshold": 5}
         assert "DISABLE_SERVER_SIDE_CURSORS" not in database
 
     def test_a_transaction_pooler_gets_nothing_that_belongs_to_a_session(self) -> None:

@@ -12,7 +12,6 @@ from typing import Any
 
 from django.apps import apps
 from django.core.exceptions import EmptyResultSet
-from django.db import connection
 from django.db.models import QuerySet
 from django.db.models.constants import LOOKUP_SEP
 
@@ -30,6 +29,7 @@ from assignments.models import (
     VenueSettings,
     ZonePriority,
 )
+from assignments.models.prepared import prepared_cursor
 from assignments.planning import floor as planning_floor
 from assignments.planning.calendar import special_period
 from assignments.planning.features import words
@@ -238,7 +238,7 @@ class Floors(Attributes):
 
     def _digests(self, restaurant_refs: Collection[str]) -> dict[str, str]:
         digests = [self._digest(ref) for ref in restaurant_refs]
-        with connection.cursor() as cursor:
+        with prepared_cursor() as cursor:
             cursor.execute(
                 f"SELECT {', '.join(sql for sql, _parameters in digests)}",
                 [each for _sql, parameters in digests for each in parameters],

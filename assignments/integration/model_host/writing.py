@@ -14,6 +14,7 @@ from django.db.models.expressions import RawSQL
 from assignments.exceptions import HostRefusedError, InvalidBookingError
 from assignments.integration.host import Message, Move, Seating
 from assignments.integration.model_host.attributes import Attributes, field_at, keys_of
+from assignments.models.prepared import prepared_cursor
 
 
 class Writing(Attributes):
@@ -235,7 +236,7 @@ class Writing(Attributes):
             for table_ref in table_refs
         ]
         types = [f"{link.db_type(connection)}[]" for link in (to_booking, to_table)]
-        with connection.cursor() as cursor:
+        with prepared_cursor() as cursor:
             cursor.execute(
                 f"""
                 WITH wanted AS (SELECT * FROM unnest(%s::{types[0]}, %s::{types[1]}) AS wanted(booking, chosen)),
