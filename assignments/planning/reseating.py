@@ -4,10 +4,13 @@ A party of the batch may be moved, because bookings are confirmed only with thei
 that have not been told their table. None of them loses its seat, and other occupied tables are not touched.
 """
 
-from bisect import bisect_left
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from bisect import bisect_left, bisect_right
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import accumulate
+from operator import or_
 
-from assignments.planning.units import Unit, bits_of
+from assignments.planning.units import Unit, bits_of, each_bit
 
 MAX_DEPTH = 6
 """Maximum length of a chain of moves. No guest knows the table yet, so longer chains only take longer to find."""
@@ -135,78 +138,104 @@ def make_room(newcomer: Party, *, ejections: int | None = None) -> Mapping[Party
 
 
 class Grid:
-    """The seats of all parties while a search tries moves, and the tables taken at some moments.
+    """The seats of all parties while a search tries moves.
 
-    Two parties are there at the same time exactly if one of these moments lies in the stays of both. The last arrivals
-    before somebody leaves are enough: who is there at another arrival is still there at the next one.
+    A set of parties is a mask, as a set of tables is: each party has a bit, in the order in which they are given. So one
+    operation says who is at a table during a stay, however many parties there are.
     """
 
-    __slots__ = ("_meeting", "placed", "spans", "taken")
+    __slots__ = (
+        "_arrived",
+        "_confirmed",
+        "_ends",
+        "_gone",
+        "_of_bit",
+        "_soonest",
+        "_starts",
+        "at",
+        "bits",
+        "met_by",
+        "placed",
+    )
 
-    def __init__(self, parties: Collection[Party]) -> None:
-        arrivals = sorted({party.start for party in parties})
-        ends = {party.until for party in parties}
-        moments = sorted({arrivals[bisect_left(arrivals, until) - 1] for until in ends})
-        place_of = {moment: bisect_left(moments, moment) for moment in (*arrivals, *ends)}
-        self.spans = {party: (place_of[party.start], place_of[party.until]) for party in parties}
-        self.taken = [0] * len(moments)
-        self._meeting: dict[Party, list[Party]] = {}
+    def __init__(self, parties: Iterable[Party]) -> None:
+        self.bits = {party: 1 << number for number, party in enumerate(parties)}
+        self._of_bit = {bit: party for party, bit in self.bits.items()}
+        self._starts, self._arrived = running_unions((party.start, bit) for party, bit in self.bits.items())
+        self._ends, self._gone = running_unions((party.until, bit) for party, bit in self.bits.items())
+        self._confirmed = sum(bit for party, bit in self.bits.items() if party.is_confirmed)
+        self.met_by = {party: self._overlapping(party) for party in self.bits}
+        self._soonest: dict[int, float] = {}
+        self.at: defaultdict[int, int] = defaultdict(int)
+        """Who sits at a table at any time, by the table's bit."""
         self.placed: dict[Party, Unit] = {}
-        for party in parties:
+        for party in self.bits:
             if party.unit is not None:
                 self.sit(party, party.unit)
 
     def sit(self, party: Party, unit: Unit) -> None:
         """Seat a party at tables that are free during its stay."""
         self.placed[party] = unit
-        first, last = self.spans[party]
-        mask, taken = unit.mask, self.taken
-        for moment in range(first, last):
-            taken[moment] |= mask
+        bit = self.bits[party]
+        for table in bits_of(unit.mask):
+            self.at[table] |= bit
 
     def rise(self, party: Party) -> Unit:
         """Free a party's tables, and return them."""
         unit = self.placed.pop(party)
-        first, last = self.spans[party]
-        left, taken = ~unit.mask, self.taken
-        for moment in range(first, last):
-            taken[moment] &= left
+        bit = self.bits[party]
+        for table in bits_of(unit.mask):
+            self.at[table] ^= bit
         return unit
 
-    def taken_around(self, party: Party) -> int:
-        """Return the tables that are taken during the party's stay."""
-        first, last = self.spans[party]
-        around = 0
-        for mask in self.taken[first:last]:
-            around |= mask
-        return around
+    def around(self, party: Party) -> dict[int, int]:
+        """Return who is at each table (by bit) during the party's stay, of those that are taken and would do for it.
 
-    def parties_at(self, mask: int, stay: Party) -> dict[int, list[Party]]:
-        """Return the parties at each of these tables (by bit) during a stay. Each table must be taken then."""
-        placed = self.placed
-        found: dict[int, list[Party]] = {}
-        for other in self._met_by(stay):
-            unit = placed.get(other)
-            if unit is None or not (tables := unit.mask & mask):
-                continue
-            for bit in (tables,) if len(unit.places) == 1 else bits_of(tables):
-                if bit in found:
-                    found[bit].append(other)
-                else:
-                    found[bit] = [other]
-        return found
+        The sum of the keys is the mask of these tables.
+        """
+        met, at = self.met_by[party], self.at
+        return {table: there for table in bits_of(party.tables) if (there := at[table] & met)}
 
-    def _met_by(self, party: Party) -> list[Party]:
+    def _overlapping(self, party: Party) -> int:
         """Return all parties that would be there at the same time, at any table."""
-        met = self._meeting.get(party)
-        if met is None:
-            first, last = self.spans[party]
-            met = self._meeting[party] = [
-                other
-                for other, (begin, end) in self.spans.items()
-                if begin < last and first < end and other is not party
-            ]
-        return met
+        arrived = self._arrived[bisect_left(self._starts, party.until)]
+        return arrived & ~self._gone[bisect_right(self._ends, party.start)]
+
+    def party_of(self, bit: int) -> Party:
+        """Return the party that has this bit."""
+        return self._of_bit[bit]
+
+    def soonest(self, parties: int) -> float:
+        """Return when the first of these parties that are confirmed comes, or never."""
+        confirmed = parties & self._confirmed
+        if not confirmed:
+            return _NEVER
+        soonest = self._soonest.get(confirmed)
+        if soonest is None:
+            soonest = self._soonest[confirmed] = min(self._of_bit[bit].start for bit in each_bit(confirmed))
+        return soonest
+
+    def listed(self, tables: int, there: Mapping[int, int]) -> list[Party]:
+        """Return who is at these tables, of those who are ``there`` (see ``around``), table by table."""
+        if tables in there:
+            return [self._of_bit[bit] for bit in each_bit(there[tables])]
+        # Who sits at several of them comes once.
+        bits = dict.fromkeys(bit for table in bits_of(tables) for bit in each_bit(there[table]))
+        return [self._of_bit[bit] for bit in bits]
+
+
+def running_unions(masks: Iterable[tuple[float, int]]) -> tuple[list[float], list[int]]:
+    """Return the numbers that the masks have, in order, and the union of the masks before each of them, and of all."""
+    ordered = sorted(masks)
+    return [number for number, _mask in ordered], list(accumulate((mask for _number, mask in ordered), or_, initial=0))
+
+
+def at_any(tables: int, there: Mapping[int, int]) -> int:
+    """Return who is at any of these tables, of those who are ``there`` (see ``Grid.around``)."""
+    parties = 0
+    for table in bits_of(tables):
+        parties |= there[table]
+    return parties
 
 
 class _Chains:
@@ -222,71 +251,62 @@ class _Chains:
         self.is_exhaustive = True
         self._grid = grid
         self._risen: list[tuple[Party, Unit]] = []
-        self._failed: dict[Party, int] = {}
+        self._settled = 0
+        """Those in ``settled``, as a mask."""
+        self._failed = [0] * (MAX_DEPTH + 1)
+        """Who could not be placed, by how deep others may be moved."""
 
     def place(self, party: Party, depth: int) -> bool:
         """Place ``party``, which has no tables now, moving others up to ``depth`` deep."""
         # Failed placements are not tried again from elsewhere, where they rarely succeed.
-        if self._failed.get(party, -1) >= depth:
+        bit = self._grid.bits[party]
+        if bit & self._failed[depth]:
             self.is_exhaustive = False
             return False
         self.steps += 1
         found = self._place(party, depth)
         if not found:
-            self._failed[party] = depth
+            for shallower in range(depth + 1):
+                self._failed[shallower] |= bit
         return found
 
     def _place(self, party: Party, depth: int) -> bool:
-        taken = self._grid.taken_around(party)
-        for unit in party.options:
-            if not unit.mask & taken:
-                self._settle(party, unit)
-                return True
+        there = self._grid.around(party)
+        taken = sum(there)
+        if taken != party.tables:
+            for unit in party.options:
+                if not unit.mask & taken:
+                    self._settle(party, unit)
+                    return True
         if depth == 0:
             self.could_go_deeper = True
             return False
-        for unit, leaving in self._clearable(party, taken):
-            if any(self._failed.get(other, -1) >= depth - 1 for other in leaving):
+        for *_cost, unit, leaving in self._clearable(party, taken, there):
+            if leaving & self._failed[depth - 1]:
                 self.is_exhaustive = False
                 continue
             if self.steps >= MAX_STEPS:
                 self.is_exhaustive = False
                 return False
-            if self._clear(unit, leaving, party, depth):
+            if self._clear(unit, self._grid.listed(unit.mask & taken, there), party, depth):
                 return True
         return False
 
-    def _clearable(self, party: Party, taken: int) -> list[tuple[Unit, list[Party]]]:
-        """Return the units whose parties could all move, with these parties.
+    def _clearable(self, party: Party, taken: int, there: Mapping[int, int]) -> list[tuple[int, float, int, Unit, int]]:
+        """Return the units whose parties could all move, with these parties, and what comes first.
 
         Units with the fewest tables come first, so that few parties move; then those whose confirmed parties come
         latest.
         """
-        at_table = self._grid.parties_at(taken & party.tables, party)
-        settled = self.settled
-        fixed = 0
-        soonest = {}
-        for bit, others in at_table.items():
-            start = _NEVER
-            for other in others:
-                if other in settled:
-                    fixed |= bit
-                elif other.is_confirmed and other.start < start:
-                    start = other.start
-            soonest[bit] = start
+        settled, soonest = self._settled, self._grid.soonest
         found = []
         for number, unit in enumerate(party.options):
             tables = unit.mask & taken
-            if tables & fixed:
-                continue
-            if tables in at_table:
-                found.append((1, -soonest[tables], number, unit, at_table[tables]))
-                continue
-            bits = bits_of(tables)
-            leaving = list(dict.fromkeys(other for bit in bits for other in at_table[bit]))
-            found.append((len(bits), -min(soonest[bit] for bit in bits), number, unit, leaving))
-        found.sort(key=_cost)
-        return [(each[3], each[4]) for each in found]
+            leaving = there[tables] if tables in there else at_any(tables, there)
+            if not leaving & settled:
+                found.append((tables.bit_count(), -soonest(leaving), number, unit, leaving))
+        found.sort()  # No two have the same number, so that units are never compared.
+        return found
 
     def _clear(self, unit: Unit, leaving: Sequence[Party], party: Party, depth: int) -> bool:
         """Place ``party`` at ``unit`` and move the parties there."""
@@ -297,18 +317,17 @@ class _Chains:
         if all(self.place(other, depth - 1) for other in leaving):
             return True
         while len(self.settled) > seats:
-            self._grid.rise(self.settled.popitem()[0])
+            other, _unit = self.settled.popitem()
+            self._settled ^= self._grid.bits[other]
+            self._grid.rise(other)
         while len(self._risen) > risen:
             self._grid.sit(*self._risen.pop())
         return False
 
     def _settle(self, party: Party, unit: Unit) -> None:
         self.settled[party] = unit
+        self._settled |= self._grid.bits[party]
         self._grid.sit(party, unit)
-
-
-def _cost(found: tuple[int, float, int, Unit, list[Party]]) -> tuple[int, float, int]:
-    return found[:3]
 
 
 class _Ejections:
@@ -321,18 +340,22 @@ class _Ejections:
     def __init__(self, grid: Grid, newcomer: Party) -> None:
         self._grid = grid
         self._newcomer = newcomer
-        self._weight: dict[Party, int] = {}
+        self._ejected: dict[int, int] = {}
+        """How often a party has been ejected, by its bit."""
+        self._heavier = 0
+        """Those in ``_ejected``, as a mask."""
 
     def find(self, most: int) -> Mapping[Party, Unit] | None:
         """Return the new units of the parties that move, or None if no way was found in ``most`` steps."""
+        grid = self._grid
         unseated = [self._newcomer]
         for _ in range(most):
             party = unseated.pop()
             unit, leaving = self._lightest(party)
             for other in leaving:
-                self._grid.rise(other)
-                self._weight[other] = self._weight.get(other, 1) + 1
-            self._grid.sit(party, unit)
+                grid.rise(other)
+                self._note_ejected(other)
+            grid.sit(party, unit)
             unseated += leaving
             if not unseated:
                 moves = self._moves()
@@ -341,40 +364,37 @@ class _Ejections:
 
     def _lightest(self, party: Party) -> tuple[Unit, list[Party]]:
         """Return the unit whose parties weigh least, and these parties."""
-        grid = self._grid
-        taken = grid.taken_around(party)
-        for unit in party.options:
-            if not unit.mask & taken:
-                return unit, []
-        at_table = grid.parties_at(taken & party.tables, party)
-        weight = self._weight
-        weights = {}
-        for bit, others in at_table.items():
-            weights[bit] = weight.get(others[0], 1) if len(others) == 1 else self._weight_of(others)
-        least, best, best_leaving = _NEVER, party.options[0], None
+        there = self._grid.around(party)
+        taken = sum(there)
+        if taken != party.tables:
+            for unit in party.options:
+                if not unit.mask & taken:
+                    return unit, []
+        least, best = _NEVER, party.options[0]
         for unit in party.options:
             tables = unit.mask & taken
-            if tables in weights:
-                total = weights[tables]
-                if total < least:
-                    least, best, best_leaving = total, unit, at_table[tables]
-                    if total == 1:  # Nothing weighs less.
-                        break
-                continue
-            bits = bits_of(tables)
-            # A party at several of them counts once, but a part never weighs more than the whole.
-            if max([weights[bit] for bit in bits]) >= least:
-                continue
-            leaving = list(dict.fromkeys(other for bit in bits for other in at_table[bit]))
-            total = self._weight_of(leaving)
-            if total < least:
-                least, best, best_leaving = total, unit, leaving
-        assert best_leaving is not None
-        return best, best_leaving
+            parties = there[tables] if tables in there else at_any(tables, there)
+            weight = self._weight_of(parties)
+            if weight < least:
+                least, best = weight, unit
+                if weight == 1:  # Nothing weighs less.
+                    break
+        return best, self._grid.listed(best.mask & taken, there)
 
-    def _weight_of(self, parties: Iterable[Party]) -> int:
-        weight = self._weight
-        return sum([weight.get(party, 1) for party in parties])
+    def _note_ejected(self, party: Party) -> None:
+        bit = self._grid.bits[party]
+        self._ejected[bit] = self._ejected.get(bit, 0) + 1
+        self._heavier |= bit
+
+    def _weight_of(self, parties: int) -> int:
+        """Return one for each of these parties, and one more for each time that it was ejected."""
+        weight = parties.bit_count()
+        heavier = parties & self._heavier
+        while heavier:  # Here ``each_bit`` would take most of the time.
+            bit = heavier & -heavier
+            weight += self._ejected[bit]
+            heavier ^= bit
+        return weight
 
     def _moves(self) -> dict[Party, Unit]:
         """Return the new units. A party that can keep its unit does."""
@@ -382,5 +402,5 @@ class _Ejections:
         for party, unit in list(grid.placed.items()):
             if party.unit is not None and unit is not party.unit:
                 grid.rise(party)
-                grid.sit(party, unit if party.unit.mask & grid.taken_around(party) else party.unit)
+                grid.sit(party, unit if party.unit.mask & sum(grid.around(party)) else party.unit)
         return {party: unit for party, unit in grid.placed.items() if unit is not party.unit}

@@ -5,12 +5,12 @@ the party that loses it looks for another, and the result with the most parties,
 steps are random from a fixed seed, so that the same evening is always seated alike.
 """
 
-from collections import defaultdict
+from bisect import bisect_right
 from collections.abc import Collection, Mapping, Sequence
 from random import Random
 
-from assignments.planning.reseating import Grid, Party
-from assignments.planning.units import Unit
+from assignments.planning.reseating import Grid, Party, running_unions
+from assignments.planning.units import Unit, bits_of
 
 STEPS_EACH = 300
 """Steps for each party without a seat. More find little."""
@@ -37,10 +37,6 @@ def seat_more(
     return search.best
 
 
-_Stay = tuple[int, int, Party]
-"""A party with its span of moments, from the first to behind the last."""
-
-
 class _Search:
     def __init__(
         self,
@@ -51,13 +47,10 @@ class _Search:
     ) -> None:
         self.best: dict[Party, Unit] = {}
         self._grid = Grid([*seated, *unseated])
-        self._stays = {party: (*span, party) for party, span in self._grid.spans.items()}
-        self._at_table: defaultdict[int, list[_Stay]] = defaultdict(list)
-        """Who sits at a table at any time, by the table's place."""
-        self._arrivals = [0] * len(self._grid.taken)
-        """The tables (a mask) at which somebody has sat down since the moment before."""
-        self._joined = [0] * len(self._grid.taken)
-        """The tables that are part of a join at each moment."""
+        self._in_vain = 0
+        """Who has found nobody to give way since anybody around has moved, as a mask."""
+        self._joined = 0
+        """Who sits at a join, as a mask."""
         for party, unit in self._grid.placed.items():
             self._note(party, unit)
         self._loose = set(loose) | set(unseated)
@@ -68,7 +61,12 @@ class _Search:
         """Covers of those without a seat."""
         self._least = len(unseated), self._turned_away
         self._random = Random(0).random
-        self._room = {party: self._room_of(party) for party in self._loose}
+        bits = self._grid.bits
+        self._all_loose = sum(bits[party] for party in self._loose)
+        rooms = {party: self._room_of(party) for party in self._loose}
+        largest, as_large = running_unions((-room, bits[party]) for party, room in rooms.items())
+        self._as_large = {party: as_large[bisect_right(largest, -room)] for party, room in rooms.items()}
+        """The loose parties that take up at least as much room as a party."""
 
     @staticmethod
     def _room_of(party: Party) -> float:
@@ -109,21 +107,19 @@ class _Search:
 
     def _exchange(self) -> bool:
         """Seat one unseated party at free tables or in place of a smaller party. Returns whether any could be seated."""
+        bits = self._grid.bits
         for party in self._unseated:
-            taken = self._grid.taken_around(party)
+            there = self._grid.around(party)
+            taken = sum(there)
+            smaller = sum(bits[other] for other in self._loose if self._covers[other] < self._covers[party])
+            givers = self._alone(there, smaller)
             for unit in party.options:
-                other = self._only_one_at(unit, party)
-                is_smaller = other in self._loose and self._covers[other] < self._covers[party]
-                if unit.mask & taken and not is_smaller:
-                    continue
-                if other is not None:
-                    self._rise(other)
-                self._sit(party, unit)
-                self._unseated.remove(party)
-                if other is not None:
-                    self._sit_or_stand(other)
+                other = self._only_one_at(unit.mask & taken, givers)
+                if other or not unit.mask & taken:
+                    self._unseated.remove(party)
+                    self._seat(party, unit, other)
                     self._unseated.sort(key=self._by_covers)
-                return True
+                    return True
         return False
 
     def _step(self) -> None:
@@ -133,74 +129,66 @@ class _Search:
         chosen = self._choice(party)
         if chosen is None:
             return
-        unit, other = chosen
-        if other is not None:
-            self._rise(other)
-        self._sit(party, unit)
         unseated[place] = unseated[-1]
         unseated.pop()
         self._turned_away -= self._covers[party]
+        self._seat(party, *chosen)
+
+    def _choice(self, party: Party) -> tuple[Unit, int] | None:
+        """Return a unit that is free, or taken by one other party (its bit, or 0), for this party; None if there is none."""
+        options, bit = party.options, self._grid.bits[party]
+        is_in_vain = bool(bit & self._in_vain)  # Nobody around has moved since.
+        there = {} if is_in_vain else self._grid.around(party)
+        taken = sum(there)
+        if not is_in_vain and taken != party.tables:
+            for unit in options:
+                if not unit.mask & taken:
+                    return unit, 0
+        is_polite = self._random() > _LONGER
+        first = int(self._random() * len(options))
+        if is_in_vain and is_polite:
+            return None
+        if is_in_vain:
+            there = self._grid.around(party)
+            taken = sum(there)
+        givers = self._alone(there, self._as_large[party] if is_polite else self._all_loose)
+        if givers:
+            kept = taken & ~sum(givers)
+            # Start anywhere among the options, so that all of them are tried in the long run.
+            for unit in (*options[first:], *options[:first]):
+                if not unit.mask & kept and (other := self._only_one_at(unit.mask & taken, givers)):
+                    return unit, other
+        self._in_vain |= bit
+        return None
+
+    @staticmethod
+    def _alone(there: Mapping[int, int], parties: int) -> dict[int, int]:
+        """Return who sits at a table alone, by the table's bit, of those who are ``there`` and among these parties."""
+        return {table: others for table, others in there.items() if others & parties and not others & (others - 1)}
+
+    def _only_one_at(self, tables: int, alone: Mapping[int, int]) -> int:
+        """Return who sits at these tables, if it is the only one, else 0. ``alone``: who sits alone at a table."""
+        if tables in alone:
+            return alone[tables]
+        other = alone.get(tables & -tables, 0) & self._joined
+        return other if other and all(alone.get(table) == other for table in bits_of(tables)) else 0
+
+    def _seat(self, party: Party, unit: Unit, bit: int) -> None:
+        """Seat a party at a unit; the one who sits there, if any, has to look for another seat."""
+        other = self._grid.party_of(bit) if bit else None
+        if other is not None:
+            self._rise(other)
+        self._sit(party, unit)
         if other is not None:
             self._sit_or_stand(other)
 
-    def _choice(self, party: Party) -> tuple[Unit, Party | None] | None:
-        """Return a unit that is free, or taken by one other party, for this party; None if there is none."""
-        options = party.options
-        taken, shared = self._taken_during(party)
-        if party.tables & ~taken:
-            for unit in options:
-                if not unit.mask & taken:
-                    return unit, None
-        alone = taken & ~self._joined_during(party)
-        least = self._room[party] if self._random() > _LONGER else 0.0
-        first = int(self._random() * len(options))
-        # Start anywhere among the options, so that all of them are tried in the long run.
-        for unit in (*options[first:], *options[:first]):
-            if unit.mask & shared:
-                continue
-            occupied = unit.mask & taken
-            if occupied & alone and occupied & (occupied - 1):  # Who sits at one of these tables is not at the others.
-                continue
-            other = self._only_one_at(unit, party)
-            if other is not None and other in self._loose and self._room[other] >= least:
-                return unit, other
-        return None
-
-    def _taken_during(self, party: Party) -> tuple[int, int]:
-        """Return the tables that are taken during the stay, and those of them where two parties sit in turn."""
-        first, last = self._grid.spans[party]
-        taken, shared = self._grid.taken[first], 0
-        for arrivals in self._arrivals[first + 1 : last]:
-            shared |= taken & arrivals
-            taken |= arrivals
-        return taken, shared
-
-    def _joined_during(self, party: Party) -> int:
-        """Return the tables that are part of a join at some time of the stay."""
-        first, last = self._grid.spans[party]
-        joined = 0
-        for mask in self._joined[first:last]:
-            joined |= mask
-        return joined
-
-    def _only_one_at(self, unit: Unit, party: Party) -> Party | None:
-        """Return the party that sits at the unit during the stay, if it is the only one."""
-        begins, ends = self._grid.spans[party]
-        found = None
-        for place in unit.places:
-            for begin, end, other in self._at_table[place]:
-                if begin < ends and begins < end and other is not found:
-                    if found is not None:
-                        return None
-                    found = other
-        return found
-
     def _sit_or_stand(self, party: Party) -> None:
-        taken = self._grid.taken_around(party)
-        for unit in party.options:
-            if not unit.mask & taken:
-                self._sit(party, unit)
-                return
+        taken = sum(self._grid.around(party))
+        if taken != party.tables:
+            for unit in party.options:
+                if not unit.mask & taken:
+                    self._sit(party, unit)
+                    return
         self._unseated.append(party)
         self._turned_away += self._covers[party]
 
@@ -209,19 +197,11 @@ class _Search:
         self._note(party, unit)
 
     def _note(self, party: Party, unit: Unit) -> None:
-        stay = self._stays[party]
-        self._arrivals[stay[0]] |= unit.mask
+        self._in_vain &= ~self._grid.met_by[party]
         if len(unit.places) > 1:
-            for moment in range(stay[0], stay[1]):
-                self._joined[moment] |= unit.mask
-        for place in unit.places:
-            self._at_table[place].append(stay)
+            self._joined |= self._grid.bits[party]
 
     def _rise(self, party: Party) -> None:
-        stay, unit = self._stays[party], self._grid.rise(party)
-        self._arrivals[stay[0]] &= ~unit.mask
-        if len(unit.places) > 1:
-            for moment in range(stay[0], stay[1]):
-                self._joined[moment] &= ~unit.mask
-        for place in unit.places:
-            self._at_table[place].remove(stay)
+        self._grid.rise(party)
+        self._in_vain &= ~self._grid.met_by[party]
+        self._joined &= ~self._grid.bits[party]

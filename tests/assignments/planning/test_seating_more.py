@@ -277,7 +277,7 @@ def test_a_party_takes_the_seat_of_one_that_takes_up_as_much_room_and_now_and_th
         if found is None:
             return None
         unit, giving_way = found
-        return "+".join(unit.table_refs), giving_way.ref if giving_way else None
+        return "+".join(unit.table_refs), search._grid.party_of(giving_way).ref if giving_way else None
 
     def at_a2(start: float = 0, until: float = 60) -> Party:
         return party("sits", "A2", start, until)
