@@ -69,7 +69,13 @@ def worktree(commit: str) -> Iterator[Path]:
 def measure_in(tree: Path, *, workers: int, evenings: int, bare: bool) -> dict[str, Any]:
     """Measure in a process of its own, with the code of ``tree``."""
     command = [sys.executable, str(HERE), "--measure", str(workers), "--evenings", str(evenings)]
-    environment = {**os.environ, "PYTHONPATH": str(tree), "DJANGO_SETTINGS_MODULE": "example.settings"}
+    # As in production: where DEBUG is on, Django logs each statement.
+    environment = {
+        **os.environ,
+        "PYTHONPATH": str(tree),
+        "DJANGO_SETTINGS_MODULE": "example.settings",
+        "DEBUG": "false",
+    }
     done = subprocess.run(
         [*command, *(["--bare"] if bare else [])],
         cwd=tree,

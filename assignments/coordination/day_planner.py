@@ -15,7 +15,8 @@ from assignments.coordination.snapshots import (
     requests_of,
     seating_request,
     shown_for_others,
-    touched_by,
+    touched_during,
+    windows_of,
 )
 from assignments.coordination.table_record import success_of
 from assignments.exceptions import LockContentionError
@@ -32,6 +33,7 @@ from assignments.planning.decision import Decision
 from assignments.planning.floor import Floor
 from assignments.planning.reasons import Reason
 from assignments.planning.request import SeatingRequest
+from assignments.planning.seating_window import SeatingWindow
 from assignments.planning.snapshot import Movable, Occupied
 
 MOST_PLANS = 4
@@ -91,9 +93,10 @@ class DayPlanner:
             return
         requests = [seating_request(booking, assignment) for assignment, booking in plannable]
         first, behind = self._before_and_after(earlier, later) if requests and not self._leaves_shown else ([], [])
-        self._lock_touched_days(requests, floor)
+        windows = windows_of(requests, floor)
+        self._lock_touched_days(windows, floor)
         together = [*first, *requests, *behind]
-        occupied = self._occupied(together, requests, floor)
+        occupied = self._occupied([*first, *behind], requests, windows, floor)
         success = success_of(self.restaurant_ref)
         found: Rearrangement | None = None
         own, now = [request.booking_ref for request in requests], self.settlement.now
@@ -130,9 +133,14 @@ class DayPlanner:
             waiting.let_sleep(each for each, _booking in plannable if each.is_woken)
 
     def _occupied(
-        self, together: Sequence[SeatingRequest], requests: Sequence[SeatingRequest], floor: Floor
+        self,
+        others: Sequence[SeatingRequest],
+        requests: Sequence[SeatingRequest],
+        windows: Sequence[SeatingWindow],
+        floor: Floor,
     ) -> tuple[Occupied, ...]:
-        occupied = occupied_during(together, floor, remove_expired=True)
+        """Return what is taken during these ``requests``, whose ``windows`` are given, and during those of ``others``."""
+        occupied = occupied_during(others, floor, also=windows, remove_expired=True)
         if not self._leaves_shown:
             return occupied
         own = {request.booking_ref for request in requests}
@@ -249,12 +257,12 @@ class DayPlanner:
         first = requests_of(earlier, self.restaurant_ref, bookings)
         return [*first, *self._locked_by_host], requests_of(later, self.restaurant_ref, bookings)
 
-    def _lock_touched_days(self, requests: Sequence[SeatingRequest], floor: Floor) -> None:
+    def _lock_touched_days(self, windows: Sequence[SeatingWindow], floor: Floor) -> None:
         """Lock the days before and after into which these seatings reach, if any. Raises LockContentionError.
 
         They are tried, never waited for: whoever plans such a day may be trying this one.
         """
-        days = touched_by(requests, floor) - {self.service_date}
+        days = touched_during(windows, floor) - {self.service_date}
         if days and not locks.try_days(self.restaurant_ref, days):
             raise LockContentionError("another process is planning a day that this one reaches into")
 

@@ -32,14 +32,8 @@ def hand_over(
             handed_back.setdefault(key, []).append(assignment.booking_ref)
     if handed_back:
         transitions.store(assignments, correlation_id=correlation_id)
-    for key, booking_refs in handed_back.items():
-        transitions.send_on_commit(
-            signals.handed_back,
-            correlation_id=correlation_id,
-            sender=Assignment,
-            planner=key,
-            booking_refs=booking_refs,
-        )
+    told = [{"sender": Assignment, "planner": key, "booking_refs": refs} for key, refs in handed_back.items()]
+    transitions.send_on_commit(signals.handed_back, told, correlation_id=correlation_id)
     return by_planner
 
 

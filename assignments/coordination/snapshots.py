@@ -125,7 +125,12 @@ def windows_of(requests: Iterable[SeatingRequest], floor: Floor) -> list[Seating
 
 def touched_by(requests: Iterable[SeatingRequest], floor: Floor) -> set[date]:
     """Return the service days that these requests' seatings would touch. Whoever plans the requests locks them all."""
-    return {day for window in windows_of(requests, floor) for day in touched_days(floor, window)}
+    return touched_during(windows_of(requests, floor), floor)
+
+
+def touched_during(windows: Iterable[SeatingWindow], floor: Floor) -> set[date]:
+    """As ``touched_by``, for seatings in these windows."""
+    return {day for window in set(windows) for day in touched_days(floor, window)}
 
 
 def occupied_during(

@@ -87,27 +87,31 @@ def store(
     restaurants = {assignment.pk: assignment.restaurant_ref for assignment in changed}
     events.emit_all([_event(row, restaurants[row.assignment_id], correlation_id) for row in transitions])
     heard = {assignment.pk for assignment, _previous, _state in told}
-    for assignment, previous in moved:
-        if assignment.state != previous or assignment.pk in heard:
-            send_on_commit(
-                signals.state_changed,
-                correlation_id=correlation_id,
-                sender=Assignment,
-                booking_ref=assignment.booking_ref,
-                previous=previous,
-                state=assignment.state,
-                reason=assignment.reason,
-            )
+    changes = [
+        {
+            "sender": Assignment,
+            "booking_ref": assignment.booking_ref,
+            "previous": previous,
+            "state": assignment.state,
+            "reason": assignment.reason,
+        }
+        for assignment, previous in moved
+        if assignment.state != previous or assignment.pk in heard
+    ]
+    if changes:
+        send_on_commit(signals.state_changed, changes, correlation_id=correlation_id)
 
 
-def send_on_commit(signal: Signal, *, correlation_id: uuid.UUID, booking_ref: str = "", **kwargs: Any) -> None:
-    """Send the signal once the current transaction has committed; whatever its receivers log has this correlation id."""
-    if booking_ref:
-        kwargs["booking_ref"] = booking_ref
+def send_on_commit(signal: Signal, told: Sequence[dict[str, Any]], *, correlation_id: uuid.UUID) -> None:
+    """Send the signal once for each of these arguments, when the current transaction has committed.
+
+    Whatever its receivers log has this correlation id, and the booking's ref if they are told of one.
+    """
 
     def send() -> None:
-        with correlation.scope(correlation_id, booking_ref=booking_ref):
-            signal.send_robust(**kwargs)
+        for each in told if signal.receivers else ():
+            with correlation.scope(correlation_id, booking_ref=each.get("booking_ref", "")):
+                signal.send_robust(**each)
 
     transaction.on_commit(send, robust=True)
 

@@ -92,9 +92,9 @@ def _one_table(table: str, columns: Iterable[str]) -> str:
     return f"INSERT INTO {table} ({names}) SELECT {names} FROM json_populate_recordset(NULL::{table}, %s)"  # noqa: S608
 
 
-def as_json(rows: Sequence[Any]) -> str:
-    """Return rows (dictionaries or records) as JSON from which PostgreSQL makes rows of a table."""
-    return _encoder.encode(rows).decode()
+def as_json(value: Any) -> str:
+    """Return dictionaries, lists and records as JSON for PostgreSQL, such as rows of a table."""
+    return _encoder.encode(value).decode()
 
 
 def _plain(value: Any) -> Any:

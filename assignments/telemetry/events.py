@@ -126,10 +126,9 @@ def counters() -> dict[str, int]:
 
 
 def _bounded(context: Mapping[str, Any]) -> dict[str, Any]:
-    kept = {key: value for key, value in context.items() if key in ALLOWED_CONTEXT and value is not None}
-    if len(kept) < len(context):
-        unknown = sum(1 for key in context if key not in ALLOWED_CONTEXT)
-        _buffer.count("dropped_context_keys", unknown)
+    if unknown := context.keys() - ALLOWED_CONTEXT.keys():
+        _buffer.count("dropped_context_keys", len(unknown))
+    kept = {key: value for key, value in context.items() if value is not None and key not in unknown}
     plain = {key: str.__str__(value) if isinstance(value, str) else value for key, value in kept.items()}
     shown = repr(plain)
     if len(shown) <= MAX_CONTEXT_BYTES // 2 and shown.isascii() and _SCALARS.issuperset(map(type, plain.values())):

@@ -12,6 +12,7 @@ import msgspec
 from assignments import conf
 from assignments.integration import release
 from assignments.integration.planners import Batch
+from assignments.models.insertion import as_json
 from assignments.models.prepared import prepared_cursor
 from assignments.planning.decision import Decision
 from assignments.planning.floor import Floor
@@ -102,7 +103,7 @@ def keep(batch: Batch) -> None:
                 "service_date": batch.service_date,
                 "version": batch.floor.version,
                 "floor": _floor_text(batch.floor),
-                "content": json.dumps(content),
+                "content": as_json(content),
                 "attempts": batch.attempts,
                 "refusals": batch.refusals,
                 "release": release.running(),

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
 from assignments.coordination import dispatch
 from assignments.models.prepared import prepared_cursor
@@ -48,3 +49,10 @@ def test_behind_a_pooler_none_is_kept(threshold: None) -> None:
             cursor.execute("SELECT %s::text", ["it"])
             assert cursor.fetchone() == ("it",)
     assert prepared() == []
+
+
+@pytest.mark.parametrize("threshold", [0], indirect=True)
+def test_the_log_of_queries_has_what_was_run(threshold: int) -> None:
+    with CaptureQueriesContext(connection) as queries, prepared_cursor() as cursor:
+        cursor.execute("SELECT %s::text", ["it"])
+    assert [each["sql"] for each in queries] == ["SELECT 'it'::text"]
