@@ -29,6 +29,7 @@ def circumstances_on(on: Floor) -> Circumstances:
         on,
         party=3,
         max_spare_seats=4,
+        tables=sum(table_bits(on).values()),
         free=BITS["A2"] | BITS["B2"] | BITS["D4"],
         idle_seconds={BITS["A2"]: 3600.0},
         success={"A2": 1.0, "no longer there": 0.25},
@@ -92,7 +93,7 @@ def test_a_strategy_says_what_can_be_worked_out_by_hand(strategy: str, tables: s
 
 def test_without_wishes_and_priorities_they_do_not_count() -> None:
     plain = floor(table("A2", 2))
-    circumstances = circumstances_of(plain, party=2, max_spare_seats=4, free=1, idle_seconds={}, success={})
+    circumstances = circumstances_of(plain, party=2, max_spare_seats=4, tables=1, free=1, idle_seconds={}, success={})
     (unit,) = seatable_units(plain)
     shares = {name: strategy(unit, circumstances) for name, strategy in STRATEGIES.items()}
     assert shares == {
