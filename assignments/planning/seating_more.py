@@ -118,7 +118,10 @@ class _Search:
             there = self._grid.around(party)
             taken = sum(there)
             givers = self._alone(there, self._smaller[party])
-            for unit in party.options:
+            kept = taken & ~sum(givers)
+            for unit in party.options if kept != party.tables else ():
+                if unit.mask & kept:
+                    continue
                 other = self._only_one_at(unit.mask & taken, givers)
                 if other or not unit.mask & taken:
                     self._unseated.remove(party)
