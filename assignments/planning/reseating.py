@@ -144,20 +144,6 @@ class Grid:
     operation says who is at a table during a stay, however many parties there are.
     """
 
-    __slots__ = (
-        "_arrived",
-        "_ends",
-        "_gone",
-        "_of_bit",
-        "_soonest",
-        "_starts",
-        "at",
-        "bits",
-        "confirmed",
-        "met_by",
-        "placed",
-    )
-
     def __init__(self, parties: Iterable[Party]) -> None:
         self.bits = {party: 1 << number for number, party in enumerate(parties)}
         self._of_bit = {bit: party for party, bit in self.bits.items()}
