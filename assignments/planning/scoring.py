@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from assignments.planning.floor import Floor
 from assignments.planning.units import (
+    DEFAULT_MAX_TABLES,
     Unit,
     bits_of,
     each_bit,
@@ -202,7 +203,7 @@ def _traits(floor: Floor) -> _Traits:
 
 def _reach(floor: Floor) -> Mapping[int, float]:
     reach: dict[int, int] = {}
-    for unit in seatable_units(floor):
+    for unit in seatable_units(floor, DEFAULT_MAX_TABLES):  # The cache tells a default from the same number.
         for bit in each_bit(unit.mask):
             reach[bit] = max(unit.seats, reach.get(bit, 0))
     largest = max(reach.values(), default=1)

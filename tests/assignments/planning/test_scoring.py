@@ -2,11 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
+from datetime import UTC, datetime
 
 import pytest
 
+from assignments.planning.batch_planner import EveningPlanner
 from assignments.planning.floor import Floor
 from assignments.planning.ranking import needed, rank
+from assignments.planning.request import SeatingRequest
 from assignments.planning.scoring import IDLE_HORIZON_SECONDS, STRATEGIES, Circumstances, circumstances_of
 from assignments.planning.snapshot import PlanningRules
 from assignments.planning.units import Unit, seatable_units, table_bits
@@ -167,3 +170,14 @@ def test_a_plan_names_the_strategy_by_which_it_leads_the_others() -> None:
     assert alone.strategy == "adjacency", "nothing to compare it with"
     ((_unit, plain),) = rank(units[:1], CIRCUMSTANCES, PlanningRules(weights={}))
     assert plain.strategy == ""
+
+
+def test_the_units_of_a_floor_are_worked_out_once_for_fitting_and_for_scoring() -> None:
+    new = replace(FLOOR, restaurant_ref="decided for the first time")
+    start = datetime(2026, 3, 13, 18, tzinfo=UTC)
+    misses = seatable_units.cache_info().misses
+    decision = EveningPlanner(floor=new, occupied=(), now=start).decide(
+        SeatingRequest(booking_ref="b1", starts_at=start, party=2)
+    )
+    assert decision.best is not None
+    assert seatable_units.cache_info().misses == misses + 1
