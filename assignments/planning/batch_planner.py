@@ -4,12 +4,13 @@ Long because seating one party, moving others for it and seating more of the tie
 """
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from functools import partial
+from functools import partial, reduce
 from itertools import groupby
+from operator import or_
 
 from assignments.planning.admission import admit, party_refusal
 from assignments.planning.capacity_bound import is_overcrowded, size_classes
@@ -186,9 +187,8 @@ class EveningPlanner:
         if request.booking_ref in self._decisions:
             raise ValueError(f"Booking {request.booking_ref} has been decided in this batch already.")
         with self._without(own):
-            decision = self._decide(
-                request, Decision(booking_ref=request.booking_ref, snapshot_hash=self._digest.of(request))
-            )
+            decided = partial(Decision, booking_ref=request.booking_ref, snapshot_hash=self._digest.of(request))
+            decision = self._decide(request, decided)
         self._decisions[request.booking_ref] = decision
         return decision
 
@@ -270,26 +270,22 @@ class EveningPlanner:
             self._no_room[key] = ejections
         return room
 
-    def _decide(self, request: SeatingRequest, decision: Decision) -> Decision:
+    def _decide(self, request: SeatingRequest, decided: Callable[..., Decision]) -> Decision:
+        """Decide a request. ``decided``: makes a decision of what is known of it."""
         window = admit(self._floor, request, rules=self._rules, now=self._now)
         if isinstance(window, Refusal):
-            return replace(decision, refusal=window)
-        decision = replace(decision, window=window)
+            return decided(refusal=window)
         fit = self._fit(request)
         if isinstance(fit, Refusal):
-            return replace(decision, refusal=fit)
+            return decided(window=window, refusal=fit)
         if not fit.units:
-            return replace(
-                decision,
-                refusal=misfit(self._floor, request, self._rules),
-                considered=fit.considered,
-                rejected=fit.rejected,
-            )
+            refusal = misfit(self._floor, request, self._rules)
+            return decided(window=window, refusal=refusal, considered=fit.considered, rejected=fit.rejected)
         paced = self._pace.refusal(request, window, self._rules)
         if paced is not None:
             paced = self._pace.with_nearest(paced, window.starts_at, partial(self._is_possible, request))
-            return replace(decision, refusal=paced, considered=fit.considered, rejected=fit.rejected)
-        return self._choose(self._guest(request, window, fit), fit, decision)
+            return decided(window=window, refusal=paced, considered=fit.considered, rejected=fit.rejected)
+        return self._choose(self._guest(request, window, fit), fit, partial(decided, window=window))
 
     def _is_possible(self, request: SeatingRequest, start: datetime) -> bool:
         """Return whether the party could come at ``start`` without moving anybody."""
@@ -313,7 +309,7 @@ class EveningPlanner:
         unit = unit_of(self._floor, pinned)
         return Fit(units=(unit,), considered=1, rejected={}, fewest_tables=unit.table_count)
 
-    def _choose(self, guest: _Guest, fit: Fit, decision: Decision) -> Decision:
+    def _choose(self, guest: _Guest, fit: Fit, decided: Callable[..., Decision]) -> Decision:
         self._batch.meet(guest.party)
         ranked, rejected = self._ranked(guest, fit)
         moves: tuple[TableMove, ...] = ()
@@ -325,9 +321,7 @@ class EveningPlanner:
         refusal = None if plans else self._no_capacity(guest, fit)
         if not plans:
             self._unseated[guest.request.booking_ref] = guest
-        return replace(
-            decision, plans=plans, refusal=refusal, considered=fit.considered, rejected=rejected, moves=moves
-        )
+        return decided(plans=plans, refusal=refusal, considered=fit.considered, rejected=rejected, moves=moves)
 
     def _guest(self, request: SeatingRequest, window: SeatingWindow, fit: Fit, *, is_confirmed: bool = False) -> _Guest:
         start, until = window.blocked_from.timestamp(), window.blocked_until.timestamp()
@@ -363,7 +357,7 @@ class EveningPlanner:
         lost[str(Reason.CLOSED)] += closed
         lost[str(Reason.TABLE_TAKEN)] += len(fit.units) - len(vacant) - closed
         lost[str(Reason.MORE_TABLES_THAN_NEEDED)] += len(vacant) - len(worthwhile)
-        ranked = rank(worthwhile, self._circumstances(guest, free), self._rules) if worthwhile else []
+        ranked = rank(worthwhile, self._circumstances(guest, worthwhile, free), self._rules) if worthwhile else []
         return ranked, {reason: count for reason, count in lost.items() if count}
 
     def _closed_units(self, guest: _Guest, fit: Fit) -> int:
@@ -371,15 +365,17 @@ class EveningPlanner:
         closed = self._closures.taken(guest.window.blocked_from, guest.window.blocked_until)
         return sum(1 for unit in fit.units if unit.mask & closed) if closed else 0
 
-    def _circumstances(self, guest: _Guest, free: int) -> Circumstances:
-        """Return the circumstances for scoring. ``free``: the mask of the tables that are free during the seating."""
+    def _circumstances(self, guest: _Guest, units: Sequence[Unit], free: int) -> Circumstances:
+        """Return the circumstances for scoring these units. ``free``: the mask of the tables free during the seating."""
         start, until = guest.window.blocked_from, guest.window.blocked_until
+        tables = reduce(or_, (unit.mask for unit in units))
         return circumstances_of(
             self._floor,
             party=guest.request.party,
             max_spare_seats=self._rules.max_spare_seats,
+            tables=tables,
             free=free,
-            idle_seconds=self._occupancy.idle_seconds(start, until, IDLE_HORIZON_SECONDS),
+            idle_seconds=self._occupancy.idle_seconds(tables, start, until, IDLE_HORIZON_SECONDS),
             success=self._success,
             wishes=guest.request.wishes,
         )
@@ -511,7 +507,7 @@ class EveningPlanner:
         """Return the plan for the guest's current tables, with its current score."""
         unit = self._release(guest)
         free = self._occupancy.free(guest.window.blocked_from, guest.window.blocked_until)
-        circumstances = self._circumstances(guest, free)
+        circumstances = self._circumstances(guest, [unit], free)
         self._take(guest, unit)
         ((_unit, plan),) = rank([unit], circumstances, self._rules)
         return plan

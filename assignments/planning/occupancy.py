@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from assignments.planning.floor import Floor
 from assignments.planning.snapshot import Occupied
-from assignments.planning.units import active_mask, each_bit, table_bits
+from assignments.planning.units import active_mask, bits_of, table_bits
 
 
 class Block(NamedTuple):
@@ -57,8 +57,8 @@ class Occupancy:
         """Return the blocks that overlap ``[start, until)``, by start."""
         return self._between(start.timestamp(), until.timestamp())
 
-    def idle_seconds(self, start: datetime, until: datetime, horizon: float) -> dict[int, float]:
-        """Return the idle time of each table (by bit) just before ``start`` plus just after ``until``.
+    def idle_seconds(self, tables: int, start: datetime, until: datetime, horizon: float) -> dict[int, float]:
+        """Return the idle time of each table of a mask (by bit) just before ``start`` plus just after ``until``.
 
         Each side counts up to ``horizon`` seconds. Tables not in the result have no blocks within it.
         """
@@ -66,10 +66,12 @@ class Occupancy:
         before: dict[int, float] = {}
         after: dict[int, float] = {}
         for block in self._between(first - horizon, last + horizon):
+            if not block.mask & tables:
+                continue
             side, gap = (before, first - block.until) if block.until <= first else (after, block.start - last)
             if gap < 0:
                 continue
-            for bit in each_bit(block.mask):
+            for bit in bits_of(block.mask & tables):
                 side[bit] = min(gap, side.get(bit, horizon))
         return {bit: before.get(bit, horizon) + after.get(bit, horizon) for bit in {*before, *after}}
 

@@ -1,6 +1,7 @@
 """Ranking of free units that fit a party."""
 
 from collections.abc import Mapping, Sequence
+from operator import itemgetter
 
 from assignments.planning.decision import TablePlan
 from assignments.planning.scoring import Circumstances, breakdown
@@ -25,23 +26,28 @@ def rank(units: Sequence[Unit], circumstances: Circumstances, rules: PlanningRul
     scored = []
     for unit in units:
         shares = breakdown(unit, circumstances, rules.weights)
-        scored.append((-round(sum(shares.values()), SCORE_DIGITS), unit.table_count, unit.places, unit, shares))
-    scored.sort(key=lambda each: each[:3])
-    best = [(unit, shares) for *_, unit, shares in scored[: max(1, rules.ranked_plans)]]
+        score = round(sum(shares.values()), SCORE_DIGITS)
+        scored.append((-score, unit.table_count, unit.places, unit, shares))
+    scored.sort(key=itemgetter(0, 1, 2))
+    best = scored[: max(1, rules.ranked_plans)]
     return [
-        (unit, _plan(unit, shares, [other for _, other in best if other is not shares], circumstances))
-        for unit, shares in best
+        (unit, _plan(unit, -worth, shares, [other for *_, other in best if other is not shares], circumstances))
+        for worth, _count, _places, unit, shares in best
     ]
 
 
 def _plan(
-    unit: Unit, shares: Mapping[str, float], others: Sequence[Mapping[str, float]], circumstances: Circumstances
+    unit: Unit,
+    score: float,
+    shares: Mapping[str, float],
+    others: Sequence[Mapping[str, float]],
+    circumstances: Circumstances,
 ) -> TablePlan:
     return TablePlan(
         table_refs=unit.table_refs,
         seats=unit.seats,
         spare_seats=unit.seats - circumstances.party,
-        score=round(sum(shares.values()), SCORE_DIGITS),
+        score=score,
         breakdown=shares,
         strategy=_what_sets_apart(shares, others),
         zone_ref=unit.zone_ref,
@@ -53,9 +59,9 @@ def _what_sets_apart(shares: Mapping[str, float], others: Sequence[Mapping[str, 
     """Return the strategy by which a plan leads the others most, or its largest share if there are none."""
     if not shares:
         return ""
-
-    def lead(name: str) -> float:
-        rivals = sum(other[name] for other in others) / len(others) if others else 0.0
-        return round(shares[name] - rivals, SCORE_DIGITS)
-
-    return max(shares, key=lambda name: (lead(name), shares[name]))
+    if others:
+        rivals = [sum(each) / len(others) for each in zip(*(other.values() for other in others), strict=True)]
+    else:
+        rivals = [0.0] * len(shares)
+    leads = [(round(share - rival, SCORE_DIGITS), share) for share, rival in zip(shares.values(), rivals, strict=True)]
+    return list(shares)[leads.index(max(leads))]

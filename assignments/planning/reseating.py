@@ -144,26 +144,12 @@ class Grid:
     operation says who is at a table during a stay, however many parties there are.
     """
 
-    __slots__ = (
-        "_arrived",
-        "_confirmed",
-        "_ends",
-        "_gone",
-        "_of_bit",
-        "_soonest",
-        "_starts",
-        "at",
-        "bits",
-        "met_by",
-        "placed",
-    )
-
     def __init__(self, parties: Iterable[Party]) -> None:
         self.bits = {party: 1 << number for number, party in enumerate(parties)}
         self._of_bit = {bit: party for party, bit in self.bits.items()}
         self._starts, self._arrived = running_unions((party.start, bit) for party, bit in self.bits.items())
         self._ends, self._gone = running_unions((party.until, bit) for party, bit in self.bits.items())
-        self._confirmed = sum(bit for party, bit in self.bits.items() if party.is_confirmed)
+        self.confirmed = sum(bit for party, bit in self.bits.items() if party.is_confirmed)
         self.met_by = {party: self._overlapping(party) for party in self.bits}
         self._soonest: dict[int, float] = {}
         self.at: defaultdict[int, int] = defaultdict(int)
@@ -206,10 +192,8 @@ class Grid:
         return self._of_bit[bit]
 
     def soonest(self, parties: int) -> float:
-        """Return when the first of these parties that are confirmed comes, or never."""
-        confirmed = parties & self._confirmed
-        if not confirmed:
-            return _NEVER
+        """Return when the first of these parties that are confirmed comes. There must be one."""
+        confirmed = parties & self.confirmed
         soonest = self._soonest.get(confirmed)
         if soonest is None:
             soonest = self._soonest[confirmed] = min(self._of_bit[bit].start for bit in each_bit(confirmed))
@@ -298,13 +282,14 @@ class _Chains:
         Units with the fewest tables come first, so that few parties move; then those whose confirmed parties come
         latest.
         """
-        settled, soonest = self._settled, self._grid.soonest
+        settled, confirmed, soonest = self._settled, self._grid.confirmed, self._grid.soonest
         found = []
         for number, unit in enumerate(party.options):
             tables = unit.mask & taken
             leaving = there[tables] if tables in there else at_any(tables, there)
             if not leaving & settled:
-                found.append((tables.bit_count(), -soonest(leaving), number, unit, leaving))
+                first = soonest(leaving) if leaving & confirmed else _NEVER
+                found.append((tables.bit_count(), -first, number, unit, leaving))
         found.sort()  # No two have the same number, so that units are never compared.
         return found
 

@@ -8,9 +8,20 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import combinations
+from typing import NamedTuple
 
 from assignments.planning.floor import Floor
-from assignments.planning.units import Unit, each_bit, neighbours, seatable_units, size_masks, table_bits, zone_masks
+from assignments.planning.units import (
+    DEFAULT_MAX_TABLES,
+    Unit,
+    bits_of,
+    each_bit,
+    neighbours,
+    seatable_units,
+    size_masks,
+    table_bits,
+    zone_masks,
+)
 
 IDLE_HORIZON_SECONDS = 4 * 3600.0
 """Idle time that counts as the maximum."""
@@ -20,10 +31,10 @@ IDLE_HORIZON_SECONDS = 4 * 3600.0
 class Circumstances:
     """Input of the strategies besides the unit: the party, and the floor during its seating.
 
-    Only free units may be scored. The mappings are by table bit. ``idleness``: share (0..1) of IDLE_HORIZON_SECONDS
-    before and after for which the table would be empty. ``choice``: number of free tables of that size. ``zone_room``:
-    share of free tables in its zone. ``demand``: how much others need it (0..1). ``priority``: the restaurant's
-    priority, scaled from 0 (its lowest) to 1. ``success``: see Snapshot.
+    Only free units may be scored. The mappings are by table bit, for the tables that are scored. ``idleness``: share (0..1)
+    of IDLE_HORIZON_SECONDS before and after for which the table would be empty. ``choice``: number of free tables of that
+    size. ``zone_room``: share of free tables in its zone. ``demand``: how much others need it (0..1). ``priority``: the
+    restaurant's priority, scaled from 0 (its lowest) to 1. ``success``: see Snapshot.
     """
 
     party: int
@@ -131,52 +142,74 @@ def circumstances_of(
     *,
     party: int,
     max_spare_seats: int,
+    tables: int,
     free: int,
     idle_seconds: Mapping[int, float],
     success: Mapping[str, float],
     wishes: frozenset[str] = frozenset(),
 ) -> Circumstances:
-    """Return the circumstances of a party with the tables ``free``. ``idle_seconds``: from Occupancy."""
-    bits = table_bits(floor)
-    choice: dict[int, int] = {}
-    zone_room: dict[int, float] = {}
-    for mask in size_masks(floor):
-        choice.update(dict.fromkeys(each_bit(mask), (mask & free).bit_count()))
-    for mask in zone_masks(floor):
-        zone_room.update(dict.fromkeys(each_bit(mask), (mask & free).bit_count() / mask.bit_count()))
+    """Return the circumstances of a party for units of ``tables``, while the tables ``free`` are free (both are masks).
+
+    ``idle_seconds``: from Occupancy.
+    """
+    known, bits = _traits(floor), bits_of(tables)
     return Circumstances(
         party=party,
         max_spare_seats=max_spare_seats,
         idleness={bit: idle / (2 * IDLE_HORIZON_SECONDS) for bit, idle in idle_seconds.items()},
-        choice=choice,
-        zone_room=zone_room,
-        success={bits[ref]: share for ref, share in success.items() if ref in bits},
-        beside=neighbours(floor),
+        choice={bit: (known.same_size[bit] & free).bit_count() for bit in bits},
+        zone_room={bit: (known.zone[bit] & free).bit_count() / known.zone[bit].bit_count() for bit in bits},
+        success={bit: success[ref] for bit in bits if (ref := known.refs[bit]) in success} if success else {},
+        beside=known.beside,
         wishes=wishes,
-        demand=_demand(floor, free),
+        # Half for its free neighbours, half for the largest join with it.
+        demand={
+            bit: (known.beside[bit] & free).bit_count() / known.most_beside / 2 + known.reach[bit] / 2 for bit in bits
+        },
+        priority=known.priority,
+    )
+
+
+class _Traits(NamedTuple):
+    """What scoring asks of a floor's active tables again and again, by their bits.
+
+    ``same_size``, ``zone``, ``beside``: the masks of active tables with as many seats, in its zone, and beside it.
+    ``most_beside``: the most that any table has beside it, at least 1. ``reach``: the seats of the largest unit with it, as
+    a share of the largest of all. ``priority``: see Circumstances; empty if all are equal.
+    """
+
+    refs: Mapping[int, str]
+    same_size: Mapping[int, int]
+    zone: Mapping[int, int]
+    beside: Mapping[int, int]
+    most_beside: int
+    reach: Mapping[int, float]
+    priority: Mapping[int, float]
+
+
+@lru_cache(maxsize=64)
+def _traits(floor: Floor) -> _Traits:
+    beside = neighbours(floor)
+    return _Traits(
+        refs={bit: ref for ref, bit in table_bits(floor).items()},
+        same_size={bit: mask for mask in size_masks(floor) for bit in each_bit(mask)},
+        zone={bit: mask for mask in zone_masks(floor) for bit in each_bit(mask)},
+        beside=beside,
+        most_beside=max((around.bit_count() for around in beside.values()), default=0) or 1,
+        reach=_reach(floor),
         priority=_priorities(floor),
     )
 
 
-def _demand(floor: Floor, free: int) -> Mapping[int, float]:
-    """Return how much others need each table: half for its free neighbours, half for the largest join with it."""
-    beside, reach = neighbours(floor), _reach(floor)
-    most = max((around.bit_count() for around in beside.values()), default=0) or 1
-    return {bit: (around & free).bit_count() / most / 2 + reach[bit] / 2 for bit, around in beside.items()}
-
-
-@lru_cache(maxsize=64)
 def _reach(floor: Floor) -> Mapping[int, float]:
-    """Return by bit the seats of the largest unit with each active table, as a share of the largest of all."""
     reach: dict[int, int] = {}
-    for unit in seatable_units(floor):
+    for unit in seatable_units(floor, DEFAULT_MAX_TABLES):  # The cache tells a default from the same number.
         for bit in each_bit(unit.mask):
             reach[bit] = max(unit.seats, reach.get(bit, 0))
     largest = max(reach.values(), default=1)
     return {bit: seats / largest for bit, seats in reach.items()}
 
 
-@lru_cache(maxsize=64)
 def _priorities(floor: Floor) -> Mapping[int, float]:
     lowest = min((table.priority for table in floor.tables), default=0)
     span = max((table.priority for table in floor.tables), default=0) - lowest

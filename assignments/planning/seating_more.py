@@ -5,7 +5,7 @@ the party that loses it looks for another, and the result with the most parties,
 steps are random from a fixed seed, so that the same evening is always seated alike.
 """
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Collection, Mapping, Sequence
 from random import Random
 
@@ -67,6 +67,9 @@ class _Search:
         largest, as_large = running_unions((-room, bits[party]) for party, room in rooms.items())
         self._as_large = {party: as_large[bisect_right(largest, -room)] for party, room in rooms.items()}
         """The loose parties that take up at least as much room as a party."""
+        numbers, smaller = running_unions((covers[party], bits[party]) for party in self._loose)
+        self._smaller = {party: smaller[bisect_left(numbers, covers[party])] for party in self._loose}
+        """Those that have fewer covers than a party."""
 
     @staticmethod
     def _room_of(party: Party) -> float:
@@ -98,6 +101,7 @@ class _Search:
         for party, unit in self.best.items():
             self._sit(party, unit)
         self._unseated = sorted(self._loose - self.best.keys(), key=self._by_covers)
+        self._in_vain = 0  # So far everybody has been asked to give way to others than now.
         while self._exchange():
             pass
         self.best = {party: unit for party, unit in self._grid.placed.items() if party in self._loose}
@@ -109,17 +113,22 @@ class _Search:
         """Seat one unseated party at free tables or in place of a smaller party. Returns whether any could be seated."""
         bits = self._grid.bits
         for party in self._unseated:
+            if bits[party] & self._in_vain:
+                continue
             there = self._grid.around(party)
             taken = sum(there)
-            smaller = sum(bits[other] for other in self._loose if self._covers[other] < self._covers[party])
-            givers = self._alone(there, smaller)
-            for unit in party.options:
+            givers = self._alone(there, self._smaller[party])
+            kept = taken & ~sum(givers)
+            for unit in party.options if kept != party.tables else ():
+                if unit.mask & kept:
+                    continue
                 other = self._only_one_at(unit.mask & taken, givers)
                 if other or not unit.mask & taken:
                     self._unseated.remove(party)
                     self._seat(party, unit, other)
                     self._unseated.sort(key=self._by_covers)
                     return True
+            self._in_vain |= bits[party]
         return False
 
     def _step(self) -> None:

@@ -29,7 +29,7 @@ class SnapshotDigest:
         success: Mapping[str, float],
         movable: Iterable[str] = (),
     ) -> None:
-        self._fixed = (
+        fixed = (
             floor.version,
             _moment(now),
             rules.max_spare_seats,
@@ -45,6 +45,7 @@ class SnapshotDigest:
             # So do snapshots in which no confirmed party may be moved.
             *([sorted(movable)] if movable else []),
         )
+        self._fixed = repr(fixed)
         self._occupied = 0
         for taken in occupied:
             self.add(taken)
@@ -66,7 +67,9 @@ class SnapshotDigest:
         return self._digest(tuple(self._asked(request) for request in requests))
 
     def _digest(self, asked: tuple[object, ...]) -> str:
-        return hashlib.sha256(repr((self._fixed, asked, self._occupied)).encode()).hexdigest()[:32]
+        # The text of a tuple of the three; that of the first is long, and the same for all requests.
+        content = f"({self._fixed}, {asked!r}, {self._occupied!r})"
+        return hashlib.sha256(content.encode()).hexdigest()[:32]
 
     @staticmethod
     def _asked(request: SeatingRequest) -> tuple[object, ...]:

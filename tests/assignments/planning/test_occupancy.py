@@ -51,8 +51,9 @@ def test_idle_time_counts_both_sides_up_to_the_horizon() -> None:
     occupancy = Occupancy(
         FLOOR, [taken("A", "17:00", "17:50"), taken("A", "19:20", "20:00"), taken("B", "12:00", "13:00")]
     )
-    assert occupancy.idle_seconds(at("18:00"), at("19:00"), 3600) == {A: (10 + 20) * 60}
-    assert occupancy.idle_seconds(at("18:00"), at("19:05"), 6 * 3600) == {A: 25 * 60, B: 5 * 3600 + 6 * 3600}
+    assert occupancy.idle_seconds(A | B, at("18:00"), at("19:00"), 3600) == {A: (10 + 20) * 60}
+    assert occupancy.idle_seconds(A | B, at("18:00"), at("19:05"), 6 * 3600) == {A: 25 * 60, B: 5 * 3600 + 6 * 3600}
+    assert occupancy.idle_seconds(A, at("18:00"), at("19:05"), 6 * 3600) == {A: 25 * 60}, "nobody asks about the other"
 
 
 @pytest.mark.parametrize(
@@ -70,13 +71,13 @@ def test_idle_time_counts_both_sides_up_to_the_horizon() -> None:
 )
 def test_idle_time_reaches_from_the_last_party_to_the_next(start: str, until: str, idle: int | None) -> None:
     occupancy = Occupancy(FLOOR, [taken("A", start, until)])
-    found = occupancy.idle_seconds(at("18:00"), at("19:00"), 3600)
+    found = occupancy.idle_seconds(A | B, at("18:00"), at("19:00"), 3600)
     assert found == ({} if idle is None else {A: idle * 60})
 
 
 def test_of_several_parties_the_nearest_counts() -> None:
     rows = [taken("A", *stay.split("-")) for stay in ("17:00-17:20", "17:30-17:50", "19:40-19:50", "19:10-19:20")]
-    assert Occupancy(FLOOR, rows).idle_seconds(at("18:00"), at("19:00"), 3600) == {A: (10 + 10) * 60}
+    assert Occupancy(FLOOR, rows).idle_seconds(A | B, at("18:00"), at("19:00"), 3600) == {A: (10 + 10) * 60}
 
 
 def test_a_copy_knows_the_longest_stay_and_is_changed_alone() -> None:

@@ -2,11 +2,14 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
+from datetime import UTC, datetime
 
 import pytest
 
+from assignments.planning.batch_planner import EveningPlanner
 from assignments.planning.floor import Floor
 from assignments.planning.ranking import needed, rank
+from assignments.planning.request import SeatingRequest
 from assignments.planning.scoring import IDLE_HORIZON_SECONDS, STRATEGIES, Circumstances, circumstances_of
 from assignments.planning.snapshot import PlanningRules
 from assignments.planning.units import Unit, seatable_units, table_bits
@@ -29,6 +32,7 @@ def circumstances_on(on: Floor) -> Circumstances:
         on,
         party=3,
         max_spare_seats=4,
+        tables=sum(table_bits(on).values()),
         free=BITS["A2"] | BITS["B2"] | BITS["D4"],
         idle_seconds={BITS["A2"]: 3600.0},
         success={"A2": 1.0, "no longer there": 0.25},
@@ -92,7 +96,7 @@ def test_a_strategy_says_what_can_be_worked_out_by_hand(strategy: str, tables: s
 
 def test_without_wishes_and_priorities_they_do_not_count() -> None:
     plain = floor(table("A2", 2))
-    circumstances = circumstances_of(plain, party=2, max_spare_seats=4, free=1, idle_seconds={}, success={})
+    circumstances = circumstances_of(plain, party=2, max_spare_seats=4, tables=1, free=1, idle_seconds={}, success={})
     (unit,) = seatable_units(plain)
     shares = {name: strategy(unit, circumstances) for name, strategy in STRATEGIES.items()}
     assert shares == {
@@ -166,3 +170,14 @@ def test_a_plan_names_the_strategy_by_which_it_leads_the_others() -> None:
     assert alone.strategy == "adjacency", "nothing to compare it with"
     ((_unit, plain),) = rank(units[:1], CIRCUMSTANCES, PlanningRules(weights={}))
     assert plain.strategy == ""
+
+
+def test_the_units_of_a_floor_are_worked_out_once_for_fitting_and_for_scoring() -> None:
+    new = replace(FLOOR, restaurant_ref="decided for the first time")
+    start = datetime(2026, 3, 13, 18, tzinfo=UTC)
+    misses = seatable_units.cache_info().misses
+    decision = EveningPlanner(floor=new, occupied=(), now=start).decide(
+        SeatingRequest(booking_ref="b1", starts_at=start, party=2)
+    )
+    assert decision.best is not None
+    assert seatable_units.cache_info().misses == misses + 1
