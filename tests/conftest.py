@@ -48,6 +48,7 @@ def pytest_collection_finish() -> None:
     """What is there now stays to the end: the garbage collector need not go through all modules and tests again."""
     gc.collect()
     gc.freeze()
+    gc.set_threshold(10_000)
     gc.enable()
 
 

@@ -4,6 +4,7 @@ What a test sees of such a process is what it sees of a real one: its own connec
 Tests of the process itself (``tests/rollout/shadow``) start real ones.
 """
 
+import gc
 import json
 import os
 import signal
@@ -104,11 +105,13 @@ def main(requests: socket.socket) -> None:
     """Fork a process for each request, until nobody asks any more."""
     import django
 
+    gc.disable()
     django.setup()
     from rollout.shadow import sandbox
     from tests.example import forks
 
     import_what_connections_need()
+    gc.freeze()
     signal.signal(signal.SIGCHLD, signal.SIG_IGN)  # whoever asked waits for them, by their pipes
     while True:
         message, descriptors, _flags, _address = socket.recv_fds(requests, LONGEST_MESSAGE, 2)

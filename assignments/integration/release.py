@@ -8,9 +8,10 @@ translations and metrics), of the settings that steer decisions, and of the vers
 import hashlib
 import importlib.metadata
 import json
+import os
 import platform
 import zoneinfo
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import fields
 from functools import cache
 from pathlib import Path
@@ -43,14 +44,20 @@ def fingerprint(code: str, steering: Mapping[str, object], python: str, time_zon
 def of_code(package: Path = PACKAGE) -> str:
     """Return a digest of the package's files. It is read once, at the start, because a later deploy may overwrite them."""
     digest = hashlib.sha256()
-    left_out = [package / folder for folder in LEFT_OUT]
-    for path in sorted(package.rglob("*")):
-        if "__pycache__" in path.parts or not path.is_file() or any(folder in path.parents for folder in left_out):
-            continue
+    for path in sorted(_files(package)):
         content = path.read_bytes()
         digest.update(f"{path.relative_to(package).as_posix()}\0{len(content)}\0".encode())
         digest.update(content)
     return digest.hexdigest()
+
+
+def _files(package: Path) -> Iterator[Path]:
+    """Yield the files that can alter a decision."""
+    left_out = {package / folder for folder in LEFT_OUT}
+    for at, folders, names in os.walk(package):
+        folder = Path(at)
+        folders[:] = [name for name in folders if name != "__pycache__" and folder / name not in left_out]
+        yield from (path for name in names if (path := folder / name).is_file())
 
 
 def steering(settings: conf.Settings) -> dict[str, object]:

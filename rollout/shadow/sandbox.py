@@ -5,6 +5,7 @@ the candidate's own output goes to standard error. Each question is answered ins
 rolled back.
 """
 
+import gc
 import json
 import os
 import sys
@@ -28,7 +29,10 @@ def main() -> None:
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
     import django
 
+    gc.disable()  # What a start makes stays: to look for garbage in it would take a fifth of the time.
     django.setup()
+    gc.freeze()
+    gc.enable()
     from django.conf import settings
     from django.utils.module_loading import import_string
 

@@ -142,6 +142,7 @@ def main(requests: socket.socket) -> None:
     """Fork a process for each request, until nobody asks any more."""
     import django
 
+    gc.disable()
     django.setup()
     from django.core.management import execute_from_command_line
     from django.urls import get_resolver
@@ -153,6 +154,8 @@ def main(requests: socket.socket) -> None:
     import_what_connections_need()
     gc.collect()
     gc.freeze()  # the forked ones share it, and need not go through it
+    gc.set_threshold(10_000)  # as manage.py does
+    gc.enable()
     requests.send(b"ready")
     command = _fork_on_request(requests)
     if command is not None:

@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import Any
 
 DRIVER = """
-import contextlib, io, json, os, sys
+import contextlib, gc, io, json, os, sys
+
+gc.set_threshold(10_000)
 
 import django
 from django.core.management import execute_from_command_line
