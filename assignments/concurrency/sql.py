@@ -14,7 +14,7 @@ def rows(query: str, **parameters: Any) -> list[Any]:
         return list(cursor.fetchall())
 
 
-def rows_often(query: str, **parameters: Any) -> list[Any]:
+def prepared_rows(query: str, **parameters: Any) -> list[Any]:
     """Return the rows of a query that every batch makes."""
     with prepared_cursor() as cursor:
         cursor.execute(query, parameters)

@@ -4,7 +4,7 @@ import time
 from collections.abc import Mapping
 
 from assignments import conf
-from assignments.concurrency.sql import rows_often
+from assignments.concurrency.sql import prepared_rows
 
 MIN_SEATINGS = 20
 """A table with fewer seatings than this has no record worth weighing: it stays neutral."""
@@ -36,7 +36,7 @@ def success_of(restaurant_ref: str) -> Mapping[str, float]:
     kept = _kept.get(restaurant_ref)
     if kept and now - kept[0] < KEPT_SECONDS:
         return kept[1]
-    success = dict(rows_often(_QUERY, restaurant=restaurant_ref, days=conf.EVIDENCE_DAYS, least=MIN_SEATINGS))
+    success = dict(prepared_rows(_QUERY, restaurant=restaurant_ref, days=conf.EVIDENCE_DAYS, least=MIN_SEATINGS))
     _kept[restaurant_ref] = (now, success)
     return success
 

@@ -99,7 +99,7 @@ def occupied(
     more if there are any).
     """
     has_stays = with_stays or (floor is not None and floor.is_paced)
-    rows = sql.rows_often(
+    rows = sql.prepared_rows(
         _OCCUPIED,
         restaurant=restaurant_ref,
         start=start,

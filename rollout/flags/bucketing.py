@@ -75,7 +75,7 @@ def read(restaurant_ref: str) -> RolloutState:
     """Read the state in one query that bypasses every cache; no query when killed."""
     if resolution.is_killed():
         return RolloutState(flags=resolution.killed())
-    rows = sql.rows_often(
+    rows = sql.prepared_rows(
         _state_query(get_waffle_switch_model()),
         switches=[resolution.V3_SWITCH, resolution.SHADOW_SWITCH, resolution.REARRANGEMENT_SWITCH],
         environment=conf.settings().ENVIRONMENT,

@@ -10,8 +10,10 @@ from datetime import time, timedelta
 from functools import cached_property, partial
 from typing import Any
 
+import psycopg
 from django.apps import apps
 from django.core.exceptions import EmptyResultSet
+from django.db import connection
 from django.db.models import QuerySet
 from django.db.models.constants import LOOKUP_SEP
 
@@ -237,16 +239,16 @@ class Floors(Attributes):
         return self._digests(restaurant_refs) if restaurant_refs else {}
 
     def _digests(self, restaurant_refs: Collection[str]) -> dict[str, str]:
-        digests = [self._digest(ref) for ref in restaurant_refs]
         with prepared_cursor() as cursor:
-            cursor.execute(
-                f"SELECT {', '.join(sql for sql, _parameters in digests)}",
-                [each for _sql, parameters in digests for each in parameters],
-            )
+            cursor.execute(f"SELECT {', '.join(map(self._digest, restaurant_refs))}")
             return dict(zip(restaurant_refs, cursor.fetchone(), strict=True))
 
-    def _digest(self, restaurant_ref: str) -> tuple[str, tuple[Any, ...]]:
-        """Return the SQL of a restaurant's digest, and its parameters. Compiling it takes longer than running it."""
+    def _digest(self, restaurant_ref: str) -> str:
+        """Return the SQL of a restaurant's digest. Compiling it takes longer than running it.
+
+        Its values are written into it, as Django does. As parameters of a prepared statement they would need types, which
+        an expression of the project's manager may not have.
+        """
         quarter = time_module.time() // COMPILED_SECONDS
         known = self._compiled.get(restaurant_ref)
         if known is not None and known[0] == quarter:
@@ -260,14 +262,15 @@ class Floors(Attributes):
                 continue  # Nothing can be found, so nothing can change.
             parts.append(f"(SELECT string_agg(md5(part::text), '' ORDER BY part::text) FROM ({sql}) AS part)")  # noqa: S608
             parameters += given
-        digest = f"md5(concat_ws({', '.join(parts)}))", tuple(parameters)
+        connection.ensure_connection()
+        digest = psycopg.ClientCursor(connection.connection).mogrify(f"md5(concat_ws({', '.join(parts)}))", parameters)
         if len(self._compiled) >= MOST_COMPILED:
             self._compiled.clear()
         self._compiled[restaurant_ref] = quarter, digest
         return digest
 
     @cached_property
-    def _compiled(self) -> dict[str, tuple[float, tuple[str, tuple[Any, ...]]]]:
+    def _compiled(self) -> dict[str, tuple[float, str]]:
         """Return the time at which each restaurant's digest was compiled, and its SQL."""
         return {}
 

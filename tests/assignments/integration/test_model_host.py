@@ -10,6 +10,7 @@ import pytest
 from django.core import checks
 from django.core.exceptions import ValidationError
 from django.db import connection, transaction
+from django.db.models import CharField, F, Func, Value
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
@@ -792,6 +793,16 @@ class TestFingerprint:
         host.floor_fingerprint(third)
         host.floor_fingerprint(bell)
         assert len(host._compiled) <= 2
+
+    def test_a_manager_may_compute_what_a_parameter_has_no_type_for(self, house: House, boards: list[Board]) -> None:
+        class Labelling(VisitHost):
+            def floor_querysets(self, restaurant_ref: str) -> Any:
+                label = Func(Value("Table "), F("label"), function="concat", output_field=CharField())
+                return [Board.objects.filter(house=restaurant_ref).annotate(shown=label)]
+
+        before = Labelling().floor_fingerprint(str(house.pk))
+        Board.objects.filter(pk=boards[0].pk).update(label="100 %")
+        assert Labelling().floor_fingerprint(str(house.pk)) != before
 
     def test_it_costs_one_query_and_other_restaurants_do_not_matter(
         self, house: House, boards: list[Board], django_assert_num_queries: Any
