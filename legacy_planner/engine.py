@@ -1,6 +1,7 @@
 """The legacy planner's choice for one booking: the free table combination with the lowest penalty."""
 
 from collections import Counter
+from functools import lru_cache
 
 from assignments.planning.admission import admit
 from assignments.planning.decision import Decision, TablePlan
@@ -39,8 +40,7 @@ def plan(snapshot: Snapshot) -> Decision:
     window = admit(floor, request, rules=RULES, now=snapshot.now)
     if isinstance(window, Refusal):
         return refused(window)
-    # This planner never had listed joins of more tables; only V3 has them.
-    units = tuple(unit for unit in seatable_units(floor, MAX_TABLES) if unit.table_count <= MAX_TABLES)
+    units = _units(floor)
     rejected: Counter[str] = Counter()
     fitting = []
     for unit in units:
@@ -77,6 +77,12 @@ def plan(snapshot: Snapshot) -> Decision:
         considered=len(units),
         rejected=dict(+rejected),
     )
+
+
+@lru_cache(maxsize=64)
+def _units(floor: Floor) -> tuple[Unit, ...]:
+    """Return the units without listed joins of more tables. This planner never had those; only V3 has them."""
+    return tuple(unit for unit in seatable_units(floor, MAX_TABLES) if unit.table_count <= MAX_TABLES)
 
 
 def _misfit(unit: Unit, request: SeatingRequest) -> Reason | None:

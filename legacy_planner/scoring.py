@@ -2,6 +2,7 @@
 
 from collections import Counter
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import combinations
 
 from assignments.planning.floor import Floor, Table
@@ -60,7 +61,7 @@ def penalty(floor: Floor, unit: Unit, party: int) -> Penalty:
     * scarcity: for each table, 1 divided by the number of active tables of its size.
     """
     tables = [floor.table_by_ref[ref] for ref in unit.table_refs]
-    sizes = Counter(table.seats for table in floor.tables if table.active)
+    sizes = _sizes(floor)
     return Penalty(
         spare_seats=SPARE_SEAT * (unit.seats - party),
         extra_tables=EXTRA_TABLE * (len(tables) - 1),
@@ -69,6 +70,12 @@ def penalty(floor: Floor, unit: Unit, party: int) -> Penalty:
         adjacency=ADJACENCY * _pairs_apart(floor, tables),
         scarcity=sum(1 / sizes[table.seats] for table in tables),
     )
+
+
+@lru_cache(maxsize=64)
+def _sizes(floor: Floor) -> Counter[int]:
+    """Count the active tables of each size."""
+    return Counter(table.seats for table in floor.tables if table.active)
 
 
 def _pairs_apart(floor: Floor, tables: list[Table]) -> int:

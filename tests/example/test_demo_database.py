@@ -13,7 +13,6 @@ from django.db import connection
 from example import demo_database
 from example.demo_database import OccupiedError, claimed, make_user
 from example.models import Restaurant
-from tests.example import processes
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -63,24 +62,17 @@ def test_what_somebody_else_makes_there_later_is_not_destroyed(anew: bool) -> No
     assert Restaurant.objects.count() == 2
 
 
-def test_evenings_are_removed_only_if_nobody_objects(request: pytest.FixtureRequest) -> None:
-    """On a copy: its tables are dropped, those of the tests' own apps too, and only migrations make them anew."""
-    name = f"{connection.settings_dict['NAME']}_emptied"
+def test_evenings_stay_if_somebody_objects_to_their_removal() -> None:
+    """That they are removed otherwise: ``tests/example/test_demo.py``."""
 
     def object_to(database: str) -> None:
         raise InterruptedError(database)
 
-    processes.copy_database(name)
-    request.addfinalizer(lambda: processes.drop_database(name))
-    with processes.on_database(name):
-        with claimed(anew=True, before_removal=object_to) as claimed_name:  # There are none yet.
-            assert claimed_name == name
-            make("First")
-        with pytest.raises(InterruptedError, match=name), claimed(anew=True, before_removal=object_to):
-            pass
-        assert Restaurant.objects.count() == 1
-        with claimed(anew=True):
-            assert not Restaurant.objects.exists()
+    with claimed(anew=True, before_removal=object_to) as name:  # There are none yet.
+        make("First")
+    with pytest.raises(InterruptedError, match=name), claimed(anew=True, before_removal=object_to):
+        pass
+    assert Restaurant.objects.count() == 1
 
 
 def test_the_password_is_made_once_and_only_its_owner_can_read_it() -> None:
