@@ -84,7 +84,7 @@ class HostOfManagers(ExampleHost):
 
 
 class DeadlyHost(ExampleHost):
-    """Ends the process when it hears of one booking, in the way that ``DEADLY`` names."""
+    """Ends the process when it hears of one booking, each time in another way; ``DEADLY`` is a file that counts them."""
 
     def on_confirmed(self, seatings: Sequence[Seating]) -> None:
         if Booking.objects.filter(pk__in=[seating.booking_ref for seating in seatings], reference="B003").exists():
@@ -97,10 +97,13 @@ class DeadlyHost(ExampleHost):
 
     @staticmethod
     def _end() -> None:
-        match os.environ["DEADLY"]:
-            case "exit":
+        with Path(os.environ["DEADLY"]).open("a") as ends:
+            ends.write(".")
+            before = ends.tell() - 1
+        match before % 3:
+            case 0:
                 os._exit(3)
-            case "signal":
+            case 1:
                 os.kill(os.getpid(), signal.SIGSEGV)
             case _:
                 raise SystemExit(0)
