@@ -195,6 +195,17 @@ def test_the_database_sink_stores_events(settings: Any, buffer: Any) -> None:
     assert (stored.booking_ref, stored.type, stored.context) == ("B7", "coordinator.noop", {"reason": "terminal_state"})
 
 
+@pytest.mark.django_db
+def test_a_test_that_is_rolled_back_leaves_no_events_to_the_next_one(settings: Any, buffer: Any) -> None:
+    from assignments.models import Event
+
+    configure(settings, "assignments.telemetry.events.DatabaseSink")
+    conf.load.cache_clear()
+    events.emit_now(an_event())
+    assert events.flush(10)
+    assert not Event.objects.exists()
+
+
 @pytest.mark.django_db(transaction=True)
 def test_events_share_a_connection_which_is_closed_once_no_more_are_waited_for(settings: Any, buffer: Any) -> None:
     configure(settings, "assignments.telemetry.events.DatabaseSink")
