@@ -10,7 +10,6 @@ from datetime import time, timedelta
 from functools import cached_property, partial
 from typing import Any
 
-import psycopg
 from django.apps import apps
 from django.core.exceptions import EmptyResultSet
 from django.db import connection
@@ -262,8 +261,9 @@ class Floors(Attributes):
                 continue  # Nothing can be found, so nothing can change.
             parts.append(f"(SELECT string_agg(md5(part::text), '' ORDER BY part::text) FROM ({sql}) AS part)")  # noqa: S608
             parameters += given
-        connection.ensure_connection()
-        digest = psycopg.ClientCursor(connection.connection).mogrify(f"md5(concat_ws({', '.join(parts)}))", parameters)
+        operations: Any = connection.ops  # The stubs know what all databases have.
+        with connection.wrap_database_errors:
+            digest: str = operations.compose_sql(f"md5(concat_ws({', '.join(parts)}))", parameters)
         if len(self._compiled) >= MOST_COMPILED:
             self._compiled.clear()
         self._compiled[restaurant_ref] = quarter, digest
