@@ -229,16 +229,19 @@ class Floors(Attributes):
 
     def floor_fingerprint(self, restaurant_ref: str) -> str:
         """Return a digest of the rows, in one query, so that no version number is needed."""
-        return self._digests([restaurant_ref])[restaurant_ref]
+        with prepared_cursor() as cursor:
+            cursor.execute(f"SELECT {self._digest(restaurant_ref)}")
+            return str(cursor.fetchone()[0])
 
     def floor_fingerprints(self, restaurant_refs: Collection[str]) -> Mapping[str, str]:
         """Return several fingerprints in one query, or one query each if a subclass overrides ``floor_fingerprint``."""
         if type(self).floor_fingerprint is not Floors.floor_fingerprint:
             return {ref: self.floor_fingerprint(ref) for ref in restaurant_refs}
-        return self._digests(restaurant_refs) if restaurant_refs else {}
-
-    def _digests(self, restaurant_refs: Collection[str]) -> dict[str, str]:
-        with prepared_cursor() as cursor:
+        if not restaurant_refs:
+            return {}
+        # Not prepared: PostgreSQL would keep a plan of a third of a megabyte for each of them, and another one whenever
+        # they are others.
+        with connection.cursor() as cursor:
             cursor.execute(f"SELECT {', '.join(map(self._digest, restaurant_refs))}")
             return dict(zip(restaurant_refs, cursor.fetchone(), strict=True))
 
