@@ -236,12 +236,12 @@ def test_events_are_stored_after_their_connection_was_lost(settings: Any, buffer
     assert set(Event.objects.values_list("booking_ref", flat=True)) == {"B1", "B2"}
 
 
-def test_a_writer_rests_when_nothing_comes(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(background_writer, "REST_SECONDS", 0.01)
-    rested = threading.Event()
-    writer = BackgroundWriter[int]("test", lambda batch: True, size=lambda: 9, rest=rested.set)
+def test_a_writer_closes_what_it_has_opened_when_nothing_comes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(background_writer, "KEPT_OPEN_SECONDS", 0.01)
+    closed = threading.Event()
+    writer = BackgroundWriter[int]("test", lambda batch: True, size=lambda: 9, close=closed.set)
     writer.append([1])
-    assert rested.wait(10)
+    assert closed.wait(10)
     assert writer.counters()["stored"] == 1
 
 
