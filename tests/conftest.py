@@ -4,6 +4,7 @@ import gc
 import os
 import sys
 from collections.abc import Iterator
+from contextlib import nullcontext
 from typing import Any
 from unittest import mock
 
@@ -11,6 +12,7 @@ import pytest
 from django.db import connection
 from django.test import TransactionTestCase
 
+from assignments.telemetry.events import DatabaseSink
 from tests import built, emptying, process_state, sandboxes, template
 from tests.schedule import Schedule
 
@@ -114,7 +116,15 @@ def _empty_all_tables(test: Any) -> None:
 
 
 @pytest.fixture(autouse=True)
-def _fresh_process_state() -> Iterator[None]:
+def _fresh_process_state(request: pytest.FixtureRequest) -> Iterator[None]:
     """What a process remembers (floors, settings, events, the language) is forgotten between tests."""
-    yield
-    process_state.forget()
+    with nullcontext() if _commits(request) else mock.patch.object(DatabaseSink, "write"):
+        yield
+        process_state.forget()
+
+
+def _commits(request: pytest.FixtureRequest) -> bool:
+    """Whether the tables are emptied after this test. Others are rolled back, but not what the event thread has stored."""
+    marker = request.node.get_closest_marker("django_db")
+    is_marked = marker is not None and bool(marker.kwargs.get("transaction"))
+    return is_marked or not {"transactional_db", "live_server"}.isdisjoint(request.fixturenames)

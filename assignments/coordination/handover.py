@@ -32,8 +32,8 @@ def hand_over(
             handed_back.setdefault(key, []).append(assignment.booking_ref)
     if handed_back:
         transitions.store(assignments, correlation_id=correlation_id)
-    told = [{"sender": Assignment, "planner": key, "booking_refs": refs} for key, refs in handed_back.items()]
-    transitions.send_on_commit(signals.handed_back, told, correlation_id=correlation_id)
+        told = [{"sender": Assignment, "planner": key, "booking_refs": refs} for key, refs in handed_back.items()]
+        transitions.send_on_commit(signals.handed_back, told, correlation_id=correlation_id)
     return by_planner
 
 

@@ -1,8 +1,8 @@
 """Inserting many rows by one short statement, when nothing has to be returned.
 
 Django writes each value of each row into the statement, and reads the new keys back. Here the rows travel as one JSON
-document, from which PostgreSQL makes rows of the table's own type. They are records, because to make an instance of a model
-takes longer than to write its row.
+document, from which PostgreSQL makes rows of the table's own type. They are records, because making an instance of a model
+takes longer than writing its row.
 """
 
 from __future__ import annotations

@@ -21,8 +21,8 @@ BULK = 500
 GATHER_SECONDS = 0.1
 """How long the first entry waits for others where writes open connections, unless somebody waits for it or the buffer is
 full."""
-REST_SECONDS = 2.0
-"""How long a writer keeps its connection open for what comes next."""
+KEPT_OPEN_SECONDS = 2.0
+"""How long a writer keeps its connection open for what comes next. DROP DATABASE, as after tests, waits for five seconds."""
 EXIT_SECONDS = 2.0
 """How long a process that ends waits for what is not yet written."""
 
@@ -34,8 +34,8 @@ class BackgroundWriter(Generic[_T]):
 
     ``write`` gets at most ``bulk`` entries at once. It raises or returns False if they are lost. ``size`` is called for
     each append. ``lost`` is called with the cause (``overflow``, ``failure``) and number of lost entries, outside the
-    lock, and must not raise. ``gather_seconds``: how long the first entry waits for others. ``rest`` is called by the
-    thread when nothing comes for a while, and before ``flush`` returns: it closes what ``write`` has left open.
+    lock, and must not raise. ``gather_seconds``: how long the first entry waits for others. ``close`` closes what
+    ``write`` has left open: the thread calls it when nothing comes for a while, and before ``flush`` returns.
     """
 
     def __init__(
@@ -47,9 +47,9 @@ class BackgroundWriter(Generic[_T]):
         lost: Callable[[str, int], None] = lambda cause, entries: None,
         bulk: int = BULK,
         gather_seconds: float = 0.0,
-        rest: Callable[[], None] = lambda: None,
+        close: Callable[[], None] = lambda: None,
     ) -> None:
-        self._rest = rest
+        self._close = close
         self._bulk, self._gather_seconds = bulk, gather_seconds
         self._name, self._write, self._size, self._lost = name, write, size, lost
         self._reset()
@@ -97,7 +97,7 @@ class BackgroundWriter(Generic[_T]):
             return dict(self._counts)
 
     def flush(self, timeout_seconds: float) -> bool:
-        """Wait until all queued entries are written. Returns False on timeout."""
+        """Wait until all queued entries are written, and the connection is closed. Returns False on timeout."""
         with self._changed:
             self._waiting += 1
             self._changed.notify_all()
@@ -118,7 +118,7 @@ class BackgroundWriter(Generic[_T]):
     def _work(self) -> None:
         while True:
             if self._is_open:
-                self._rest_if_idle()
+                self._close_if_idle()
             with self._changed:
                 self._changed.wait_for(lambda: bool(self._entries))
                 self._changed.wait_for(self._is_due, self._gather_seconds)
@@ -138,14 +138,14 @@ class BackgroundWriter(Generic[_T]):
                 self._counts["flush_ms"] += round((time.monotonic() - started) * 1000)
                 self._changed.notify_all()
 
-    def _rest_if_idle(self) -> None:
-        """Rest if nothing more comes soon, or if somebody waits for the last of it."""
+    def _close_if_idle(self) -> None:
+        """Close the connection if nothing more comes soon, or if somebody waits for the last of it."""
         with self._changed:
-            self._changed.wait_for(lambda: bool(self._entries or self._waiting), REST_SECONDS)
+            self._changed.wait_for(lambda: bool(self._entries or self._waiting), KEPT_OPEN_SECONDS)
             if self._entries:
                 return
         with suppress(Exception):
-            self._rest()
+            self._close()
         with self._changed:
             self._is_open = False
             self._changed.notify_all()

@@ -172,7 +172,7 @@ class Sinks:
                 lost=process_metrics.count_dropped_events,
                 bulk=BULK,
                 gather_seconds=GATHER_SECONDS if path == f"{__name__}.{DatabaseSink.__name__}" else 0.0,
-                rest=connections.close_all,
+                close=connections.close_all,
             )
             self._writers.setdefault(path, writer)
         return self._writers[path]
@@ -219,7 +219,7 @@ class DatabaseSink:
         from assignments.models.insertion import insert_records
 
         if connection.connection is not None and not connection.is_usable():
-            connection.close()
+            connection.close()  # It was lost since the last events. The next query opens another one.
         insert_records(Event, events)
 
 

@@ -10,7 +10,6 @@ from datetime import time, timedelta
 from functools import cached_property, partial
 from typing import Any
 
-import psycopg
 from django.apps import apps
 from django.core.exceptions import EmptyResultSet
 from django.db import connection
@@ -230,16 +229,19 @@ class Floors(Attributes):
 
     def floor_fingerprint(self, restaurant_ref: str) -> str:
         """Return a digest of the rows, in one query, so that no version number is needed."""
-        return self._digests([restaurant_ref])[restaurant_ref]
+        with prepared_cursor() as cursor:
+            cursor.execute(f"SELECT {self._digest(restaurant_ref)}")
+            return str(cursor.fetchone()[0])
 
     def floor_fingerprints(self, restaurant_refs: Collection[str]) -> Mapping[str, str]:
         """Return several fingerprints in one query, or one query each if a subclass overrides ``floor_fingerprint``."""
         if type(self).floor_fingerprint is not Floors.floor_fingerprint:
             return {ref: self.floor_fingerprint(ref) for ref in restaurant_refs}
-        return self._digests(restaurant_refs) if restaurant_refs else {}
-
-    def _digests(self, restaurant_refs: Collection[str]) -> dict[str, str]:
-        with prepared_cursor() as cursor:
+        if not restaurant_refs:
+            return {}
+        # Not prepared: PostgreSQL would keep a plan of a third of a megabyte for each of them, and another one whenever
+        # they are others.
+        with connection.cursor() as cursor:
             cursor.execute(f"SELECT {', '.join(map(self._digest, restaurant_refs))}")
             return dict(zip(restaurant_refs, cursor.fetchone(), strict=True))
 
@@ -262,8 +264,9 @@ class Floors(Attributes):
                 continue  # Nothing can be found, so nothing can change.
             parts.append(f"(SELECT string_agg(md5(part::text), '' ORDER BY part::text) FROM ({sql}) AS part)")  # noqa: S608
             parameters += given
-        connection.ensure_connection()
-        digest = psycopg.ClientCursor(connection.connection).mogrify(f"md5(concat_ws({', '.join(parts)}))", parameters)
+        operations: Any = connection.ops  # The stubs know what all databases have.
+        with connection.wrap_database_errors:
+            digest: str = operations.compose_sql(f"md5(concat_ws({', '.join(parts)}))", parameters)
         if len(self._compiled) >= MOST_COMPILED:
             self._compiled.clear()
         self._compiled[restaurant_ref] = quarter, digest

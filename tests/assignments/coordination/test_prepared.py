@@ -1,12 +1,14 @@
 """The statements of every batch are planned once for each connection, where the project allows that."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from assignments.coordination import dispatch
+from assignments.integration.project_host import configured
 from assignments.models.prepared import prepared_cursor
 from assignments.outcome import Kind
 from tests.example.conftest import load
@@ -40,6 +42,16 @@ def test_an_evening_is_decided_by_statements_that_are_kept(threshold: int) -> No
     assert sum(outcome.kind is Kind.CONFIRMED for outcome in outcomes) > 70
     for table in ("statetransition", "allocation", "attempt", "batchmark"):
         assert any(f"assignments_{table}" in statement for statement in prepared()), table
+
+
+@pytest.mark.parametrize("threshold", [0], indirect=True)
+def test_what_is_asked_of_all_restaurants_at_once_is_not_kept(threshold: int) -> None:
+    """A connection would keep the plans of a hundred such statements, of a megabyte for every three restaurants."""
+    host: Any = configured()
+    host.floor_fingerprint("1")
+    assert len(prepared()) == 1
+    host.floor_fingerprints(["1", "2"])
+    assert len(prepared()) == 1
 
 
 @pytest.mark.parametrize("threshold", [None], indirect=True)

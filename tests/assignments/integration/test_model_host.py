@@ -9,7 +9,7 @@ from uuid import uuid4
 import pytest
 from django.core import checks
 from django.core.exceptions import ValidationError
-from django.db import connection, transaction
+from django.db import DatabaseError, connection, transaction
 from django.db.models import CharField, F, Func, Value
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
@@ -803,6 +803,14 @@ class TestFingerprint:
         before = Labelling().floor_fingerprint(str(house.pk))
         Board.objects.filter(pk=boards[0].pk).update(label="100 %")
         assert Labelling().floor_fingerprint(str(house.pk)) != before
+
+    def test_a_restaurant_that_postgresql_cannot_store_raises_an_error_of_django(self) -> None:
+        class Anywhere(VisitHost):
+            def floor_querysets(self, restaurant_ref: str) -> Any:
+                return [VenueSettings.objects.filter(restaurant_ref=restaurant_ref)]
+
+        with pytest.raises(DatabaseError, match="NUL"):
+            Anywhere().floor_fingerprint("a\0b")
 
     def test_it_costs_one_query_and_other_restaurants_do_not_matter(
         self, house: House, boards: list[Board], django_assert_num_queries: Any

@@ -195,6 +195,17 @@ def test_the_database_sink_stores_events(settings: Any, buffer: Any) -> None:
     assert (stored.booking_ref, stored.type, stored.context) == ("B7", "coordinator.noop", {"reason": "terminal_state"})
 
 
+@pytest.mark.django_db
+def test_a_test_that_is_rolled_back_leaves_no_events_to_the_next_one(settings: Any, buffer: Any) -> None:
+    from assignments.models import Event
+
+    configure(settings, "assignments.telemetry.events.DatabaseSink")
+    conf.load.cache_clear()
+    events.emit_now(an_event())
+    assert events.flush(10)
+    assert not Event.objects.exists()
+
+
 @pytest.mark.django_db(transaction=True)
 def test_events_share_a_connection_which_is_closed_once_no_more_are_waited_for(settings: Any, buffer: Any) -> None:
     configure(settings, "assignments.telemetry.events.DatabaseSink")
@@ -225,12 +236,12 @@ def test_events_are_stored_after_their_connection_was_lost(settings: Any, buffer
     assert set(Event.objects.values_list("booking_ref", flat=True)) == {"B1", "B2"}
 
 
-def test_a_writer_rests_when_nothing_comes(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(background_writer, "REST_SECONDS", 0.01)
-    rested = threading.Event()
-    writer = BackgroundWriter[int]("test", lambda batch: True, size=lambda: 9, rest=rested.set)
+def test_a_writer_closes_what_it_has_opened_when_nothing_comes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(background_writer, "KEPT_OPEN_SECONDS", 0.01)
+    closed = threading.Event()
+    writer = BackgroundWriter[int]("test", lambda batch: True, size=lambda: 9, close=closed.set)
     writer.append([1])
-    assert rested.wait(10)
+    assert closed.wait(10)
     assert writer.counters()["stored"] == 1
 
 
