@@ -242,16 +242,11 @@ class _Chains:
 
     def place(self, party: Party, depth: int) -> bool:
         """Place ``party``, which has no tables now, moving others up to ``depth`` deep."""
-        # Failed placements are not tried again from elsewhere, where they rarely succeed.
-        bit = self._grid.bits[party]
-        if bit & self._failed[depth]:
-            self.is_exhaustive = False
-            return False
         self.steps += 1
         found = self._place(party, depth)
         if not found:
             for shallower in range(depth + 1):
-                self._failed[shallower] |= bit
+                self._failed[shallower] |= self._grid.bits[party]
         return found
 
     def _place(self, party: Party, depth: int) -> bool:
@@ -266,7 +261,7 @@ class _Chains:
             self.could_go_deeper = True
             return False
         for *_cost, unit, leaving in self._clearable(party, taken, there):
-            if leaving & self._failed[depth - 1]:
+            if leaving & self._failed[depth - 1]:  # From elsewhere, too, they could rarely be placed.
                 self.is_exhaustive = False
                 continue
             if self.steps >= MAX_STEPS:

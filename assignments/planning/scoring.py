@@ -14,7 +14,6 @@ from assignments.planning.floor import Floor
 from assignments.planning.units import (
     DEFAULT_MAX_TABLES,
     Unit,
-    bits_of,
     each_bit,
     neighbours,
     seatable_units,
@@ -152,7 +151,7 @@ def circumstances_of(
 
     ``idle_seconds``: from Occupancy.
     """
-    known, bits = _traits(floor), bits_of(tables)
+    known, bits = _traits(floor), tuple(each_bit(tables))
     return Circumstances(
         party=party,
         max_spare_seats=max_spare_seats,
@@ -203,7 +202,8 @@ def _traits(floor: Floor) -> _Traits:
 
 def _reach(floor: Floor) -> Mapping[int, float]:
     reach: dict[int, int] = {}
-    for unit in seatable_units(floor, DEFAULT_MAX_TABLES):  # The cache tells a default from the same number.
+    # With the number, as planning asks: without it, the cache would keep the same units twice.
+    for unit in seatable_units(floor, DEFAULT_MAX_TABLES):
         for bit in each_bit(unit.mask):
             reach[bit] = max(unit.seats, reach.get(bit, 0))
     largest = max(reach.values(), default=1)

@@ -48,7 +48,7 @@ class _Search:
         self.best: dict[Party, Unit] = {}
         self._grid = Grid([*seated, *unseated])
         self._in_vain = 0
-        """Who has found nobody to give way since anybody around has moved, as a mask."""
+        """Who has found no seat, and around whom nobody has moved since, as a mask."""
         self._joined = 0
         """Who sits at a join, as a mask."""
         for party, unit in self._grid.placed.items():
@@ -111,25 +111,32 @@ class _Search:
 
     def _exchange(self) -> bool:
         """Seat one unseated party at free tables or in place of a smaller party. Returns whether any could be seated."""
-        bits = self._grid.bits
         for party in self._unseated:
-            if bits[party] & self._in_vain:
-                continue
-            there = self._grid.around(party)
-            taken = sum(there)
-            givers = self._alone(there, self._smaller[party])
-            kept = taken & ~sum(givers)
-            for unit in party.options if kept != party.tables else ():
-                if unit.mask & kept:
-                    continue
-                other = self._only_one_at(unit.mask & taken, givers)
-                if other or not unit.mask & taken:
-                    self._unseated.remove(party)
-                    self._seat(party, unit, other)
-                    self._unseated.sort(key=self._by_covers)
-                    return True
-            self._in_vain |= bits[party]
+            bit = self._grid.bits[party]
+            chosen = None if bit & self._in_vain else self._free_or_of_smaller(party)
+            if chosen is not None:
+                self._unseated.remove(party)
+                self._seat(party, *chosen)
+                self._unseated.sort(key=self._by_covers)
+                return True
+            self._in_vain |= bit
         return False
+
+    def _free_or_of_smaller(self, party: Party) -> tuple[Unit, int] | None:
+        """Return a unit that is free, or taken by one smaller party (its bit, or 0); None if there is none."""
+        there = self._grid.around(party)
+        taken = sum(there)
+        givers = self._alone(there, self._smaller[party])
+        kept = taken & ~sum(givers)
+        if kept == party.tables:
+            return None
+        for unit in party.options:
+            if unit.mask & kept:
+                continue
+            other = self._only_one_at(unit.mask & taken, givers)
+            if other or not unit.mask & taken:
+                return unit, other
+        return None
 
     def _step(self) -> None:
         unseated = self._unseated
@@ -146,22 +153,19 @@ class _Search:
     def _choice(self, party: Party) -> tuple[Unit, int] | None:
         """Return a unit that is free, or taken by one other party (its bit, or 0), for this party; None if there is none."""
         options, bit = party.options, self._grid.bits[party]
-        is_in_vain = bool(bit & self._in_vain)  # Nobody around has moved since.
+        is_in_vain = bool(bit & self._in_vain)  # Then nothing is free, either.
         there = {} if is_in_vain else self._grid.around(party)
-        taken = sum(there)
-        if not is_in_vain and taken != party.tables:
-            for unit in options:
-                if not unit.mask & taken:
-                    return unit, 0
+        if not is_in_vain and (free := self._free_unit(party, sum(there))):
+            return free, 0
         is_polite = self._random() > _LONGER
         first = int(self._random() * len(options))
-        if is_in_vain and is_polite:
-            return None
         if is_in_vain:
+            if is_polite:
+                return None
             there = self._grid.around(party)
-            taken = sum(there)
         givers = self._alone(there, self._as_large[party] if is_polite else self._all_loose)
         if givers:
+            taken = sum(there)
             kept = taken & ~sum(givers)
             # Start anywhere among the options, so that all of them are tried in the long run.
             for unit in (*options[first:], *options[:first]):
@@ -169,6 +173,13 @@ class _Search:
                     return unit, other
         self._in_vain |= bit
         return None
+
+    @staticmethod
+    def _free_unit(party: Party, taken: int) -> Unit | None:
+        """Return the first of the party's options that is free. ``taken``: those of its tables that are not."""
+        if taken == party.tables:
+            return None
+        return next((unit for unit in party.options if not unit.mask & taken), None)
 
     @staticmethod
     def _alone(there: Mapping[int, int], parties: int) -> dict[int, int]:
@@ -192,14 +203,11 @@ class _Search:
             self._sit_or_stand(other)
 
     def _sit_or_stand(self, party: Party) -> None:
-        taken = sum(self._grid.around(party))
-        if taken != party.tables:
-            for unit in party.options:
-                if not unit.mask & taken:
-                    self._sit(party, unit)
-                    return
-        self._unseated.append(party)
-        self._turned_away += self._covers[party]
+        if free := self._free_unit(party, sum(self._grid.around(party))):
+            self._sit(party, free)
+        else:
+            self._unseated.append(party)
+            self._turned_away += self._covers[party]
 
     def _sit(self, party: Party, unit: Unit) -> None:
         self._grid.sit(party, unit)

@@ -176,9 +176,12 @@ def each_bit(mask: int) -> Iterator[int]:
         mask ^= bit
 
 
-@lru_cache(maxsize=16_384)
+@lru_cache(maxsize=4_096)
 def bits_of(mask: int) -> tuple[int, ...]:
-    """Return the bits of ``mask``, lowest first: ``each_bit`` for masks that searches meet again and again."""
+    """Return the bits of ``mask``, lowest first: ``each_bit`` for masks that searches meet again and again.
+
+    Not for masks that hardly come twice, such as that of the free tables: they would fill the memory of each process.
+    """
     return tuple(each_bit(mask))
 
 

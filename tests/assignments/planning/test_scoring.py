@@ -12,7 +12,7 @@ from assignments.planning.ranking import needed, rank
 from assignments.planning.request import SeatingRequest
 from assignments.planning.scoring import IDLE_HORIZON_SECONDS, STRATEGIES, Circumstances, circumstances_of
 from assignments.planning.snapshot import PlanningRules
-from assignments.planning.units import Unit, seatable_units, table_bits
+from assignments.planning.units import Unit, bits_of, seatable_units, table_bits
 from tests.assignments.planning.restaurant import floor, table
 
 FLOOR = floor(
@@ -170,6 +170,12 @@ def test_a_plan_names_the_strategy_by_which_it_leads_the_others() -> None:
     assert alone.strategy == "adjacency", "nothing to compare it with"
     ((_unit, plain),) = rank(units[:1], CIRCUMSTANCES, PlanningRules(weights={}))
     assert plain.strategy == ""
+
+
+def test_the_bits_of_the_tables_in_question_are_not_remembered() -> None:
+    bits_of.cache_clear()
+    circumstances_on(FLOOR)
+    assert bits_of.cache_info().currsize == 0, "other tables are free for each party"
 
 
 def test_the_units_of_a_floor_are_worked_out_once_for_fitting_and_for_scoring() -> None:
