@@ -219,7 +219,10 @@ class Settings:
     WEIGHTS: Mapping[str, float] = setting(DEFAULT_WEIGHTS, _weights, steers=True)
     """How much each strategy counts when tables are compared; those that are not named keep their default."""
     EVENT_SINKS: tuple[str, ...] = setting(("assignments.telemetry.events.DatabaseSink",), _dotted_paths)
-    """Dotted paths of the classes that store or send events. Without ``DatabaseSink`` the admin shows none."""
+    """Dotted paths of the classes that store or send events. Without ``DatabaseSink`` the admin shows none.
+
+    In your tests use ``MemorySink``: ``DatabaseSink`` stores on a connection of its own, which no rollback of a test covers.
+    """
     EVENT_BUFFER_SIZE: int = setting(10000, whole(1))
     """Events that wait in memory for a sink. More are dropped, and counted."""
     EVENT_FLUSH_SECONDS: float = setting(2.0, at_least(0, A_DAY))

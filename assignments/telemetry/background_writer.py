@@ -80,7 +80,9 @@ class BackgroundWriter(Generic[_T]):
                 self._counts["dropped_overflow"] += dropped
             if self._thread is None or not self._thread.is_alive():
                 self._thread = threading.Thread(target=self._work, name=self._name, daemon=True)
-                self._thread.start()
+                # None can start while the process ends, or too many run. Then the next entry tries again.
+                with suppress(RuntimeError):
+                    self._thread.start()
             if was_empty or self._is_due():
                 self._changed.notify_all()
         if dropped:

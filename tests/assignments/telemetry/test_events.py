@@ -74,6 +74,28 @@ def test_a_process_that_ends_writes_its_last_events() -> None:
     assert done.stdout == "one two\n", done.stderr
 
 
+def test_entries_wait_while_no_thread_can_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As where too many run, or while the process ends."""
+    written: list[int] = []
+
+    def write(batch: Sequence[int]) -> bool:
+        written.extend(batch)
+        return True
+
+    writer = BackgroundWriter[int]("test", write, size=lambda: 9)
+
+    def refuse(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", refuse)
+        writer.append([1])
+        assert not writer.flush(0)
+    writer.append([2])
+    assert writer.flush(10)
+    assert written == [1, 2]
+
+
 def test_a_hanging_sink_holds_up_nobody_and_a_full_buffer_counts_what_it_drops(settings: Any, buffer: Any) -> None:
     configure(settings, f"{__name__}.HangingSink", size=10)
     events.emit_now(an_event())
