@@ -48,11 +48,11 @@ class _Search:
         self.best: dict[Party, Unit] = {}
         self._grid = Grid([*seated, *unseated])
         self._in_vain = 0
-        """Who has found no seat, and around whom nobody has moved since, as a mask."""
+        """Who has found no seat, and around whom nobody has risen since, as a mask."""
         self._joined = 0
         """Who sits at a join, as a mask."""
         for party, unit in self._grid.placed.items():
-            self._note(party, unit)
+            self._note_joined(party, unit)
         self._loose = set(loose) | set(unseated)
         self._unseated = list(unseated)
         self._covers = covers
@@ -211,11 +211,10 @@ class _Search:
 
     def _sit(self, party: Party, unit: Unit) -> None:
         self._grid.sit(party, unit)
-        self._note(party, unit)
+        self._note_joined(party, unit)
 
-    def _note(self, party: Party, unit: Unit) -> None:
-        self._in_vain &= ~self._grid.met_by[party]
-        if len(unit.places) > 1:
+    def _note_joined(self, party: Party, unit: Unit) -> None:
+        if unit.table_count > 1:
             self._joined |= self._grid.bits[party]
 
     def _rise(self, party: Party) -> None:

@@ -316,3 +316,31 @@ def test_who_has_no_table_at_all_is_not_looked_for() -> None:
     sits, cannot = party("sits", "A2", 0, 3600), Party("cannot", start=0, until=3600, options=[])
     sits.unit = UNITS["A2"]
     assert seat_more([sits], [cannot], [sits], {sits: 2, cannot: 2}) == {}
+
+
+@pytest.mark.parametrize("seed", range(168, 188))
+def test_after_each_step_the_search_knows_who_is_seated_and_who_asks_in_vain(
+    monkeypatch: pytest.MonkeyPatch, seed: int
+) -> None:
+    stays, seated, unseated, covers = small_evening(seed)
+    step = seating_more._Search._step
+
+    def would_give_way(other: Party, newcomer: Party) -> bool:
+        room_of = seating_more._Search._room_of
+        return other not in stays and room_of(other) >= room_of(newcomer)
+
+    def checked(search: seating_more._Search) -> None:
+        step(search)
+        bits, placed = search._grid.bits, search._grid.placed
+        assert {*search._unseated} == bits.keys() - placed.keys()
+        assert search._turned_away == sum(covers[guest] for guest in search._unseated)
+        assert search._joined == sum(bits[guest] for guest, unit in placed.items() if unit.table_count > 1)
+        for guest in search._unseated:
+            if bits[guest] & search._in_vain:
+                for unit in guest.options:
+                    there = [other for other in placed if other.overlaps(guest) and placed[other].mask & unit.mask]
+                    assert there, "a table that is free is taken"
+                    assert len(there) > 1 or not would_give_way(there[0], guest)
+
+    monkeypatch.setattr(seating_more._Search, "_step", checked)
+    seat_more([*stays, *seated], unseated, [*seated], covers)
