@@ -108,9 +108,7 @@ def test_a_copy_has_the_same_rows_and_is_dropped_in_the_end() -> None:
         assert cursor.fetchone() == (0,)
 
 
-def test_a_database_to_which_somebody_is_connected_is_not_copied(monkeypatch: Any) -> None:
-    """PostgreSQL waits for the others for five seconds, unless its time for a statement is up before."""
-    monkeypatch.setenv("PGOPTIONS", "-c statement_timeout=1s")
+def test_a_database_to_which_somebody_is_connected_is_not_copied() -> None:
     with psycopg.connect(**_plain(connection.get_connection_params())), demo_database.copied("_copied") as name:
         assert name is None
 
