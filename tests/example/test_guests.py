@@ -27,7 +27,7 @@ def known(decided: models.Restaurant) -> Assignment:
     """One booking of the evening, of which the host knows who comes."""
     booking = decided.bookings.filter(status="confirmed").order_by("start")[3]
     decided.bookings.filter(pk=booking.pk).update(
-        guest_name=f"Anna {NAME}", guest_phone=PHONE, guest_notes=NOTES, reference="Q-417"
+        guest_name=f"Anna {NAME}", guest_phone=PHONE, guest_notes=NOTES, reference="Q-41700417"
     )
     return Assignment.objects.get(booking_ref=str(booking.pk))
 
@@ -66,7 +66,7 @@ def test_the_host_says_who_comes(known: Assignment) -> None:
     host = ExampleHost()
     assert isinstance(host, KnowsGuests)
     assert able(configured(), KnowsGuests) is not None
-    guest = Guest(name=f"Anna {NAME}", phone=PHONE, notes=NOTES, reference="Q-417")
+    guest = Guest(name=f"Anna {NAME}", phone=PHONE, notes=NOTES, reference="Q-41700417")
     assert host.guests([known.booking_ref, "walk-in:1", "0"]) == {known.booking_ref: guest}
     assert NAME not in repr(guest)
 
@@ -87,7 +87,7 @@ def test_they_are_on_pages_with_the_permission_only(staff: Any, known: Assignmen
     assert NOTES in panel
 
 
-@pytest.mark.parametrize("text", ["zwetschgen", "anna ZWETSCH", "79460199", "Q-417"])
+@pytest.mark.parametrize("text", ["zwetschgen", "anna ZWETSCH", "79460199", "Q-41700417"])
 def test_a_booking_is_found_by_who_comes(staff: Any, known: Assignment, text: str) -> None:
     client = staff(*SEEN, "view_guests")
     answer = client.post(reverse(FIND), {"q": text})
