@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from django.db import connection
+from django.db.backends.postgresql.base import Cursor
 from django.test.utils import CaptureQueriesContext
 
 from assignments.coordination import dispatch
@@ -68,3 +69,20 @@ def test_the_log_of_queries_has_what_was_run(threshold: int) -> None:
     with CaptureQueriesContext(connection) as queries, prepared_cursor() as cursor:
         cursor.execute("SELECT %s::text", ["it"])
     assert [each["sql"] for each in queries] == ["SELECT 'it'::text"]
+
+
+@pytest.mark.parametrize("threshold", [0], indirect=True)
+def test_a_project_that_counts_queries_by_its_cursor_counts_these_too(threshold: int) -> None:
+    run: list[str] = []
+
+    class Counting(Cursor):
+        def execute(self, query: Any, *arguments: Any, **named: Any) -> Any:
+            run.append(query)
+            return super().execute(query, *arguments, **named)  # type: ignore[misc]
+
+    connection.ensure_connection()
+    connection.connection.cursor_factory = Counting
+    with prepared_cursor() as cursor:
+        cursor.execute("SELECT %s::text", ["it"])
+        assert cursor.fetchone() == ("it",)
+    assert run == ["SELECT %s::text"]
