@@ -83,8 +83,5 @@ class NewMessage(NewRow, frozen=True, kw_only=True):
     topic: str
     booking_ref: str
     payload: dict[str, Any]
-    subject: str = ""
-    number: int = 0
     attempts: int = 0
-    deaths: int = 0
     last_error: str = ""
