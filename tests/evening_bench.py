@@ -13,7 +13,6 @@ import importlib.util
 import json
 import os
 import statistics
-import subprocess
 import sys
 import time
 import uuid
@@ -50,27 +49,14 @@ def compare(against: str | None) -> None:
     if against is not None:
         commit = throughput.known(against)
         with throughput.worktree(commit) as tree:
-            found[commit[:9]] = _measure_in(tree)
-    found["here"] = _measure_in(HERE.parents[1])
+            found[commit[:9]] = throughput.answer_of(tree, HERE, "--measure")
+    found["here"] = throughput.answer_of(HERE.parents[1], HERE, "--measure")
     names = list(dict.fromkeys(name for each in found.values() for name in each))
     print(f"evening of {TABLES} tables, {BOOKINGS} bookings; median ms" + "".join(f"{name:>12}" for name in found))
     for name in names:
         values = "".join(f"{each[name]:12.0f}" if name in each else f"{'-':>12}" for each in found.values())
         limit = f"   at most {LIMITS[name]}" if name in LIMITS else ""
         print(f"  {name:46}{values}{limit}")
-
-
-def _measure_in(tree: Path) -> dict[str, float]:
-    environment = {
-        **os.environ,
-        "PYTHONPATH": str(tree),
-        "DJANGO_SETTINGS_MODULE": "example.settings",
-        "DEBUG": "false",
-    }
-    command = [sys.executable, str(HERE), "--measure"]
-    done = subprocess.run(command, cwd=tree, env=environment, stdout=subprocess.PIPE, text=True, check=True)
-    answer: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
-    return answer
 
 
 # What runs in the tree that is measured

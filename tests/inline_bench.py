@@ -11,10 +11,8 @@ from ``tests.throughput``, which does so too, it imports nothing of ``tests`` th
 import argparse
 import importlib.util
 import json
-import os
 import random
 import statistics
-import subprocess
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -47,13 +45,13 @@ def compare(against: str | None) -> None:
     throughput = _throughput()
     print(f"{'milliseconds':54} answers     p50     p95")
     if against is None:
-        _print("here", _measure_in(HERE.parents[1]))
+        _print("here", throughput.answer_of(HERE.parents[1], HERE, "--measure"))
         return
     commit = throughput.known(against)
     with throughput.worktree(commit) as tree:
         for _round in range(ROUNDS):
-            before = _print(commit[:9], _measure_in(tree))
-            here = _print("here", _measure_in(HERE.parents[1]))
+            before = _print(commit[:9], throughput.answer_of(tree, HERE, "--measure"))
+            here = _print("here", throughput.answer_of(HERE.parents[1], HERE, "--measure"))
             ratio = here["assign_now"][1] / before["assign_now"][0]
             print(f"{'':54} the p95 of assign_now here is {ratio:.2f} times its p50 at {commit[:9]}", flush=True)
 
@@ -69,14 +67,6 @@ def _print(name: str, found: dict[str, list[float]]) -> dict[str, tuple[float, f
 def _percentiles(values: Sequence[float]) -> tuple[float, float]:
     cuts = statistics.quantiles(values, n=20)
     return cuts[9], cuts[18]
-
-
-def _measure_in(tree: Path) -> dict[str, list[float]]:
-    environment = {**os.environ, "PYTHONPATH": str(tree), "DJANGO_SETTINGS_MODULE": "example.settings"}
-    command = [sys.executable, str(HERE), "--measure"]
-    done = subprocess.run(command, cwd=tree, env=environment, stdout=subprocess.PIPE, text=True, check=True)
-    answer: dict[str, list[float]] = json.loads(done.stdout.splitlines()[-1])
-    return answer
 
 
 # What runs in the tree that is measured

@@ -67,25 +67,25 @@ def worktree(commit: str) -> Iterator[Path]:
 
 
 def measure_in(tree: Path, *, workers: int, evenings: int, bare: bool) -> dict[str, Any]:
-    """Measure in a process of its own, with the code of ``tree``."""
-    command = [sys.executable, str(HERE), "--measure", str(workers), "--evenings", str(evenings)]
+    """Measure with the code of ``tree``."""
+    numbers = ["--measure", str(workers), "--evenings", str(evenings)]
+    answer: dict[str, Any] = answer_of(tree, HERE, *numbers, *(["--bare"] if bare else []))
+    return answer
+
+
+def answer_of(tree: Path, script: Path, *arguments: str) -> Any:
+    """Run a script in a process of its own, with the code of ``tree``, and return the JSON of its last line."""
     # As in production: where DEBUG is on, Django logs each statement.
-    environment = {
-        **os.environ,
-        "PYTHONPATH": str(tree),
-        "DJANGO_SETTINGS_MODULE": "example.settings",
-        "DEBUG": "false",
-    }
+    settings = {"PYTHONPATH": str(tree), "DJANGO_SETTINGS_MODULE": "example.settings", "DEBUG": "false"}
     done = subprocess.run(
-        [*command, *(["--bare"] if bare else [])],
+        [sys.executable, str(script), *arguments],
         cwd=tree,
-        env=environment,
+        env={**os.environ, **settings},
         stdout=subprocess.PIPE,
         text=True,
         check=True,
     )
-    answer: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    return answer
+    return json.loads(done.stdout.splitlines()[-1])
 
 
 def compare(*, workers: Sequence[int], evenings: int, against: str | None) -> None:
