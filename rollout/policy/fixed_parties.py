@@ -1,6 +1,6 @@
 """Which confirmed parties had to keep their tables when others asked, by what was on record of them then.
 
-It shares no code with a planner, does no I/O, and calls no method of a immutable value: see ``seating_audit``.
+It shares no code with a planner, does no I/O, and calls no method of an immutable value: see ``seating_audit``.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Whether the ledger got what was decided: the same tables for the same times.
 
-It shares no code with a planner, does no I/O, and calls no method of a immutable value: see ``seating_audit``.
+It shares no code with a planner, does no I/O, and calls no method of an immutable value: see ``seating_audit``.
 """
 
 from __future__ import annotations
