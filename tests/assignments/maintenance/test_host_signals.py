@@ -386,10 +386,10 @@ class TestWhatIsFollowed:
     def test_a_host_that_is_no_model_host_says_what_to_watch(self, use: Any) -> None:
         use(OwnHost)
         host = conf.load(conf.settings().HOST)
-        note = Note(pk=7, start=NOON, covers=2)
-        host.book("N7", starts_at=NOON, party=2)
+        note = Note(pk=1_000_007, start=NOON, covers=2)
+        host.book("N1000007", starts_at=NOON, party=2)
         note.save()
-        assert Assignment.objects.get().booking_ref == "N7"
+        assert Assignment.objects.get().booking_ref == "N1000007"
         Note.objects.create(start=NOON, covers=0)
         assert Note.objects.count() == 2, "what the host cannot tell of a row does not stop the row"
 
