@@ -72,12 +72,12 @@ class Parts:
     )
 
     def __post_init__(self) -> None:
-        self._stop = threading.Event()
+        self._is_stopping = False  # No threading.Event: a signal's handler must not wait for a lock of its own thread.
         self._last: dict[str, str] = {}
 
     def stop(self) -> None:
         """End all parts soon."""
-        self._stop.set()
+        self._is_stopping = True
 
     def run(self) -> Ended | None:
         """Run until told to stop, or until a part ends by itself. Then nothing is left running.
@@ -100,19 +100,23 @@ class Parts:
 
     def _watch(self, started: Mapping[str, subprocess.Popen[str]]) -> Ended | None:
         due = {each.name: time.monotonic() + min(each.seconds, 1.0) for each in self.repeated}
-        while not self._stop.wait(POLL_SECONDS):
+        while not self._is_stopped_within(POLL_SECONDS):
             for name, process in started.items():
                 code = process.poll()
                 # Ctrl-C reaches every process of the terminal: one may have ended before this one hears of it.
-                if code is not None and not self._stop.wait(POLL_SECONDS):
+                if code is not None and not self._is_stopped_within(POLL_SECONDS):
                     return Ended(name=name, code=code if code >= 0 else 128 - code)
             for each in self.repeated:
-                if time.monotonic() >= due[each.name] and not self._stop.is_set():
+                if time.monotonic() >= due[each.name] and not self._is_stopping:
                     code = self._repeat(each)
                     if code not in EXPECTED_CODES:
                         return Ended(name=each.name, code=code)
                     due[each.name] = time.monotonic() + each.seconds
         return None
+
+    def _is_stopped_within(self, seconds: float) -> bool:
+        time.sleep(seconds)
+        return self._is_stopping
 
     def _start(self, program: Program) -> subprocess.Popen[str]:
         return subprocess.Popen(  # noqa: S603  (its caller's own command)
@@ -160,7 +164,7 @@ class Parts:
             return
 
         def on_signal(number: int, frame: FrameType | None) -> None:
-            self._stop.set()
+            self.stop()
 
         before = {number: signal.signal(number, on_signal) for number in (signal.SIGTERM, signal.SIGINT)}
         try:

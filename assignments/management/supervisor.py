@@ -25,6 +25,7 @@ from django.db import connections
 
 from assignments.error_logging import log_error
 from assignments.integration import callback_budget
+from assignments.management import stopping
 from assignments.management.base import EXIT_UNEXPECTED, DatabaseCommand
 
 logger = logging.getLogger("assignments.supervisor")
@@ -119,20 +120,10 @@ class SupervisedCommand(DatabaseCommand):
             raise CommandError("The booking project ended the process.", returncode=EXIT_UNEXPECTED) from ended
 
     @contextmanager
-    def until_signalled(self, stopped: threading.Event) -> Iterator[None]:
-        """Set the event when a worker is asked to stop, so that it ends between two units of work."""
-        if self.worker.pipe is None:
-            yield
-            return
-
-        def stop(number: int, frame: FrameType | None) -> None:
-            stopped.set()
-
-        before = signal.signal(signal.SIGTERM, stop)
-        try:
-            yield
-        finally:
-            signal.signal(signal.SIGTERM, before)
+    def asked_to_stop(self) -> Iterator[stopping.StopRequest]:
+        """Tell a worker that SIGTERM asks to stop, so that it ends between two units of work."""
+        with stopping.asked_by(*([] if self.worker.pipe is None else [signal.SIGTERM])) as request:
+            yield request
 
 
 def is_wanted() -> bool:
@@ -210,7 +201,8 @@ class _Watched:
 
     def _forward(self, number: int, frame: FrameType | None) -> None:
         self.signal = number
-        os.kill(self._pid, number)
+        with suppress(ProcessLookupError):  # It has just ended.
+            os.kill(self._pid, number)
 
     def _wait(self) -> None:
         is_open = True

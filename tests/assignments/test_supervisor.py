@@ -1,6 +1,8 @@
 """Starting a command without a supervisor: it works, and says so."""
 
 import logging
+import os
+import signal
 import threading
 from typing import Any
 
@@ -37,3 +39,13 @@ def test_a_process_that_can_be_forked_says_nothing(monkeypatch: Any, caplog: Any
     monkeypatch.setattr(supervisor, "_hindrances", list)
     assert supervisor.is_wanted()
     assert not caplog.records
+
+
+def test_a_signal_for_a_worker_that_has_just_ended_is_no_error() -> None:
+    pid = os.fork()
+    if pid == 0:
+        os._exit(0)
+    os.waitpid(pid, 0)
+    watched = supervisor._Watched(pid, -1, 60.0)
+    watched._forward(signal.SIGTERM, None)
+    assert watched.signal is signal.SIGTERM

@@ -1,6 +1,5 @@
 """``manage.py deliver_outbox``: deliver messages about bookings to the host."""
 
-import threading
 from argparse import ArgumentParser
 from typing import Any
 
@@ -37,12 +36,11 @@ class Command(SupervisedCommand):
         self.worker.begins()
         if options["retry"]:
             self.stdout.write(f"{set_aside.retry(options['retry'])} due again.")
-        stopped = threading.Event()
-        with self.until_signalled(stopped):
+        with self.asked_to_stop() as stop:
             result = outbox.deliver(
                 limit=options["limit"],
                 run=self.worker.run,
-                should_stop=stopped.is_set,
+                should_stop=stop.is_made,
                 progressed=self.worker.goes_on,
             )
         aside = f", {result.set_aside} set aside" if result.set_aside else ""

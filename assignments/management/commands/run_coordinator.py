@@ -3,14 +3,12 @@
 import json
 import logging
 import signal
-import threading
 import time
 from argparse import ArgumentParser
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from types import FrameType
 from typing import Any
 
 from django.core.exceptions import ImproperlyConfigured
@@ -24,7 +22,7 @@ from assignments.concurrency import transactions
 from assignments.coordination import dispatch, dry_run, quarantine
 from assignments.integration.project_host import configured
 from assignments.maintenance import mark_following
-from assignments.management import arguments
+from assignments.management import arguments, stopping
 from assignments.management.base import EXIT_UNEXPECTED, EXIT_USAGE, restaurant_meant
 from assignments.management.supervisor import SupervisedCommand
 from assignments.outcome import CoordinatorReason, Kind, Outcome
@@ -188,17 +186,11 @@ class Command(SupervisedCommand):
             yield
 
     def _watch(self, options: dict[str, Any], recorder: run_log.Recorder) -> None:
-        stop = threading.Event()
-
-        def on_signal(number: int, frame: FrameType | None) -> None:
-            stop.set()
-
-        before = {number: signal.signal(number, on_signal) for number in (signal.SIGTERM, signal.SIGINT)}
-        try:
-            while not stop.is_set():
+        with stopping.asked_by(signal.SIGTERM, signal.SIGINT) as stop:
+            while not stop.is_made():
                 try:
                     close_old_connections()
-                    self._pass(options, recorder, should_stop=stop.is_set)
+                    self._pass(options, recorder, should_stop=stop.is_made)
                 except (OperationalError, InterfaceError) as error:
                     # A worker survives a database restart; a supervisor would only start it again.
                     is_away = transactions.is_database_away(error)
@@ -208,9 +200,6 @@ class Command(SupervisedCommand):
                     connection.close()
                 self.worker.rests()
                 stop.wait(options["interval"])
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
         if not options["json"]:
             self.stdout.write("Stopped.")
 
