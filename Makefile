@@ -2,7 +2,6 @@
 
 PYTHON ?= python3
 VENV := .venv
-FAKETIME = /usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1
 PYTEST = $(BIN)/python -m pytest --dist loadgroup --no-loadscope-reorder
 NEWEST = tests/assignments/coordination/test_coordinator.py tests/assignments/coordination/test_invocation.py tests/example/test_queries.py tests/rollout/shadow/test_recorder.py
 BIN := $(VENV)/bin
@@ -66,13 +65,8 @@ fuzz: $(STAMP)  ## Odd variables, arguments, files and forms: FUZZ_EXAMPLES=N of
 test-random: $(STAMP)  ## The quick tests in random order, in four processes; ARGS=--randomly-seed=N repeats an order.
 	$(PYTEST) -n 4 --quick -q -p randomly $(ARGS)
 
-test-night: $(STAMP)  ## The quick tests at ten to midnight before clock changes and on 29 February; needs libfaketime.
-	@for moment in 2026-03-28T23:50+00:00 2026-10-24T23:50+01:00 2028-02-29T23:50+00:00; do \
-		echo "The clock says $$moment."; \
-		LD_PRELOAD=$(FAKETIME) FAKETIME=$$($(BIN)/python -c "from datetime import *; \
-			print('%+d' % (datetime.fromisoformat('$$moment') - datetime.now(UTC)).total_seconds())") \
-			$(PYTEST) -n 2 --quick -q -p no:cacheprovider $(ARGS) || exit 1; \
-	done
+test-night: $(STAMP)  ## All tests but the browser's, at ten to midnight before clock changes and on 29 February, and in summer.
+	@$(BIN)/python -m tests.night $(ARGS)
 
 test-upgrade: $(STAMP)  ## The release that tests/upgrade/BASE names on today's tables, and the way back.
 	TEST_DATABASE_NAME=test_upgrade $(PYTEST) -n 0 -q -m upgrade tests/upgrade $(ARGS)

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from html import unescape
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from django.contrib.auth.models import Permission
@@ -164,7 +165,7 @@ def test_the_decision_is_told_with_its_plans_and_why_the_others_lost(admin_clien
 
 def test_times_are_the_restaurants_and_say_so(admin_client: Client, seated: Assignment) -> None:
     text = text_of(html_of(admin_client, seated))
-    local = seated.starts_at + timedelta(hours=1)  # The evening is in winter.
+    local = seated.starts_at.astimezone(ZoneInfo("Europe/Berlin"))
     assert f"Starts {local_moment(local)}" in text
     assert "All times on this page are local to the restaurant (Europe/Berlin)." in text
 

@@ -11,6 +11,7 @@ from django.test import Client
 from django.urls import reverse
 
 from assignments.host import Guest, KnowsGuests
+from assignments.integration import floor_cache
 from assignments.integration.project_host import able, configured
 from assignments.models import Assignment
 from example import models
@@ -51,9 +52,10 @@ def staff(django_user_model: Any) -> Any:
 def pages_of(known: Assignment) -> list[str]:
     day = reverse("admin:assignments_serviceday_changelist")
     query = f"?restaurant={known.restaurant_ref}&day={known.service_date}"
+    local = known.starts_at.astimezone(floor_cache.floor_of(known.restaurant_ref).zone)
     return [
         f"{day}{query}&booking={known.pk}",
-        f"{day}{query}&view=plan&at={known.starts_at:%H:%M}",
+        f"{day}{query}&view=plan&at={local:%H:%M}",
         reverse("admin:assignments_serviceday_sheet") + query,
         reverse("admin:assignments_assignment_change", args=[known.pk]),
     ]

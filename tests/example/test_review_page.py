@@ -5,6 +5,7 @@ import threading
 from datetime import UTC, datetime, timedelta
 from html import unescape
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from django.contrib.auth.models import Permission
@@ -92,7 +93,7 @@ def _let_two_wait() -> None:
 
 def seven(restaurant: models.Restaurant) -> datetime:
     day = datetime.now(UTC) + timedelta(days=20)
-    return day.replace(hour=18, minute=0, second=0, microsecond=0)
+    return day.replace(hour=18, minute=0, second=0, microsecond=0, tzinfo=ZoneInfo(restaurant.timezone)).astimezone(UTC)
 
 
 def to_review() -> None:

@@ -129,7 +129,8 @@ class TestShown:
         )
         api.assign(booking_ref=str(booking.pk), table_refs=[first], actor="user:1")
         html = page(admin_client, **query)
-        assert "closed, 12:30-13:30: a leg is loose" in html
+        start = timezone.localtime(booking.start, floor_cache.floor_of(str(restaurant.pk)).zone)
+        assert f"closed, {start:%H:%M}-{start + timedelta(hours=1):%H:%M}: a leg is loose" in html
         assert "planned: by hand" in html
         assert "on hold until" not in html
 

@@ -20,6 +20,7 @@ import pytest
 from django.db import connection
 from packaging.requirements import Requirement
 
+from tests.night import clock
 from tests.packaging import one_process, readme, tutorial
 
 pytestmark = pytest.mark.xdist_group("wheel")  # one process builds and installs it
@@ -172,6 +173,7 @@ def link(requirement: Requirement, packages: Path) -> None:
 def variables_of(database: str) -> dict[str, str]:
     """What a process of a host needs to find this database on the tests' server."""
     return {
+        **clock.inherited(),
         "PATH": os.environ["PATH"],
         "DATABASE_NAME": database,
         "DATABASE_HOST": str(connection.settings_dict["HOST"]),
@@ -334,6 +336,7 @@ def test_the_tutorial_leads_from_an_empty_folder_to_the_first_comparison(
     name = f"{connection.settings_dict['NAME']}_tutorial"
     variables = variables_of(name)
     environ = {
+        **clock.inherited(),
         "PATH": f"{fresh_python.parent}:{variables['PATH']}",
         "PGHOST": variables["DATABASE_HOST"],
         "PGUSER": variables["DATABASE_USER"],

@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from assignments import api
+from assignments.integration import floor_cache
 from assignments.lifecycle.staff_decisions import Undo
 from assignments.models import Allocation, Assignment, State
 from assignments.outcome import Change
@@ -70,7 +71,8 @@ class TestATableThatClosesBeforeTheyLeave:
         open_now.edit("B1", ends_at=closes + HOUR, **status)
         assert api.booking_changed(booking_ref="B1") is Change.TO_STAFF
         assert state_of("B1") == (State.MANUAL_REVIEW, "table_out_of_service")
-        assert f"closes at {closes:%H:%M}" in detail_of("B1")
+        local = closes.astimezone(floor_cache.floor_of("R1").zone)
+        assert f"closes at {local:%H:%M}" in detail_of("B1")
         row = Allocation.objects.get()
         assert (row.blocked.upper, row.stays_until, row.overridden_by, row.despite) == (closes, closes + HOUR, "", [])
         open_now.edit("B1", ends_at=closes + 2 * HOUR)

@@ -1,0 +1,71 @@
+"""``make test-night``: all tests but the browser's, by a clock that says other times. Takes minutes for each."""
+
+import argparse
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from datetime import UTC, datetime
+from pathlib import Path
+
+from tests.night import clock
+
+MOMENTS = (
+    datetime.fromisoformat("2026-03-28T23:50+00:00"),
+    datetime.fromisoformat("2026-10-24T23:50+01:00"),
+    datetime.fromisoformat("2028-02-29T23:50+00:00"),
+    datetime.fromisoformat("2026-07-15T12:00+01:00"),
+)
+"""Ten to midnight in London before each change of clocks and on the day that few years have; and a day in summer."""
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(
+        prog="make test-night", description="Run all tests but the browser's by a clock that says other times."
+    )
+    parser.add_argument(
+        "--at",
+        type=_moment,
+        nargs="+",
+        default=MOMENTS,
+        metavar="TIME",
+        help="ISO 8601, with the difference from UTC, such as 2026-03-28T23:50+00:00 (default: ten to midnight in London "
+        "before each change of clocks and on 29 February, and a noon in summer).",
+    )
+    options, pytest_arguments = parser.parse_known_args()
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)  # Root's server runs as another user.
+        try:
+            library = clock.build(Path(folder))
+        except (OSError, subprocess.CalledProcessError) as error:
+            print(f"The clock's library cannot be compiled: {error}. Is there a C compiler (cc)?", file=sys.stderr)
+            return 2
+        return max(_run(moment, library, pytest_arguments) for moment in options.at)
+
+
+def _moment(text: str) -> datetime:
+    moment = datetime.fromisoformat(text)
+    if moment.tzinfo is None:
+        raise argparse.ArgumentTypeError(f"{text} does not say how far it is from UTC; add +00:00, say.")
+    return moment
+
+
+def _run(moment: datetime, library: Path, pytest_arguments: list[str]) -> int:
+    print(f"The clock says {moment.isoformat(timespec='minutes')}.", flush=True)
+    # A server of its own, which has the same clock.
+    memory = Path("/dev/shm") if os.access("/dev/shm", os.W_OK) else None
+    with tempfile.TemporaryDirectory(dir=memory, prefix="table-assignments-night-") as data:
+        ahead = round((moment - datetime.now(UTC)).total_seconds())
+        command = [sys.executable, "-m", "pytest", "--dist", "loadgroup", "--no-loadscope-reorder", "-n", "2", "-q"]
+        ended = subprocess.run(
+            [*command, "-p", "no:cacheprovider", "--ignore", "tests/browser", *pytest_arguments],
+            env={**os.environ, **clock.variables(library, ahead), "EMBEDDED_POSTGRES_DATA": f"{data}/data"},
+            check=False,
+        )
+        shutil.rmtree(f"{data}/data", ignore_errors=True)
+    return ended.returncode
+
+
+if __name__ == "__main__":
+    sys.exit(main())
