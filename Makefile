@@ -65,7 +65,7 @@ fuzz: $(STAMP)  ## Odd variables, arguments, files and forms: FUZZ_EXAMPLES=N of
 test-random: $(STAMP)  ## The quick tests in random order, in four processes; ARGS=--randomly-seed=N repeats an order.
 	$(PYTEST) -n 4 --quick -q -p randomly $(ARGS)
 
-test-night: $(STAMP)  ## All tests but the browser's, at ten to midnight before clock changes and on 29 February, and in summer.
+test-night: $(STAMP)  ## Nearly all tests at ten to midnight before clock changes and on 29 February, and in summer.
 	@$(BIN)/python -m tests.night $(ARGS)
 
 test-upgrade: $(STAMP)  ## The release that tests/upgrade/BASE names on today's tables, and the way back.

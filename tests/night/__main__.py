@@ -1,4 +1,4 @@
-"""``make test-night``: all tests but the browser's, by a clock that says other times. Takes minutes for each."""
+"""``make test-night``: all tests but those of a browser and Prometheus, by a clock that says other times."""
 
 import argparse
 import os
@@ -19,10 +19,18 @@ MOMENTS = (
 )
 """Ten to midnight in London before each change of clocks and on the day that few years have; and a day in summer."""
 
+OF_PROGRAMS_WITH_A_CLOCK_OF_THEIR_OWN = (
+    "--ignore=tests/browser",
+    "--ignore=tests/ops/test_prometheus.py",  # Programs in Go ask the kernel, whatever is preloaded.
+    "--deselect=tests/example/test_incidents.py"
+    "::test_a_real_prometheus_has_the_metrics_and_fires_the_alerts_that_each_names",
+)
+
 
 def main() -> int:
     parser = argparse.ArgumentParser(
-        prog="make test-night", description="Run all tests but the browser's by a clock that says other times."
+        prog="make test-night",
+        description="Run all tests but those of a browser and Prometheus, by a clock that says other times.",
     )
     parser.add_argument(
         "--at",
@@ -59,7 +67,7 @@ def _run(moment: datetime, library: Path, pytest_arguments: list[str]) -> int:
         ahead = round((moment - datetime.now(UTC)).total_seconds())
         command = [sys.executable, "-m", "pytest", "--dist", "loadgroup", "--no-loadscope-reorder", "-n", "2", "-q"]
         ended = subprocess.run(
-            [*command, "-p", "no:cacheprovider", "--ignore", "tests/browser", *pytest_arguments],
+            [*command, "-p", "no:cacheprovider", *OF_PROGRAMS_WITH_A_CLOCK_OF_THEIR_OWN, *pytest_arguments],
             env={**os.environ, **clock.variables(library, ahead), "EMBEDDED_POSTGRES_DATA": f"{data}/data"},
             check=False,
         )
