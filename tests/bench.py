@@ -45,7 +45,7 @@ from rollout.models import Comparison, DayComparison  # noqa: E402
 from rollout.reporting import builder  # noqa: E402
 from rollout.reporting.render import FORMATS  # noqa: E402
 from rollout.shadow import comparator, recorder  # noqa: E402
-from tests import crowd, evening_bench, inline_bench, throughput  # noqa: E402
+from tests import crowd, evening_bench, history_bench, inline_bench, throughput  # noqa: E402
 from tests.pages import PAGES, Page  # noqa: E402
 from tests.showcase import show  # noqa: E402
 
@@ -318,6 +318,12 @@ def main() -> None:
     alone.add_argument(
         "--shadow", action="store_true", help="only what 4,000 decisions cost with shadow mode and without"
     )
+    alone.add_argument(
+        "--history",
+        type=int,
+        metavar="DAYS",
+        help="only what decisions cost day after day, with all days' history kept",
+    )
     parser.add_argument(
         "--against",
         metavar="COMMIT",
@@ -329,6 +335,8 @@ def main() -> None:
     against = ["--against", given.against] if given.against else []
     if given.inline:
         inline_bench.main(against)
+    elif given.history:
+        history_bench.main(given.history)
     elif given.evening:
         evening_bench.main(against)
     elif given.evidence or given.shadow:

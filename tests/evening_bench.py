@@ -123,7 +123,7 @@ def _measure() -> dict[str, float]:
     import django
 
     django.setup()
-    _throughput()._new_database(DATABASE_SUFFIX)
+    _throughput().new_database(DATABASE_SUFFIX)
     restaurant, day = _fill()
     from django.contrib.auth import get_user_model
     from django.test import Client

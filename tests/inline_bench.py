@@ -79,7 +79,7 @@ def _measure() -> dict[str, list[float]]:
     django.setup()
     from django.core.management import call_command
 
-    _throughput()._new_database(DATABASE_SUFFIX)
+    _throughput().new_database(DATABASE_SUFFIX)
     call_command("migrate", verbosity=0)
     _turn("assignment_pipeline_v3", on=True)
     _turn("assignment_rearrangement", on=True)

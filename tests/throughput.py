@@ -130,7 +130,7 @@ def _module(*names: str) -> Any:
     return importlib.import_module(names[-1])
 
 
-def _new_database(suffix: str, *, template: str | None = None) -> None:
+def new_database(suffix: str, *, template: str | None = None) -> None:
     """Create a database named like the configured one with this suffix, and use it from now on."""
     from django.db import connection
 
@@ -145,7 +145,7 @@ def _new_database(suffix: str, *, template: str | None = None) -> None:
     connection.settings_dict["NAME"] = base + suffix
 
 
-def _load(evenings: int) -> int:
+def load(evenings: int) -> int:
     """Load the evenings and take them in. Returns the number of bookings that wait."""
     from django.core.management import call_command
     from waffle.models import Switch
@@ -165,7 +165,7 @@ def _load(evenings: int) -> int:
     return int(dispatch.count_due())
 
 
-def _counted_planner() -> list[float]:
+def counted_planner() -> list[float]:
     """Have planning count its CPU seconds in the list that is returned."""
     seconds = [0.0]
     planner: Any = _module("assignments.planning.batch_planner", "assignments.planning.evening").EveningPlanner
@@ -186,25 +186,31 @@ def _counted_planner() -> list[float]:
     return seconds
 
 
+def decide_all() -> int:
+    """Decide what is due until nothing is. Returns the number of decisions."""
+    dispatch = _module("assignments.coordination.dispatch", "assignments.dispatch")
+    decided = 0
+    while found := [outcome for each in dispatch.run_pass() for outcome in each.outcomes]:
+        decided += sum(1 for outcome in found if outcome.kind != "noop")
+    return decided
+
+
 def _work(start: Any, answers: Any) -> None:
     """Decide what is due until nothing is, as a worker's process."""
     from django.db import connection
 
-    planning = _counted_planner()
-    dispatch = _module("assignments.coordination.dispatch", "assignments.dispatch")
+    planning = counted_planner()
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_backend_pid()")
         backend = int(cursor.fetchone()[0])
-    _begin()
-    server = _cpu_of(backend)
+    begin()
+    server = cpu_of(backend)
     start.wait()
     used = resource.getrusage(resource.RUSAGE_SELF)
-    decided = 0
-    while found := [outcome for each in dispatch.run_pass() for outcome in each.outcomes]:
-        decided += sum(1 for outcome in found if outcome.kind != "noop")
+    decided = decide_all()
     ended = time.monotonic()
     now = resource.getrusage(resource.RUSAGE_SELF)
-    after = _cpu_of(backend)
+    after = cpu_of(backend)
     answers.put(
         {
             "decided": decided,
@@ -216,13 +222,13 @@ def _work(start: Any, answers: Any) -> None:
     )
 
 
-def _begin() -> None:
+def begin() -> None:
     """Do what this tree's workers do first, if anything."""
     with suppress(ModuleNotFoundError, AttributeError):
         _module("assignments.management.supervisor").Worker(pipe=os.open(os.devnull, os.O_WRONLY)).begins()
 
 
-def _cpu_of(process: int) -> float | None:
+def cpu_of(process: int) -> float | None:
     """Return the CPU seconds of a process of this machine, or None if it is not here."""
     try:
         fields = Path(f"/proc/{process}/stat").read_text().rpartition(") ")[2].split()
@@ -237,11 +243,11 @@ def _measure(workers: int, evenings: int, *, bare: bool) -> dict[str, Any]:
     django.setup()
     from django.db import connection
 
-    _new_database(DATABASE_SUFFIX)
-    waiting = _load(evenings)
+    new_database(DATABASE_SUFFIX)
+    waiting = load(evenings)
     name = str(connection.settings_dict["NAME"])
     if bare:
-        _new_database(f"{DATABASE_SUFFIX}_before", template=name)
+        new_database(f"{DATABASE_SUFFIX}_before", template=name)
         connection.settings_dict["NAME"] = name
     connection.close()
     context = get_context("fork")
@@ -275,7 +281,7 @@ def _bare_rate(before: str) -> dict[str, Any]:
     from django.db import connection
 
     name = str(connection.settings_dict["NAME"])
-    _new_database(f"{DATABASE_SUFFIX}_recorded", template=before)
+    new_database(f"{DATABASE_SUFFIX}_recorded", template=before)
     statements: list[tuple[str, Any]] = []
     decided = _recorded(statements)
     connection.close()
@@ -313,11 +319,8 @@ def _recorded(statements: list[tuple[str, Any]]) -> int:
         commit()
 
     server._commit = note_commit
-    dispatch = _module("assignments.coordination.dispatch", "assignments.dispatch")
-    decided = 0
     with connection.execute_wrapper(note):
-        while found := [outcome for each in dispatch.run_pass() for outcome in each.outcomes]:
-            decided += sum(1 for outcome in found if outcome.kind != "noop")
+        decided = decide_all()
     del server._commit
     return decided
 
