@@ -306,7 +306,7 @@ class Settlement:
             return self._to_review(assignment, reason, **basis)
         delay = delay_seconds
         if delay is None:
-            delay = retry_policy.delay_seconds(assignment.booking_ref, assignment.attempts)
+            delay = retry_policy.delay_seconds(assignment.restaurant_ref, assignment.service_date, assignment.attempts)
         assignment.put_back(actor=self.actor, reason=reason, detail=basis.get("detail", ""))
         assignment.due_at = self.now + timedelta(seconds=delay)
         return self._settle(assignment, Kind.RETRY, reason=reason, delay_seconds=delay, **basis)
