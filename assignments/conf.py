@@ -165,7 +165,7 @@ class Settings:
     RETRY_MAX_SECONDS: float = setting(30.0, at_least(0, A_DAY), steers=True)
     """Longest delay between two attempts, without jitter."""
     RETRY_JITTER_SECONDS: float = setting(1.0, at_least(0, A_DAY), steers=True)
-    """Largest random addition to a delay, so that bookings are not all tried again at the same moment."""
+    """Largest random addition to a delay, so that the days of all restaurants are not tried again at the same moment."""
     TRANSACTION_RETRIES: int = setting(3, whole(0, 20))
     """Maximum retries of a transaction after a conflict (deadlock, serialization, exclusion)."""
     LOCK_TIMEOUT_MS: int = setting(2000, whole(1, A_DAY * 1000))
