@@ -69,7 +69,7 @@ class Allocation(models.Model):
 
     restaurant_ref = models.TextField()
     table_ref = models.TextField()
-    booking_ref = models.TextField(db_index=True)
+    booking_ref = models.TextField()
     kind = models.TextField(choices=Kind.choices)
     blocked = DateTimeRangeField()
     starts_at = models.DateTimeField()
@@ -135,6 +135,7 @@ class Allocation(models.Model):
             ),
         ]
         indexes = [
+            models.Index(fields=["booking_ref"], name="allocation_booking"),
             models.Index(fields=["restaurant_ref", "starts_at"], name="allocation_evening"),
             GistIndex(TableKey(F("restaurant_ref")), F("blocked"), name="allocation_occupancy"),
             models.Index(fields=["expires_at"], condition=Q(kind="hold"), name="allocation_expiring"),

@@ -29,8 +29,13 @@ class StateTransition(models.Model):
     writers one fails.
     """
 
-    assignment = models.ForeignKey("assignments.Assignment", on_delete=models.DO_NOTHING, related_name="transitions")
-    booking_ref = models.TextField(db_index=True)
+    assignment = models.ForeignKey(
+        "assignments.Assignment",
+        on_delete=models.DO_NOTHING,
+        related_name="transitions",
+        db_index=False,  # The unique constraint has an index that begins with it.
+    )
+    booking_ref = models.TextField()
     version = models.IntegerField()
     name = models.TextField()
     source = models.TextField()
@@ -55,6 +60,7 @@ class StateTransition(models.Model):
             models.UniqueConstraint(fields=["assignment", "version"], name="statetransition_one_per_version"),
         ]
         indexes = [
+            models.Index(fields=["booking_ref"], name="statetransition_booking"),
             models.Index(fields=["at"], name="statetransition_at"),
             models.Index(fields=["correlation_id"], name="statetransition_correlation"),
         ]
