@@ -30,7 +30,9 @@ from assignments.telemetry.event_catalogue import ALLOWED_CONTEXT, CATALOGUE
 logger = logging.getLogger("assignments.events")
 
 MAX_CONTEXT_BYTES = 4096
-_SCALARS = frozenset({str, int, float, bool})
+_NUMBERS = frozenset({int, float, bool})
+SHORT_CONTEXT = 500
+"""Characters of ASCII that take less than MAX_CONTEXT_BYTES as JSON, whatever they are, beside numbers and names."""
 BULK = 2000
 GATHER_SECONDS = 0.5
 """How many events are stored at once, and how long the first one waits for others."""
@@ -126,13 +128,28 @@ def counters() -> dict[str, int]:
 
 
 def _bounded(context: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the allowed keys that have a value, with what JSON makes of it, within MAX_CONTEXT_BYTES."""
+    if not context.keys() <= ALLOWED_CONTEXT.keys():
+        return _bounded_json(context)
+    plain: dict[str, Any] = {}
+    letters = 0
+    for key, value in context.items():
+        if value is None:
+            continue
+        if isinstance(value, str) and value.isascii():
+            plain[key] = str.__str__(value)
+            letters += len(value)
+        elif type(value) in _NUMBERS:
+            plain[key] = value
+        else:
+            return _bounded_json(context)
+    return plain if letters <= SHORT_CONTEXT else _bounded_json(context)
+
+
+def _bounded_json(context: Mapping[str, Any]) -> dict[str, Any]:
     if unknown := context.keys() - ALLOWED_CONTEXT.keys():
         _buffer.count("dropped_context_keys", len(unknown))
     kept = {key: value for key, value in context.items() if value is not None and key not in unknown}
-    plain = {key: str.__str__(value) if isinstance(value, str) else value for key, value in kept.items()}
-    shown = repr(plain)
-    if len(shown) <= MAX_CONTEXT_BYTES // 2 and shown.isascii() and _SCALARS.issuperset(map(type, plain.values())):
-        return plain  # What JSON would make of it, in at most twice as many bytes.
     text = json.dumps(kept, default=str)
     if len(text.encode()) > MAX_CONTEXT_BYTES:
         small = {key: value for key, value in kept.items() if len(json.dumps(value, default=str)) <= 256}
