@@ -15,14 +15,14 @@ DROPPED = {
     "assignments_allocation_booking_ref_6adc206b_like": "assignments_allocation (booking_ref text_pattern_ops)",
     "assignments_statetransition_assignment_id_88b5f7dc": "assignments_statetransition (assignment_id)",
 }
-FORTH = [
+FORTH = (
     *(f'ALTER INDEX "{before}" RENAME TO "{now}"' for before, now in KEPT.items()),
     *(f'DROP INDEX "{name}"' for name in DROPPED),
-]
-BACK = [
+)
+BACK = (
     *(f'ALTER INDEX "{now}" RENAME TO "{before}"' for before, now in KEPT.items()),
     *(f'CREATE INDEX "{name}" ON {columns}' for name, columns in DROPPED.items()),
-]
+)
 
 
 class Migration(migrations.Migration):

@@ -162,6 +162,22 @@ def test_a_full_evening_is_tried_five_times_with_growing_delays_and_then_reviewe
     assert Breaker.objects.count() == 0
 
 
+def test_those_who_are_refused_together_are_tried_together_but_not_with_those_of_other_days(
+    host: TheHost, tonight: datetime
+) -> None:
+    for day in range(2):
+        for number in range(6):
+            asked = tonight - timedelta(days=9 - number)
+            host.book(f"{day}{number}", starts_at=tonight + timedelta(days=day), party=4, requested_at=asked)
+    refused = {ref: outcome.delay_seconds for ref, outcome in run_all().items() if outcome.kind is Kind.RETRY}
+    assert sorted(refused) == ["03", "04", "05", "13", "14", "15"]
+    assert len({refused["03"], refused["04"], refused["05"]}) == 1
+    assert len(set(refused.values())) == 2
+    for first in ("03", "13"):
+        due = Assignment.objects.filter(booking_ref__startswith=first[0], due_at__isnull=False)
+        assert len(set(due.values_list("due_at", flat=True))) == 1
+
+
 def test_nothing_is_tried_before_it_is_due(host: TheHost, tonight: datetime) -> None:
     for number in range(4):
         host.book(f"B{number}", starts_at=tonight, party=4)
