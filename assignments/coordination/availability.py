@@ -17,7 +17,7 @@ from assignments.integration.planners import NOBODY, V3, Preview, router
 from assignments.integration.swaps import obstacle_to_swaps
 from assignments.lifecycle import ledger
 from assignments.models import Assignment, QueuedParty
-from assignments.planning.batch_planner import EveningPlanner
+from assignments.planning.batch_planner import EveningPlanner, seated_in_turn
 from assignments.planning.floor import Floor
 from assignments.planning.reasons import Reason
 from assignments.planning.request import SeatingRequest
@@ -90,10 +90,13 @@ def times(
         """Return the evening as it is if others may move; None if that seats nobody who waits."""
         movable = [each.movable for each in rearrangement.still_movable(confirmed, floor=floor, host=host).values()]
         with_moves, _took = plan(movable=movable)
-        return with_moves if movable and _seated(with_moves) >= _seated(evening) else None
+        return with_moves if movable and seated(with_moves) >= seated(evening) else None
+
+    def seated(evening: EveningPlanner) -> list[int]:
+        return seated_in_turn(first, evening.decisions)
 
     for request in asked:
-        if _would_be_seated(request, evening, moving, confirmed):
+        if _would_be_seated(request, evening, moving, confirmed, seated):
             yield request.starts_at
 
 
@@ -102,6 +105,7 @@ def _would_be_seated(
     evening: EveningPlanner,
     moving: Callable[[], EveningPlanner | None],
     confirmed: Mapping[str, Confirmed],
+    seated: Callable[[EveningPlanner], list[int]],
 ) -> bool:
     """Return whether a newcomer would be seated on the evening, or by moves if these are to be tried.
 
@@ -114,7 +118,7 @@ def _would_be_seated(
     )
     is_tried = confirmed and (first_want or (found is None and evening.is_full_for(request)))
     with_moves = moving() if is_tried else None
-    if with_moves is None or (found is not None and _seated(with_moves) == _seated(evening)):
+    if with_moves is None or (found is not None and seated(with_moves) == seated(evening)):
         return found is not None
     moved = with_moves.probe(request)
     tables = {ref: plan.table_refs for ref, plan in with_moves.moves.items()} | dict(moved or {})
@@ -123,10 +127,6 @@ def _would_be_seated(
     if not tables or (obstacle_to_swaps() and not rearrangement.in_turn(movable, tables)):
         return found is not None
     return moved is not None
-
-
-def _seated(evening: EveningPlanner) -> int:
-    return sum(1 for decision in evening.decisions.values() if decision.best is not None)
 
 
 def _changes(movable: Movable, tables: Mapping[str, Sequence[str]]) -> bool:

@@ -199,7 +199,6 @@ class DayPlanner:
                 host=self.host,
                 now=self.settlement.now,
                 success=success,
-                seats=[{request.booking_ref for request in group} for group in (first, seats)],
                 may_wait={request.booking_ref for request in behind},
                 seconds=MOST_SECONDS,
             )

@@ -20,6 +20,7 @@ from assignments.integration.swaps import obstacle_to_swaps
 from assignments.lifecycle import intake, ledger
 from assignments.lifecycle.settlement import Settlement
 from assignments.models import Allocation, Assignment, FrozenEvening, HostMark, Stage, State
+from assignments.planning.batch_planner import seated_in_turn
 from assignments.planning.decision import Decision, TablePlan
 from assignments.planning.floor import Floor
 from assignments.planning.request import SeatingRequest
@@ -98,15 +99,14 @@ def find(
     host: Host,
     now: datetime,
     success: Mapping[str, float],
-    seats: Sequence[Collection[str]],
     may_wait: Collection[str] = (),
     seconds: float,
 ) -> Rearrangement | None:
     """Return decisions that seat more bookings than ``decisions`` do, by moving others, if there are any.
 
-    ``seats``: the bookings that count, in groups. More of a later group are not worth one fewer of an earlier one.
-    ``may_wait``: those whose decision may be left out after ``seconds``; no further search begins after that time, either.
-    Without moves they are the ``decisions``; None if nobody may be moved.
+    One more who asked earlier is worth more than any number of those who asked later. ``may_wait``: those whose decision may
+    be left out after ``seconds``; no further search begins after that time, either. Without moves they are the
+    ``decisions``; None if nobody may be moved.
 
     The service day is locked. The rows of the moved bookings are locked here, the host's too: those that somebody else has
     locked or changed count as fixed.
@@ -135,8 +135,8 @@ def find(
             seconds=deadline - time.monotonic(),
             moves_seconds=MOVES_SECONDS,
         )
-        decided = [[ref for ref in group if ref in found] for group in seats]
-        if not moves or _seated(found, decided) <= _seated(decisions, decided):
+        decided = [request for request in requests if request.booking_ref in found]
+        if not moves or seated_in_turn(decided, found) <= seated_in_turn(decided, decisions):
             break
         tables = {ref: plan.table_refs for ref, plan in moves.items()}
         if obstacle_to_swaps() and not in_turn([each.movable for each in confirmed.values()], tables):
@@ -178,10 +178,6 @@ def _is_in_the_way(other: Movable, mover: Movable, tables: Mapping[str, Sequence
 
 def _meet(one: SeatingWindow, other: SeatingWindow) -> bool:
     return one.blocked_from < other.blocked_until and other.blocked_from < one.blocked_until
-
-
-def _seated(decisions: Mapping[str, Decision], groups: Sequence[Collection[str]]) -> list[int]:
-    return [sum(1 for ref in refs if decisions[ref].best is not None) for refs in groups]
 
 
 def movable_of(floor: Floor, service_date: date, *, now: datetime) -> dict[str, Confirmed]:

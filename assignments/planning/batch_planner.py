@@ -57,6 +57,18 @@ def in_order(requests: Iterable[SeatingRequest], *, floor: Floor, rules: Plannin
     return sorted(requests, key=key)
 
 
+def seated_in_turn(requests: Iterable[SeatingRequest], decisions: Mapping[str, Decision]) -> list[int]:
+    """Return how many have tables of those who asked at each moment, the earliest moment first.
+
+    Of two plans for the same requests the one with the greater list is better: nobody gives way to more who asked later.
+    """
+    seated: dict[datetime, int] = {}
+    for request in requests:
+        moment = _aware(request.requested_at or _LAST)
+        seated[moment] = seated.get(moment, 0) + (decisions[request.booking_ref].best is not None)
+    return [seated[moment] for moment in sorted(seated)]
+
+
 @dataclass(eq=False, slots=True)
 class _Guest:
     """A request that can be seated, and its occupied tables while it is."""

@@ -102,6 +102,18 @@ def test_the_cron_run_moves_it_too(misplaced: TheHost) -> None:
     assert tables_of("A") == ["small"]
 
 
+@pytest.mark.parametrize(("requested", "moved"), [(3, True), (2, False), (1, False)])
+def test_in_one_pass_it_is_moved_for_who_asked_first_though_another_would_sit_without(
+    misplaced: TheHost, tonight: datetime, requested: int, moved: bool
+) -> None:
+    """Either the four or the pair can be seated, and without a move only the pair."""
+    misplaced.book("pair", starts_at=tonight, party=2, requested_at=asked(requested))
+    outcomes = run_all()
+    assert tables_of("A") == (["small"] if moved else ["large"])
+    assert outcomes["four"].table_refs == (("large",) if moved else ())
+    assert outcomes["pair"].table_refs == (() if moved else ("small",))
+
+
 def test_what_is_kept_of_the_batch_says_for_when_it_has_its_tables(misplaced: TheHost, keeping: Keeping) -> None:
     api.assign_now(booking_ref="four")
     (batch,) = keeping.kept
