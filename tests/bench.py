@@ -332,6 +332,8 @@ def main() -> None:
     parser.add_argument("--workers", nargs="+", metavar="N", help="only bookings per second, with so many workers")
     parser.add_argument("--evenings", metavar="N", help="only bookings per second, over so many evenings")
     given = parser.parse_args()
+    if given.history is not None and given.history < 1:
+        parser.error("--history takes a number of days, 1 or more.")
     against = ["--against", given.against] if given.against else []
     if given.inline:
         inline_bench.main(against)

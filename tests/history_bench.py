@@ -23,7 +23,7 @@ NEVER = datetime(2100, 1, 1, tzinfo=UTC)
 @override_settings(DEBUG=False)  # As in production: otherwise Django logs each statement.
 def main(days: int) -> None:
     """Decide these days in turn, and print each."""
-    demo = connection.settings_dict["NAME"]
+    configured = connection.settings_dict["NAME"]
     throughput.new_database("_history")
     throughput.load(RESTAURANTS)
     planning = throughput.counted_planner()
@@ -34,7 +34,7 @@ def main(days: int) -> None:
             _book(first, day)
         _print(day + 1, planning)
     connection.close()
-    connection.settings_dict["NAME"] = demo
+    connection.settings_dict["NAME"] = configured
 
 
 def _book(first: list[models.Booking], day: int) -> None:

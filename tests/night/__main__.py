@@ -2,7 +2,6 @@
 
 import argparse
 import os
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -49,11 +48,15 @@ def main() -> int:
         except (OSError, subprocess.CalledProcessError) as error:
             print(f"The clock's library cannot be compiled: {error}. Is there a C compiler (cc)?", file=sys.stderr)
             return 2
-        return max(_run(moment, library, pytest_arguments) for moment in options.at)
+        codes = [_run(moment, library, pytest_arguments) for moment in options.at]
+        return int(any(codes))  # Whatever they are: a run that a signal ended has a negative one.
 
 
 def _moment(text: str) -> datetime:
-    moment = datetime.fromisoformat(text)
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text} is no time: {error}.") from None
     if moment.tzinfo is None:
         raise argparse.ArgumentTypeError(f"{text} does not say how far it is from UTC; add +00:00, say.")
     return moment
@@ -63,7 +66,7 @@ def _run(moment: datetime, library: Path, pytest_arguments: list[str]) -> int:
     print(f"The clock says {moment.isoformat(timespec='minutes')}.", flush=True)
     # A server of its own, which has the same clock.
     memory = Path("/dev/shm") if os.access("/dev/shm", os.W_OK) else None
-    with tempfile.TemporaryDirectory(dir=memory, prefix="table-assignments-night-") as data:
+    with tempfile.TemporaryDirectory(dir=memory, prefix="table-assignments-night-", ignore_cleanup_errors=True) as data:
         ahead = round((moment - datetime.now(UTC)).total_seconds())
         command = [sys.executable, "-m", "pytest", "--dist", "loadgroup", "--no-loadscope-reorder", "-n", "2", "-q"]
         ended = subprocess.run(
@@ -71,7 +74,6 @@ def _run(moment: datetime, library: Path, pytest_arguments: list[str]) -> int:
             env={**os.environ, **clock.variables(library, ahead), "EMBEDDED_POSTGRES_DATA": f"{data}/data"},
             check=False,
         )
-        shutil.rmtree(f"{data}/data", ignore_errors=True)
     return ended.returncode
 
 
