@@ -87,7 +87,7 @@ def times(
 
     @cache
     def moving() -> EveningPlanner | None:
-        """Return the evening as it is if others may move; None if that seats nobody who waits."""
+        """Return the evening as it is if others may move; None if nobody may, or if it is worse for those who wait."""
         movable = [each.movable for each in rearrangement.still_movable(confirmed, floor=floor, host=host).values()]
         with_moves, _took = plan(movable=movable)
         return with_moves if movable and seated(with_moves) >= seated(evening) else None

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from types import FrameType
 
 POLL_SECONDS = 0.1
+"""How long it takes at most to hear a signal that came just before a sleep."""
 
 
 class StopRequest:
