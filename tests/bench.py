@@ -28,10 +28,10 @@ from django.test import Client  # noqa: E402
 from django.test.utils import CaptureQueriesContext, override_settings  # noqa: E402
 from waffle.models import Switch  # noqa: E402
 
-from assignments import api, conf  # noqa: E402
+from assignments import api  # noqa: E402
 from assignments.coordination import dispatch  # noqa: E402
+from assignments.coordination.planned_day import plan_requests  # noqa: E402
 from assignments.integration import floor_cache  # noqa: E402
-from assignments.planning.batch_planner import EveningPlanner, in_order  # noqa: E402
 from assignments.planning.request import SeatingRequest  # noqa: E402
 from assignments.telemetry import events  # noqa: E402
 from assignments.telemetry.percentiles import percentiles  # noqa: E402
@@ -66,14 +66,10 @@ def planning_alone() -> None:
         for each in bookings
     ]
     milliseconds: list[float] = []
-    seated = 0
     for _ in range(10):
-        planner = EveningPlanner(floor=floor, occupied=(), rules=conf.settings().rules(), now=datetime.now(UTC))
-        started = time.perf_counter()
-        for _request in planner.decide_all(in_order(requests, floor=floor, rules=conf.settings().rules())):
-            milliseconds.append((time.perf_counter() - started) * 1000)
-            started = time.perf_counter()
-        seated = sum(1 for decision in planner.decisions.values() if decision.best)
+        planned = plan_requests(requests, floor=floor, occupied=(), now=datetime.now(UTC), success={})
+        milliseconds += planned.milliseconds.values()
+    seated = sum(1 for decision in planned.decisions.values() if decision.best)
     print(f"planning alone        {seated} of {len(requests)} seated; ms {percentiles(milliseconds)}")
 
 

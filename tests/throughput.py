@@ -180,9 +180,19 @@ def counted_planner() -> list[float]:
 
         return run
 
-    for name in ("__init__", "decide", "seat_more"):
-        if hasattr(planner, name):
-            setattr(planner, name, counted(getattr(planner, name)))
+    def counted_steps(work: Any) -> Any:
+        def run(*arguments: Any, **named: Any) -> Any:
+            steps = work(*arguments, **named)
+            while (step := counted(next)(steps, None)) is not None:
+                yield step
+
+        return run
+
+    planner.__init__ = counted(planner.__init__)
+    if hasattr(planner, "decide_all"):
+        planner.decide_all = counted_steps(planner.decide_all)
+    else:
+        planner.decide = counted(planner.decide)
     return seconds
 
 

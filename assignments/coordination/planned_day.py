@@ -1,5 +1,6 @@
 """Planning the requests of one restaurant-day together, for callers that settle, preview or compare the decisions."""
 
+import math
 import time
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
@@ -41,8 +42,8 @@ def plan_requests(
 
     Bookings that hold tables get these first, because the tables were promised. Of others that have tables, each may
     have its own again, with more, and nobody else may yet. ``rules``: the settings' rules by default. ``may_wait``: refs
-    of bookings whose decision may be left out after ``seconds``. ``moves_seconds``: how long others are moved for those
-    who find nothing free.
+    of bookings whose decision may be left out after ``seconds``; then nobody is moved any more, either.
+    ``moves_seconds``: how long others are moved for those who find nothing free, if that is shorter.
     """
     evening, milliseconds = planned_evening(
         requests,
@@ -75,6 +76,7 @@ def planned_evening(
     """Decide these requests, and return the evening's planner, and the planning time of each request in milliseconds."""
     started = time.monotonic()
     deadline = None if seconds is None else started + seconds
+    moves_until = started + min(each for each in (seconds, moves_seconds, math.inf) if each is not None)
     rules = rules or conf.settings().rules()
     held = held_tables(requests, occupied, floor=floor, now=now)
     others = [taken for taken in occupied if taken.booking_ref not in held]
@@ -83,7 +85,7 @@ def planned_evening(
         if taken.booking_ref in own:
             own[taken.booking_ref].append(taken)
     evening = EveningPlanner(floor=floor, occupied=others, rules=rules, now=now, success=success, movable=movable)
-    milliseconds = {}
+    milliseconds: dict[str, float] = {}
     waiting = in_order((request for request in requests if request.booking_ref not in held), floor=floor, rules=rules)
     promised = [
         replace(request, pinned_table_refs=held[request.booking_ref])
@@ -99,8 +101,10 @@ def planned_evening(
         for request in waiting
         if deadline is None or request.booking_ref not in may_wait or time.monotonic() < deadline
     )
-    for request in evening.decide_all(in_time, own):
-        milliseconds[request.booking_ref] = stopwatch.lap()
-        if moves_seconds is not None and time.monotonic() >= started + moves_seconds:
+    for together in evening.decide_all(in_time, own):
+        share = stopwatch.lap() / len(together)
+        for request in together:
+            milliseconds[request.booking_ref] = milliseconds.get(request.booking_ref, 0.0) + share
+        if time.monotonic() >= moves_until:
             evening.stop_moving()
     return evening, milliseconds

@@ -4,27 +4,26 @@ Django reads each ``timestamptz`` with psycopg's parser in Python, also where ps
 for each booking, and ``datetime.fromisoformat`` takes a tenth of the time.
 """
 
-from datetime import UTC, datetime, tzinfo
+from datetime import UTC, datetime
 from typing import Any
 
 from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
-from django.db.backends.postgresql.psycopg_any import BaseTzLoader
 from django.db.backends.signals import connection_created
+from psycopg.types.datetime import TimestamptzLoader
 
 
-class TimestampLoader(BaseTzLoader):
+class TimestampLoader(TimestamptzLoader):
     """Loads a ``timestamptz`` of a connection whose time zone is UTC, as Django's loader does."""
 
-    timezone: tzinfo | None = UTC  # Django looks whether it is that of the connection.
+    timezone = UTC  # Django asks a loader for it.
 
     def load(self, data: Any) -> datetime:
         """Return the aware datetime, in UTC. Raises psycopg.DataError for one that Python cannot express."""
         try:
             return datetime.fromisoformat(str(data, "ascii"))
         except ValueError:
-            value: datetime = super().load(data)
-            return value
+            return super().load(data)
 
 
 def read_quickly() -> None:

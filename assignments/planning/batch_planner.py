@@ -176,33 +176,59 @@ class EveningPlanner:
 
     def decide_all(
         self, requests: Iterable[SeatingRequest], own: Mapping[str, Sequence[Occupied]] | None = None
-    ) -> Iterator[SeatingRequest]:
-        """Decide requests that are ``in_order``, yielding each once it is decided. Their ``decisions`` are final at the end.
+    ) -> Iterator[Collection[SeatingRequest]]:
+        """Decide requests that are ``in_order``. Their ``decisions`` are final at the end.
 
-        Of requests made at the same time as many as possible are seated, see ``seat_more``. ``own``: as for ``decide``, by
-        ref.
+        After each step it yields the requests that the step was for: one, or all those made at the same time. Of these as
+        many as possible are seated, see ``seat_more``. ``own``: as for ``decide``, by ref.
         """
+        own = own or {}
         for _moment, group in groupby(requests, key=lambda request: request.requested_at):
-            together = []
-            for request in group:
-                self.decide(request, (own or {}).get(request.booking_ref, ()))
-                together.append(request.booking_ref)
-                yield request
-            if len(together) > 1:
-                self.seat_more(set(together))
+            if self._floor.is_paced:  # Seating somebody out of turn would change how many guests come when.
+                for request in group:
+                    self.decide(request, own.get(request.booking_ref, ()))
+                    yield (request,)
+            else:
+                yield from self._decide_together(group, own)
+
+    def _decide_together(
+        self, requests: Iterable[SeatingRequest], own: Mapping[str, Sequence[Occupied]]
+    ) -> Iterator[Collection[SeatingRequest]]:
+        """Decide requests made at the same time. Others are moved only for those who are left in the end."""
+        together = {}
+        for request in requests:
+            together[request.booking_ref] = request
+            self._decide_without_moves(request, own.get(request.booking_ref, ()))
+            yield (request,)
+        if len(together) > 1:
+            self.seat_more(together)
+            yield together.values()
+        for ref, request in together.items():
+            if ref in self._unseated:
+                self._seat_by_moves(ref, own.get(ref, ()))
+                yield (request,)
+        if len(together) > 1 and any(self._decisions[ref].moves for ref in together):
+            self.seat_more(together)  # Where confirmed parties sat, nobody could be seated before.
+            yield together.values()
 
     def decide(self, request: SeatingRequest, own: Sequence[Occupied] = ()) -> Decision:
         """Decide a request and occupy its tables. Raises ValueError if the booking is already decided.
 
         ``own``: what of ``occupied`` are the booking's own tables, which it alone may have.
         """
-        if request.booking_ref in self._decisions:
-            raise ValueError(f"Booking {request.booking_ref} has been decided in this batch already.")
+        ref = request.booking_ref
+        self._decide_without_moves(request, own)
+        if ref in self._unseated:
+            self._seat_by_moves(ref, own)
+        return self._decisions[ref]
+
+    def _decide_without_moves(self, request: SeatingRequest, own: Sequence[Occupied]) -> None:
+        ref = request.booking_ref
+        if ref in self._decisions:
+            raise ValueError(f"Booking {ref} has been decided in this batch already.")
         with self._without(own):
-            decided = partial(Decision, booking_ref=request.booking_ref, snapshot_hash=self._digest.of(request))
-            decision = self._decide(request, decided)
-        self._decisions[request.booking_ref] = decision
-        return decision
+            decided = partial(Decision, booking_ref=ref, snapshot_hash=self._digest.of(request))
+            self._decisions[ref] = self._decide(request, decided)
 
     @contextmanager
     def _without(self, own: Sequence[Occupied]) -> Iterator[None]:
@@ -247,7 +273,6 @@ class EveningPlanner:
         free = self._occupancy.free(window.blocked_from, window.blocked_until)
         if any(unit.mask & free == unit.mask for unit in guest.party.options):
             return {}
-        self._batch.meet(guest.party)
         room = self._room_for(guest, ejections=PROBED_EJECTIONS)
         return None if room is None else {p.ref: unit.table_refs for p, unit in room.items() if p.is_confirmed}
 
@@ -271,6 +296,7 @@ class EveningPlanner:
         newcomer = guest.party
         if not newcomer.options:
             return None
+        self._batch.meet(newcomer)
         fixed = self._given.blocks(guest.window.blocked_from, guest.window.blocked_until)
         if is_overcrowded(newcomer, fixed, size_classes(self._floor)):
             return None
@@ -322,18 +348,17 @@ class EveningPlanner:
         return Fit(units=(unit,), considered=1, rejected={}, fewest_tables=unit.table_count)
 
     def _choose(self, guest: _Guest, fit: Fit, decided: Callable[..., Decision]) -> Decision:
-        self._batch.meet(guest.party)
         ranked, rejected = self._ranked(guest, fit)
-        moves: tuple[TableMove, ...] = ()
         if ranked:
             self._seat(guest, ranked[0][0])
-            plans = tuple(plan for _unit, plan in ranked)
         else:
-            plans, moves = self._with_moves(guest)
-        refusal = None if plans else self._no_capacity(guest, fit)
-        if not plans:
             self._unseated[guest.request.booking_ref] = guest
-        return decided(plans=plans, refusal=refusal, considered=fit.considered, rejected=rejected, moves=moves)
+        return decided(
+            plans=tuple(plan for _unit, plan in ranked),
+            refusal=None if ranked else self._no_capacity(guest, fit),
+            considered=fit.considered,
+            rejected=rejected,
+        )
 
     def _guest(self, request: SeatingRequest, window: SeatingWindow, fit: Fit, *, is_confirmed: bool = False) -> _Guest:
         start, until = window.blocked_from.timestamp(), window.blocked_until.timestamp()
@@ -406,12 +431,21 @@ class EveningPlanner:
             window = guest.window
             self._pace.plan(guest.request.booking_ref, guest.request.party, window.starts_at, window.ends_at)
 
-    def _with_moves(self, guest: _Guest) -> tuple[tuple[TablePlan, ...], tuple[TableMove, ...]]:
-        """Try to seat a newcomer by moving others. Returns its plan and the moves of confirmed parties, or nothing."""
+    def _seat_by_moves(self, booking_ref: str, own: Sequence[Occupied]) -> None:
+        """Seat a booking for which nothing was free by moving others, if there is a way."""
+        guest, decision = self._unseated[booking_ref], self._decisions[booking_ref]
+        with self._without(own):
+            room = self._room_for(guest) if self._may_move else None
+            if room is None:
+                return
+            moves = self._move(guest, room)
+            plans = (self._plan_at_its_place(guest),)
+        del self._unseated[booking_ref]
+        self._decisions[booking_ref] = replace(decision, plans=plans, refusal=None, moves=moves)
+
+    def _move(self, guest: _Guest, room: Mapping[Party, Unit]) -> tuple[TableMove, ...]:
+        """Seat a newcomer, and others, at these units. Returns the moves of confirmed parties."""
         newcomer = guest.party
-        room = self._room_for(guest) if self._may_move else None
-        if room is None:
-            return (), ()
         moved = [self._guests[party] for party in room if party is not newcomer]
         moves = tuple(
             TableMove(
@@ -430,7 +464,7 @@ class EveningPlanner:
         for other in moved:
             if not other.party.is_confirmed:
                 self._decisions[other.request.booking_ref] = self._decision_on_moved(other)
-        return (self._plan_at_its_place(guest),), moves
+        return moves
 
     def seat_more(self, booking_refs: Collection[str]) -> None:
         """Seat more of these decided bookings, which asked at the same time, if some of them could not be seated.

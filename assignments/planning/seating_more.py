@@ -16,7 +16,7 @@ STEPS_EACH = 300
 """Steps for each party without a seat. More find little."""
 MOST_STEPS = 24_000
 """Maximum steps, so that a batch takes about a second at most."""
-PATIENCE_EACH = 120
+PATIENCE_EACH = 60
 """Steps for each party without a seat after which the search ends if they have found nothing."""
 _LONGER = 0.1
 """How often a party may take the seat of one that takes up less room. Now and then it leads on."""

@@ -139,6 +139,6 @@ def in_one_pass(floor: Floor, requests: Iterable[SeatingRequest], *, rules: Plan
     rules = rules or PlanningRules()
     planner = EveningPlanner(floor=floor, occupied=(), rules=rules, now=NOW)
     together = [replace(request, requested_at=None) for request in requests]
-    for _request in planner.decide_all(in_order(together, floor=floor, rules=rules)):
+    for _together in planner.decide_all(in_order(together, floor=floor, rules=rules)):
         pass
     return sum(1 for decision in planner.decisions.values() if decision.best is not None)

@@ -609,8 +609,9 @@ class TestGuestsPastTheirTime:
 
 class TestWithoutATable:
     def test_whose_time_is_over_cannot_be_seated_now(self, admin_client: Client, query: dict[str, str]) -> None:
-        waiting, *others = Assignment.objects.filter(state="assignment_pending", party=2).order_by("starts_at")
-        for other in others:
+        pending = Assignment.objects.filter(state="assignment_pending")
+        waiting = pending.filter(party=2).earliest("starts_at")
+        for other in pending.exclude(pk=waiting.pk):
             api.booking_cancelled(booking_ref=other.booking_ref)
         another_table(seats=2)
         url = {**query, "waiting": "1", "booking": str(waiting.pk)}

@@ -39,7 +39,7 @@ STEPS: dict[str, tuple[Any, str]] = {
     "read host": (TheHost, "bookings"),
     "read floor": (TheHost, "floor"),
     "settle the day": (DayPlanner, "settle"),
-    "plan": (EveningPlanner, "decide"),
+    "plan": (EveningPlanner, "decide_all"),
     "ledger": (ledger, "seat"),
     "transitions": (transitions, "store"),
     "attempts and outbox": (transitions, "insert"),

@@ -167,11 +167,11 @@ def evening_planner(candidate: Candidate) -> type[Any]:
 
         def decide_all(
             self, requests: Iterable[SeatingRequest], own: Mapping[str, Sequence[Occupied]]
-        ) -> Iterator[SeatingRequest]:
+        ) -> Iterator[Sequence[SeatingRequest]]:
             assert not any(own.values()), "no booking of these evenings has tables already"
             for request in requests:
                 self.decide(request)
-                yield request
+                yield (request,)
 
         def decide(self, request: SeatingRequest) -> Decision:
             decision = candidate(Snapshot(request=request, occupied=self._occupied, **self._snapshot))  # type: ignore[arg-type]
