@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial, reduce
-from itertools import groupby
+from itertools import chain, groupby, islice
 from operator import or_
 
 from assignments.planning.admission import admit, party_refusal
@@ -184,12 +184,15 @@ class EveningPlanner:
         """
         own = own or {}
         for _moment, group in groupby(requests, key=lambda request: request.requested_at):
-            if self._floor.is_paced:  # Seating somebody out of turn would change how many guests come when.
-                for request in group:
-                    self.decide(request, own.get(request.booking_ref, ()))
-                    yield (request,)
-            else:
-                yield from self._decide_together(group, own)
+            first_two = list(islice(group, 2))
+            together = chain(first_two, group)  # noqa: B031  (the rest of them)
+            # With pacing nobody is seated out of turn, since that would change how many guests come when.
+            if len(first_two) == 2 and not self._floor.is_paced:
+                yield from self._decide_together(together, own)
+                continue
+            for request in together:
+                self.decide(request, own.get(request.booking_ref, ()))
+                yield (request,)
 
     def _decide_together(
         self, requests: Iterable[SeatingRequest], own: Mapping[str, Sequence[Occupied]]
@@ -200,16 +203,18 @@ class EveningPlanner:
             together[request.booking_ref] = request
             self._decide_without_moves(request, own.get(request.booking_ref, ()))
             yield (request,)
-        if len(together) > 1:
-            self.seat_more(together)
-            yield together.values()
+        self.seat_more(together)
+        yield together.values()
+        # If nobody else may move, ``seat_more`` has let all of them take each other's tables.
+        is_searched = len(together) == len(self._decisions) and not self._confirmed
         for ref, request in together.items():
             if ref in self._unseated:
-                self._seat_by_moves(ref, own.get(ref, ()))
+                self._seat_by_moves(ref, own.get(ref, ()), ejections=0 if is_searched else MAX_EJECTIONS)
                 yield (request,)
-        if len(together) > 1 and any(self._decisions[ref].moves for ref in together):
+        if any(self._decisions[ref].moves for ref in together):
             self.seat_more(together)  # Where confirmed parties sat, nobody could be seated before.
-            yield together.values()
+        self._sit_closer(together)
+        yield together.values()
 
     def decide(self, request: SeatingRequest, own: Sequence[Occupied] = ()) -> Decision:
         """Decide a request and occupy its tables. Raises ValueError if the booking is already decided.
@@ -286,7 +291,7 @@ class EveningPlanner:
             return False
         return self._closed_units(self._guest(request, window, fit), fit) < len(fit.units)
 
-    def _room_for(self, guest: _Guest, *, ejections: int = MAX_EJECTIONS) -> Mapping[Party, Unit] | None:
+    def _room_for(self, guest: _Guest, *, ejections: int) -> Mapping[Party, Unit] | None:
         """Return the moves that seat a newcomer for whom nothing is free, or None.
 
         The result depends only on where the newcomer could sit and who is there at the same time. As long as nobody
@@ -431,11 +436,11 @@ class EveningPlanner:
             window = guest.window
             self._pace.plan(guest.request.booking_ref, guest.request.party, window.starts_at, window.ends_at)
 
-    def _seat_by_moves(self, booking_ref: str, own: Sequence[Occupied]) -> None:
+    def _seat_by_moves(self, booking_ref: str, own: Sequence[Occupied], *, ejections: int = MAX_EJECTIONS) -> None:
         """Seat a booking for which nothing was free by moving others, if there is a way."""
         guest, decision = self._unseated[booking_ref], self._decisions[booking_ref]
         with self._without(own):
-            room = self._room_for(guest) if self._may_move else None
+            room = self._room_for(guest, ejections=ejections) if self._may_move else None
             if room is None:
                 return
             moves = self._move(guest, room)
@@ -517,6 +522,23 @@ class EveningPlanner:
                 heir = _first_at_freed(moves, [*newcomers, *moving]).request.booking_ref
                 decisions[heir] = replace(decisions[heir], moves=(*decisions[heir].moves, *moves))
             decisions[ref] = replace(decisions[ref], plans=(), refusal=refusal, moved_from=(), moves=())
+
+    def _sit_closer(self, booking_refs: Collection[str]) -> None:
+        """Give those of these bookings who sit at more or larger tables than they need the best that is free by now."""
+        for guest in self._guests.values():
+            unit = guest.party.unit
+            if unit is None or guest.request.booking_ref not in booking_refs or not guest.is_loose:
+                continue
+            free = unit.mask | self._occupancy.free(guest.window.blocked_from, guest.window.blocked_until)
+            vacant = [each for each in guest.party.options if each.mask & free == each.mask]
+            size = unit.table_count, unit.seats
+            if all((each.table_count, each.seats) >= size for each in vacant):
+                continue
+            self._release(guest)
+            worthwhile = needed(vacant)
+            best, _plan = rank(worthwhile, self._circumstances(guest, worthwhile, free), self._rules)[0]
+            self._take(guest, best)
+            self._decisions[guest.request.booking_ref] = self._decision_on_moved(guest)
 
     def _moved_back_for(self, guest: _Guest) -> bool:
         """Give a confirmed party that was moved for this guest its earlier tables again, if one has them free now."""

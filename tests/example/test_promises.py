@@ -316,6 +316,7 @@ def test_a_table_that_can_no_longer_be_used_concerns_only_who_sat_there(evening:
         "16:43 for 2": "D1-T01",
         "18:20 for 2": "D1-T01",
         "19:37 for 2": "D1-T01",
+        "20:50 for 2": "D1-T01",
     }
     UNUSABLE[how](table)
     forget_floors()
@@ -328,6 +329,7 @@ def test_a_table_that_can_no_longer_be_used_concerns_only_who_sat_there(evening:
         "16:43 for 2": "D1-T02",
         "18:20 for 2": TO_STAFF,
         "19:37 for 2": TO_STAFF,
+        "20:50 for 2": "D2-T01",
     }
     assert whereabouts(concerned, codes) == expected
     list(dispatch.run_pass())

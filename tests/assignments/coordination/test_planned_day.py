@@ -57,7 +57,7 @@ def test_each_booking_takes_its_own_time_and_a_share_of_what_is_done_for_all(mon
     together = [ask(ref, start="20:30", zone="Bar") for ref in ("one", "other", "third")]
     assert planned(*alone, *together).milliseconds == {
         "alone": 6.0,
-        "one": 6.0 + 2.0,
-        "other": 6.0 + 2.0 + 6.0,  # In a third step it was found that nobody at the bar can move.
-        "third": 6.0 + 2.0 + 6.0,
+        "one": 6.0 + 2.0 + 2.0,
+        "other": 6.0 + 2.0 + 6.0 + 2.0,  # In a third step it was found that nobody at the bar can move.
+        "third": 6.0 + 2.0 + 6.0 + 2.0,
     }

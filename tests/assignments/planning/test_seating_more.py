@@ -107,6 +107,27 @@ def test_asked_once_more_nobody_changes_tables() -> None:
     assert seated(decisions) == ["first", "second"]
 
 
+def test_who_sits_at_more_than_needed_gets_the_best_tables_that_are_free_in_the_end() -> None:
+    on = floor(table("A2", 2), table("B2", 2), table("C4", 4), adjacent=[("A2", "B2")])
+    stay = {"first": ("18:00", "20:00"), "second": ("18:00", "20:00"), "third": ("18:00", "20:00")}
+    requests = [replace(ask(ref, party=2, start=start), ends_at=at(end)) for ref, (start, end) in stay.items()]
+    evening = EveningPlanner(floor=on, occupied=(), rules=RULES, now=MORNING)
+    for request in requests:
+        evening.decide(request)
+    last = next(guest for guest in evening._guests.values() if guest.request.booking_ref == "third")
+    assert last.party.unit is not None
+    assert last.party.unit.table_refs == ("C4",)
+    first = next(guest for guest in evening._guests.values() if guest.request.booking_ref == "first")
+    evening._release(first)
+    evening._sit_closer(["second"])
+    assert evening.decisions["third"].best.table_refs == ("C4",)  # type: ignore[union-attr]  # It is not one of them.
+    evening._sit_closer(["third"])
+    moved = evening.decisions["third"]
+    assert moved.best is not None
+    assert (moved.best.table_refs, moved.moved_from) == (("A2",), ("C4",))
+    assert moved.best.score == pytest.approx(sum(moved.best.breakdown.values()))
+
+
 @pytest.mark.parametrize("seed", range(40))
 def test_whatever_changes_on_the_way_the_evening_is_as_its_decisions_say(seed: int) -> None:
     dice = Random(seed)
