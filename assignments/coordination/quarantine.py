@@ -27,6 +27,7 @@ from assignments.lifecycle import waiting
 from assignments.lifecycle.settlement import Settlement
 from assignments.models import Assignment, BatchMark, State
 from assignments.models.moment import DatabaseNow
+from assignments.models.prepared import prepared_cursor
 from assignments.outcome import CoordinatorReason, Noop, noop
 
 logger = logging.getLogger("assignments.quarantine")
@@ -35,6 +36,11 @@ MOST_DEATHS = 2
 """The first may be another's fault, that of its batch; the second is its own: it was decided alone."""
 LEFT_ALONE_SECONDS = 10
 """Age from which a mark of another run counts: until then its process may be about to begin its transaction."""
+
+_LEAVE = """
+INSERT INTO assignments_batchmark (id, run, restaurant_ref, service_date, booking_refs)
+VALUES (%s, %s, %s, %s, %s::text[])
+"""
 
 
 @dataclass(kw_only=True)
@@ -69,18 +75,17 @@ def marked(restaurant_ref: str, service_date: date, booking_refs: Sequence[str])
 
     ``locks.try_enter`` deletes it in the transaction. One query.
     """
-    mark = BatchMark(
-        run=_process.run, restaurant_ref=restaurant_ref, service_date=service_date, booking_refs=list(booking_refs)
-    )
-    _process.live.add(mark.pk)
+    mark = uuid.uuid4()
+    _process.live.add(mark)
     try:
-        mark.save(force_insert=True)
-        yield mark.pk
+        with prepared_cursor() as cursor:
+            cursor.execute(_LEAVE, [mark, _process.run, restaurant_ref, service_date, list(booking_refs)])
+        yield mark
     except Exception:
-        take_back(mark.pk)
+        take_back(mark)
         raise
     finally:
-        _process.live.discard(mark.pk)
+        _process.live.discard(mark)
 
 
 def take_back(mark: uuid.UUID) -> bool:

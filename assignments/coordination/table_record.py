@@ -13,17 +13,20 @@ KEPT_SECONDS = 600.0
 _kept: dict[str, tuple[float, Mapping[str, float]]] = {}
 
 _QUERY = """
-SELECT table_ref, avg((tried.id = last_of.id AND assignment.state = 'confirmed')::int)::float
-  FROM assignments_attempt AS tried
-  JOIN assignments_assignment AS assignment ON assignment.id = tried.assignment_id
-  JOIN LATERAL (SELECT max(id) AS id FROM assignments_attempt AS other
-                 WHERE other.assignment_id = tried.assignment_id AND other.outcome = 'confirmed') AS last_of ON true
+SELECT table_ref, avg((tried.id = tried.last_id AND tried.state = 'confirmed')::int)::float
+  FROM (SELECT tried.id, tried.at, tried.table_refs, assignment.state,
+               max(tried.id) OVER (PARTITION BY tried.assignment_id) AS last_id
+          FROM assignments_assignment AS assignment
+          JOIN assignments_attempt AS tried ON tried.assignment_id = assignment.id
+         WHERE assignment.restaurant_ref = %(restaurant)s AND assignment.state <> 'cancelled'
+           AND assignment.service_date >= (assignments_now() - %(days)s * interval '1 day')::date - 2
+           AND tried.outcome = 'confirmed') AS tried
  CROSS JOIN unnest(tried.table_refs) AS table_ref
- WHERE assignment.restaurant_ref = %(restaurant)s AND assignment.state <> 'cancelled'
-   AND tried.outcome = 'confirmed' AND tried.at > assignments_now() - %(days)s * interval '1 day'
+ WHERE tried.at > assignments_now() - %(days)s * interval '1 day'
  GROUP BY table_ref
 HAVING count(*) >= %(least)s
 """
+"""No booking is seated days after its service, so the service days bound what is read, however long the history."""
 
 
 def success_of(restaurant_ref: str) -> Mapping[str, float]:
