@@ -1,6 +1,5 @@
 """Stored observability events."""
 
-from django.contrib.postgres.indexes import BrinIndex
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
@@ -32,7 +31,7 @@ class Event(models.Model):
         indexes = [
             models.Index(fields=["source", "type", "at"], name="event_type"),
             models.Index(fields=["booking_ref", "at"], name="event_booking"),
-            BrinIndex(fields=["at"], name="event_at_range", autosummarize=True),
+            models.Index(fields=["at"], name="event_at"),
             models.Index(fields=["severity", "at"], name="event_trouble", condition=~models.Q(severity="info")),
             models.Index(fields=["correlation_id"], name="event_correlation"),
             models.Index(fields=["stored_at"], name="event_stored"),
