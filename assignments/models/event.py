@@ -32,7 +32,7 @@ class Event(models.Model):
             models.Index(fields=["source", "type", "at"], name="event_type"),
             models.Index(fields=["booking_ref", "at"], name="event_booking"),
             models.Index(fields=["at"], name="event_at"),
-            models.Index(fields=["severity", "at"], name="event_trouble", condition=~models.Q(severity="info")),
+            models.Index(fields=["severity", "at"], name="event_severity"),
             models.Index(fields=["correlation_id"], name="event_correlation"),
             models.Index(fields=["stored_at"], name="event_stored"),
         ]
