@@ -539,6 +539,8 @@ class EveningPlanner:
             best, _plan = rank(worthwhile, self._circumstances(guest, worthwhile, free), self._rules)[0]
             self._take(guest, best)
             self._decisions[guest.request.booking_ref] = self._decision_on_moved(guest)
+            while self._moved_back_for(guest):
+                pass
 
     def _moved_back_for(self, guest: _Guest) -> bool:
         """Give a confirmed party that was moved for this guest its earlier tables again, if one has them free now."""

@@ -128,6 +128,25 @@ def test_who_sits_at_more_than_needed_gets_the_best_tables_that_are_free_in_the_
     assert moved.best.score == pytest.approx(sum(moved.best.breakdown.values()))
 
 
+def test_who_was_moved_for_a_party_that_sits_closer_has_the_table_again() -> None:
+    window = SeatingWindow(
+        starts_at=at("18:00"), ends_at=at("21:00"), blocked_from=at("18:00"), blocked_until=at("21:00")
+    )
+    pair = Movable(booking_ref="pair", table_refs=("B4",), window=window, party=2)
+    on = floor(table("A2", 2), table("B4", 4), table("C3", 3))
+    taken = occupied_by("pair", ("B4",), window)
+    evening = EveningPlanner(floor=on, occupied=taken, rules=RULES, now=MORNING, movable=[pair])
+    assert evening.decide(ask("other", party=3, start="18:00")).best is not None
+    assert [move.booking_ref for move in evening.decide(ask("late", party=3, start="18:00")).moves] == ["pair"]
+    other = next(guest for guest in evening._guests.values() if guest.request.booking_ref == "other")
+    evening._release(other)
+    evening._sit_closer(["late"])
+    late = evening.decisions["late"]
+    assert late.best is not None
+    assert (late.best.table_refs, late.moves) == (("C3",), ())
+    assert evening.moves == {}
+
+
 @pytest.mark.parametrize("seed", range(40))
 def test_whatever_changes_on_the_way_the_evening_is_as_its_decisions_say(seed: int) -> None:
     dice = Random(seed)
