@@ -248,9 +248,7 @@ def broken_promises(
         if ref not in now_seated:
             if "seat" in may_change:
                 continue
-            asked = before.assignments[ref]["asked_starts_at"]
-            comes_later = asked is not None and now < asked == assignment["starts_at"]
-            is_marked = assignment["stage"] == "no_show" or comes_later
+            is_marked = assignment["stage"] == "no_show" or _comes_later(before, after, ref, now)
             if no_show and is_marked and start + no_show <= now + A_MINUTE:
                 judged["a no-show by the clock"] += action.by == "planner"
                 continue
@@ -310,6 +308,12 @@ def is_needed_longer(before: Evening, after: Evening, ref: str) -> bool:
     )
 
 
+def _comes_later(before: Evening, after: Evening, ref: str, now: datetime) -> bool:
+    """Whether a guest who had asked for a later time, and has not come, is now expected then."""
+    asked = before.assignments[ref]["asked_starts_at"]
+    return asked is not None and bool(now < asked == after.assignments[ref]["starts_at"])
+
+
 def taken_from_under(
     before: Evening, after: Evening, action: Action, *, floor: Floor, now: datetime, cancelled: Collection[str]
 ) -> Iterator[str]:
@@ -320,7 +324,7 @@ def taken_from_under(
         gone = ref in cancelled or assignment is None or after.assignments[ref]["stage"] in GONE
         if gone or ref in action.refs or assignment is None:
             continue
-        if assignment["stage"] != "seated" and rows[0]["starts_at"] > now:
+        if assignment["stage"] != "seated" and (rows[0]["starts_at"] > now or _comes_later(before, after, ref, now)):
             continue
         judged["guests who sit"] += 1
         # Where others are still there, the table is not theirs yet; staff know.
