@@ -28,16 +28,12 @@ class TimestampLoader(TimestamptzLoader):
 
 def read_quickly() -> None:
     """Read timestamps quickly on every PostgreSQL connection of this process in UTC, open ones and those to come."""
-    connection_created.connect(_on_connection, dispatch_uid="assignments.timestamps")
+    connection_created.connect(_register, dispatch_uid="assignments.timestamps")
     for connection in connections.all(initialized_only=True):
         if connection.connection is not None:
-            _register(connection)
+            _register(connection=connection)
 
 
-def _on_connection(*, connection: BaseDatabaseWrapper, **_kwargs: Any) -> None:
-    _register(connection)
-
-
-def _register(connection: BaseDatabaseWrapper) -> None:
+def _register(*, connection: BaseDatabaseWrapper, **_signal: Any) -> None:
     if connection.vendor == "postgresql" and connection.timezone is UTC:
         connection.connection.adapters.register_loader("timestamptz", TimestampLoader)

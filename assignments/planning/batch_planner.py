@@ -228,6 +228,7 @@ class EveningPlanner:
         return self._decisions[ref]
 
     def _decide_without_moves(self, request: SeatingRequest, own: Sequence[Occupied]) -> None:
+        """Give a request the best tables that are free. Without any it is ``_unseated``. Raises as ``decide``."""
         ref = request.booking_ref
         if ref in self._decisions:
             raise ValueError(f"Booking {ref} has been decided in this batch already.")
