@@ -5,6 +5,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from assignments import conf
+from assignments.coordination import sharing
 from assignments.integration.floor_cache import floor_or_none
 from assignments.integration.host import Host, HostBooking, is_cancelled
 from assignments.integration.planners import MANUAL
@@ -153,7 +154,8 @@ def seat(
 ) -> Outcome:
     """Confirm an open booking at tables that the host gave it.
 
-    The host has decided, so no rule is judged and it is not told.
+    The host has decided, so no rule is judged and it is not told. If others overstay at one of the tables, staff are
+    asked about all of them.
 
     Raises TableTakenError if somebody else has one of the tables at that time.
     """
@@ -178,6 +180,7 @@ def seat(
         overridden_by=overridden_by,
     )
     settlement.write()
+    sharing.ask_about_overstaying(assignment, host=host, now=now, actor="host", trigger="adopt")
     return outcome
 
 

@@ -13,7 +13,7 @@ from assignments.lifecycle import intake, ledger, promise, seating_validity, sen
 from assignments.lifecycle.settlement import Settlement
 from assignments.lifecycle.staff_decisions import REJECTED
 from assignments.models import GONE, Allocation, Assignment, Stage, State
-from assignments.outcome import Change, CoordinatorReason, Kind
+from assignments.outcome import Change, CoordinatorReason
 from assignments.planning.reasons import Reason
 
 CANCELLED_BY_CALL = "cancelled_by_call"
@@ -91,7 +91,7 @@ def _adopt(
     reviewing.write()
     if outcome is None:
         return Change.NOTHING
-    return Change.KEPT if outcome.kind is Kind.CONFIRMED else Change.TO_STAFF
+    return Change.KEPT if assignment.state == State.CONFIRMED else Change.TO_STAFF
 
 
 def is_followed(assignment: Assignment, booking: HostBooking | None, *, now: datetime) -> bool:
@@ -240,7 +240,7 @@ def restore(
     elif not promise.is_shown(assignment, booking):
         intake.take_over_facts(assignment, booking, floor=floor_or_none(booking.restaurant_ref, host=host))
     assignment.restore(actor=actor, reason=reason, detail=detail)
-    closing, sharing = stays.closing_under(seatings), ledger.sharing_tables(seatings)
+    closing, sharing = ledger.closing_under(seatings), ledger.sharing_tables(seatings)
     # Its tables, or its guest's edit, are not settled yet.
     if closing or sharing or assignment.is_wish_undecided:
         why, says = waiting.EDIT_UNMET, sentences.STILL_ASKED

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 from assignments import conf
 from assignments.concurrency import locks
-from assignments.coordination import adoption
+from assignments.coordination import adoption, sharing
 from assignments.integration.floor_cache import floor_or_none
 from assignments.integration.host import Host, HostBooking
 from assignments.integration.planners import MANUAL
@@ -184,7 +184,9 @@ def adopt(
         settlement.write()
         return Change.TO_STAFF
     _seat_all([ours, *others], settlement)
-    return Change.MOVED
+    for each in (*others, ours):
+        sharing.ask_about_overstaying(each.assignment, host=host, now=now, actor="host", trigger="edit")
+    return Change.MOVED if assignment.state == State.CONFIRMED else Change.TO_STAFF
 
 
 def _shown_at(

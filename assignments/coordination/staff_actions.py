@@ -11,8 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from assignments import conf
-from assignments.concurrency import locks, transactions
-from assignments.coordination import stays
+from assignments.coordination import sharing, stays
 from assignments.coordination.edits import waiting_before
 from assignments.coordination.planned_day import plan_requests
 from assignments.coordination.snapshots import as_promised, occupied_during, seating_request, to_be_kept
@@ -22,7 +21,7 @@ from assignments.integration.floor_cache import floor_of, floor_or_none
 from assignments.integration.host import Host, HostBooking, named_refusals
 from assignments.integration.planners import MANUAL
 from assignments.integration.swaps import obstacle_to_swaps
-from assignments.lifecycle import buffers, intake, ledger, promise, seating_validity, sentences, waiting
+from assignments.lifecycle import buffers, intake, ledger, promise, seating_validity, sentences
 from assignments.lifecycle.settlement import Settlement
 from assignments.models import GONE, Allocation, Assignment, Stage, State
 from assignments.outcome import Extension, Outcome
@@ -116,29 +115,9 @@ def give_place(
             overridden_by=actor if Reason.CLOSED in place.despite else "",
         )
     settlement.write()
-    _share_openly(assignment, host=host, now=now, actor=actor)
+    if assignment.stage != Stage.SEATED:
+        sharing.ask_about_overstaying(assignment, host=host, now=now, actor=actor, trigger="staff")
     return replace(outcome, passed=queue.passed())
-
-
-def _share_openly(assignment: Assignment, *, host: Host, now: datetime, actor: str) -> None:
-    """Send a booking to review if overstaying guests still need its new table, and those guests' bookings too."""
-    transactions.require_intact()  # The host has been called.
-    seatings = ledger.seatings_of([assignment.booking_ref]).get(assignment.booking_ref, [])
-    refs = {row.booking_ref for row in ledger.overstaying(seatings)} if seatings else set()
-    if not refs or assignment.stage == Stage.SEATED:
-        return
-    settlement = Settlement(host=host, planner=MANUAL, actor=actor, trigger="staff", now=now)
-    others = locks.lock_rows(refs)
-    for each, named in ((assignment, sorted(refs)), *((other, [assignment.booking_ref]) for other in others)):
-        detail = sentences.expect_the_same_table(named)
-        if each.state == State.CONFIRMED:
-            settlement.keep_for_review(each, reason=waiting.OVERLAPPING, detail=detail)
-        elif each.state == State.MANUAL_REVIEW:
-            settlement.review_anew(each, reason=waiting.OVERLAPPING, detail=detail)
-        settlement.announce(
-            each, "overlapping", table_refs=[row.table_ref for row in seatings], detail=", ".join(named)
-        )
-    settlement.write()
 
 
 def grant(assignment: Assignment, booking: HostBooking, seatings: Sequence[Allocation], *, host: Host) -> None:
@@ -197,7 +176,8 @@ def swap(
     ]
     settlement.write()
     for assignment, _booking in (one, other):
-        _share_openly(assignment, host=host, now=now, actor=actor)
+        if assignment.stage != Stage.SEATED:
+            sharing.ask_about_overstaying(assignment, host=host, now=now, actor=actor, trigger="staff")
     first, second = (replace(outcome, passed=queue.passed()) for outcome, queue in zip(outcomes, queues, strict=True))
     return first, second
 

@@ -4,8 +4,8 @@ from collections.abc import Sequence, Set
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
-from assignments.concurrency import locks
 from assignments.concurrency.transactions import database_now
+from assignments.coordination import sharing
 from assignments.coordination.edits import Answer, tables_elsewhere
 from assignments.exceptions import TableTakenError
 from assignments.integration.floor_cache import floor_or_none
@@ -242,33 +242,13 @@ def _overlap(
 ) -> Change:
     by_staff = settlement.actor.startswith(STAFF)
     ledger.overstay(seatings, until, actor=settlement.actor, into_closures=by_staff)
-    return _tell_both(assignment, seatings, refs, settlement)
-
-
-def _tell_both(
-    assignment: Assignment, seatings: Sequence[Allocation], refs: Sequence[str], settlement: Settlement
-) -> Change:
-    """Tell staff that this booking and these others expect the same table."""
-    others = locks.lock_rows(refs)
-    named = ", ".join(sorted(refs))
-    tables = [row.table_ref for row in seatings]
-    for each, other in [(assignment, named), *((one, assignment.booking_ref) for one in others)]:
-        detail = sentences.expect_the_same_table(other.split(", "))
-        if each.state == State.CONFIRMED:
-            settlement.keep_for_review(each, reason=waiting.OVERLAPPING, detail=detail)
-        elif each.state == State.MANUAL_REVIEW and each.reason == waiting.TABLE_OUT_OF_SERVICE:
-            settlement.review_anew(each, reason=waiting.OVERLAPPING, detail=detail)
-        else:
-            each.touch()
-            settlement.changed(each)
-        settlement.announce(each, "overlapping", table_refs=tables, detail=other)
-    return Change.TO_STAFF
+    return sharing.ask_staff(assignment, seatings, refs, settlement=settlement)
 
 
 def tell_what_is_open(assignment: Assignment, seatings: Sequence[Allocation], *, settlement: Settlement) -> Change:
     """Ask staff about guests who have their tables again, if others expect these by now, or they close under them."""
     if others := ledger.sharing_tables(seatings):
-        return _tell_both(assignment, seatings, others, settlement)
+        return sharing.ask_staff(assignment, seatings, others, settlement=settlement)
     return Change.TO_STAFF if ask_about_cut(assignment, seatings, settlement=settlement) else Change.RESTORED
 
 
@@ -283,7 +263,7 @@ def sit_down_early(assignment: Assignment, seatings: Sequence[Allocation], *, se
     there = {row.booking_ref for row in (*ledger.overstaying(seatings, now), *ledger.still_there(seatings, now))}
     if not there or (assignment.reason == waiting.OVERLAPPING and assignment.stage_at != now):
         return Change.NOTHING
-    return _tell_both(assignment, seatings, sorted(there), settlement)
+    return sharing.ask_staff(assignment, seatings, there, settlement=settlement)
 
 
 def _begins(seatings: Sequence[Allocation], settlement: Settlement) -> bool:
@@ -318,16 +298,11 @@ def stay_after_all(assignment: Assignment, seatings: Sequence[Allocation], *, se
 
 def ask_about_cut(assignment: Assignment, seatings: Sequence[Allocation], *, settlement: Settlement) -> bool:
     """Ask staff to move guests of a confirmed booking whose tables close before they leave. Return whether that was so."""
-    cut = closing_under(seatings)
+    cut = ledger.closing_under(seatings)
     if cut and assignment.state == State.CONFIRMED:
         _ask_staff(assignment, cut, settlement)
         return True
     return False
-
-
-def closing_under(seatings: Sequence[Allocation]) -> list[Allocation]:
-    """Return those of these seatings whose tables close before their guests leave. At most one query each."""
-    return [row for row in _cut(seatings) if ledger.closed_during([row], row.blocked.upper, row.stays_until)]
 
 
 def _cut(seatings: Sequence[Allocation]) -> list[Allocation]:

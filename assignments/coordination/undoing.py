@@ -12,13 +12,13 @@ from datetime import date, datetime, timedelta
 from typing import Any, TypedDict
 
 from assignments.concurrency import transactions
-from assignments.coordination import staff_actions, stays
+from assignments.coordination import sharing, staff_actions, stays
 from assignments.coordination.staff_actions import refused, still_taken
 from assignments.exceptions import InvalidBookingError, TablesRefusedError, TableTakenError
 from assignments.integration.floor_cache import floor_or_none
 from assignments.integration.host import Host, is_cancelled, lock_bookings, named_refusals
 from assignments.integration.project_host import is_walk_in
-from assignments.lifecycle import ledger, promise, sentences, staff_decisions, waiting
+from assignments.lifecycle import ledger, promise, staff_decisions, waiting
 from assignments.lifecycle.settlement import Settlement
 from assignments.lifecycle.staff_decisions import STAFF, WALK_IN, Undo
 from assignments.models import GONE, Allocation, Assignment, QueuedParty, SeatingChange, Stage, State, StateTransition
@@ -512,11 +512,8 @@ def _overlap_again(assignment: Assignment, last: _Last, *, host: Host, now: date
     settlement = Settlement(host=host, planner=assignment.planner, actor=actor, trigger="staff", now=now)
     if until is not None and until > max(now, seatings[0].ends_at):
         stays.stay_until(assignment, seatings, until, settlement=settlement)
-    others = {row.booking_ref for row in ledger.overstaying(seatings)}
-    if others and assignment.state == State.CONFIRMED:
-        detail = sentences.expect_the_same_table(others)
-        settlement.keep_for_review(assignment, reason=waiting.OVERLAPPING, detail=detail)
     settlement.write()
+    sharing.ask_about_overstaying(assignment, host=host, now=now, actor=actor, trigger="staff")
 
 
 def _taken(assignment: Assignment, last: _Last, *, now: datetime, host: Host) -> TablesRefusedError:

@@ -266,6 +266,11 @@ def is_cut(row: Allocation) -> bool:
     return bool(row.overstays_until) and bool(row.blocked.upper < row.stays_until)
 
 
+def closing_under(rows: Sequence[Allocation]) -> list[Allocation]:
+    """Return those of these seatings whose tables close before their guests leave. At most one query each."""
+    return [row for row in rows if is_cut(row) and closed_during([row], row.blocked.upper, row.stays_until)]
+
+
 def reach_closures(rows: Iterable[Allocation]) -> list[Allocation]:
     """Block cut tables until they close or somebody else has them, as of now. Return those that are blocked longer."""
     longer = []

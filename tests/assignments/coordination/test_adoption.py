@@ -17,6 +17,7 @@ from assignments.integration.host import Seating
 from assignments.maintenance.reconcile import reconcile
 from assignments.models import Allocation, Assignment, HostMark, Stage, State, StateTransition
 from assignments.outcome import Change, Kind
+from assignments.planning.reasons import OVERRIDABLE
 from assignments.testing import a_floor, a_service, a_table
 from tests.assignments.conftest import TheHost, run_all, tables_of
 from tests.shapes.hosts import StayHost, VisitHost
@@ -354,3 +355,23 @@ def test_adopt_raises_where_somebody_else_sits(host: TheHost, tonight: datetime)
     api.assign(booking_ref="B1", table_refs=["T1"], actor="staff:1")
     with pytest.raises(TableTakenError):
         api.adopt(booking_ref="B2", table_refs=["T1"])
+
+
+def test_who_is_shown_where_others_overstay_goes_to_staff_with_them(host: TheHost, tonight: datetime) -> None:
+    host.floors["R1"] = a_floor(tables=[a_table("T1"), a_table("T2")], adjacent=[("T1", "T2")])
+    for ref, hours, tables in (("first", 0, ["T1"]), ("next", 3, ["T1", "T2"])):
+        host.book(ref, starts_at=tonight + timedelta(hours=hours))
+        api.assign(booking_ref=ref, table_refs=tables, actor="staff:1", overriding=OVERRIDABLE)
+    until = tonight + timedelta(hours=3, minutes=30)
+    api.extend(booking_ref="first", until=until, actor="staff:1")
+    later = tonight + timedelta(hours=3)
+    api.close(restaurant_ref="R1", table_refs=["T2"], starts_at=later, ends_at=later + timedelta(hours=3))
+    api.close(restaurant_ref="R1", table_refs=["T1"], starts_at=until, ends_at=until + timedelta(hours=3))
+    assert tables_of("next") == []
+    give(host, "next", "T1")
+    assert api.booking_changed(booking_ref="next") is Change.TO_STAFF
+    rows = {row.booking_ref: (row.state, row.reason) for row in Assignment.objects.all()}
+    assert rows == dict.fromkeys(("first", "next"), (State.MANUAL_REVIEW, "overlapping"))
+    assert ("first" in last_detail("next"), "next" in last_detail("first")) == (True, True)
+    assert tables_of("first") == tables_of("next") == ["T1"]
+    assert list(reconcile()) == []

@@ -13,7 +13,7 @@ from assignments.concurrency.clock import at
 from assignments.coordination import host_changes
 from assignments.integration.host import HostBooking, Seating
 from assignments.maintenance.reconcile import reconcile
-from assignments.models import Allocation, Assignment, Stage, State, StateTransition
+from assignments.models import Allocation, Assignment, OutboxMessage, Stage, State, StateTransition
 from assignments.outcome import Change, Kind
 from assignments.staff import labels
 from assignments.testing import a_floor, a_service, a_table
@@ -309,3 +309,25 @@ class TestPins:
         assert run_all()["B1"].kind is Kind.CONFIRMED
         api.move(booking_ref="B1", table_refs=["T3"], actor=STAFF)
         assert Assignment.objects.get().pinned_table_refs == []
+
+
+def test_who_is_moved_to_where_others_overstay_goes_to_staff_with_them(three: TheHost, tonight: datetime) -> None:
+    """B1 stays at T1 until 21:30, and somebody comes there at 21:00; then the host shows B4 there in its place."""
+    later = tonight + 2 * HOUR
+    for ref, table in (("gone", "T1"), ("B4", "T4")):
+        three.book(ref, starts_at=later, party=3)
+        api.assign(booking_ref=ref, table_refs=[table], actor=STAFF)
+    api.pin(booking_ref="gone", table_refs=["T1"], actor=STAFF)
+    api.extend(booking_ref="B1", until=later + 30 * MINUTE, actor=STAFF)
+    three.edit("gone", wants_table=False)
+    api.booking_cancelled(booking_ref="gone")
+    show(three, "B4", "T1")
+    assert api.booking_changed(booking_ref="B4") is Change.TO_STAFF
+    assert state_of("B1") == state_of("B4") == (State.MANUAL_REVIEW, "overlapping")
+    assert tables_of("B1") == tables_of("B4") == ["T1"]
+    told = OutboxMessage.objects.filter(topic="booking.overlapping").order_by("-id")
+    said = {each.booking_ref: each.payload["detail"] for each in reversed(told)}
+    assert (said["B1"], said["B4"]) == ("B4", "B1")
+    run_all()
+    assert (state_of("B1")[0], tables_of("B1")) == (State.CONFIRMED, ["T1"]), "B4 has another table again"
+    assert (state_of("B4")[0], len(tables_of("B4")), tables_of("B4") == ["T1"]) == (State.CONFIRMED, 1, False)
