@@ -36,13 +36,15 @@ from assignments.planning.units import Unit, each_bit, unit_of
 
 INSTALL = "pip install 'table-assignments[optimizer]'"
 SEED = 1
-DETERMINISTIC_SECONDS = 20.0
+DETERMINISTIC_SECONDS = 11.0
 """Limit of one answer, in the solver's own seconds: it counts steps, so it ends at the same step on every machine."""
-QUESTION_SECONDS = 2.0
-"""Limit, counted in the same way, for one booking, so that a hard question leaves time for the others."""
-MOVES_SECONDS = 3.0
+QUESTION_SECONDS = 3.0
+"""Limit, counted in the same way, for bookings that are asked about at once, so that a hard question leaves some."""
+MOST_ANSWERS = 2**20
+"""Maximum answers that a question about several bookings may have, by who is seated. With more the solver is slower."""
+MOVES_SECONDS = 2.0
 SPARE_SECONDS = 1.0
-"""Limits, counted in the same way, of the searches for fewer moves and for fewer spare seats: little is left to gain."""
+"""Limits, counted in the same way, of each search for fewer moves and of the one for fewer spare seats, kept for these."""
 _LAST = datetime.max.replace(tzinfo=UTC)
 
 
@@ -278,34 +280,70 @@ class _Search:
         return [unit for unit in units if unit.mask & free == unit.mask]
 
     def _in_order(self) -> tuple[int, int]:
-        """Seat bookings in the order of asking. Returns the number seated, and its upper bound."""
+        """Seat bookings in the order of asking. Returns the number seated, and its upper bound.
+
+        The solver is asked about several at once, from the first one on for whom moves alone find no seat.
+        """
         asked = {request.booking_ref: request.requested_at or _LAST for request in self._problem.requests}
-        unproven = 0
+        unproven, answers = 0, 1
+        questions: list[list[_Guest]] = []
         for _moment, group in groupby(self._waiting, key=lambda guest: asked[guest.ref]):
             guests = list(group)
-            # Asked before any of them is seated, who might give way to the others.
-            possible = {guest for guest in guests if not self._is_overcrowded(guest)}
-            left = [guest for guest in guests if guest not in possible or not self._by_moves(guest)]
-            open_questions = [
-                guest for guest in left if guest in possible and not self._is_held_back(guest, besides=guests)
-            ]
-            if not open_questions:
-                continue
-            together = [guest for guest in guests if guest not in left or guest in open_questions]
-            seated = sum(1 for guest in together if guest.party.unit is not None)
-            limit = DETERMINISTIC_SECONDS if len(together) > 1 else QUESTION_SECONDS
-            bound = self._best_of(together, dict.fromkeys(together, 1), limit=limit)
-            now_seated = sum(1 for guest in together if guest.party.unit is not None)
-            unproven += max(bound - max(seated, now_seated), 0)
+            if questions and answers * (len(guests) + 1) > MOST_ANSWERS:
+                unproven += self._answer(questions)
+                questions, answers = [], 1
+            open_to_all = self._seat_by_moves(guests, besides=[guest for each in questions for guest in each])
+            if questions or any(guest.party.unit is None for guest in open_to_all):
+                questions.append(open_to_all)
+                answers *= len(open_to_all) + 1
+        unproven += self._answer(questions)
         value = sum(1 for guest in self._waiting if guest.party.unit is not None)
         return value, value + unproven
+
+    def _seat_by_moves(self, guests: Sequence[_Guest], *, besides: Sequence[_Guest]) -> list[_Guest]:
+        """Seat guests by moves alone. Returns those who have a seat, or might have one in place of some ``besides``.
+
+        ``besides``: guests about whom the solver is still to be asked.
+        """
+        # Asked before any of them is seated, who might give way to the others.
+        possible = [guest for guest in guests if not self._is_overcrowded(guest, besides=besides)]
+        for guest in possible:
+            self._by_moves(guest)
+        others = [*besides, *guests]
+        return [
+            guest for guest in possible if guest.party.unit is not None or not self._is_held_back(guest, besides=others)
+        ]
+
+    def _answer(self, questions: Sequence[Sequence[_Guest]]) -> int:
+        """Seat as many as possible of the first of these groups, then of the next. Returns how many more may be possible.
+
+        Nothing to answer where all of them have a seat.
+        """
+        if all(guest.party.unit is not None for group in questions for guest in group):
+            return 0
+        weights: dict[_Guest, int] = {}
+        weight = 1
+        for group in reversed(questions):  # One of a group weighs more than all of the groups after it.
+            weights.update(dict.fromkeys(group, weight))
+            weight *= len(group) + 1
+        of_one_moment = len(questions) == 1 and len(weights) > 1
+        limit = DETERMINISTIC_SECONDS if of_one_moment else QUESTION_SECONDS
+        bound = self._best_of(list(weights), weights, limit=limit)
+        unproven, is_proven = 0, True
+        for group in filter(None, questions):
+            weight, seated = weights[group[0]], sum(1 for guest in group if guest.party.unit is not None)
+            most = min(bound // weight, len(group)) if is_proven else len(group)
+            unproven += most - seated
+            is_proven = is_proven and most == seated
+            bound -= weight * seated
+        return unproven
 
     def _as_many(self, weight: int | None) -> tuple[int, int]:
         """Seat as many bookings, or covers, as possible. Returns the number, and its bound."""
         for guest in self._waiting:
             self._by_moves(guest)
         weights = {guest: weight or guest.covers for guest in self._waiting}
-        bound = self._best_of(self._waiting, weights, relaxes=True)
+        bound = self._best_of(self._waiting, weights)
         return sum(weights[guest] for guest in self._waiting if guest.party.unit is not None), bound
 
     def _by_moves(self, guest: _Guest) -> bool:
@@ -332,9 +370,11 @@ class _Search:
             if ceiling.whom == guest.ref or (not ceiling.slack and guest.ref in ceiling.counted)
         )
 
-    def _is_overcrowded(self, guest: _Guest) -> bool:
-        """Return whether there are too few tables for the guest and those who are seated so far."""
+    def _is_overcrowded(self, guest: _Guest, *, besides: Sequence[_Guest]) -> bool:
+        """Return whether there are too few tables for the guest and those who are seated so far, without ``besides``."""
         self._batch.meet(guest.party)
+        may_leave = {each.party for each in besides}
+        guest.party.meets = [party for party in guest.party.meets if party not in may_leave]
         fixed = self._taken.blocks(guest.window.blocked_from, guest.window.blocked_until)
         return is_overcrowded(guest.party, fixed, self._classes)
 
@@ -344,12 +384,17 @@ class _Search:
         weights: Mapping[_Guest, int],
         *,
         limit: float = DETERMINISTIC_SECONDS,
-        relaxes: bool = False,
     ) -> int:
         """Seat as many of ``guests`` by these weights as possible, while all others keep a seat. Returns the bound."""
         model = self._model([each for each in self._seated if each not in weights], guests)
         total = sum(weight * model.is_seated[guest] for guest, weight in weights.items())
-        return self._run(model, total, sum(weights.values()), limit=limit, relaxes=relaxes)
+        return self._run(model, total, sum(weights.values()), limit=min(limit, self._left - self._kept_for_tidying()))
+
+    def _kept_for_tidying(self) -> float:
+        """Return the time that the search for who sits leaves: at most half of what there was."""
+        if not self._tidies:
+            return 0.0
+        return min(self._limit / 2, SPARE_SECONDS + (2 * MOVES_SECONDS if self._confirmed else 0.0))
 
     def _tidy(self, value: int) -> bool:
         """Move as few as possible, then leave as few seats empty as possible. Returns whether the first is proven.
@@ -361,16 +406,18 @@ class _Search:
         if optional:
             weights = {guest: 1 if self._aim is Aim.NUMBER else guest.covers for guest in optional}
             model.cp.add(sum(weight * model.is_seated[guest] for guest, weight in weights.items()) >= value)
-        is_proven = True
         stays = [
             choice
             for guest in self._confirmed
             for unit, choice in zip(guest.options, model.choices[guest], strict=True)
             if guest.own is not None and unit.mask == guest.own.mask
         ]
-        if self._stayed() < len(stays):
-            bound = self._run(model, sum(stays), len(stays), limit=MOVES_SECONDS)
-            is_proven = bound == self._stayed()
+        for from_own in (True, False):  # Where one of them takes long, the other one does not.
+            if is_proven := self._stayed() == len(stays):
+                break
+            bound = self._run(model, sum(stays), len(stays), limit=MOVES_SECONDS, from_own=from_own)
+            if is_proven := bound == self._stayed():
+                break
         if stays:
             model.cp.add(sum(stays) >= self._stayed())
         seats = sum(
@@ -416,36 +463,30 @@ class _Search:
             if not isinstance(total, int):  # Otherwise nothing is left open.
                 model.cp.add(total <= ceiling.most + ceiling.slack * (1 - seats.get(ceiling.whom, 0)))
 
-    def _run(
-        self,
-        model: "_Model",
-        objective: Any,
-        most: int,
-        *,
-        limit: float = DETERMINISTIC_SECONDS,
-        relaxes: bool = False,
-    ) -> int:
+    def _run(self, model: "_Model", objective: Any, most: int, *, limit: float, from_own: bool = False) -> int:
         """Search for the largest objective from the places so far, and take over what is found.
 
-        ``relaxes``: with the whole model as a linear program, which proves within a second that nobody more can be seated
-        where many keep their seats. For short questions it costs more than it gains.
+        ``from_own``: from where confirmed parties sit before anybody moves, and by the solution of the linear program.
 
         Returns the bound of the objective, or ``most`` if none was found.
         """
-        if self._left <= 0:
+        if limit <= 0 or self._left <= 0:
             return most
         model.cp.clear_hints()
         for guest, choices in model.choices.items():
+            place = guest.own if from_own and guest.own is not None else guest.party.unit
             for unit, choice in zip(guest.options, choices, strict=True):
-                model.cp.add_hint(choice, unit is guest.party.unit)
+                model.cp.add_hint(choice, unit is place)
         for guest, is_seated in model.is_seated.items():
             model.cp.add_hint(is_seated, guest.party.unit is not None)
         model.cp.maximize(objective)
         solver = self._cp.CpSolver()
         solver.parameters.num_workers = 1
         solver.parameters.random_seed = SEED
-        if relaxes:
-            solver.parameters.linearization_level = 2
+        # With the whole model as a linear program it proves in seconds what takes minutes without.
+        solver.parameters.linearization_level = 2
+        if from_own:
+            solver.parameters.search_branching = solver.parameters.search_branching.LP_SEARCH
         solver.parameters.max_deterministic_time = min(limit, self._left)
         status = str(solver.status_name(solver.solve(model.cp)))
         self._left -= float(solver.response_proto.deterministic_time)

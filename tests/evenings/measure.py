@@ -3,14 +3,17 @@
 For each evening: how many are seated one booking at a time, in seeded random orders, without and with moves; in one
 pass with everything pending; and how many are possible. ``--ratio R``: with only as many of its bookings as make R times
 what is possible. ``--exact N``: in the first N orders, which take minutes each, also how many somebody seats who moves
-confirmed parties whenever that helps at all. Needs the extra ``optimizer``.
+confirmed parties whenever that helps at all. ``--refusals N``: only how many of N refusals, drawn from all of these, the
+solver can refute: it finds a seat by moving parties that may move. Needs the extra ``optimizer``.
 """
 
 import random
+import time
 from argparse import ArgumentParser
 from bisect import bisect_left
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from statistics import mean
+from statistics import mean, median
 
 from assignments.integration.evening_file import EveningFile
 from assignments.planning import optimum
@@ -85,13 +88,40 @@ def measure(evening: EveningFile, *, orders: int, exact: int = 0) -> Measured:
     )
 
 
+def refute(seeds: Sequence[int], *, orders: int, ratio: float | None, count: int) -> None:
+    """Print how many of ``count`` refusals the solver refutes, how many parties move for it, and how long it takes."""
+    refusals: list[Problem] = []
+    for seed in seeds:
+        evening = thinned(load(seed), seed, ratio) if ratio else load(seed)
+        for order in range(orders):
+            asked = shuffled(evening.requests(), order)
+            one_by_one(evening.floor(), asked, moves=True, on_refusal=refusals.append)
+    drawn = random.Random("refusals").sample(refusals, min(count, len(refusals)))
+    moves, seconds, open_ones = [], [], 0
+    for problem in drawn:
+        started = time.perf_counter()
+        answer = optimum.solve(problem)
+        seconds.append(time.perf_counter() - started)
+        open_ones += not answer.is_proven
+        if answer.seated:
+            moves.append(len(answer.moves))
+    print(f"{len(drawn)} of {len(refusals)} refusals; {len(moves)} refuted, {open_ones} neither refuted nor confirmed")
+    if moves:
+        print(f"moved for each: median {median(moves):.0f}, {min(moves)} to {max(moves)}")
+    print(f"seconds: median {median(seconds):.2f}, at most {max(seconds):.2f}")
+
+
 def main() -> None:
     parser = ArgumentParser(description=__doc__)
     parser.add_argument("seeds", nargs="*", type=int, default=list(SEEDS))
     parser.add_argument("--orders", type=int, default=20)
     parser.add_argument("--exact", type=int, default=0, metavar="N")
     parser.add_argument("--ratio", type=float, metavar="R")
+    parser.add_argument("--refusals", type=int, metavar="N")
     options = parser.parse_args()
+    if options.refusals:
+        refute(options.seeds or SEEDS, orders=options.orders, ratio=options.ratio, count=options.refusals)
+        return
     print(
         "seed bookings possible       ratio  v3-fixed      v3  one pass   moved: each time  for each more  of the exact"
     )

@@ -2,7 +2,7 @@
 
 import random
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
@@ -10,7 +10,7 @@ from assignments.planning.aim import Aim
 from assignments.planning.batch_planner import EveningPlanner, in_order
 from assignments.planning.decision import Decision
 from assignments.planning.floor import Floor
-from assignments.planning.optimum import Problem, solve
+from assignments.planning.optimum import Problem, possible
 from assignments.planning.reasons import Reason
 from assignments.planning.request import SeatingRequest
 from assignments.planning.seating_window import SeatingWindow
@@ -56,9 +56,17 @@ def shuffled(requests: Iterable[SeatingRequest], seed: int) -> list[SeatingReque
 
 
 def one_by_one(
-    floor: Floor, requests: Sequence[SeatingRequest], *, moves: bool, rules: PlanningRules | None = None
+    floor: Floor,
+    requests: Sequence[SeatingRequest],
+    *,
+    moves: bool,
+    rules: PlanningRules | None = None,
+    on_refusal: Callable[[Problem], None] | None = None,
 ) -> Played:
-    """Decide the requests in their order, each as if the others had not been made yet."""
+    """Decide the requests in their order, each as if the others had not been made yet.
+
+    ``on_refusal`` is called with the evening as it stands when nothing is free for a request.
+    """
     rules = rules or PlanningRules()
     played = Played()
     for request in requests:
@@ -68,6 +76,8 @@ def one_by_one(
         if decision.best is None or decision.window is None:
             played.refused.append(request.booking_ref)
             played.refused_ms.append(milliseconds)
+            if on_refusal and decision.refusal and decision.refusal.reason is Reason.NO_CAPACITY:
+                on_refusal(_problem(floor, request, played, rules))
             continue
         played.seated_ms.append(milliseconds)
         played.rearrangements += bool(moved)
@@ -90,16 +100,7 @@ def one_by_one_exactly(floor: Floor, requests: Sequence[SeatingRequest]) -> Play
         decision, moved = _decide(floor, request, played, rules, moves=True)
         tables = decision.best.table_refs if decision.best else ()
         if decision.refusal is not None and decision.refusal.reason is Reason.NO_CAPACITY:
-            movable = tuple(played.seated.values())
-            asked = Problem(
-                floor=floor,
-                occupied=tuple(played.occupied()),
-                movable=movable,
-                requests=(request,),
-                now=NOW,
-                rules=rules,
-            )
-            answer = solve(asked, aim=Aim.ORDER)
+            answer = possible(_problem(floor, request, played, rules), aim=Aim.ORDER)
             moved = {ref: refs for ref, refs in answer.tables.items() if ref in played.seated}
             tables = answer.tables[request.booking_ref] if answer.seated else ()
         if not tables or decision.window is None:
@@ -121,6 +122,21 @@ def _party(request: SeatingRequest, table_refs: tuple[str, ...], window: Seating
     )
 
 
+def _problem(floor: Floor, request: SeatingRequest, played: Played, rules: PlanningRules) -> Problem:
+    return Problem(
+        floor=floor,
+        occupied=tuple(played.occupied()),
+        movable=tuple(_movable(played)),
+        requests=(request,),
+        now=NOW,
+        rules=rules,
+    )
+
+
+def _movable(played: Played) -> list[Movable]:
+    return [each for each in played.seated.values() if played.moves.get(each.booking_ref, 0) < MAX_MOVES]
+
+
 def _decide(
     floor: Floor, request: SeatingRequest, played: Played, rules: PlanningRules, *, moves: bool
 ) -> tuple[Decision, dict[str, tuple[str, ...]]]:
@@ -128,8 +144,7 @@ def _decide(
     decision = EveningPlanner(floor=floor, occupied=occupied, rules=rules, now=NOW).decide(request)
     if not moves or decision.refusal is None or decision.refusal.reason is not Reason.NO_CAPACITY:
         return decision, {}
-    movable = [each for each in played.seated.values() if played.moves.get(each.booking_ref, 0) < MAX_MOVES]
-    planner = EveningPlanner(floor=floor, occupied=occupied, rules=rules, now=NOW, movable=movable)
+    planner = EveningPlanner(floor=floor, occupied=occupied, rules=rules, now=NOW, movable=_movable(played))
     decision = planner.decide(request)
     return decision, {ref: plan.table_refs for ref, plan in planner.moves.items()}
 

@@ -7,7 +7,7 @@ import pytest
 
 from assignments.planning.batch_planner import EveningPlanner
 from assignments.planning.decision import Decision
-from assignments.planning.optimum import Problem
+from assignments.planning.optimum import Problem, solve
 from assignments.planning.request import SeatingRequest
 from assignments.planning.snapshot import PlanningRules
 from assignments.planning.violations import violations
@@ -99,3 +99,21 @@ def test_nobody_is_unseated_when_others_move() -> None:
         floor=evening.floor(), occupied=(), movable=tuple(played.seated.values()), requests=(), now=NOW
     )
     assert violations(as_it_ended, tables) == []
+
+
+def test_the_solver_seats_a_guest_for_whom_no_chain_of_moves_was_found() -> None:
+    evening = thinned(load(5), 5, 1.15)
+    refusals: list[Problem] = []
+    played = one_by_one(evening.floor(), shuffled(evening.requests(), 0), moves=True, on_refusal=refusals.append)
+    waiting = tuple(each for problem in refusals for each in problem.requests)
+    asked = Problem(
+        floor=evening.floor(),
+        occupied=tuple(played.occupied()),
+        movable=tuple(played.seated.values()),
+        requests=waiting,
+        now=NOW,
+    )
+    found = solve(asked)
+    assert (len(waiting), found.value, found.bound, found.has_fewest_moves) == (34, 1, 1, True)
+    assert 1 <= len(found.moves) <= 14
+    assert violations(asked, found.tables) == []
