@@ -4,7 +4,8 @@ For each evening: how many are seated one booking at a time, in seeded random or
 pass with everything pending; and how many are possible. ``--ratio R``: with only as many of its bookings as make R times
 what is possible. ``--exact N``: in the first N orders, which take minutes each, also how many somebody seats who moves
 confirmed parties whenever that helps at all. ``--refusals N``: only how many of N refusals, drawn from all of these, the
-solver can refute: it finds a seat by moving parties that may move. Needs the extra ``optimizer``.
+solver can refute: it finds a seat by moving parties that may move. ``--afterwards``: only how many of those refused in the
+first order the solver seats afterwards, as ``optimize_evenings`` does. Needs the extra ``optimizer``.
 """
 
 import random
@@ -88,6 +89,30 @@ def measure(evening: EveningFile, *, orders: int, exact: int = 0) -> Measured:
     )
 
 
+def optimize_afterwards(seeds: Sequence[int], *, ratio: float | None) -> None:
+    """Print what the solver makes of each evening once V3 has decided its bookings one by one."""
+    print("seed bookings  v3  waiting  seated  of at most  moved     seconds")
+    for seed in seeds:
+        evening = thinned(load(seed), seed, ratio) if ratio else load(seed)
+        refusals: list[Problem] = []
+        asked = shuffled(evening.requests(), 0)
+        played = one_by_one(evening.floor(), asked, moves=True, on_refusal=refusals.append)
+        problem = Problem(
+            floor=evening.floor(),
+            occupied=tuple(played.occupied()),
+            movable=tuple(played.seated.values()),
+            requests=tuple(each for refusal in refusals for each in refusal.requests),
+            now=NOW,
+        )
+        started = time.perf_counter()
+        answer = optimum.solve(problem)
+        print(
+            f"{seed:4} {len(asked):8} {len(played.seated):3} {len(refusals):8} {answer.value:7} {answer.bound:11} "
+            f"{len(answer.moves):6} {'fewest' if answer.has_fewest_moves else '':6} {time.perf_counter() - started:4.1f}",
+            flush=True,
+        )
+
+
 def refute(seeds: Sequence[int], *, orders: int, ratio: float | None, count: int) -> None:
     """Print how many of ``count`` refusals the solver refutes, how many parties move for it, and how long it takes."""
     refusals: list[Problem] = []
@@ -107,7 +132,8 @@ def refute(seeds: Sequence[int], *, orders: int, ratio: float | None, count: int
             moves.append(len(answer.moves))
     print(f"{len(drawn)} of {len(refusals)} refusals; {len(moves)} refuted, {open_ones} neither refuted nor confirmed")
     if moves:
-        print(f"moved for each: median {median(moves):.0f}, {min(moves)} to {max(moves)}")
+        few = ", ".join(f"{sum(1 for each in moves if each <= most)} by at most {most}" for most in (2, 4, 6, 10))
+        print(f"moved for each: median {median(moves):.0f}, {min(moves)} to {max(moves)}; {few}")
     print(f"seconds: median {median(seconds):.2f}, at most {max(seconds):.2f}")
 
 
@@ -118,7 +144,11 @@ def main() -> None:
     parser.add_argument("--exact", type=int, default=0, metavar="N")
     parser.add_argument("--ratio", type=float, metavar="R")
     parser.add_argument("--refusals", type=int, metavar="N")
+    parser.add_argument("--afterwards", action="store_true")
     options = parser.parse_args()
+    if options.afterwards:
+        optimize_afterwards(options.seeds or SEEDS, ratio=options.ratio)
+        return
     if options.refusals:
         refute(options.seeds or SEEDS, orders=options.orders, ratio=options.ratio, count=options.refusals)
         return
