@@ -34,8 +34,8 @@ def ask_staff(
     return Change.TO_STAFF
 
 
-def ask_about_overstaying(assignment: Assignment, *, host: Host, now: datetime, actor: str, trigger: str) -> bool:
-    """Send a booking to review if others overstay at tables that it was given, and those others too. Return whether so.
+def ask_about_overstaying(assignment: Assignment, *, host: Host, now: datetime, actor: str, trigger: str) -> None:
+    """Send a booking to review if others overstay at tables that it was given, and those others too.
 
     Leaves out guests whose table closes before they leave: staff know that these have to be moved. One query, a few if
     somebody overstays.
@@ -45,9 +45,7 @@ def ask_about_overstaying(assignment: Assignment, *, host: Host, now: datetime, 
     staying = ledger.overstaying(seatings) if seatings else []
     closing = ledger.closing_under(staying)
     refs = {row.booking_ref for row in staying if row not in closing}
-    if not refs:
-        return False
-    settlement = Settlement(host=host, planner=MANUAL, actor=actor, trigger=trigger, now=now)
-    ask_staff(assignment, seatings, refs, settlement=settlement)
-    settlement.write()
-    return True
+    if refs:
+        settlement = Settlement(host=host, planner=MANUAL, actor=actor, trigger=trigger, now=now)
+        ask_staff(assignment, seatings, refs, settlement=settlement)
+        settlement.write()

@@ -292,10 +292,10 @@ class _Search:
             if questions and answers * (len(guests) + 1) > MOST_ANSWERS:
                 unproven += self._answer(questions)
                 questions, answers = [], 1
-            open_to_all = self._seat_by_moves(guests, besides=[guest for each in questions for guest in each])
-            if questions or any(guest.party.unit is None for guest in open_to_all):
-                questions.append(open_to_all)
-                answers *= len(open_to_all) + 1
+            candidates = self._seat_by_moves(guests, besides=[guest for each in questions for guest in each])
+            if questions or any(guest.party.unit is None for guest in candidates):
+                questions.append(candidates)
+                answers *= len(candidates) + 1
         unproven += self._answer(questions)
         value = sum(1 for guest in self._waiting if guest.party.unit is not None)
         return value, value + unproven
@@ -346,18 +346,17 @@ class _Search:
         bound = self._best_of(self._waiting, weights)
         return sum(weights[guest] for guest in self._waiting if guest.party.unit is not None), bound
 
-    def _by_moves(self, guest: _Guest) -> bool:
-        """Seat a waiting booking as V3 does, by a chain of moves, without the solver. Returns whether that worked."""
+    def _by_moves(self, guest: _Guest) -> None:
+        """Seat a waiting booking as V3 does, by a chain of moves, without the solver, if there is a way."""
         if self._is_held_back(guest):
-            return False
+            return
         self._batch.meet(guest.party)
         room = make_room(guest.party)
         if room is None:
-            return False
+            return
         for party, unit in room.items():
             party.unit = unit
         self._batch.seat(guest.party, room[guest.party])
-        return True
 
     def _is_held_back(self, guest: _Guest, *, besides: Sequence[_Guest] = ()) -> bool:
         """Return whether pacing refuses the guest for those who are seated so far, ``besides`` some of them."""
