@@ -387,7 +387,9 @@ class _Search:
         """Seat as many of ``guests`` by these weights as possible, while all others keep a seat. Returns the bound."""
         model = self._model([each for each in self._seated if each not in weights], guests)
         total = sum(weight * model.is_seated[guest] for guest, weight in weights.items())
-        return self._run(model, total, sum(weights.values()), limit=min(limit, self._left - self._kept_for_tidying()))
+        worth = sum(weight for guest, weight in weights.items() if guest.party.unit is not None)
+        limit = min(limit, self._left - self._kept_for_tidying())
+        return self._run(model, total, sum(weights.values()), worth=worth, limit=limit)
 
     def _kept_for_tidying(self) -> float:
         """Return the time that the search for who sits leaves: at most half of what there was."""
@@ -414,7 +416,9 @@ class _Search:
         for from_own in (True, False):  # Where one of them takes long, the other one does not.
             if is_proven := self._stayed() == len(stays):
                 break
-            bound = self._run(model, sum(stays), len(stays), limit=MOVES_SECONDS, from_own=from_own)
+            bound = self._run(
+                model, sum(stays), len(stays), worth=self._stayed(), limit=MOVES_SECONDS, from_own=from_own
+            )
             if is_proven := bound == self._stayed():
                 break
         if stays:
@@ -425,7 +429,8 @@ class _Search:
             for unit, choice in zip(guest.options, choices, strict=True)
         )
         if model.choices:
-            self._run(model, -seats, 0, limit=SPARE_SECONDS)
+            used = sum(guest.party.unit.seats for guest in model.choices if guest.party.unit is not None)
+            self._run(model, -seats, 0, worth=-used, limit=SPARE_SECONDS)
         return is_proven
 
     def _stayed(self) -> int:
@@ -462,10 +467,13 @@ class _Search:
             if not isinstance(total, int):  # Otherwise nothing is left open.
                 model.cp.add(total <= ceiling.most + ceiling.slack * (1 - seats.get(ceiling.whom, 0)))
 
-    def _run(self, model: "_Model", objective: Any, most: int, *, limit: float, from_own: bool = False) -> int:
-        """Search for the largest objective from the places so far, and take over what is found.
+    def _run(
+        self, model: "_Model", objective: Any, most: int, *, worth: int, limit: float, from_own: bool = False
+    ) -> int:
+        """Search for the largest objective from the places so far, and take over what is found if it is better.
 
-        ``from_own``: from where confirmed parties sit before anybody moves, and by the solution of the linear program.
+        ``worth``: the objective of the places so far. ``from_own``: from where confirmed parties sit before anybody moves,
+        and by the solution of the linear program.
 
         Returns the bound of the objective, or ``most`` if none was found.
         """
@@ -491,10 +499,13 @@ class _Search:
         self._left -= float(solver.response_proto.deterministic_time)
         if status not in {"OPTIMAL", "FEASIBLE"}:
             return most
+        bound = round(float(solver.best_objective_bound))
+        if round(float(solver.objective_value)) <= worth:
+            return bound
         for guest, choices in model.choices.items():
             chosen = (unit for unit, choice in zip(guest.options, choices, strict=True) if solver.boolean_value(choice))
             self._place(guest, next(chosen, None))
-        return round(float(solver.best_objective_bound))
+        return bound
 
     def _place(self, guest: _Guest, unit: Unit | None) -> None:
         """Seat the guest at ``unit``, or nowhere."""
